@@ -1,0 +1,58 @@
+/*
+ * log.h - one event, one line on standard error, as JSON or as text.
+ *
+ * A line is a snake_case event name and fields. It is put together whole and written with one
+ * write, and what comes from outside is escaped. error: a person must act; warn: degraded; info:
+ * lifecycle; debug: per request, off by default. The floors below net/ and app/ do not log.
+ *
+ *   log_event(LOG_INFO, "listening", LOG_TEXT("address", text), LOG_INT("backlog", 4096));
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+enum log_level { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_JSON = 0, LOG_PLAIN };
+
+/* A field: text when `is_text`, else a number. */
+struct log_field {
+	const char *name;
+	struct bytes text;
+	int64_t number;
+	bool is_text;
+};
+
+#define LOG_BYTES(name, bytes) ((struct log_field){(name), (bytes), 0, true})
+#define LOG_TEXT(name, text)   LOG_BYTES(name, bytes_from_text(text))
+#define LOG_INT(name, value)   ((struct log_field){(name), {NULL, 0}, (int64_t)(value), false})
+
+/* At most one line a second for what can repeat; the next line says how many were left out. */
+struct log_limit {
+	int64_t next_us;
+	int64_t suppressed;
+};
+
+void log_set(enum log_level level, enum log_format format);
+bool log_is_on(enum log_level level);
+
+#define log_event(level, event, ...)                                      \
+	log_fields(level, event, (const struct log_field[]){__VA_ARGS__}, \
+		   sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+#define log_limited(limit, level, event, ...)                                                     \
+	do {                                                                                      \
+		int64_t suppressed_;                                                              \
+		if (log_is_due(limit, level, &suppressed_))                                       \
+			log_event(level, event, __VA_ARGS__, LOG_INT("suppressed", suppressed_)); \
+	} while (0)
+
+void log_fields(enum log_level level, const char *event, const struct log_field *fields,
+		size_t count);
+/* Whether the line is to be written now; counts it as suppressed when not. */
+bool log_is_due(struct log_limit *limit, enum log_level level, int64_t *ret_suppressed);
+
+#endif

@@ -1,0 +1,70 @@
+#include "base/writer.h"
+
+#include <string.h>
+
+void writer_put(struct writer *w, struct bytes bytes)
+{
+	uint8_t *at = writer_take(w, bytes.len);
+	if (at != NULL && bytes.len > 0)
+		memcpy(at, bytes.data, bytes.len);
+}
+
+void writer_put_text(struct writer *w, const char *text)
+{
+	writer_put(w, bytes_from_text(text));
+}
+
+void writer_put_u32_be(struct writer *w, uint32_t value)
+{
+	uint8_t *at = writer_take(w, 4);
+	if (at == NULL)
+		return;
+	at[0] = (uint8_t)(value >> 24);
+	at[1] = (uint8_t)(value >> 16);
+	at[2] = (uint8_t)(value >> 8);
+	at[3] = (uint8_t)value;
+}
+
+void writer_put_unsigned(struct writer *w, uint64_t value)
+{
+	uint8_t digits[20];
+	size_t at = sizeof digits;
+
+	do {
+		digits[--at] = (uint8_t)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	writer_put(w, bytes_from(digits + at, sizeof digits - at));
+}
+
+void writer_put_decimal(struct writer *w, int64_t value)
+{
+	if (value >= 0) {
+		writer_put_unsigned(w, (uint64_t)value);
+		return;
+	}
+	writer_put_u8(w, '-');
+	writer_put_unsigned(w, 0 - (uint64_t)value);
+}
+
+void writer_put_hex(struct writer *w, struct bytes bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	uint8_t *at = writer_take(w, 2 * bytes.len);
+	if (at == NULL)
+		return;
+	for (size_t i = 0; i < bytes.len; i++) {
+		at[2 * i] = (uint8_t)digits[bytes.data[i] >> 4];
+		at[2 * i + 1] = (uint8_t)digits[bytes.data[i] & 15];
+	}
+}
+
+const char *writer_text(struct writer *w)
+{
+	ASSERT(w->max > 0);
+	if (w->len == w->max)
+		w->len--;
+	w->data[w->len] = '\0';
+	return (const char *)w->data;
+}
