@@ -1,0 +1,148 @@
+#include "wire/spop_data.h"
+
+#include <string.h>
+
+#include "wire/reader.h"
+
+#define TYPE_MASK 0x0f
+#define FLAG_TRUE 0x10
+
+/* HAProxy takes the low half of a varint for the 32-bit types, whatever the other half says. */
+static bool read_number(struct bytes *from, struct spop_data *data)
+{
+	uint64_t value;
+
+	if (!read_varint(from, &value))
+		return false;
+	switch ((int)data->type) {
+	case SPOP_INT32:
+		data->number = (int32_t)(uint32_t)value;
+		break;
+	case SPOP_UINT32:
+		data->number = (uint32_t)value;
+		break;
+	case SPOP_INT64:
+		data->number = (int64_t)value;
+		break;
+	case SPOP_UINT64:
+		data->natural = value;
+		break;
+	}
+	return true;
+}
+
+static bool read_address(struct bytes *from, uint8_t *ret_address, size_t len)
+{
+	struct bytes address;
+
+	if (!read_bytes(from, len, &address))
+		return false;
+	memcpy(ret_address, address.data, len);
+	return true;
+}
+
+static bool read_value(struct bytes *from, uint8_t type, struct spop_data *data)
+{
+	data->type = (enum spop_type)(type & TYPE_MASK);
+	switch (data->type) {
+	case SPOP_NULL:
+		return true;
+	case SPOP_BOOL:
+		data->boolean = (type & FLAG_TRUE) != 0;
+		return true;
+	case SPOP_INT32:
+	case SPOP_UINT32:
+	case SPOP_INT64:
+	case SPOP_UINT64:
+		return read_number(from, data);
+	case SPOP_IPV4:
+		return read_address(from, data->ipv4, sizeof data->ipv4);
+	case SPOP_IPV6:
+		return read_address(from, data->ipv6, sizeof data->ipv6);
+	case SPOP_STR:
+	case SPOP_BIN:
+		return read_string(from, &data->bytes);
+	}
+	return false; /* 10 to 15 are reserved */
+}
+
+bool spop_data_read(struct bytes *from, struct spop_data *ret_data)
+{
+	struct bytes rest = *from;
+	struct spop_data data;
+	uint8_t type;
+
+	if (!read_u8(&rest, &type) || !read_value(&rest, type, &data))
+		return false;
+	*from = rest;
+	*ret_data = data;
+	return true;
+}
+
+bool spop_data_natural(const struct spop_data *data, uint64_t *ret_value)
+{
+	switch ((int)data->type) {
+	case SPOP_INT32:
+	case SPOP_UINT32:
+	case SPOP_INT64:
+		if (data->number < 0)
+			return false;
+		*ret_value = (uint64_t)data->number;
+		return true;
+	case SPOP_UINT64:
+		*ret_value = data->natural;
+		return true;
+	}
+	return false;
+}
+
+void spop_put_varint(struct writer *w, uint64_t value)
+{
+	if (value < 240) {
+		writer_put_u8(w, (uint8_t)value);
+		return;
+	}
+	writer_put_u8(w, (uint8_t)(value | 0xf0));
+	value = (value - 240) >> 4;
+	while (value >= 128) {
+		writer_put_u8(w, (uint8_t)(value | 0x80));
+		value = (value - 128) >> 7;
+	}
+	writer_put_u8(w, (uint8_t)value);
+}
+
+void spop_put_string(struct writer *w, struct bytes string)
+{
+	spop_put_varint(w, string.len);
+	writer_put(w, string);
+}
+
+void spop_data_put(struct writer *w, const struct spop_data *data)
+{
+	uint8_t flag = data->type == SPOP_BOOL && data->boolean ? FLAG_TRUE : 0;
+
+	writer_put_u8(w, (uint8_t)(data->type | flag));
+	switch (data->type) {
+	case SPOP_NULL:
+	case SPOP_BOOL:
+		break;
+	case SPOP_INT32:
+	case SPOP_UINT32:
+	case SPOP_INT64:
+		spop_put_varint(w, (uint64_t)data->number);
+		break;
+	case SPOP_UINT64:
+		spop_put_varint(w, data->natural);
+		break;
+	case SPOP_IPV4:
+		writer_put(w, bytes_from(data->ipv4, sizeof data->ipv4));
+		break;
+	case SPOP_IPV6:
+		writer_put(w, bytes_from(data->ipv6, sizeof data->ipv6));
+		break;
+	case SPOP_STR:
+	case SPOP_BIN:
+		spop_put_string(w, data->bytes);
+		break;
+	}
+}

@@ -1,0 +1,49 @@
+/*
+ * spop_notify.h - what HAProxy asks and what it is answered: NOTIFY and ACK (SPOE.txt 3.2.6, 3.2.7,
+ * 3.4).
+ *
+ * A NOTIFY holds messages, each with its arguments, and is walked without a copy:
+ *
+ *     while ((found = spop_message_next(&payload, &message)) > 0)
+ *             while ((found = spop_argument_next(&payload, &message, &argument)) > 0)
+ *
+ * An ACK holds actions; HAProxy stops in silence at the first that it does not understand.
+ */
+#ifndef WIRE_SPOP_NOTIFY_H
+#define WIRE_SPOP_NOTIFY_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/compiler.h"
+#include "base/writer.h"
+#include "wire/spop_data.h"
+
+struct spop_message {
+	struct bytes name;
+	unsigned arguments_left;
+};
+
+struct spop_argument {
+	struct bytes name; /* empty when the argument has none */
+	struct spop_data data;
+};
+
+/* 1: there is one; 0: the end; -1: the payload can't be decoded. */
+MUST_CHECK int spop_message_next(struct bytes *payload, struct spop_message *ret_message);
+MUST_CHECK int spop_argument_next(struct bytes *payload, struct spop_message *message,
+				  struct spop_argument *ret_argument);
+
+enum spop_scope {
+	SPOP_SCOPE_PROCESS = 0,
+	SPOP_SCOPE_SESSION,
+	SPOP_SCOPE_TRANSACTION,
+	SPOP_SCOPE_REQUEST,
+	SPOP_SCOPE_RESPONSE,
+};
+
+void spop_put_set_var(struct writer *w, enum spop_scope scope, struct bytes name,
+		      struct spop_data data);
+void spop_put_unset_var(struct writer *w, enum spop_scope scope, struct bytes name);
+
+#endif
