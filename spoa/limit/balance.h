@@ -1,0 +1,111 @@
+/*
+ * balance.h - what is left of a quota for one key, and the four algorithms that say so.
+ *
+ * A balance is looked at, asked, and perhaps taken from:
+ *
+ *     balance_look(&b, &quota, now_us);            brings a copy of the state up to now
+ *     balance_remaining(&b, &quota)                whole units that would pass now
+ *     balance_wait_us(&b, &quota, now_us, units)   how long until so many would pass
+ *     balance_take(&b, &quota, units);             only what remains
+ *
+ * The store keeps the state and decides what is written back: a request that is denied writes
+ * nothing, so a look works on a copy. There is one exception. A state whose time lies further ahead
+ * of the clock than from empty to full takes can only come from a clock that was wrong: it is
+ * brought back to now with its level kept (`mended`), and that is written also on a denial, since
+ * the wait that is answered would not come true otherwise.
+ *
+ * A clock that stepped back by less refills nothing: the balance stands still at its own time, and
+ * waits are counted from the clock's.
+ */
+#ifndef LIMIT_BALANCE_H
+#define LIMIT_BALANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limit/quota.h"
+
+/*
+ * token_bucket: the level in 1/unit_us tokens, `unit_us` being the quota's refill_us when it was
+ * written; after a reload with another rate whole tokens stay and the fraction of one is dropped.
+ */
+struct token_bucket {
+	int64_t level;
+	int64_t unit_us;
+	int64_t last_us;
+};
+
+/* fixed_window: what was used in the window, aligned to the epoch, that `last_us` is in. */
+struct fixed_window {
+	int64_t used;
+	int64_t last_us;
+};
+
+/* sliding_window_counter: what was used in the window of `last_us`, and in the one before. */
+struct window_counter {
+	int64_t previous;
+	int64_t current;
+	int64_t last_us;
+};
+
+/*
+ * sliding_window: a log of what was taken and when, oldest first, which the store keeps. Its times
+ * only grow; `total` is the running sum of the units up to and with the entry, so that the units
+ * between any two entries are one subtraction and "when will so many have left?" a binary search.
+ */
+struct window_entry {
+	int64_t time_us;
+	int64_t total;
+};
+
+struct window_log {
+	/* From the store: how many entries there are, how to read one, the sum before the first. */
+	size_t count;
+	struct window_entry (*entry)(const void *state, size_t index);
+	const void *state;
+	int64_t total_before;
+	/*
+	 * From balance_look and balance_take. Taking appends (last_us, used) to the log, merged
+	 * with its last entry if the times are equal; `expired` entries are no longer needed. When
+	 * `mended` the whole log is to be one entry, (last_us, used).
+	 */
+	size_t expired;
+	int64_t used;
+	int64_t last_us;
+	bool mended;
+};
+
+struct balance {
+	bool is_new; /* set by the store: there is no state; the rest is filled by balance_look */
+	bool mended; /* set by balance_look: write it back even if nothing is taken */
+	union {
+		struct token_bucket bucket;
+		struct fixed_window fixed;
+		struct window_counter counter;
+		struct window_log log;
+	};
+};
+
+void balance_look(struct balance *b, const struct quota *quota, int64_t now_us);
+int64_t balance_remaining(const struct balance *b, const struct quota *quota);
+/* 0 when `units` would pass at `now_us`; -1 when they never will: above the limit. */
+int64_t balance_wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
+			int64_t units);
+/* `units` is at most what remains. */
+void balance_take(struct balance *b, const struct quota *quota, int64_t units);
+
+/* What a check came to. Times are from now; retry_after_us is 0 if allowed, -1 for never. */
+struct outcome {
+	bool allowed;
+	int64_t remaining;      /* after this request */
+	int64_t retry_after_us; /* until the same request could pass */
+	int64_t reset_us;       /* until the full quota is back; 0 when it is there */
+	int64_t grows_us;       /* until `remaining` grows; 0 when it is full */
+};
+
+/* After the taking if the request was `charged`, else as it was seen. */
+struct outcome balance_outcome(const struct balance *b, const struct quota *quota, int64_t now_us,
+			       int64_t cost, bool charged);
+
+#endif

@@ -1,0 +1,105 @@
+#include "limit/check.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "base/writer.h"
+
+/* One byte each, in lower case the algorithm's initials would clash. */
+static const char inline_codes[] = {
+	[TOKEN_BUCKET] = 't',
+	[SLIDING_WINDOW] = 's',
+	[SLIDING_WINDOW_COUNTER] = 'c',
+	[FIXED_WINDOW] = 'f',
+};
+
+static void put_numbers(struct writer *w, const struct quota *quota)
+{
+	writer_put_u8(w, (uint8_t)inline_codes[quota->algorithm]);
+	writer_put_decimal(w, quota->limit);
+	writer_put_u8(w, ',');
+	if (quota->algorithm == TOKEN_BUCKET) {
+		writer_put_decimal(w, quota->refill_tokens);
+		writer_put_u8(w, '/');
+		writer_put_decimal(w, quota->refill_us);
+	} else {
+		writer_put_decimal(w, quota->window_us);
+	}
+}
+
+/* What may stand in a value as it is. Not `|`, `=`, `#`, `%`, which mean something, nor braces. */
+static bool is_plain(uint8_t byte)
+{
+	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+	    (byte >= '0' && byte <= '9'))
+		return true;
+	return byte != '\0' && byte < 0x7f && strchr("-._~:/@+,;!$&'()*?", byte) != NULL;
+}
+
+static void put_escaped(struct writer *w, struct bytes text)
+{
+	for (size_t i = 0; i < text.len && !w->full; i++) {
+		if (is_plain(text.data[i])) {
+			writer_put_u8(w, text.data[i]);
+		} else {
+			writer_put_u8(w, '%');
+			writer_put_hex(w, bytes_from(&text.data[i], 1));
+		}
+	}
+}
+
+static void put_values(struct writer *w, const struct value *values, size_t count, bool is_explicit)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+
+	/* A given key in place of none or several attributes is not to meet the attributes' own. */
+	if (is_explicit)
+		writer_put_u8(w, '=');
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			writer_put_u8(w, '|');
+		put_escaped(w, value_to_text(&values[i], memory));
+	}
+}
+
+static void put_hash(struct writer *w, const struct value *values, size_t count, bool is_explicit)
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	char memory[VALUE_SHORT_TEXT_MAX];
+	crypto_hash_sha256_state state;
+
+	crypto_hash_sha256_init(&state);
+	crypto_hash_sha256_update(&state, (const uint8_t *)(is_explicit ? "=" : "|"), 1);
+	for (size_t i = 0; i < count; i++) {
+		struct bytes text = value_to_text(&values[i], memory);
+		struct writer len = writer_on((uint8_t[4]){0}, 4);
+		writer_put_u32_be(&len, (uint32_t)text.len);
+		crypto_hash_sha256_update(&state, len.data, len.len);
+		crypto_hash_sha256_update(&state, text.data, text.len);
+	}
+	crypto_hash_sha256_final(&state, hash);
+	writer_put_u8(w, '#');
+	writer_put_hex(w, bytes_from(hash, sizeof hash));
+}
+
+void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit)
+{
+	struct writer w = writer_on(check->key, sizeof check->key);
+
+	writer_put_text(&w, check->policy->name);
+	writer_put_u8(&w, ':');
+	if (check->quota == &check->own_quota)
+		put_numbers(&w, check->quota);
+	else
+		writer_put_text(&w, check->policy->generation);
+	writer_put_u8(&w, ':');
+
+	struct writer text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
+	put_values(&text, values, count, is_explicit);
+	if (text.full) {
+		text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
+		put_hash(&text, values, count, is_explicit);
+	}
+	ASSERT(!w.full && !text.full);
+	check->key_len = w.len + text.len;
+}

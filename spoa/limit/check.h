@@ -1,0 +1,59 @@
+/*
+ * check.h - one policy applied to one request: the question to the store, and its answer.
+ */
+#ifndef LIMIT_CHECK_H
+#define LIMIT_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limit/balance.h"
+#include "limit/policy.h"
+#include "limit/value.h"
+
+/* Why a store could not answer; INTERFACE.md section 5, redis_errors_total. */
+enum store_error {
+	STORE_OK = 0,
+	STORE_TIMEOUT,
+	STORE_CONNECTION,
+	STORE_NOSCRIPT,
+	STORE_MOVED,
+	STORE_LOADING,
+	STORE_READONLY,
+	STORE_OOM,
+	STORE_OTHER,
+	STORE_FULL, /* not asked: --max-in-flight */
+};
+
+#define CHECK_VALUES_MAX 128 /* what is longer is replaced by its SHA-256 */
+#define CHECK_KEY_MAX    (POLICY_NAME_MAX + 96 + CHECK_VALUES_MAX)
+
+struct check {
+	const struct policy *policy; /* lives as long as the request's set of policies */
+	const struct quota *quota;   /* the policy's, or `own_quota` */
+	struct quota own_quota;
+	int64_t cost;
+	/* The balance: two checks meet in one if and only if this is equal. Printable ASCII. */
+	char key[CHECK_KEY_MAX];
+	size_t key_len;
+
+	/* The answer: an outcome, or an error and what on_error made of it. */
+	enum store_error error;
+	bool is_decided; /* `outcome` is set: by the store, or by the local one after an error */
+	struct outcome outcome;
+};
+
+/*
+ * The balance's key is `<policy>:<generation>:<value>|<value>...`, and for an inline policy
+ * `inline:<its numbers>:<value>`. In a value everything but letters, digits and a few signs that
+ * mean nothing here is escaped as %XX, so that no two different requests can write the same key.
+ */
+void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
+
+static inline struct bytes check_key(const struct check *check)
+{
+	return bytes_from(check->key, check->key_len);
+}
+
+#endif

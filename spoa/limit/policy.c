@@ -1,0 +1,215 @@
+#include "limit/policy.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/writer.h"
+
+/* A part of every generation: raise it when the state of a balance changes its meaning. */
+#define STATE_FORMAT 1
+
+struct policies {
+	size_t references;
+	size_t count;
+	struct policy **items;  /* in file order */
+	struct policy **sorted; /* by name */
+	struct policy fallback; /* "inline" */
+};
+
+struct policies *policies_new(enum on_error on_error)
+{
+	struct policies *policies = calloc(1, sizeof *policies);
+
+	if (policies == NULL)
+		return NULL;
+	policies->references = 1;
+	policies->fallback = (struct policy){
+		.name = "inline",
+		.position = SIZE_MAX,
+		.on_error = on_error,
+		.ipv4_prefix = POLICY_IPV4_PREFIX,
+		.ipv6_prefix = POLICY_IPV6_PREFIX,
+	};
+	return policies;
+}
+
+struct policies *policies_ref(struct policies *policies)
+{
+	policies->references++;
+	return policies;
+}
+
+static void policy_free(struct policy *policy)
+{
+	if (policy == NULL)
+		return;
+	for (size_t i = 0; i < policy->key_count; i++)
+		free((void *)(uintptr_t)policy->key[i].data);
+	free(policy);
+}
+
+void policies_unref(struct policies *policies)
+{
+	if (policies == NULL || --policies->references > 0)
+		return;
+	for (size_t i = 0; i < policies->count; i++)
+		policy_free(policies->items[i]);
+	free(policies->items);
+	free(policies->sorted);
+	free(policies);
+}
+
+static bool is_name_byte(uint8_t byte)
+{
+	return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+	       (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-';
+}
+
+bool policy_name_is_good(struct bytes name)
+{
+	if (name.len < 1 || name.len > POLICY_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (!is_name_byte(name.data[i]))
+			return false;
+	return !bytes_equal(name, BYTES("inline")) && !bytes_equal(name, BYTES("none"));
+}
+
+bool attribute_name_is_reserved(struct bytes name)
+{
+	static const char *const reserved[] = {"policy",   "key",         "cost",  "algorithm",
+					       "capacity", "refill_rate", "limit", "window"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (bytes_equal(name, bytes_from_text(reserved[i])))
+			return true;
+	return false;
+}
+
+static bool copy_key(struct policy *to, const struct policy *from)
+{
+	to->key_count = 0;
+	for (size_t i = 0; i < from->key_count; i++) {
+		struct bytes name = from->key[i];
+		uint8_t *copy = malloc(name.len + 1);
+		if (copy == NULL)
+			return false;
+		memcpy(copy, name.data, name.len);
+		to->key[to->key_count++] = bytes_from(copy, name.len);
+	}
+	return true;
+}
+
+static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
+{
+	uint64_t len = text.len; /* in front, so that ["ab"] and ["a","b"] differ */
+
+	crypto_hash_sha256_update(state, (const uint8_t *)&len, sizeof len);
+	crypto_hash_sha256_update(state, text.data, text.len);
+}
+
+/* All agents must come to the same text: nothing of this machine or this run goes into it. */
+static void set_generation(struct policy *policy)
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	crypto_hash_sha256_state state;
+	char numbers[96];
+
+	int len = snprintf(numbers, sizeof numbers, "%d %s %lld %u %u", STATE_FORMAT,
+			   algorithm_name(policy->quota.algorithm),
+			   (long long)policy->quota.window_us, policy->ipv4_prefix,
+			   policy->ipv6_prefix);
+	crypto_hash_sha256_init(&state);
+	hash_text(&state, bytes_from(numbers, (size_t)len));
+	for (size_t i = 0; i < policy->key_count; i++)
+		hash_text(&state, policy->key[i]);
+	crypto_hash_sha256_final(&state, hash);
+
+	struct writer w = writer_on(policy->generation, sizeof policy->generation);
+	writer_put_hex(&w, bytes_from(hash, POLICY_GENERATION_MAX / 2));
+	(void)writer_text(&w);
+}
+
+static struct policy *policy_copy(const struct policy *policy, size_t position)
+{
+	struct policy *copy = malloc(sizeof *copy);
+
+	if (copy == NULL)
+		return NULL;
+	*copy = *policy;
+	if (!copy_key(copy, policy)) {
+		policy_free(copy);
+		return NULL;
+	}
+	copy->position = position;
+	set_generation(copy);
+	return copy;
+}
+
+static void insert_by_name(struct policy **sorted, size_t count, struct policy *policy)
+{
+	size_t at = count;
+
+	for (; at > 0 && strcmp(sorted[at - 1]->name, policy->name) > 0; at--)
+		sorted[at] = sorted[at - 1];
+	sorted[at] = policy;
+}
+
+static bool make_room(struct policy ***items, size_t count)
+{
+	struct policy **larger = realloc(*items, (count + 1) * sizeof(struct policy *));
+
+	if (larger == NULL)
+		return false;
+	*items = larger;
+	return true;
+}
+
+bool policies_add(struct policies *policies, const struct policy *policy)
+{
+	if (!make_room(&policies->items, policies->count) ||
+	    !make_room(&policies->sorted, policies->count))
+		return false;
+	struct policy *copy = policy_copy(policy, policies->count);
+	if (copy == NULL)
+		return false;
+	policies->items[policies->count] = copy;
+	insert_by_name(policies->sorted, policies->count, copy);
+	policies->count++;
+	return true;
+}
+
+size_t policies_count(const struct policies *policies)
+{
+	return policies->count;
+}
+
+const struct policy *policies_at(const struct policies *policies, size_t position)
+{
+	return policies->items[position];
+}
+
+static int compare_with_name(const void *name, const void *item)
+{
+	const struct bytes *wanted = name;
+	const struct policy *policy = *(struct policy *const *)item;
+	int order = strncmp((const char *)wanted->data, policy->name, wanted->len);
+
+	return order != 0 ? order : -(policy->name[wanted->len] != '\0');
+}
+
+const struct policy *policies_find(const struct policies *policies, struct bytes name)
+{
+	if (!policy_name_is_good(name) || policies->count == 0)
+		return NULL;
+	struct policy **found = bsearch(&name, policies->sorted, policies->count,
+					sizeof *policies->sorted, compare_with_name);
+	return found == NULL ? NULL : *found;
+}
+
+const struct policy *policies_inline(const struct policies *policies)
+{
+	return &policies->fallback;
+}

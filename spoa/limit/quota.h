@@ -1,0 +1,55 @@
+/*
+ * quota.h - the numbers of a limit: which algorithm, how much, how fast.
+ *
+ * Everything is a whole number, in units and microseconds, and small enough that every sum and
+ * product that the algorithms make of it stays below 2^53: C's int64 and the doubles of Lua, in
+ * Redis, then agree to the unit. The bounds are checked here, once, when a policy is read.
+ */
+#ifndef LIMIT_QUOTA_H
+#define LIMIT_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/parse.h"
+
+enum algorithm { TOKEN_BUCKET = 0, SLIDING_WINDOW, SLIDING_WINDOW_COUNTER, FIXED_WINDOW };
+
+struct quota {
+	enum algorithm algorithm;
+	int64_t limit;         /* units: the capacity of a bucket, the limit of a window */
+	int64_t refill_tokens; /* token bucket: so many tokens ... */
+	int64_t refill_us;     /* ... every so many microseconds, in lowest terms */
+	int64_t window_us;     /* windows */
+};
+
+#define QUOTA_EXACT_MAX     (INT64_C(1) << 53)
+#define QUOTA_LOG_LIMIT_MAX INT64_C(1000000) /* units in the log of a sliding_window */
+#define QUOTA_WINDOW_MIN_US INT64_C(1000)
+#define QUOTA_WINDOW_MAX_US (INT64_C(36500) * 86400 * 1000000) /* 100 years */
+#define QUOTA_COUNTER_TICKS INT64_C(1000000)                   /* ticks a window, at most */
+
+bool algorithm_find(struct bytes name, enum algorithm *ret_algorithm);
+const char *algorithm_name(enum algorithm algorithm);
+
+/* "0.5", or "1000/1m": tokens per second, or tokens per duration, as tokens per microsecond. */
+MUST_CHECK bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us);
+
+/* Both check the bounds; `err` says which number is wrong and what is accepted. */
+MUST_CHECK bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens_per_us,
+				 struct err *err);
+MUST_CHECK bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
+				 int64_t window_us, struct err *err);
+
+/* How long a balance of this quota takes from empty to full: a window, or the whole refill. */
+int64_t quota_full_us(const struct quota *quota);
+
+/* sliding_window_counter: the length of a tick, and how many make a window (the last may be short).
+ */
+int64_t quota_tick_us(const struct quota *quota);
+int64_t quota_ticks(const struct quota *quota);
+
+#endif

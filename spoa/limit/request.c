@@ -1,0 +1,163 @@
+#include "limit/request.h"
+
+#include <string.h>
+
+#include "limit/reserved.h"
+
+void request_init(struct request *request, struct policies *policies, struct pool *slots)
+{
+	request->policies = policies_ref(policies);
+	request->slots = slots;
+	request->count = 0;
+	request->is_invalid = false;
+	request->invalid_why = "";
+	request->left_out = 0;
+}
+
+void request_drop_checks(struct request *request)
+{
+	while (request->count > 0)
+		pool_put(request->slots, request->checks[--request->count]);
+}
+
+void request_clear(struct request *request)
+{
+	request_drop_checks(request);
+	policies_unref(request->policies);
+	request->policies = NULL;
+}
+
+static void set_invalid(struct request *request, const char *why)
+{
+	request->is_invalid = true;
+	request->invalid_why = why;
+}
+
+/* Adds the cost to the check that counts by the same balance, if there is one already. */
+static bool merge(struct request *request, const struct check *check)
+{
+	for (size_t i = 0; i < request->count; i++) {
+		struct check *other = request->checks[i];
+		if (!bytes_equal(check_key(other), check_key(check)))
+			continue;
+		if (__builtin_add_overflow(other->cost, check->cost, &other->cost))
+			other->cost = INT64_MAX;
+		return true;
+	}
+	return false;
+}
+
+static void insert_in_file_order(struct request *request, struct check *check)
+{
+	size_t at = request->count++;
+
+	for (; at > 0 && request->checks[at - 1]->policy->position > check->policy->position; at--)
+		request->checks[at] = request->checks[at - 1];
+	request->checks[at] = check;
+}
+
+/* The values that `policy` counts this message by; false when an attribute is absent. */
+static bool find_values(const struct policy *policy, const struct reserved *reserved,
+			const struct attributes *attributes, struct value *values,
+			size_t *ret_count)
+{
+	size_t count = reserved->key != NULL ? 1 : policy->key_count;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct value *value = reserved->key != NULL
+						    ? reserved->key
+						    : attributes_find(attributes, policy->key[i]);
+		if (value == NULL)
+			return false;
+		values[i] = value_canonical(value);
+		value_cut_address(&values[i], policy->ipv4_prefix, policy->ipv6_prefix);
+	}
+	*ret_count = count;
+	return true;
+}
+
+/* False when an attribute that the policy counts by is absent. */
+static bool add_check(struct request *request, const struct policy *policy,
+		      const struct reserved *reserved, const struct attributes *attributes)
+{
+	bool is_inline = policy == policies_inline(request->policies);
+	struct value values[POLICY_KEY_MAX];
+	size_t count;
+
+	if (!find_values(policy, reserved, attributes, values, &count))
+		return false;
+	if (request->count == REQUEST_CHECKS_MAX) {
+		request->left_out++;
+		return true;
+	}
+	struct check *check = pool_get(request->slots);
+	ASSERT(check != NULL);
+	check->policy = policy;
+	check->own_quota = reserved->quota;
+	check->quota = is_inline ? &check->own_quota : &policy->quota;
+	check->cost = reserved->cost;
+	check->error = STORE_OK;
+	check->is_decided = false;
+	check_set_key(check, values, count,
+		      reserved->key != NULL && !is_inline && policy->key_count != 1);
+	if (merge(request, check))
+		pool_put(request->slots, check);
+	else
+		insert_in_file_order(request, check);
+	return true;
+}
+
+static void add_named(struct request *request, const struct reserved *reserved,
+		      const struct attributes *attributes)
+{
+	struct bytes names = reserved->policy;
+	const struct policy *added[REQUEST_CHECKS_MAX];
+	size_t count = 0;
+	struct bytes name;
+
+	/* All of them first: a message is taken whole or not at all. */
+	while (bytes_next_item(&names, ',', &name)) {
+		const struct policy *policy = policies_find(request->policies, bytes_trim(name));
+		bool is_new = true;
+		if (policy == NULL) {
+			set_invalid(request, "unknown policy");
+			return;
+		}
+		for (size_t i = 0; i < count; i++)
+			is_new = is_new && added[i] != policy;
+		if (!is_new)
+			continue;
+		if (count == REQUEST_CHECKS_MAX)
+			request->left_out++;
+		else
+			added[count++] = policy;
+	}
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; reserved->key == NULL && k < added[i]->key_count; k++)
+			if (attributes_find(attributes, added[i]->key[k]) == NULL) {
+				set_invalid(request, "neither key nor the policy's attributes");
+				return;
+			}
+	for (size_t i = 0; i < count; i++)
+		(void)add_check(request, added[i], reserved, attributes);
+}
+
+void request_add(struct request *request, const struct attributes *attributes)
+{
+	struct reserved reserved;
+	const char *why;
+
+	if (!reserved_read(attributes, &reserved, &why)) {
+		set_invalid(request, why);
+		return;
+	}
+	if (reserved.has_policy) {
+		add_named(request, &reserved, attributes);
+	} else if (reserved.has_algorithm) {
+		(void)add_check(request, policies_inline(request->policies), &reserved, attributes);
+	} else {
+		for (size_t i = 0; i < policies_count(request->policies); i++)
+			(void)add_check(request, policies_at(request->policies, i), &reserved,
+					attributes);
+	}
+}

@@ -1,0 +1,38 @@
+/*
+ * request.h - what is asked about one request: the checks that its messages came to.
+ *
+ * A request is filled message by message. request_add reads the reserved attributes (INTERFACE.md
+ * section 3), picks the policies and copies what the checks need; the attributes may die after it.
+ * The slots of the checks come from a pool that the caller owns and give them back by
+ * request_clear.
+ */
+#ifndef LIMIT_REQUEST_H
+#define LIMIT_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/pool.h"
+#include "limit/check.h"
+#include "limit/policy.h"
+#include "limit/value.h"
+
+#define REQUEST_CHECKS_MAX 16
+
+struct request {
+	struct policies *policies; /* a reference */
+	struct pool *slots;        /* of struct check; never short of REQUEST_CHECKS_MAX for us */
+	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
+	size_t count;
+	bool is_invalid;         /* a message was: see invalid_why */
+	size_t left_out;         /* checks above REQUEST_CHECKS_MAX */
+	const char *invalid_why; /* for the log; a constant */
+};
+
+void request_init(struct request *request, struct policies *policies, struct pool *slots);
+void request_add(struct request *request, const struct attributes *attributes);
+/* What was asked so far is not asked; that a message was invalid stays. */
+void request_drop_checks(struct request *request);
+void request_clear(struct request *request);
+
+#endif

@@ -1,0 +1,183 @@
+#include "limit/reserved.h"
+
+#include "base/clock.h"
+
+/* The arguments as they came; NULL for what is absent. */
+struct arguments {
+	const struct value *policy, *key, *cost, *algorithm;
+	const struct value *capacity, *refill_rate, *limit, *window;
+};
+
+/* The numbers of an inline policy; 0 for what is absent. */
+struct numbers {
+	int64_t capacity;
+	struct ratio tokens_per_us;
+	int64_t limit;
+	int64_t window_us;
+};
+
+static const struct value **argument_named(struct arguments *a, struct bytes name)
+{
+	/* Told apart by length first: this is asked of every attribute of every request. */
+	switch (name.len) {
+	case 3:
+		return bytes_equal(name, BYTES("key")) ? &a->key : NULL;
+	case 4:
+		return bytes_equal(name, BYTES("cost")) ? &a->cost : NULL;
+	case 5:
+		return bytes_equal(name, BYTES("limit")) ? &a->limit : NULL;
+	case 6:
+		if (bytes_equal(name, BYTES("window")))
+			return &a->window;
+		return bytes_equal(name, BYTES("policy")) ? &a->policy : NULL;
+	case 8:
+		return bytes_equal(name, BYTES("capacity")) ? &a->capacity : NULL;
+	case 9:
+		return bytes_equal(name, BYTES("algorithm")) ? &a->algorithm : NULL;
+	case 11:
+		return bytes_equal(name, BYTES("refill_rate")) ? &a->refill_rate : NULL;
+	}
+	return NULL;
+}
+
+static struct arguments find_arguments(const struct attributes *attributes)
+{
+	struct arguments arguments = {0};
+
+	for (size_t i = 0; i < attributes->count; i++) {
+		const struct attribute *attribute = &attributes->items[i];
+		const struct value **argument = argument_named(&arguments, attribute->name);
+		if (argument != NULL)
+			*argument =
+				attribute->value.kind == VALUE_ABSENT ? NULL : &attribute->value;
+	}
+	return arguments;
+}
+
+/* A whole number of at least `min`, as a number or as text. */
+static bool read_whole(const struct value *value, int64_t min, int64_t *ret_number)
+{
+	uint64_t number;
+
+	if (value->kind == VALUE_NATURAL)
+		number = value->natural;
+	else if (value->kind != VALUE_TEXT || !parse_whole(value->text, INT64_MAX, &number))
+		return false;
+	if (number > INT64_MAX || (int64_t)number < min)
+		return false;
+	*ret_number = (int64_t)number;
+	return true;
+}
+
+static bool read_refill_rate(const struct value *value, struct ratio *ret_tokens_per_us)
+{
+	if (value->kind == VALUE_TEXT)
+		return refill_rate_parse(value->text, ret_tokens_per_us);
+	if (value->kind != VALUE_NATURAL || value->natural == 0 || value->natural > INT64_MAX)
+		return false;
+	return ratio_multiply((struct ratio){(int64_t)value->natural, 1},
+			      (struct ratio){1, US_PER_SECOND}, ret_tokens_per_us);
+}
+
+/* A duration as text, or a number of seconds in either form. */
+static bool read_window(const struct value *value, int64_t *ret_us)
+{
+	struct ratio seconds = {0, 1};
+	int64_t us;
+
+	if (value->kind == VALUE_TEXT && parse_duration(value->text, &us))
+		goto bounds;
+	if (value->kind == VALUE_NATURAL && value->natural > 0 && value->natural <= INT64_MAX)
+		seconds.num = (int64_t)value->natural;
+	else if (value->kind != VALUE_TEXT || !parse_decimal(value->text, &seconds))
+		return false;
+	if (!ratio_multiply(seconds, (struct ratio){US_PER_SECOND, 1}, &seconds) ||
+	    seconds.den != 1)
+		return false;
+	us = seconds.num;
+bounds:
+	if (us < QUOTA_WINDOW_MIN_US || us > QUOTA_WINDOW_MAX_US)
+		return false;
+	*ret_us = us;
+	return true;
+}
+
+static const char *read_numbers(const struct arguments *a, struct numbers *numbers)
+{
+	if (a->capacity != NULL && !read_whole(a->capacity, 1, &numbers->capacity))
+		return "capacity is not a whole number of at least 1";
+	if (a->refill_rate != NULL && !read_refill_rate(a->refill_rate, &numbers->tokens_per_us))
+		return "refill_rate is not a rate";
+	if (a->limit != NULL && !read_whole(a->limit, 1, &numbers->limit))
+		return "limit is not a whole number of at least 1";
+	if (a->window != NULL && !read_window(a->window, &numbers->window_us))
+		return "window is not a duration from 1ms to 36500d";
+	return NULL;
+}
+
+static const char *read_quota(const struct arguments *a, const struct numbers *numbers,
+			      struct quota *quota)
+{
+	enum algorithm algorithm;
+	struct err err;
+
+	if (a->algorithm->kind != VALUE_TEXT || !algorithm_find(a->algorithm->text, &algorithm))
+		return "unknown algorithm";
+	if (algorithm == TOKEN_BUCKET) {
+		if (a->capacity == NULL || a->refill_rate == NULL)
+			return "an inline token_bucket needs capacity and refill_rate";
+		if (!quota_set_bucket(quota, numbers->capacity, numbers->tokens_per_us, &err))
+			return "capacity and refill_rate can't be kept exactly";
+		return NULL;
+	}
+	if (a->limit == NULL || a->window == NULL)
+		return "an inline window needs limit and window";
+	if (!quota_set_window(quota, algorithm, numbers->limit, numbers->window_us, &err))
+		return "limit is too large";
+	return NULL;
+}
+
+static const char *read_arguments(const struct arguments *a, struct reserved *reserved)
+{
+	struct numbers numbers = {0};
+	const char *why;
+
+	if (a->policy != NULL && a->policy->kind != VALUE_TEXT)
+		return "policy is not a string";
+	if (a->cost != NULL && !read_whole(a->cost, 0, &reserved->cost))
+		return "cost is not a whole number from 0 on";
+	why = read_numbers(a, &numbers);
+	if (why == NULL && a->algorithm != NULL)
+		why = read_quota(a, &numbers, &reserved->quota);
+	if (why != NULL)
+		return why;
+	if (a->policy != NULL && a->algorithm != NULL)
+		return "policy together with algorithm";
+	if (a->key != NULL && a->policy == NULL && a->algorithm == NULL)
+		return "key with neither policy nor algorithm";
+	if (a->key == NULL && a->algorithm != NULL)
+		return "an inline policy needs key";
+	return NULL;
+}
+
+bool reserved_read(const struct attributes *attributes, struct reserved *ret_reserved,
+		   const char **ret_why)
+{
+	struct arguments arguments = find_arguments(attributes);
+	struct reserved reserved = {
+		.has_policy = arguments.policy != NULL,
+		.key = arguments.key,
+		.cost = 1,
+		.has_algorithm = arguments.algorithm != NULL,
+	};
+	const char *why = read_arguments(&arguments, &reserved);
+
+	if (why != NULL) {
+		*ret_why = why;
+		return false;
+	}
+	if (reserved.has_policy)
+		reserved.policy = arguments.policy->text;
+	*ret_reserved = reserved;
+	return true;
+}

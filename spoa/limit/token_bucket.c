@@ -1,0 +1,66 @@
+/*
+ * The level is kept in 1/refill_us tokens, so that refilling is a multiplication and exact: at 1/3
+ * token a second (1 token every 3000000 us) a microsecond adds 1, a token is 3000000, and three
+ * seconds add exactly one token however they are cut up.
+ */
+#include "limit/algorithms.h"
+
+#include "base/clock.h"
+
+static int64_t min(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What the bucket held, in the units of the quota of today, and no more than fits in it. */
+static int64_t level_in_units_of(const struct token_bucket *bucket, const struct quota *quota)
+{
+	int64_t full = quota->limit * quota->refill_us;
+
+	if (bucket->unit_us == quota->refill_us)
+		return min(bucket->level, full);
+	return min(bucket->level / bucket->unit_us, quota->limit) * quota->refill_us;
+}
+
+/* Compared before it is multiplied: the product stays below the full level plus one refill. */
+static int64_t refilled(int64_t level, const struct quota *quota, int64_t elapsed_us)
+{
+	int64_t full = quota->limit * quota->refill_us;
+
+	if (elapsed_us >= divide_up(full - level, quota->refill_tokens))
+		return full;
+	return level + elapsed_us * quota->refill_tokens;
+}
+
+void token_bucket_look(struct balance *b, const struct quota *quota, int64_t now_us)
+{
+	struct token_bucket *bucket = &b->bucket;
+
+	if (b->is_new)
+		*bucket = (struct token_bucket){quota->limit * quota->refill_us, quota->refill_us,
+						now_us};
+	int64_t time_us = balance_time(bucket->last_us, now_us, quota_full_us(quota), &b->mended);
+	int64_t elapsed_us = b->mended ? 0 : time_us - bucket->last_us;
+
+	bucket->level = refilled(level_in_units_of(bucket, quota), quota, elapsed_us);
+	bucket->unit_us = quota->refill_us;
+	bucket->last_us = time_us;
+}
+
+int64_t token_bucket_remaining(const struct token_bucket *bucket)
+{
+	return bucket->level / bucket->unit_us;
+}
+
+int64_t token_bucket_wait_us(const struct token_bucket *bucket, const struct quota *quota,
+			     int64_t now_us, int64_t units)
+{
+	int64_t missing = units * quota->refill_us - bucket->level;
+
+	return bucket->last_us - now_us + divide_up(missing, quota->refill_tokens);
+}
+
+void token_bucket_take(struct token_bucket *bucket, int64_t units)
+{
+	bucket->level -= units * bucket->unit_us;
+}

@@ -1,0 +1,111 @@
+#include "limit/value.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/writer.h"
+
+const struct value *attributes_find(const struct attributes *attributes, struct bytes name)
+{
+	for (size_t i = attributes->count; i > 0; i--) {
+		const struct attribute *attribute = &attributes->items[i - 1];
+		if (bytes_equal(attribute->name, name))
+			return attribute->value.kind == VALUE_ABSENT ? NULL : &attribute->value;
+	}
+	return NULL;
+}
+
+static bool is_hex_or_dot_or_colon(uint8_t byte)
+{
+	return (byte >= '0' && byte <= ':') || byte == '.' || (byte >= 'a' && byte <= 'f') ||
+	       (byte >= 'A' && byte <= 'F');
+}
+
+/* Most text is no address, and most of that is told by its first byte. */
+static struct value address_in_text(struct bytes text)
+{
+	char copy[INET6_ADDRSTRLEN];
+	struct value value = value_text(text);
+
+	if (text.len == 0 || text.len >= sizeof copy || !is_hex_or_dot_or_colon(text.data[0]) ||
+	    memchr(text.data, '\0', text.len) != NULL)
+		return value;
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	struct value address;
+	if (inet_pton(AF_INET, copy, address.ipv4) == 1)
+		address.kind = VALUE_IPV4;
+	else if (inet_pton(AF_INET6, copy, address.ipv6) == 1)
+		address.kind = VALUE_IPV6;
+	else
+		return value;
+	return address;
+}
+
+struct value value_canonical(const struct value *value)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct value canonical = value->kind == VALUE_TEXT ? address_in_text(value->text) : *value;
+
+	if (canonical.kind == VALUE_IPV6 && memcmp(canonical.ipv6, mapped, sizeof mapped) == 0) {
+		uint8_t ipv4[4];
+		memcpy(ipv4, canonical.ipv6 + sizeof mapped, sizeof ipv4);
+		canonical.kind = VALUE_IPV4;
+		memcpy(canonical.ipv4, ipv4, sizeof ipv4);
+	}
+	return canonical;
+}
+
+static void cut(uint8_t *address, unsigned bytes, unsigned prefix)
+{
+	for (unsigned i = 0; i < bytes; i++) {
+		unsigned kept = prefix > 8 * i ? prefix - 8 * i : 0;
+		if (kept < 8)
+			address[i] &= (uint8_t)(0xff00 >> kept);
+	}
+}
+
+void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_prefix)
+{
+	if (value->kind == VALUE_IPV4)
+		cut(value->ipv4, sizeof value->ipv4, ipv4_prefix);
+	if (value->kind == VALUE_IPV6)
+		cut(value->ipv6, sizeof value->ipv6, ipv6_prefix);
+}
+
+static void put_ipv4(struct writer *w, const uint8_t ipv4[4])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (i > 0)
+			writer_put_u8(w, '.');
+		writer_put_unsigned(w, ipv4[i]);
+	}
+}
+
+struct bytes value_to_text(const struct value *value, char memory[VALUE_SHORT_TEXT_MAX])
+{
+	struct writer w = writer_on(memory, VALUE_SHORT_TEXT_MAX);
+
+	switch (value->kind) {
+	case VALUE_ABSENT:
+		break;
+	case VALUE_TEXT:
+		return value->text;
+	case VALUE_NATURAL:
+		writer_put_unsigned(&w, value->natural);
+		break;
+	case VALUE_NEGATIVE:
+		writer_put_decimal(&w, value->negative);
+		break;
+	case VALUE_BOOL:
+		writer_put_text(&w, value->boolean ? "true" : "false");
+		break;
+	case VALUE_IPV4:
+		put_ipv4(&w, value->ipv4);
+		break;
+	case VALUE_IPV6: /* the C library writes RFC 5952 */
+		inet_ntop(AF_INET6, value->ipv6, memory, VALUE_SHORT_TEXT_MAX);
+		return bytes_from_text(memory);
+	}
+	return writer_bytes(&w);
+}

@@ -1,0 +1,50 @@
+/*
+ * verdict.h - what all checks of a request come to, as INTERFACE.md section 3 has it.
+ *
+ * A verdict points into the request that it was folded from and dies with it.
+ */
+#ifndef LIMIT_VERDICT_H
+#define LIMIT_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/writer.h"
+#include "limit/request.h"
+
+/* In order: the first that holds is the reason. */
+enum reason {
+	REASON_INVALID = 0,
+	REASON_LIMITED,
+	REASON_ERROR,
+	REASON_OK,
+	REASON_NONE,
+};
+
+struct verdict {
+	const struct request *request;
+	bool allowed;
+	bool degraded;
+	enum reason reason;
+	int64_t retry_after_us;   /* 0 if allowed, -1 for never */
+	const struct check *lead; /* whose policy and numbers are told; NULL without a check */
+};
+
+/* `on_error` is the flag, by which an invalid message is answered. */
+struct verdict verdict_fold(const struct request *request, enum on_error on_error);
+
+const char *reason_text(enum reason reason);
+/* Rounded up; -1 stays -1. */
+int64_t seconds_up(int64_t us);
+int64_t milliseconds_up(int64_t us);
+
+/*
+ * The checks that the RateLimit and RateLimit-Policy headers tell of, the lead first; NULL behind
+ * the last. The items follow the IETF draft, revision 10, sections 3 and 4.
+ */
+const struct check *verdict_header_check(const struct verdict *verdict, size_t index);
+void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
+			   const struct check *check);
+void verdict_put_ratelimit_policy(struct writer *w, const struct check *check);
+
+#endif

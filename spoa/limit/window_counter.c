@@ -1,0 +1,84 @@
+/*
+ * The last window slides out as this one goes on: of `previous`, the share of the window that is
+ * still to come counts. With 8 in the last minute and a quarter of this one gone, 6 of them count.
+ *
+ * The share is kept in ticks, W a window and e of them gone, so that it is exact:
+ *
+ *     previous * (W - e) + (current + units) * W <= limit * W
+ */
+#include "limit/algorithms.h"
+
+#include "base/clock.h"
+
+static int64_t start_us(const struct window_counter *counter, const struct quota *quota)
+{
+	return counter->last_us - counter->last_us % quota->window_us;
+}
+
+static int64_t min(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Brings the two counts from the window of counter->last_us to that of `time_us`. */
+static void roll(struct window_counter *counter, const struct quota *quota, int64_t time_us)
+{
+	int64_t passed_us = time_us - start_us(counter, quota);
+
+	if (passed_us < quota->window_us)
+		return;
+	counter->previous = passed_us < 2 * quota->window_us ? counter->current : 0;
+	counter->current = 0;
+}
+
+void window_counter_look(struct balance *b, const struct quota *quota, int64_t now_us)
+{
+	struct window_counter *counter = &b->counter;
+
+	if (b->is_new)
+		*counter = (struct window_counter){0, 0, now_us};
+	int64_t time_us = balance_time(counter->last_us, now_us, quota_full_us(quota), &b->mended);
+
+	if (!b->mended)
+		roll(counter, quota, time_us);
+	counter->previous = min(counter->previous, quota->limit); /* it may have been lowered */
+	counter->current = min(counter->current, quota->limit);
+	counter->last_us = time_us;
+}
+
+int64_t window_counter_remaining(const struct window_counter *counter, const struct quota *quota)
+{
+	int64_t ticks = quota_ticks(quota);
+	int64_t gone = counter->last_us % quota->window_us / quota_tick_us(quota);
+	int64_t weighed = divide_up(counter->previous * (ticks - gone), ticks);
+	int64_t used = counter->current + weighed;
+
+	return used < quota->limit ? quota->limit - used : 0;
+}
+
+/*
+ * The first tick of a window with `before` in the one before it at which `room` units of the limit
+ * are free of it: before * (W - e) <= room * W. That is W, the next window's first, if none is.
+ */
+static int64_t tick_with_room(int64_t before, int64_t room, int64_t ticks)
+{
+	return before <= room ? 0 : ticks - room * ticks / before;
+}
+
+int64_t window_counter_wait_us(const struct window_counter *counter, const struct quota *quota,
+			       int64_t now_us, int64_t units)
+{
+	int64_t ticks = quota_ticks(quota);
+	int64_t before = counter->previous;
+	int64_t room = quota->limit - units - counter->current;
+	int64_t from_us = start_us(counter, quota);
+
+	if (room <
+	    0) { /* not in this window: in the next one, where `current` is what slides out */
+		before = counter->current;
+		room = quota->limit - units;
+		from_us += quota->window_us;
+	}
+	int64_t offset_us = tick_with_room(before, room, ticks) * quota_tick_us(quota);
+	return from_us + min(offset_us, quota->window_us) - now_us;
+}
