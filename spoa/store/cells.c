@@ -1,0 +1,42 @@
+#include "store/cells.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+bool cells_init(struct cells *cells, uint32_t max)
+{
+	void *memory = mmap(NULL, (size_t)max * CELL_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return false;
+	*cells = (struct cells){.memory = memory, .max = max, .touched = 1, .unused = max - 1};
+	return true;
+}
+
+void cells_release(struct cells *cells)
+{
+	if (cells->memory != NULL)
+		munmap(cells->memory, (size_t)cells->max * CELL_BYTES);
+	*cells = (struct cells){0};
+}
+
+uint32_t cells_take(struct cells *cells)
+{
+	uint32_t cell = cells->free;
+
+	ASSERT(cells->unused > 0);
+	cells->unused--;
+	if (cell == 0)
+		return cells->touched++;
+	memcpy(&cells->free, cells_at(cells, cell), sizeof cells->free);
+	memset(cells_at(cells, cell), 0, CELL_BYTES);
+	return cell;
+}
+
+void cells_give_back(struct cells *cells, uint32_t cell)
+{
+	memcpy(cells_at(cells, cell), &cells->free, sizeof cells->free);
+	cells->free = cell;
+	cells->unused++;
+}

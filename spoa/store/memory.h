@@ -1,0 +1,33 @@
+/*
+ * memory.h - balances in this process, in no more memory than was promised.
+ *
+ * It answers at once (STORE_DONE). A balance is found by a keyed 128-bit hash of its key (SipHash;
+ * the secret is new with every start), so that nobody can choose keys that meet. It costs 64 bytes
+ * and 4 of the index; the log of a sliding_window costs 16 bytes an entry more.
+ *
+ * When memory is full, balances that are full again are forgotten first, since a forgotten balance
+ * is a full one, then the least recently used. Full ones are looked for at each new balance, a few
+ * steps of the index further, so the oldest ways go first but not in strict order.
+ */
+#ifndef STORE_MEMORY_H
+#define STORE_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+#define MEMORY_LIMIT_MIN (UINT64_C(64) << 10)
+#define MEMORY_LIMIT_MAX (UINT64_C(256) << 30)
+
+/* NULL when so much address space is not to be had. */
+struct store *memory_store_new(uint64_t memory_limit);
+
+struct memory_store_stats {
+	uint64_t balances;
+	uint64_t evicted; /* that were not full: forgotten before their time */
+};
+
+struct memory_store_stats memory_store_stats(const struct store *store);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * store.h - the contract of everything that keeps balances.
+ *
+ * A store is asked for a whole request, once: all its checks are charged together or not at all.
+ * It answers each check with an outcome (is_decided) or an error kind.
+ *
+ * store_ask returns STORE_DONE when all is answered. Or it returns STORE_PENDING and answers later:
+ * then `answered` is called exactly once, never inside store_ask, also when the link is lost or the
+ * store is freed. Until then the op and its checks stay where they are, however long that takes;
+ * deadlines are the engine's.
+ *
+ * A store that has no way to ask (no link) says so at once: STORE_DONE with errors.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limit/check.h"
+
+enum store_state { STORE_DONE = 0, STORE_PENDING };
+
+struct store_op {
+	struct check *const *checks;
+	size_t count;   /* at least 1 */
+	int64_t now_us; /* the epoch's time; a store with a clock of its own does not look at it */
+	void (*answered)(struct store_op *op);
+};
+
+struct store {
+	enum store_state (*ask)(struct store *store, struct store_op *op);
+	void (*free)(struct store *store);
+};
+
+static inline enum store_state store_ask(struct store *store, struct store_op *op)
+{
+	return store->ask(store, op);
+}
+
+static inline void store_free(struct store *store)
+{
+	if (store != NULL)
+		store->free(store);
+}
+
+static inline void store_op_fail(struct store_op *op, enum store_error error)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		op->checks[i]->error = error;
+		op->checks[i]->is_decided = false;
+	}
+}
+
+#endif
