@@ -1,0 +1,229 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/pool.h"
+
+struct engine {
+	struct engine_config config;
+	struct policies *policies;
+	struct pool inquiries;
+	struct pool checks;
+	struct list waiting; /* for the store, oldest first: their deadlines are in order */
+	size_t in_flight;    /* checks that the store has not given back */
+};
+
+/*
+ *  begin --> submit --> DONE ------------------------------------------> end
+ *               |
+ *               `-----> PENDING --> the store answers -----> done() ---> end
+ *                          |
+ *                          `------> the deadline --> done() --> LATE
+ *                                                     the store answers --> end
+ */
+struct inquiry {
+	struct engine *engine;
+	struct request request;
+	struct verdict verdict;
+	struct store_op op;
+	struct asker asker;     /* `done` is NULL when nobody waits for the answer any more */
+	struct list open_link;  /* in asker.open */
+	struct list queue_link; /* in engine.waiting; in no list when late */
+	int64_t deadline_us;
+	int64_t now_us; /* when it was asked, for the local store */
+};
+
+struct engine *engine_new(const struct engine_config *config, struct policies *policies)
+{
+	struct engine *engine = calloc(1, sizeof *engine);
+
+	if (engine == NULL)
+		return NULL;
+	engine->config = *config;
+	list_init(&engine->waiting);
+	engine->policies = policies_ref(policies);
+	/* Above what may wait: the one that is being asked, or answered by on_error. */
+	if (!pool_init(&engine->inquiries, sizeof(struct inquiry), config->max_in_flight + 1) ||
+	    !pool_init(&engine->checks, sizeof(struct check),
+		       config->max_in_flight + REQUEST_CHECKS_MAX + 1)) {
+		engine_free(engine);
+		return NULL;
+	}
+	return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+	if (engine == NULL)
+		return;
+	ASSERT(engine->in_flight == 0);
+	policies_unref(engine->policies);
+	pool_release(&engine->inquiries);
+	pool_release(&engine->checks);
+	free(engine);
+}
+
+struct policies *engine_policies(const struct engine *engine)
+{
+	return engine->policies;
+}
+
+void engine_set_policies(struct engine *engine, struct policies *policies)
+{
+	struct policies *old = engine->policies;
+
+	engine->policies = policies_ref(policies);
+	policies_unref(old);
+}
+
+struct inquiry *engine_begin(struct engine *engine)
+{
+	struct inquiry *inquiry = pool_get(&engine->inquiries);
+
+	ASSERT(inquiry != NULL);
+	inquiry->engine = engine;
+	request_init(&inquiry->request, engine->policies, &engine->checks);
+	list_init(&inquiry->open_link);
+	list_init(&inquiry->queue_link);
+	return inquiry;
+}
+
+void engine_add(struct inquiry *inquiry, const struct attributes *attributes)
+{
+	request_add(&inquiry->request, attributes);
+}
+
+void engine_end(struct inquiry *inquiry)
+{
+	request_clear(&inquiry->request);
+	pool_put(&inquiry->engine->inquiries, inquiry);
+}
+
+const struct verdict *engine_verdict(const struct inquiry *inquiry)
+{
+	return &inquiry->verdict;
+}
+
+/* Decides by the local store what on_error=local says; all of it together, or none. */
+static void ask_local(struct inquiry *inquiry)
+{
+	const struct request *request = &inquiry->request;
+	struct check *checks[REQUEST_CHECKS_MAX];
+	enum store_error errors[REQUEST_CHECKS_MAX];
+	struct store_op op = {.checks = checks, .now_us = inquiry->now_us};
+
+	for (size_t i = 0; i < request->count; i++) {
+		struct check *check = request->checks[i];
+		if (check->is_decided || check->policy->on_error != ON_ERROR_LOCAL)
+			continue;
+		errors[op.count] = check->error;
+		checks[op.count++] = check;
+	}
+	if (op.count == 0)
+		return;
+	enum store_state state = store_ask(inquiry->engine->config.local, &op);
+	ASSERT(state == STORE_DONE);
+	for (size_t i = 0; i < op.count; i++)
+		checks[i]->error =
+			errors[i]; /* the verdict says that it was made without the store */
+}
+
+static void decide(struct inquiry *inquiry)
+{
+	ask_local(inquiry);
+	inquiry->verdict = verdict_fold(&inquiry->request, inquiry->engine->config.on_error);
+}
+
+/* Hands the verdict over, if somebody still waits for it. */
+static void finish(struct inquiry *inquiry)
+{
+	struct asker asker = inquiry->asker;
+
+	inquiry->asker.done = NULL;
+	list_remove(&inquiry->open_link);
+	list_remove(&inquiry->queue_link);
+	if (asker.done == NULL)
+		return;
+	decide(inquiry);
+	asker.done(&asker, &inquiry->verdict);
+}
+
+static void on_store_answered(struct store_op *op)
+{
+	struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, op);
+
+	inquiry->engine->in_flight -= op->count;
+	finish(inquiry);
+	engine_end(inquiry);
+}
+
+static enum store_state ask_store(struct inquiry *inquiry)
+{
+	struct engine *engine = inquiry->engine;
+	const struct request *request = &inquiry->request;
+
+	inquiry->op = (struct store_op){
+		.checks = request->checks,
+		.count = request->count,
+		.now_us = inquiry->now_us,
+		.answered = on_store_answered,
+	};
+	if (request->count > engine->config.max_in_flight - engine->in_flight) {
+		store_op_fail(&inquiry->op, STORE_FULL);
+		return STORE_DONE;
+	}
+	return store_ask(engine->config.store, &inquiry->op);
+}
+
+enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker, int64_t now_us,
+				int64_t mono_us)
+{
+	struct engine *engine = inquiry->engine;
+
+	inquiry->now_us = now_us;
+	if (inquiry->request.is_invalid && engine->config.on_error == ON_ERROR_DENY)
+		request_drop_checks(&inquiry->request); /* denied whole: nothing is charged */
+	if (inquiry->request.count == 0 || ask_store(inquiry) == STORE_DONE) {
+		decide(inquiry);
+		return ENGINE_DONE;
+	}
+	inquiry->asker = *asker;
+	inquiry->deadline_us = mono_us + engine->config.store_timeout_us;
+	engine->in_flight += inquiry->op.count;
+	list_append(asker->open, &inquiry->open_link);
+	list_append(&engine->waiting, &inquiry->queue_link);
+	return ENGINE_PENDING;
+}
+
+void engine_abandon(struct list *open)
+{
+	while (!list_is_empty(open)) {
+		struct inquiry *inquiry = CONTAINER_OF(open->next, struct inquiry, open_link);
+		inquiry->asker.done = NULL;
+		list_remove(&inquiry->open_link);
+	}
+}
+
+static struct inquiry *first_waiting(const struct engine *engine)
+{
+	if (list_is_empty(&engine->waiting))
+		return NULL;
+	return CONTAINER_OF(engine->waiting.next, struct inquiry, queue_link);
+}
+
+int64_t engine_next_us(const struct engine *engine)
+{
+	const struct inquiry *first = first_waiting(engine);
+
+	return first == NULL ? -1 : first->deadline_us;
+}
+
+void engine_expire(struct engine *engine, int64_t mono_us)
+{
+	struct inquiry *inquiry;
+
+	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
+		store_op_fail(&inquiry->op, STORE_TIMEOUT);
+		finish(inquiry);
+	}
+}

@@ -1,0 +1,75 @@
+/*
+ * engine.h - the life of a request between those who ask and the store.
+ *
+ *     inquiry = engine_begin(engine);
+ *     engine_add(inquiry, &attributes);                 once a message; the views may die after it
+ *     if (engine_submit(inquiry, &asker, now, mono) == ENGINE_DONE) {
+ *             use(engine_verdict(inquiry));
+ *             engine_end(inquiry);
+ *     }                                                 else asker.done() is called later, once
+ *
+ * Every inquiry gets one verdict, also when the store answers late, wrongly or never: it has a
+ * deadline, and what can't be had from the store is decided by on_error. done() runs exactly once,
+ * never inside engine_submit, and not at all after engine_abandon.
+ *
+ * An inquiry that was answered at its deadline keeps its slot until the store gives it back, and
+ * counts in max_in_flight: a dead store turns into answers at once, not into growth.
+ *
+ * There is no clock here. engine_next_us says when engine_expire wants to be called.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "limit/verdict.h"
+#include "store/store.h"
+
+struct engine;
+struct inquiry;
+
+struct engine_config {
+	struct store *store; /* neither is owned; they live longer than the engine */
+	struct store *local; /* the memory store, for on_error=local; answers at once */
+	enum on_error on_error;
+	size_t max_in_flight; /* checks that wait for the store */
+	int64_t store_timeout_us;
+};
+
+/* Who asked: `open` is the asker's list of inquiries that have no verdict yet. */
+struct asker {
+	void (*done)(const struct asker *asker, const struct verdict *verdict);
+	struct list *open;
+	void *owner;
+	uint64_t stream_id; /* what the answer needs, kept for the asker */
+	uint64_t frame_id;
+};
+
+enum engine_state { ENGINE_DONE = 0, ENGINE_PENDING };
+
+/* `policies`: a reference is taken. NULL when memory is short. */
+struct engine *engine_new(const struct engine_config *config, struct policies *policies);
+/* No inquiry may wait in the store any more: free the stores first. */
+void engine_free(struct engine *engine);
+
+struct policies *engine_policies(const struct engine *engine);
+void engine_set_policies(struct engine *engine, struct policies *policies);
+
+struct inquiry *engine_begin(struct engine *engine);
+void engine_add(struct inquiry *inquiry, const struct attributes *attributes);
+MUST_CHECK enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker,
+					   int64_t now_us, int64_t mono_us);
+const struct verdict *engine_verdict(const struct inquiry *inquiry);
+/* For one that was not submitted, or was DONE. */
+void engine_end(struct inquiry *inquiry);
+
+/* The asker is gone: none of its inquiries will call done(). Empties its list. */
+void engine_abandon(struct list *open);
+
+/* When the next deadline is, on the monotonic clock; -1 when nothing waits. */
+int64_t engine_next_us(const struct engine *engine);
+void engine_expire(struct engine *engine, int64_t mono_us);
+
+#endif
