@@ -1,0 +1,115 @@
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/options.h"
+#include "app/policy_file.h"
+#include "app/probe.h"
+#include "app/serve.h"
+#include "version.h"
+
+#define EXIT_USAGE 2
+
+static int refuse(const char *why)
+{
+	fprintf(stderr, "ratelimit-spoa: %s\n", why);
+	return EXIT_USAGE;
+}
+
+/* The set of the file, or an empty one; NULL, and the reason in `err`, when it is not good. */
+static struct policies *load_policies(const struct options *options, struct err *err)
+{
+	if (options->policies != NULL)
+		return policy_file_load(options->policies, options->on_error, err);
+	struct policies *policies = policies_new(options->on_error);
+	if (policies == NULL)
+		(void)err_set(err, "out of memory");
+	return policies;
+}
+
+static int run_serve(const struct options *options)
+{
+	struct err err;
+	struct policies *policies = load_policies(options, &err);
+
+	return policies == NULL ? refuse(err.text) : serve(options, policies);
+}
+
+static int run_check_config(const struct options *options)
+{
+	struct err err;
+	struct policies *policies = load_policies(options, &err);
+
+	if (policies == NULL)
+		return refuse(err.text);
+	printf("the configuration is good: %zu policies\n", policies_count(policies));
+	policies_unref(policies);
+	return EXIT_SUCCESS;
+}
+
+static int run_probe(char **args)
+{
+	struct options options;
+	struct address address;
+	struct err err;
+	bool help;
+
+	if (args[0] != NULL && args[1] != NULL)
+		return refuse("probe takes one address");
+	if (args[0] != NULL) {
+		if (!address_parse(bytes_from_text(args[0]), &address, &err))
+			return refuse(err.text);
+	} else {
+		if (!options_read(args, environ, &options, &help, &err))
+			return refuse(err.text);
+		address = options.spop_listen[0];
+		address_make_reachable(&address);
+	}
+	if (probe_spop(&address, &err))
+		return EXIT_SUCCESS;
+	fprintf(stderr, "ratelimit-spoa: %s: %s\n", address.text, err.text);
+	return EXIT_FAILURE;
+}
+
+static int print_version(void)
+{
+	printf("ratelimit-spoa %s\n", RATELIMIT_VERSION);
+	return EXIT_SUCCESS;
+}
+
+static int run(char **args, int (*command)(const struct options *))
+{
+	struct options options;
+	struct err err;
+	bool help;
+
+	if (!options_read(args, environ, &options, &help, &err))
+		return refuse(err.text);
+	if (help) {
+		options_print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	return command(&options);
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+
+	if (sodium_init() < 0)
+		return refuse("the random number generator can't be opened");
+	if (strcmp(command, "serve") == 0)
+		return run(argv + 2, run_serve);
+	if (strcmp(command, "check-config") == 0)
+		return run(argv + 2, run_check_config);
+	if (strcmp(command, "probe") == 0)
+		return run_probe(argv + 2);
+	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
+		return print_version();
+	if (argc > 1 && command[0] != '-')
+		return refuse(
+			"no such command; accepted are serve, check-config, probe and version");
+	return run(argv + 1, run_serve);
+}

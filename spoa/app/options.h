@@ -1,0 +1,48 @@
+/*
+ * options.h - the command line and the environment (INTERFACE.md section 1).
+ *
+ * Every option is a flag and an environment variable: --spop-listen is RATELIMIT_SPOP_LISTEN, and
+ * the flag wins. What is unknown or wrong is an error that names the option, the value, and what is
+ * accepted.
+ */
+#ifndef APP_OPTIONS_H
+#define APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "limit/policy.h"
+#include "net/address.h"
+
+#define OPTIONS_LISTEN_MAX 16
+
+struct options {
+	struct address spop_listen[OPTIONS_LISTEN_MAX];
+	size_t spop_listen_count;
+	const char *policies; /* a path, or NULL */
+	int64_t store_timeout_us;
+	enum on_error on_error;
+	uint64_t memory_limit;
+	uint64_t max_frame_size;
+	uint64_t max_connections;
+	uint64_t max_in_flight;
+	unsigned spop_vars;
+	int64_t drain_delay_us;
+	int64_t drain_timeout_us;
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+/*
+ * `args` are the flags, without the program's and the sub-command's name; the strings outlive the
+ * options. *ret_help when --help was among them.
+ */
+MUST_CHECK bool options_read(char **args, char **environment, struct options *ret_options,
+			     bool *ret_help, struct err *err);
+void options_print_help(FILE *to);
+
+#endif

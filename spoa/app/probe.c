@@ -1,0 +1,91 @@
+#include "app/probe.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "wire/spop_hello.h"
+
+#define TIMEOUT_SECONDS 2
+#define ANSWER_MAX      1024
+
+static int open_connection(const struct address *address)
+{
+	const struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
+	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	/* Linux bounds connect() by the time to send. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+	if (connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static bool send_healthcheck(int fd)
+{
+	uint8_t memory[256];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	spop_put_healthcheck(&w);
+	return send(fd, memory, w.len, MSG_NOSIGNAL) == (ssize_t)w.len;
+}
+
+static bool read_answer(int fd, uint8_t *memory, struct spop_frame *ret_frame)
+{
+	size_t len = 0;
+
+	while (len < ANSWER_MAX) {
+		ssize_t got = recv(fd, memory + len, ANSWER_MAX - len, 0);
+		if (got <= 0)
+			return false;
+		len += (size_t)got;
+		struct bytes answer = bytes_from(memory, len);
+		enum spop_status status;
+		switch (spop_frame_next(&answer, ANSWER_MAX - SPOP_LENGTH_BYTES, ret_frame,
+					&status)) {
+		case SPOP_FOUND_FRAME:
+			return true;
+		case SPOP_FOUND_BAD:
+			return false;
+		case SPOP_FOUND_NONE:
+			break;
+		}
+	}
+	return false;
+}
+
+static bool judge(const struct spop_frame *frame, struct err *err)
+{
+	struct bytes message;
+	uint64_t status;
+
+	if (frame->type == SPOP_AGENT_HELLO && spop_agent_hello_is_good(frame->payload))
+		return true;
+	if (frame->type == SPOP_AGENT_DISCONNECT &&
+	    spop_disconnect_read(frame->payload, &status, &message))
+		return err_set(err, "AGENT-DISCONNECT %llu %s", (unsigned long long)status,
+			       quoted(message).text);
+	return err_set(err, "the answer is no AGENT-HELLO");
+}
+
+bool probe_spop(const struct address *address, struct err *err)
+{
+	uint8_t memory[ANSWER_MAX];
+	struct spop_frame frame;
+	int fd = open_connection(address);
+
+	if (fd < 0)
+		return err_set(err, "can't connect: %s", strerror(errno));
+	bool is_answered = send_healthcheck(fd) && read_answer(fd, memory, &frame);
+	close(fd);
+	return is_answered ? judge(&frame, err) : err_set(err, "no answer");
+}

@@ -1,0 +1,259 @@
+#include "app/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "app/policy_file.h"
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "net/spop_server.h"
+#include "store/memory.h"
+#include "version.h"
+
+/* SERVING -- SIGTERM --> DRAINING -- --drain-delay --> ENDING -- no connection, or time --> over */
+enum agent_state { AGENT_SERVING = 0, AGENT_DRAINING, AGENT_ENDING };
+
+struct agent {
+	const struct options *options;
+	struct ev_loop *loop;
+	enum agent_state state;
+	struct store *memory;
+	struct engine *engine;
+	struct spop_server *spop;
+	struct ev_prepare before_wait;
+	struct ev_timer deadline; /* the engine's next */
+	struct ev_timer drain;
+	struct ev_signal on_reload, on_term, on_int;
+	uint64_t evicted; /* as it was last logged */
+};
+
+/* ---- reload ---- */
+
+static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int events)
+{
+	struct agent *agent = CONTAINER_OF(watcher, struct agent, on_reload);
+	const struct options *options = agent->options;
+	struct policies *policies;
+	struct err err;
+
+	(void)loop, (void)events;
+	if (options->policies == NULL) {
+		log_event(LOG_WARN, "reload_ignored", LOG_TEXT("reason", "there is no --policies"));
+		return;
+	}
+	policies = policy_file_load(options->policies, options->on_error, &err);
+	if (policies == NULL) {
+		log_event(LOG_ERROR, "reload_failed", LOG_TEXT("reason", err.text));
+		return;
+	}
+	engine_set_policies(agent->engine, policies);
+	log_event(LOG_INFO, "reloaded", LOG_TEXT("file", options->policies),
+		  LOG_INT("policies", policies_count(policies)));
+	policies_unref(policies);
+}
+
+/* ---- drain ---- */
+
+static void end_connections(struct agent *agent)
+{
+	agent->state = AGENT_ENDING;
+	agent->drain.repeat = (double)agent->options->drain_timeout_us / 1e6;
+	spop_server_end_connections(agent->spop);
+	log_event(LOG_INFO, "ending", LOG_INT("connections", spop_server_connections(agent->spop)));
+	if (agent->drain.repeat > 0)
+		ev_timer_again(agent->loop, &agent->drain);
+	else
+		ev_break(agent->loop, EVBREAK_ALL);
+}
+
+static void on_drain_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct agent *agent = CONTAINER_OF(timer, struct agent, drain);
+
+	(void)events;
+	ev_timer_stop(loop, timer);
+	if (agent->state == AGENT_DRAINING) {
+		end_connections(agent);
+		return;
+	}
+	log_event(LOG_WARN, "drain_timeout",
+		  LOG_INT("connections", spop_server_connections(agent->spop)));
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void stop(struct agent *agent, const char *signal_name)
+{
+	if (agent->state != AGENT_SERVING)
+		_exit(EXIT_FAILURE); /* it is asked for twice: not even a Unix socket is removed */
+	agent->state = AGENT_DRAINING;
+	log_event(LOG_INFO, "draining", LOG_TEXT("signal", signal_name),
+		  LOG_INT("delay_ms", agent->options->drain_delay_us / US_PER_MS));
+	spop_server_begin_drain(agent->spop);
+	agent->drain.repeat = (double)agent->options->drain_delay_us / 1e6;
+	if (agent->drain.repeat > 0)
+		ev_timer_again(agent->loop, &agent->drain);
+	else
+		end_connections(agent);
+}
+
+static void on_sigterm(struct ev_loop *loop, struct ev_signal *watcher, int events)
+{
+	(void)loop, (void)events;
+	stop(CONTAINER_OF(watcher, struct agent, on_term), "SIGTERM");
+}
+
+static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int events)
+{
+	(void)loop, (void)events;
+	stop(CONTAINER_OF(watcher, struct agent, on_int), "SIGINT");
+}
+
+/* ---- the loop ---- */
+
+static void log_memory(struct agent *agent)
+{
+	static struct log_limit limit;
+	struct memory_store_stats stats = memory_store_stats(agent->memory);
+
+	if (stats.evicted == agent->evicted)
+		return;
+	agent->evicted = stats.evicted;
+	log_limited(&limit, LOG_WARN, "memory_store_full", LOG_INT("balances", stats.balances),
+		    LOG_INT("evicted", stats.evicted));
+}
+
+static void on_deadline(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct agent *agent = CONTAINER_OF(timer, struct agent, deadline);
+
+	(void)loop, (void)events;
+	engine_expire(agent->engine, clock_mono_us());
+}
+
+static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
+{
+	struct agent *agent = CONTAINER_OF(watcher, struct agent, before_wait);
+	int64_t next_us = engine_next_us(agent->engine);
+
+	(void)events;
+	log_memory(agent);
+	if (agent->state == AGENT_ENDING && spop_server_connections(agent->spop) == 0)
+		ev_break(loop, EVBREAK_ALL);
+	if (next_us < 0) {
+		ev_timer_stop(loop, &agent->deadline);
+		return;
+	}
+	int64_t wait_us = next_us - clock_mono_us();
+	agent->deadline.repeat = wait_us > 0 ? (double)wait_us / 1e6 : 1e-6;
+	ev_timer_again(loop, &agent->deadline);
+}
+
+static void watch(struct agent *agent)
+{
+	ev_prepare_init(&agent->before_wait, before_wait);
+	ev_prepare_start(agent->loop, &agent->before_wait);
+	ev_init(&agent->deadline, on_deadline);
+	ev_init(&agent->drain, on_drain_timer);
+	ev_signal_init(&agent->on_reload, on_sighup, SIGHUP);
+	ev_signal_init(&agent->on_term, on_sigterm, SIGTERM);
+	ev_signal_init(&agent->on_int, on_sigint, SIGINT);
+	ev_signal_start(agent->loop, &agent->on_reload);
+	ev_signal_start(agent->loop, &agent->on_term);
+	ev_signal_start(agent->loop, &agent->on_int);
+}
+
+/* ---- start and end ---- */
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_event(LOG_WARN, "descriptor_limit_kept", LOG_INT("limit", before),
+			  LOG_INT("wanted", limit.rlim_max), LOG_TEXT("reason", strerror(errno)));
+}
+
+static bool build(struct agent *agent, struct policies *policies, struct err *err)
+{
+	const struct options *options = agent->options;
+
+	agent->loop = ev_default_loop(EVFLAG_AUTO);
+	agent->memory = memory_store_new(options->memory_limit);
+	if (agent->loop == NULL || agent->memory == NULL)
+		return err_set(err, "no memory for --memory-limit, or no event loop");
+	agent->engine = engine_new(
+		&(struct engine_config){
+			.store = agent->memory,
+			.local = agent->memory,
+			.on_error = options->on_error,
+			.max_in_flight = options->max_in_flight,
+			.store_timeout_us = options->store_timeout_us,
+		},
+		policies);
+	if (agent->engine == NULL)
+		return err_set(err, "no memory for --max-in-flight");
+	agent->spop = spop_server_new(agent->loop,
+				      &(struct spop_server_config){
+					      .engine = agent->engine,
+					      .max_frame_size = (uint32_t)options->max_frame_size,
+					      .max_connections = options->max_connections,
+					      .vars = options->spop_vars,
+				      });
+	if (agent->spop == NULL)
+		return err_set(err, "out of memory");
+	return true;
+}
+
+static bool listen_on_all(struct agent *agent, struct err *err)
+{
+	for (size_t i = 0; i < agent->options->spop_listen_count; i++)
+		if (!spop_server_listen(agent->spop, &agent->options->spop_listen[i], err))
+			return false;
+	return true;
+}
+
+static void tear_down(struct agent *agent)
+{
+	spop_server_free(agent->spop);
+	engine_free(agent->engine);
+	store_free(agent->memory);
+	if (agent->loop != NULL)
+		ev_loop_destroy(agent->loop);
+}
+
+int serve(const struct options *options, struct policies *policies)
+{
+	struct agent agent = {.options = options};
+	struct err err;
+
+	log_set(options->log_level, options->log_format);
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	bool is_up = build(&agent, policies, &err);
+	if (is_up)
+		watch(&agent);
+	is_up = is_up && listen_on_all(&agent, &err);
+	if (is_up) {
+		log_event(LOG_INFO, "started", LOG_TEXT("version", RATELIMIT_VERSION),
+			  LOG_INT("policies", policies_count(policies)),
+			  LOG_TEXT("store", "memory:"), LOG_INT("pid", getpid()));
+		policies_unref(policies);
+		ev_run(agent.loop, 0);
+		log_fields(LOG_INFO, "stopped", NULL, 0);
+	} else {
+		log_event(LOG_ERROR, "start_failed", LOG_TEXT("reason", err.text));
+		policies_unref(policies);
+	}
+	tear_down(&agent);
+	return is_up ? EXIT_SUCCESS : EXIT_FAILURE;
+}

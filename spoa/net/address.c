@@ -1,0 +1,139 @@
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/writer.h"
+
+#define ACCEPTED "accepted is host:port, [v6]:port or unix:/path[?mode=0660]"
+
+static bool refuse(struct err *err, struct bytes text, const char *why)
+{
+	return err_set(err, "%s: %s; " ACCEPTED, quoted(text).text, why);
+}
+
+static bool parse_mode(struct bytes text, mode_t *ret_mode)
+{
+	mode_t mode = 0;
+
+	if (text.len < 3 || text.len > 4)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '7')
+			return false;
+		mode = mode * 8 + (mode_t)(text.data[i] - '0');
+	}
+	*ret_mode = mode;
+	return mode <= 0777;
+}
+
+static bool parse_unix(struct bytes text, struct address *address, struct err *err)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&address->socket;
+	struct bytes path = bytes_skip(text, strlen("unix:"));
+	const uint8_t *query = memchr(path.data, '?', path.len);
+
+	if (query != NULL) {
+		struct bytes option = bytes_skip(path, (size_t)(query - path.data) + 1);
+		if (!bytes_begin_with(option, BYTES("mode=")) ||
+		    !parse_mode(bytes_skip(option, strlen("mode=")), &address->mode))
+			return refuse(err, text, "the mode is wrong");
+		address->has_mode = true;
+		path.len = (size_t)(query - path.data);
+	}
+	if (path.len == 0 || path.data[0] != '/')
+		return refuse(err, text, "the path must begin with /");
+	if (path.len >= sizeof un->sun_path)
+		return refuse(err, text, "the path is too long");
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path.data, path.len);
+	address->len = sizeof *un;
+	return true;
+}
+
+/* Splits at the last colon; a host with colons stands in brackets. */
+static bool split(struct bytes text, char *host, size_t host_max, char *port, size_t port_max)
+{
+	const uint8_t *colon = text.len > 0 ? memrchr(text.data, ':', text.len) : NULL;
+	uint64_t number;
+
+	if (colon == NULL)
+		return false;
+	struct bytes left = bytes_from(text.data, (size_t)(colon - text.data));
+	struct bytes right = bytes_skip(text, left.len + 1);
+	bool brackets = left.len > 2 && left.data[0] == '[' && left.data[left.len - 1] == ']';
+	if (brackets)
+		left = bytes_from(left.data + 1, left.len - 2);
+	if (left.len == 0 || left.len >= host_max || right.len >= port_max ||
+	    !parse_whole(right, 65535, &number) ||
+	    (memchr(left.data, ':', left.len) != NULL) != brackets)
+		return false;
+	memcpy(host, left.data, left.len);
+	host[left.len] = '\0';
+	memcpy(port, right.data, right.len);
+	port[right.len] = '\0';
+	return true;
+}
+
+static bool parse_inet(struct bytes text, struct address *address, struct err *err)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo *found;
+	char host[256], port[8];
+
+	if (!split(text, host, sizeof host, port, sizeof port))
+		return refuse(err, text, "not an address");
+	int status = getaddrinfo(host, port, &hints, &found);
+	if (status != 0)
+		return refuse(err, text, gai_strerror(status));
+	memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
+	address->len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return true;
+}
+
+bool address_parse(struct bytes text, struct address *ret_address, struct err *err)
+{
+	struct address address = {0};
+	bool is_good = bytes_begin_with(text, BYTES("unix:")) ? parse_unix(text, &address, err)
+							      : parse_inet(text, &address, err);
+
+	if (!is_good)
+		return false;
+	struct writer w = writer_on(address.text, sizeof address.text);
+	writer_put(&w, text);
+	(void)writer_text(&w);
+	*ret_address = address;
+	return true;
+}
+
+void address_make_reachable(struct address *address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&address->socket;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->socket;
+
+	if (address->socket.ss_family == AF_INET && v4->sin_addr.s_addr == htonl(INADDR_ANY))
+		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (address->socket.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
+		v6->sin6_addr = in6addr_loopback;
+}
+
+void address_update_text(struct address *address, int fd)
+{
+	char host[INET6_ADDRSTRLEN], port[8];
+	socklen_t len = sizeof address->socket;
+
+	if (address->socket.ss_family == AF_UNIX ||
+	    getsockname(fd, (struct sockaddr *)&address->socket, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&address->socket, len, host, sizeof host, port,
+			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	address->len = len;
+	snprintf(address->text, sizeof address->text,
+		 address->socket.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}

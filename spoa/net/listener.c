@@ -1,0 +1,196 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "base/log.h"
+
+#define BACKLOG        4096
+#define ACCEPTS_A_TURN 64
+#define PAUSE_SECONDS  1.0
+
+struct listener {
+	struct ev_loop *loop;
+	struct ev_io readable;
+	struct ev_timer pause;
+	struct address address;
+	struct listener_owner owner;
+	bool is_full; /* the kernel said so; logged once */
+};
+
+static void pause_accepting(struct listener *listener)
+{
+	ev_io_stop(listener->loop, &listener->readable);
+	ev_timer_again(listener->loop, &listener->pause);
+}
+
+void listener_resume(struct listener *listener)
+{
+	if (ev_is_active(&listener->readable))
+		return;
+	ev_timer_stop(listener->loop, &listener->pause);
+	ev_io_start(listener->loop, &listener->readable);
+}
+
+static void on_pause_over(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	listener_resume(CONTAINER_OF(timer, struct listener, pause));
+}
+
+static void say_full(struct listener *listener, int error)
+{
+	if (!listener->is_full)
+		log_event(LOG_WARN, "listener_paused", LOG_TEXT("address", listener->address.text),
+			  LOG_TEXT("reason", strerror(error)));
+	listener->is_full = true;
+}
+
+static void say_resumed(struct listener *listener)
+{
+	if (listener->is_full)
+		log_event(LOG_INFO, "listener_resumed",
+			  LOG_TEXT("address", listener->address.text));
+	listener->is_full = false;
+}
+
+/* Whether accepting goes on this turn. */
+static bool accept_one(struct listener *listener)
+{
+	if (listener->owner.is_full(listener->owner.owner)) {
+		pause_accepting(listener);
+		return false;
+	}
+	int fd = accept4(listener->readable.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		say_resumed(listener);
+		listener->owner.accept(listener->owner.owner, fd);
+		return true;
+	}
+	switch (errno) {
+	case EAGAIN:
+		return false;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		say_full(listener, errno);
+		pause_accepting(listener);
+		return false;
+	default: /* accept(2): errors of the new connection, which is gone */
+		return true;
+	}
+}
+
+static void on_connection(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	struct listener *listener = CONTAINER_OF(watcher, struct listener, readable);
+
+	(void)loop, (void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++)
+		if (!accept_one(listener))
+			return;
+}
+
+static bool is_alive(const struct address *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool alive;
+
+	if (fd < 0)
+		return true;
+	alive = connect(fd, (const struct sockaddr *)&address->socket, address->len) == 0 ||
+		errno != ECONNREFUSED;
+	close(fd);
+	return alive;
+}
+
+/* A socket that nobody answers on is left from a run that was killed. */
+static void remove_stale_socket(const struct address *address)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->socket;
+	struct stat stat;
+
+	if (lstat(un->sun_path, &stat) == 0 && S_ISSOCK(stat.st_mode) && !is_alive(address))
+		unlink(un->sun_path);
+}
+
+static bool bind_and_listen(const struct address *address, int fd)
+{
+	int yes = 1, no = 0;
+
+	if (address->socket.ss_family == AF_UNIX)
+		remove_stale_socket(address);
+	else
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	if (address->socket.ss_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+	if (bind(fd, (const struct sockaddr *)&address->socket, address->len) != 0)
+		return false;
+	if (address->has_mode &&
+	    chmod(((const struct sockaddr_un *)&address->socket)->sun_path, address->mode) != 0)
+		return false;
+	return listen(fd, BACKLOG) == 0;
+}
+
+static int open_socket(const struct address *address)
+{
+	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (!bind_and_listen(address, fd)) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+struct listener *listener_new(struct ev_loop *loop, const struct address *address,
+			      const struct listener_owner *owner, struct err *err)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+	int fd = listener == NULL ? -1 : open_socket(address);
+
+	if (fd < 0) {
+		(void)err_set(err, "can't listen on %s: %s", address->text, strerror(errno));
+		free(listener);
+		return NULL;
+	}
+	listener->loop = loop;
+	listener->address = *address;
+	listener->owner = *owner;
+	address_update_text(&listener->address, fd);
+	ev_io_init(&listener->readable, on_connection, fd, EV_READ);
+	ev_io_start(loop, &listener->readable);
+	ev_timer_init(&listener->pause, on_pause_over, 0., PAUSE_SECONDS);
+	return listener;
+}
+
+void listener_free(struct listener *listener)
+{
+	if (listener == NULL)
+		return;
+	ev_io_stop(listener->loop, &listener->readable);
+	ev_timer_stop(listener->loop, &listener->pause);
+	close(listener->readable.fd);
+	if (listener->address.socket.ss_family == AF_UNIX)
+		unlink(((const struct sockaddr_un *)&listener->address.socket)->sun_path);
+	free(listener);
+}
+
+const char *listener_address(const struct listener *listener)
+{
+	return listener->address.text;
+}

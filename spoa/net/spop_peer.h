@@ -1,0 +1,43 @@
+/*
+ * spop_peer.h - one connection of HAProxy's: the handshake, then a NOTIFY in, an ACK out.
+ *
+ *   HELLO ------- HAPROXY-HELLO -------> SERVING ------ DISCONNECT, either side's -------> ENDED
+ *     |                                                                                     ^
+ *     `---- a health check, a broken frame, 10 s without a HELLO: answered, then ended -----'
+ *
+ * A frame that breaks the protocol gets AGENT-DISCONNECT with its status (SPOE.txt 3.3), and what
+ * was in flight on that connection has no answer any more; other connections do not notice.
+ */
+#ifndef NET_SPOP_PEER_H
+#define NET_SPOP_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "engine/engine.h"
+#include "net/stream.h"
+
+struct spop_peer;
+
+/* What the peers of a server share. */
+struct spop_peer_config {
+	struct engine *engine;
+	struct streams *streams;
+	uint32_t max_frame_size;
+	unsigned vars;
+	bool is_draining;
+	void (*ended)(void *owner, struct list *link); /* the peer is about to be freed */
+	void *owner;
+};
+
+/*
+ * Takes the descriptor. The peer frees itself when its connection is over; `peers` is the list that
+ * it stands in until then. False, with the descriptor closed, when memory is short.
+ */
+MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers);
+/* Ends it the first time that nothing of it is in flight. */
+void spop_peer_end_when_idle(struct list *link);
+void spop_peer_end_now(struct list *link);
+
+#endif

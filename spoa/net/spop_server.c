@@ -1,0 +1,138 @@
+#include "net/spop_server.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <ev.h>
+
+#include "base/log.h"
+#include "net/listener.h"
+#include "net/spop_peer.h"
+#include "wire/spop_frame.h"
+
+#define LISTENERS_MAX 16
+
+struct spop_server {
+	struct ev_loop *loop;
+	struct spop_peer_config peer_config;
+	size_t max_connections;
+	size_t connections;
+	struct list peers;
+	struct listener *listeners[LISTENERS_MAX];
+	size_t listener_count;
+};
+
+static void resume_listeners(struct spop_server *server)
+{
+	for (size_t i = 0; i < server->listener_count; i++)
+		listener_resume(server->listeners[i]);
+}
+
+static void on_ended(void *owner, struct list *link)
+{
+	struct spop_server *server = owner;
+
+	list_remove(link);
+	server->connections--;
+	resume_listeners(server);
+}
+
+static bool is_full(void *owner)
+{
+	static struct log_limit limit;
+	const struct spop_server *server = owner;
+
+	if (server->connections < server->max_connections)
+		return false;
+	log_limited(&limit, LOG_WARN, "spop_connections_full",
+		    LOG_INT("max_connections", server->max_connections));
+	return true;
+}
+
+static void on_accept(void *owner, int fd)
+{
+	struct spop_server *server = owner;
+	int yes = 1;
+
+	/* On a Unix socket both fail, which is fine. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	if (spop_peer_open(&server->peer_config, fd, &server->peers))
+		server->connections++;
+}
+
+struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config)
+{
+	struct spop_server *server = calloc(1, sizeof *server);
+
+	if (server == NULL)
+		return NULL;
+	list_init(&server->peers);
+	server->loop = loop;
+	server->max_connections = config->max_connections;
+	server->peer_config = (struct spop_peer_config){
+		.engine = config->engine,
+		.streams = streams_new(loop, config->max_frame_size + SPOP_LENGTH_BYTES),
+		.max_frame_size = config->max_frame_size,
+		.vars = config->vars,
+		.ended = on_ended,
+		.owner = server,
+	};
+	if (server->peer_config.streams == NULL) {
+		free(server);
+		return NULL;
+	}
+	return server;
+}
+
+bool spop_server_listen(struct spop_server *server, const struct address *address, struct err *err)
+{
+	const struct listener_owner owner = {on_accept, is_full, server};
+
+	if (server->listener_count == LISTENERS_MAX)
+		return err_set(err, "more than %d addresses", LISTENERS_MAX);
+	struct listener *listener = listener_new(server->loop, address, &owner, err);
+	if (listener == NULL)
+		return false;
+	server->listeners[server->listener_count++] = listener;
+	log_event(LOG_INFO, "listening", LOG_TEXT("address", listener_address(listener)),
+		  LOG_TEXT("protocol", "spop"));
+	return true;
+}
+
+void spop_server_begin_drain(struct spop_server *server)
+{
+	server->peer_config.is_draining = true;
+}
+
+static void close_listeners(struct spop_server *server)
+{
+	while (server->listener_count > 0)
+		listener_free(server->listeners[--server->listener_count]);
+}
+
+void spop_server_end_connections(struct spop_server *server)
+{
+	close_listeners(server);
+	/* A peer leaves the list only when the loop goes on. */
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		spop_peer_end_when_idle(link);
+}
+
+size_t spop_server_connections(const struct spop_server *server)
+{
+	return server->connections;
+}
+
+void spop_server_free(struct spop_server *server)
+{
+	if (server == NULL)
+		return;
+	close_listeners(server);
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		spop_peer_end_now(link);
+	streams_free(server->peer_config.streams);
+	free(server);
+}

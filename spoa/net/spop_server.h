@@ -1,0 +1,36 @@
+/*
+ * spop_server.h - serves HAProxy: the listeners and the connections, from start to drain.
+ */
+#ifndef NET_SPOP_SERVER_H
+#define NET_SPOP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "net/address.h"
+
+struct ev_loop;
+struct spop_server;
+
+struct spop_server_config {
+	struct engine *engine; /* not owned */
+	uint32_t max_frame_size;
+	size_t max_connections;
+	unsigned vars; /* enum spop_vars */
+};
+
+/* NULL when memory is short. */
+struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config);
+MUST_CHECK bool spop_server_listen(struct spop_server *server, const struct address *address,
+				   struct err *err);
+/* From now on health checks are told to look elsewhere; traffic is served on. */
+void spop_server_begin_drain(struct spop_server *server);
+/* No more connections; each that is there ends the first time that nothing of it is in flight. */
+void spop_server_end_connections(struct spop_server *server);
+size_t spop_server_connections(const struct spop_server *server);
+void spop_server_free(struct spop_server *server);
+
+#endif

@@ -1,0 +1,346 @@
+#include "net/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define INPUT_MIN      65536
+#define LINGER_SECONDS 1.0
+
+/* A free block begins with a pointer to the next. */
+struct blocks {
+	size_t size;
+	void *free;
+};
+
+struct streams {
+	struct ev_loop *loop;
+	struct ev_prepare before_wait;
+	struct ev_idle again;  /* active: there is something to do, so do not wait */
+	struct list unwritten; /* have output that was not tried yet */
+	struct list unread;    /* have carried input, and room for the answer again */
+	struct list closed;
+	struct blocks in_blocks;
+	struct blocks out_blocks;
+	uint8_t *input; /* in_blocks.size bytes, shared by all reads */
+};
+
+static void *block_take(struct blocks *blocks)
+{
+	void *block = blocks->free;
+
+	if (block == NULL)
+		return malloc(blocks->size);
+	memcpy(&blocks->free, block, sizeof block);
+	return block;
+}
+
+static void block_give_back(struct blocks *blocks, void *block)
+{
+	if (block == NULL)
+		return;
+	memcpy(block, &blocks->free, sizeof block);
+	blocks->free = block;
+}
+
+static void blocks_release(struct blocks *blocks)
+{
+	while (blocks->free != NULL)
+		free(block_take(blocks));
+}
+
+/* ---- ending ---- */
+
+static void release_output(struct stream *stream)
+{
+	block_give_back(&stream->streams->out_blocks, stream->out.data);
+	stream->out = (struct writer){0};
+}
+
+static void release_carried(struct stream *stream)
+{
+	block_give_back(&stream->streams->in_blocks, stream->carried);
+	stream->carried = NULL;
+	stream->carried_len = 0;
+}
+
+void stream_close(struct stream *stream)
+{
+	struct streams *streams = stream->streams;
+
+	if (stream->state == STREAM_CLOSED)
+		return;
+	stream->state = STREAM_CLOSED;
+	ev_io_stop(streams->loop, &stream->readable);
+	ev_io_stop(streams->loop, &stream->writable);
+	ev_timer_stop(streams->loop, &stream->timer);
+	close(stream->readable.fd);
+	release_output(stream);
+	release_carried(stream);
+	list_remove(&stream->read_link);
+	list_remove(&stream->write_link);
+	list_append(&streams->closed, &stream->write_link);
+	ev_idle_start(streams->loop, &streams->again);
+}
+
+/* What was written is on its way: says that it was all, and waits for the other side. */
+static void linger(struct stream *stream)
+{
+	if (stream->is_input_over) {
+		stream_close(stream);
+		return;
+	}
+	stream->state = STREAM_LINGERING;
+	(void)shutdown(stream->readable.fd, SHUT_WR);
+	ev_io_start(stream->streams->loop, &stream->readable);
+}
+
+void stream_finish(struct stream *stream)
+{
+	if (stream->state != STREAM_OPEN)
+		return;
+	stream->state = STREAM_FINISHING;
+	stream_set_timeout(stream, LINGER_SECONDS);
+	release_carried(stream);
+	if (stream->out.len == 0)
+		linger(stream);
+}
+
+/* ---- output ---- */
+
+struct writer *stream_writer(struct stream *stream, size_t len)
+{
+	struct streams *streams = stream->streams;
+
+	if (stream->state != STREAM_OPEN || len > STREAM_OUT_MAX - stream->out.len)
+		return NULL;
+	if (stream->out.data == NULL) {
+		void *block = block_take(&streams->out_blocks);
+		if (block == NULL)
+			return NULL;
+		stream->out = writer_on(block, STREAM_OUT_MAX);
+	}
+	if (stream->out.len == 0)
+		list_append(&streams->unwritten, &stream->write_link);
+	return &stream->out;
+}
+
+void stream_wait_for_room(struct stream *stream)
+{
+	stream->wants_room = true;
+	ev_io_stop(stream->streams->loop, &stream->readable);
+}
+
+static void after_all_is_written(struct stream *stream)
+{
+	struct streams *streams = stream->streams;
+
+	release_output(stream);
+	ev_io_stop(streams->loop, &stream->writable);
+	if (stream->state == STREAM_FINISHING) {
+		linger(stream);
+	} else if (stream->wants_room) {
+		stream->wants_room = false;
+		list_append(&streams->unread, &stream->read_link);
+		ev_idle_start(streams->loop, &streams->again);
+	}
+}
+
+static void write_output(struct stream *stream)
+{
+	struct writer *out = &stream->out;
+
+	list_remove(&stream->write_link);
+	if (out->len == 0)
+		return;
+	/* MSG_NOSIGNAL: a connection that is gone is an error here, not a signal. */
+	ssize_t written = send(stream->readable.fd, out->data, out->len, MSG_NOSIGNAL);
+	if (written < 0 && errno != EAGAIN && errno != EINTR) {
+		stream_close(stream);
+		return;
+	}
+	size_t done = written > 0 ? (size_t)written : 0;
+	if (done == out->len) {
+		after_all_is_written(stream);
+		return;
+	}
+	memmove(out->data, out->data + done, out->len - done);
+	out->len -= done;
+	ev_io_start(stream->streams->loop, &stream->writable);
+}
+
+static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	write_output(CONTAINER_OF(watcher, struct stream, writable));
+}
+
+/* ---- input ---- */
+
+static void carry(struct stream *stream, struct bytes rest)
+{
+	if (rest.len == 0) {
+		release_carried(stream);
+		return;
+	}
+	if (stream->carried == NULL)
+		stream->carried = block_take(&stream->streams->in_blocks);
+	if (stream->carried == NULL) {
+		stream_close(stream);
+		return;
+	}
+	memmove(stream->carried, rest.data, rest.len);
+	stream->carried_len = rest.len;
+}
+
+static void hand_over(struct stream *stream, struct bytes input)
+{
+	stream->owner->input(stream, &input);
+	if (stream->state != STREAM_OPEN)
+		return;
+	carry(stream, input);
+	if (stream->state == STREAM_OPEN && stream->is_input_over && !stream->wants_room)
+		stream->owner->input_over(stream);
+}
+
+static void on_input_over(struct stream *stream)
+{
+	ev_io_stop(stream->streams->loop, &stream->readable);
+	stream->is_input_over = true;
+	if (stream->state == STREAM_LINGERING)
+		stream_close(stream);
+	else if (stream->state == STREAM_OPEN)
+		stream->owner->input_over(stream);
+}
+
+static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	struct stream *stream = CONTAINER_OF(watcher, struct stream, readable);
+	struct streams *streams = stream->streams;
+	size_t before = stream->carried_len;
+
+	(void)loop, (void)events;
+	ssize_t len = read(watcher->fd, streams->input + before, streams->in_blocks.size - before);
+	if (len < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			stream_close(stream);
+		return;
+	}
+	if (len == 0) {
+		on_input_over(stream);
+		return;
+	}
+	if (stream->state != STREAM_OPEN)
+		return; /* thrown away */
+	if (before > 0)
+		memcpy(streams->input, stream->carried, before);
+	hand_over(stream, bytes_from(streams->input, before + (size_t)len));
+}
+
+/* There is room again for the answers to what was carried. */
+static void read_on(struct stream *stream)
+{
+	list_remove(&stream->read_link);
+	if (!stream->is_input_over)
+		ev_io_start(stream->streams->loop, &stream->readable);
+	hand_over(stream, bytes_from(stream->carried, stream->carried_len));
+}
+
+static void on_timeout(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct stream *stream = CONTAINER_OF(timer, struct stream, timer);
+
+	(void)loop, (void)events;
+	if (stream->state == STREAM_OPEN)
+		stream->owner->timeout(stream);
+	else
+		stream_close(stream);
+}
+
+/* ---- the turn ---- */
+
+static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
+{
+	struct streams *streams = CONTAINER_OF(watcher, struct streams, before_wait);
+
+	(void)loop, (void)events;
+	while (!list_is_empty(&streams->unwritten))
+		write_output(CONTAINER_OF(streams->unwritten.next, struct stream, write_link));
+	while (!list_is_empty(&streams->closed)) {
+		struct stream *stream =
+			CONTAINER_OF(streams->closed.next, struct stream, write_link);
+		list_remove(&stream->write_link);
+		stream->owner->closed(stream);
+	}
+}
+
+static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)
+{
+	struct streams *streams = CONTAINER_OF(watcher, struct streams, again);
+
+	(void)events;
+	ev_idle_stop(loop, watcher);
+	while (!list_is_empty(&streams->unread))
+		read_on(CONTAINER_OF(streams->unread.next, struct stream, read_link));
+}
+
+struct streams *streams_new(struct ev_loop *loop, size_t input_max)
+{
+	struct streams *streams = calloc(1, sizeof *streams);
+
+	if (streams == NULL)
+		return NULL;
+	streams->loop = loop;
+	streams->in_blocks.size = input_max > INPUT_MIN ? input_max : INPUT_MIN;
+	streams->out_blocks.size = STREAM_OUT_MAX + 1;
+	streams->input = malloc(streams->in_blocks.size);
+	if (streams->input == NULL) {
+		free(streams);
+		return NULL;
+	}
+	list_init(&streams->unwritten);
+	list_init(&streams->unread);
+	list_init(&streams->closed);
+	ev_prepare_init(&streams->before_wait, before_wait);
+	ev_prepare_start(loop, &streams->before_wait);
+	ev_idle_init(&streams->again, on_again);
+	return streams;
+}
+
+void streams_free(struct streams *streams)
+{
+	if (streams == NULL)
+		return;
+	before_wait(streams->loop, &streams->before_wait, 0);
+	ev_prepare_stop(streams->loop, &streams->before_wait);
+	ev_idle_stop(streams->loop, &streams->again);
+	blocks_release(&streams->in_blocks);
+	blocks_release(&streams->out_blocks);
+	free(streams->input);
+	free(streams);
+}
+
+void stream_init(struct stream *stream, struct streams *streams, const struct stream_owner *owner,
+		 int fd)
+{
+	*stream = (struct stream){.streams = streams, .owner = owner};
+	list_init(&stream->write_link);
+	list_init(&stream->read_link);
+	ev_io_init(&stream->readable, on_readable, fd, EV_READ);
+	ev_io_init(&stream->writable, on_writable, fd, EV_WRITE);
+	ev_init(&stream->timer, on_timeout);
+	ev_io_start(streams->loop, &stream->readable);
+}
+
+void stream_set_timeout(struct stream *stream, double seconds)
+{
+	stream->timer.repeat = seconds;
+	ev_timer_again(stream->streams->loop, &stream->timer);
+}
+
+void stream_stop_timeout(struct stream *stream)
+{
+	ev_timer_stop(stream->streams->loop, &stream->timer);
+}
