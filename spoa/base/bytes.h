@@ -43,7 +43,7 @@ static inline bool bytes_begin_with(struct bytes bytes, struct bytes start)
 /* The bytes from `offset` on; `offset` is at most the length. */
 static inline struct bytes bytes_skip(struct bytes bytes, size_t offset)
 {
-	return bytes_from(bytes.data + offset, bytes.len - offset);
+	return offset == 0 ? bytes : bytes_from(bytes.data + offset, bytes.len - offset);
 }
 
 /* Without the spaces and tabs at both ends. */

@@ -23,9 +23,9 @@ static struct value value_of(const struct spop_data *data)
 		value.boolean = data->boolean;
 		break;
 	case SPOP_INT32:
-	case SPOP_UINT32:
 	case SPOP_INT64:
 		return value_integer(data->number);
+	case SPOP_UINT32:
 	case SPOP_UINT64:
 		value.kind = VALUE_NATURAL;
 		value.natural = data->natural;

@@ -7,30 +7,6 @@
 #define TYPE_MASK 0x0f
 #define FLAG_TRUE 0x10
 
-/* HAProxy takes the low half of a varint for the 32-bit types, whatever the other half says. */
-static bool read_number(struct bytes *from, struct spop_data *data)
-{
-	uint64_t value;
-
-	if (!read_varint(from, &value))
-		return false;
-	switch ((int)data->type) {
-	case SPOP_INT32:
-		data->number = (int32_t)(uint32_t)value;
-		break;
-	case SPOP_UINT32:
-		data->number = (uint32_t)value;
-		break;
-	case SPOP_INT64:
-		data->number = (int64_t)value;
-		break;
-	case SPOP_UINT64:
-		data->natural = value;
-		break;
-	}
-	return true;
-}
-
 static bool read_address(struct bytes *from, uint8_t *ret_address, size_t len)
 {
 	struct bytes address;
@@ -50,11 +26,16 @@ static bool read_value(struct bytes *from, uint8_t type, struct spop_data *data)
 	case SPOP_BOOL:
 		data->boolean = (type & FLAG_TRUE) != 0;
 		return true;
+	/* All integers are 64 bits on the wire, whatever their type says. */
 	case SPOP_INT32:
-	case SPOP_UINT32:
 	case SPOP_INT64:
+		if (!read_varint(from, &data->natural))
+			return false;
+		data->number = (int64_t)data->natural;
+		return true;
+	case SPOP_UINT32:
 	case SPOP_UINT64:
-		return read_number(from, data);
+		return read_varint(from, &data->natural);
 	case SPOP_IPV4:
 		return read_address(from, data->ipv4, sizeof data->ipv4);
 	case SPOP_IPV6:
@@ -83,12 +64,12 @@ bool spop_data_natural(const struct spop_data *data, uint64_t *ret_value)
 {
 	switch ((int)data->type) {
 	case SPOP_INT32:
-	case SPOP_UINT32:
 	case SPOP_INT64:
 		if (data->number < 0)
 			return false;
 		*ret_value = (uint64_t)data->number;
 		return true;
+	case SPOP_UINT32:
 	case SPOP_UINT64:
 		*ret_value = data->natural;
 		return true;
@@ -127,10 +108,10 @@ void spop_data_put(struct writer *w, const struct spop_data *data)
 	case SPOP_BOOL:
 		break;
 	case SPOP_INT32:
-	case SPOP_UINT32:
 	case SPOP_INT64:
 		spop_put_varint(w, (uint64_t)data->number);
 		break;
+	case SPOP_UINT32:
 	case SPOP_UINT64:
 		spop_put_varint(w, data->natural);
 		break;

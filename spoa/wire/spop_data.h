@@ -29,8 +29,8 @@ struct spop_data {
 	enum spop_type type;
 	union {
 		bool boolean;
-		int64_t number;   /* INT32, INT64; UINT32 too */
-		uint64_t natural; /* UINT64 */
+		int64_t number;   /* INT32, INT64 */
+		uint64_t natural; /* UINT32, UINT64 */
 		uint8_t ipv4[4];
 		uint8_t ipv6[16];
 		struct bytes bytes; /* STR, BIN */
@@ -52,7 +52,7 @@ static inline struct spop_data spop_bool(bool value)
 
 static inline struct spop_data spop_uint32(uint32_t value)
 {
-	return (struct spop_data){.type = SPOP_UINT32, .number = value};
+	return (struct spop_data){.type = SPOP_UINT32, .natural = value};
 }
 
 static inline struct spop_data spop_int64(int64_t value)

@@ -138,6 +138,7 @@ void spop_put_agent_disconnect(struct writer *w, enum spop_status status, const 
 bool spop_disconnect_read(struct bytes payload, uint64_t *ret_status, struct bytes *ret_message)
 {
 	bool has_status = false;
+	uint64_t status = SPOP_UNKNOWN;
 	struct bytes message = BYTES("");
 
 	while (payload.len > 0) {
@@ -146,12 +147,15 @@ bool spop_disconnect_read(struct bytes payload, uint64_t *ret_status, struct byt
 		if (!read_item(&payload, &name, &data))
 			return false;
 		if (bytes_equal(name, BYTES("status-code")))
-			has_status = spop_data_natural(&data, ret_status);
+			has_status = spop_data_natural(&data, &status);
 		if (bytes_equal(name, BYTES("message")) && data.type == SPOP_STR)
 			message = data.bytes;
 	}
+	if (!has_status)
+		return false;
+	*ret_status = status;
 	*ret_message = message;
-	return has_status;
+	return true;
 }
 
 void spop_put_healthcheck(struct writer *w)

@@ -2,10 +2,9 @@
  * spop_notify.h - what HAProxy asks and what it is answered: NOTIFY and ACK (SPOE.txt 3.2.6, 3.2.7,
  * 3.4).
  *
- * A NOTIFY holds messages, each with its arguments, and is walked without a copy:
- *
- *     while ((found = spop_message_next(&payload, &message)) > 0)
- *             while ((found = spop_argument_next(&payload, &message, &argument)) > 0)
+ * A NOTIFY holds messages, each with its arguments, and is walked without a copy: first a message,
+ * then all its arguments, then the next message. After a -1 nothing more may be read: what is left
+ * of the payload means nothing.
  *
  * An ACK holds actions; HAProxy stops in silence at the first that it does not understand.
  */
