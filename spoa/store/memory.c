@@ -196,23 +196,6 @@ static void forget_full_ones(struct memory_store *m, uint32_t steps, int64_t now
 	}
 }
 
-/*
- * Makes sure of so many cells. It is called before a request looks at its balances, so that none of
- * them is forgotten before it has been written back.
- */
-static bool make_room(struct memory_store *m, uint32_t cells, int64_t now_us)
-{
-	forget_full_ones(m, m->steps_due, now_us);
-	m->steps_due = 0;
-	if (m->cells.unused < cells)
-		forget_full_ones(m, SWEEP_STEPS_NEEDED, now_us);
-	while (m->cells.unused < cells && m->oldest != 0) {
-		forget(m, m->oldest);
-		m->evicted++;
-	}
-	return m->cells.unused >= cells;
-}
-
 static uint32_t remember(struct memory_store *m, struct id id)
 {
 	uint32_t cell = cells_take(&m->cells);
@@ -263,12 +246,8 @@ static void read_balance(struct finding *finding, enum algorithm algorithm)
 	}
 }
 
-static void look(struct memory_store *m, struct finding *finding, const struct check *check,
-		 int64_t now_us)
+static void look(struct finding *finding, const struct check *check, int64_t now_us)
 {
-	finding->memory = m;
-	finding->id = id_of(m, check_key(check));
-	finding->cell = find(m, finding->id);
 	finding->balance.is_new = finding->cell == 0;
 	if (finding->cell != 0)
 		read_balance(finding, check->quota->algorithm);
@@ -336,20 +315,64 @@ static void answer(struct memory_store *m, struct finding *finding, struct check
 	check->outcome = balance_outcome(b, check->quota, now_us, check->cost, allowed);
 	check->is_decided = true;
 	check->error = STORE_OK;
-	if (finding->cell != 0)
-		use(m, finding->cell);
 	if (charged || (b->mended && finding->cell != 0))
 		write_back(m, finding, check, now_us, charged ? check->cost : 0);
 }
 
-static uint32_t cells_needed(const struct store_op *op)
+/* ---- a request ---- */
+
+static void locate(struct memory_store *m, const struct store_op *op, struct finding *findings)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		findings[i].memory = m;
+		findings[i].id = id_of(m, check_key(op->checks[i]));
+		findings[i].cell = find(m, findings[i].id);
+		if (findings[i].cell != 0)
+			use(m, findings[i].cell);
+	}
+}
+
+static uint32_t cells_needed(const struct store_op *op, const struct finding *findings)
 {
 	uint32_t cells = 0;
 
-	for (size_t i = 0; i < op->count; i++)
-		cells += op->checks[i]->quota->algorithm == SLIDING_WINDOW ? 1 + CELL_LOG_APPEND_MAX
-									   : 1;
+	for (size_t i = 0; i < op->count; i++) {
+		const struct check *check = op->checks[i];
+		if (check->cost == 0)
+			continue;
+		cells += findings[i].cell == 0;
+		if (check->quota->algorithm == SLIDING_WINDOW)
+			cells += CELL_LOG_APPEND_MAX;
+	}
 	return cells;
+}
+
+static bool is_located(uint32_t cell, const struct finding *findings, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (findings[i].cell == cell)
+			return true;
+	return false;
+}
+
+/*
+ * Makes sure of so many cells before the request is decided, so that nothing that it looks at is
+ * forgotten before it is written back. What was located is the most recently used, so when one of
+ * those is the oldest too, there is nothing else left to forget.
+ */
+static bool make_room(struct memory_store *m, const struct store_op *op, struct finding *findings,
+		      uint32_t cells)
+{
+	if (m->cells.unused >= cells)
+		return true;
+	forget_full_ones(m, SWEEP_STEPS_NEEDED, op->now_us);
+	locate(m, op, findings); /* one of them may have been full */
+	while (m->cells.unused < cells && m->oldest != 0 &&
+	       !is_located(m->oldest, findings, op->count)) {
+		forget(m, m->oldest);
+		m->evicted++;
+	}
+	return m->cells.unused >= cells;
 }
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -359,13 +382,16 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	bool allowed = true;
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
-	if (!make_room(m, cells_needed(op), op->now_us)) {
+	forget_full_ones(m, m->steps_due, op->now_us);
+	m->steps_due = 0;
+	locate(m, op, findings);
+	if (!make_room(m, op, findings, cells_needed(op, findings))) {
 		store_op_fail(op, STORE_OOM);
 		return STORE_DONE;
 	}
 	for (size_t i = 0; i < op->count; i++) {
 		const struct check *check = op->checks[i];
-		look(m, &findings[i], check, op->now_us);
+		look(&findings[i], check, op->now_us);
 		allowed = allowed &&
 			  check->cost <= balance_remaining(&findings[i].balance, check->quota);
 	}

@@ -1,0 +1,216 @@
+#include "contract.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "limit/request.h"
+
+#define START_US INT64_C(1700000000000000)
+#define SECOND   INT64_C(1000000)
+
+static const struct store_under_test *tested;
+static const struct policy test_policy = {.name = "test"};
+
+struct check *check_make(struct check *check, const char *key, const struct quota *quota,
+			 int64_t cost)
+{
+	memset(check, 0, sizeof *check);
+	check->policy = &test_policy;
+	check->quota = quota;
+	check->cost = cost;
+	check->key_len = strlen(key);
+	memcpy(check->key, key, check->key_len);
+	return check;
+}
+
+struct quota bucket_of(int64_t capacity, const char *rate)
+{
+	struct quota quota;
+	struct ratio ratio;
+	struct err err;
+
+	assert_true(refill_rate_parse(bytes_from_text(rate), &ratio));
+	assert_true(quota_set_bucket(&quota, capacity, ratio, &err));
+	return quota;
+}
+
+struct quota window_of(enum algorithm algorithm, int64_t limit, int64_t window_us)
+{
+	struct quota quota;
+	struct err err;
+
+	assert_true(quota_set_window(&quota, algorithm, limit, window_us, &err));
+	return quota;
+}
+
+static void answered_once(struct store_op *op)
+{
+	op->answered = NULL; /* a second call would crash */
+}
+
+void ask(struct store *store, struct check *const *checks, size_t count, int64_t now_us)
+{
+	struct store_op op = {
+		.checks = checks, .count = count, .now_us = now_us, .answered = answered_once};
+
+	if (store_ask(store, &op) == STORE_PENDING)
+		tested->await(store, &op);
+}
+
+static struct outcome ask_one(struct store *store, const char *key, const struct quota *quota,
+			      int64_t cost, int64_t now_us)
+{
+	struct check check;
+
+	ask(store, (struct check *[]){check_make(&check, key, quota, cost)}, 1, now_us);
+	assert_true(check.is_decided);
+	assert_int_equal(check.error, STORE_OK);
+	return check.outcome;
+}
+
+static const struct quota *quotas(size_t *ret_count)
+{
+	static struct quota all[4];
+
+	all[0] = bucket_of(3, "1");
+	all[1] = window_of(SLIDING_WINDOW, 3, 3 * SECOND);
+	all[2] = window_of(SLIDING_WINDOW_COUNTER, 3, 3 * SECOND);
+	all[3] = window_of(FIXED_WINDOW, 3, 3 * SECOND);
+	*ret_count = 4;
+	return all;
+}
+
+static void test_ask_up_to_the_limit_is_allowed_then_denied(void **state)
+{
+	struct store *store = tested->make();
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		const char *key = algorithm_name(all[i].algorithm);
+		for (int64_t left = 2; left >= 0; left--) {
+			struct outcome outcome = ask_one(store, key, &all[i], 1, START_US);
+			assert_true(outcome.allowed);
+			assert_int_equal(outcome.remaining, left);
+		}
+		struct outcome denied = ask_one(store, key, &all[i], 1, START_US);
+		assert_false(denied.allowed);
+		assert_true(denied.retry_after_us > 0);
+	}
+	store_free(store);
+}
+
+static void test_ask_after_retry_after_is_allowed_and_before_denied(void **state)
+{
+	struct store *store = tested->make();
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		const char *key = algorithm_name(all[i].algorithm);
+		(void)ask_one(store, key, &all[i], 3, START_US + 12345);
+		int64_t wait_us = ask_one(store, key, &all[i], 2, START_US + 12345).retry_after_us;
+		int64_t then_us = START_US + 12345 + wait_us;
+		assert_false(ask_one(store, key, &all[i], 2, then_us - 1).allowed);
+		assert_true(ask_one(store, key, &all[i], 2, then_us).allowed);
+	}
+	store_free(store);
+}
+
+static void test_ask_one_denied_charges_none_of_the_others(void **state)
+{
+	struct store *store = tested->make();
+	struct quota wide = bucket_of(10, "1"), narrow = bucket_of(1, "1");
+	struct check a, b;
+	struct check *const both[] = {&a, &b};
+
+	(void)state;
+	check_make(&a, "wide", &wide, 1);
+	check_make(&b, "narrow", &narrow, 1);
+	ask(store, both, 2, START_US);
+	assert_true(a.outcome.allowed && b.outcome.allowed);
+	check_make(&a, "wide", &wide, 1);
+	check_make(&b, "narrow", &narrow, 1);
+	ask(store, both, 2, START_US);
+
+	assert_true(a.outcome.allowed);
+	assert_false(b.outcome.allowed);
+	assert_int_equal(a.outcome.remaining, 9);
+	assert_int_equal(ask_one(store, "wide", &wide, 0, START_US).remaining, 9);
+	store_free(store);
+}
+
+static void test_ask_cost_zero_takes_nothing(void **state)
+{
+	struct store *store = tested->make();
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		struct outcome outcome = ask_one(store, "zero", &all[i], 0, START_US);
+		assert_true(outcome.allowed);
+		assert_int_equal(outcome.remaining, 3);
+		assert_int_equal(outcome.reset_us, 0);
+	}
+	store_free(store);
+}
+
+static void test_ask_cost_above_the_limit_never_passes(void **state)
+{
+	struct store *store = tested->make();
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(ask_one(store, "never", &all[i], 4, START_US).retry_after_us, -1);
+		assert_int_equal(
+			ask_one(store, "never", &all[i], INT64_MAX, START_US).retry_after_us, -1);
+	}
+	store_free(store);
+}
+
+static void test_ask_sixteen_checks_are_all_answered(void **state)
+{
+	struct store *store = tested->make();
+	struct quota quota = window_of(SLIDING_WINDOW, 5, SECOND);
+	struct check checks[REQUEST_CHECKS_MAX];
+	struct check *pointers[REQUEST_CHECKS_MAX];
+	char key[8];
+
+	(void)state;
+	for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++) {
+		snprintf(key, sizeof key, "k%zu", i);
+		pointers[i] = check_make(&checks[i], key, &quota, (int64_t)i % 5 + 1);
+	}
+	ask(store, pointers, REQUEST_CHECKS_MAX, START_US);
+
+	for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++) {
+		assert_true(checks[i].is_decided && checks[i].outcome.allowed);
+		assert_int_equal(checks[i].outcome.remaining, 5 - checks[i].cost);
+	}
+	store_free(store);
+}
+
+int run_store_contract(const char *name, const struct store_under_test *under_test)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ask_up_to_the_limit_is_allowed_then_denied),
+		cmocka_unit_test(test_ask_after_retry_after_is_allowed_and_before_denied),
+		cmocka_unit_test(test_ask_one_denied_charges_none_of_the_others),
+		cmocka_unit_test(test_ask_cost_zero_takes_nothing),
+		cmocka_unit_test(test_ask_cost_above_the_limit_never_passes),
+		cmocka_unit_test(test_ask_sixteen_checks_are_all_answered),
+	};
+
+	tested = under_test;
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

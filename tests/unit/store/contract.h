@@ -1,0 +1,28 @@
+/*
+ * contract.h - what every store must do, as one suite to run over each of them (store/store.h).
+ */
+#ifndef UNIT_STORE_CONTRACT_H
+#define UNIT_STORE_CONTRACT_H
+
+#include "store/store.h"
+
+/* How a store under test is made, and how an op that it took is brought to its end. */
+struct store_under_test {
+	struct store *(*make)(void);
+	/* Waits until a PENDING op was answered; a store that is always DONE never comes here. */
+	void (*await)(struct store *store, struct store_op *op);
+};
+
+/* Returns the number of cases that failed. */
+int run_store_contract(const char *name, const struct store_under_test *under_test);
+
+/* ---- for the tests of a store ---- */
+
+struct check *check_make(struct check *check, const char *key, const struct quota *quota,
+			 int64_t cost);
+struct quota bucket_of(int64_t capacity, const char *rate);
+struct quota window_of(enum algorithm algorithm, int64_t limit, int64_t window_us);
+/* Asks for `count` checks together at `now_us` and waits for the answer. */
+void ask(struct store *store, struct check *const *checks, size_t count, int64_t now_us);
+
+#endif

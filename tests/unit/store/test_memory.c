@@ -1,0 +1,211 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "contract.h"
+#include "store/cells.h"
+#include "store/memory.h"
+
+#define START_US INT64_C(1700000000000000)
+#define SECOND   INT64_C(1000000)
+
+static struct store *make_default(void)
+{
+	return memory_store_new(1 << 20);
+}
+
+static struct outcome take(struct store *store, const char *key, const struct quota *quota,
+			   int64_t cost, int64_t now_us)
+{
+	struct check check;
+
+	ask(store, (struct check *[]){check_make(&check, key, quota, cost)}, 1, now_us);
+	assert_true(check.is_decided);
+	return check.outcome;
+}
+
+static void take_numbered(struct store *store, const char *prefix, int first, int count,
+			  const struct quota *quota, int64_t now_us)
+{
+	char key[32];
+
+	for (int i = first; i < first + count; i++) {
+		snprintf(key, sizeof key, "%s%d", prefix, i);
+		assert_true(take(store, key, quota, 1, now_us).allowed);
+	}
+}
+
+static void test_ask_a_million_keys_are_all_remembered(void **state)
+{
+	struct store *store = memory_store_new(UINT64_C(256) << 20);
+	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
+
+	(void)state;
+	take_numbered(store, "k", 0, 1000000, &quota, START_US);
+
+	assert_int_equal(memory_store_stats(store).balances, 1000000);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	for (int i = 0; i < 1000000; i += 997) {
+		char key[32];
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(take(store, key, &quota, 0, START_US).remaining, 1);
+	}
+	store_free(store);
+}
+
+static void test_ask_full_memory_forgets_the_least_recently_used(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
+	int fits = (int)(MEMORY_LIMIT_MIN / (CELL_BYTES + 4)) - 1;
+
+	(void)state;
+	take_numbered(store, "k", 0, fits, &quota, START_US);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	assert_int_equal(take(store, "k0", &quota, 0, START_US).remaining, 1); /* used again */
+	take_numbered(store, "n", 0, 10, &quota, START_US);
+
+	assert_int_equal(memory_store_stats(store).evicted, 10);
+	assert_int_equal(take(store, "k0", &quota, 0, START_US).remaining, 1);
+	assert_int_equal(take(store, "k1", &quota, 0, START_US).remaining, 2);
+	assert_int_equal(take(store, "k100", &quota, 0, START_US).remaining, 1);
+	store_free(store);
+}
+
+static void test_ask_full_memory_forgets_what_is_full_again_first(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
+	struct quota soon = bucket_of(1, "1");
+	int fits = (int)(MEMORY_LIMIT_MIN / (CELL_BYTES + 4)) - 1;
+
+	(void)state;
+	take_numbered(store, "day", 0, 10, &day, START_US); /* the least recently used */
+	take_numbered(store, "soon", 0, fits - 10, &soon, START_US);
+	take_numbered(store, "new", 0, fits - 10, &soon, START_US + 2 * SECOND);
+
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	for (int i = 0; i < 10; i++) {
+		char key[32];
+		snprintf(key, sizeof key, "day%d", i);
+		assert_int_equal(take(store, key, &day, 0, START_US + 2 * SECOND).remaining, 1);
+	}
+	store_free(store);
+}
+
+static void test_ask_balances_that_are_full_again_make_room(void **state)
+{
+	struct store *store = memory_store_new(UINT64_C(16) << 20);
+	struct quota soon = bucket_of(1, "1");
+
+	(void)state;
+	for (int second = 0; second < 100; second++)
+		take_numbered(store, "k", second * 1000, 1000, &soon,
+			      START_US + second * 2 * SECOND);
+
+	/* A thousand live at a time; four places are swept for each new one. */
+	assert_in_range(memory_store_stats(store).balances, 1000, 5000);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	store_free(store);
+}
+
+static void test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
+	struct check check;
+	int64_t now_us = START_US, allowed = -1;
+
+	(void)state;
+	do {
+		ask(store, (struct check *[]){check_make(&check, "log", &quota, 1)}, 1, now_us++);
+		allowed++;
+	} while (check.is_decided);
+
+	assert_int_equal(check.error, STORE_OOM);
+	assert_true(allowed > 3000);
+	assert_int_equal(take(store, "log", &quota, 0, now_us).remaining, 1000000 - allowed);
+	store_free(store);
+}
+
+static void test_ask_log_of_many_entries_frees_what_expires(void **state)
+{
+	struct store *store = memory_store_new(UINT64_C(1) << 20);
+	struct quota quota = window_of(SLIDING_WINDOW, 20000, SECOND);
+
+	(void)state;
+	/* Ten times what fits at once: 20,000 entries a second, one each 50 us. */
+	for (int64_t i = 0; i < 200000; i++)
+		assert_true(take(store, "log", &quota, 1, START_US + i * 50).allowed);
+
+	assert_false(take(store, "log", &quota, 1, START_US + 199999 * 50).allowed);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	store_free(store);
+}
+
+static void test_ask_with_another_key_in_the_same_place_keeps_them_apart(void **state)
+{
+	struct store *store = memory_store_new(1 << 20);
+	struct quota quota = window_of(FIXED_WINDOW, 1000, 3600 * SECOND);
+
+	(void)state;
+	/* 64 places, 3,000 keys: each chain is walked, each place split. */
+	for (int i = 0; i < 3000; i++) {
+		char key[32];
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(take(store, key, &quota, i % 7 + 1, START_US).remaining,
+				 1000 - (i % 7 + 1));
+	}
+	for (int i = 0; i < 3000; i++) {
+		char key[32];
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(take(store, key, &quota, 0, START_US).remaining,
+				 1000 - (i % 7 + 1));
+	}
+	store_free(store);
+}
+
+static void test_ask_clock_far_back_mends_the_balance_on_a_denial(void **state)
+{
+	struct store *store = memory_store_new(1 << 20);
+	struct quota quotas[] = {bucket_of(2, "1"), window_of(SLIDING_WINDOW, 2, 2 * SECOND),
+				 window_of(SLIDING_WINDOW_COUNTER, 2, 2 * SECOND),
+				 window_of(FIXED_WINDOW, 2, 2 * SECOND)};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		const char *key = algorithm_name(quotas[i].algorithm);
+		int64_t then_us = START_US - 1000 * SECOND;
+		assert_true(take(store, key, &quotas[i], 2, START_US).allowed);
+		int64_t wait_us = take(store, key, &quotas[i], 1, then_us).retry_after_us;
+		assert_true(wait_us > 0);
+		assert_false(take(store, key, &quotas[i], 1, then_us + wait_us - 1).allowed);
+		assert_true(take(store, key, &quotas[i], 1, then_us + wait_us).allowed);
+	}
+	store_free(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ask_a_million_keys_are_all_remembered),
+		cmocka_unit_test(test_ask_full_memory_forgets_the_least_recently_used),
+		cmocka_unit_test(test_ask_full_memory_forgets_what_is_full_again_first),
+		cmocka_unit_test(test_ask_balances_that_are_full_again_make_room),
+		cmocka_unit_test(
+			test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting),
+		cmocka_unit_test(test_ask_log_of_many_entries_frees_what_expires),
+		cmocka_unit_test(test_ask_with_another_key_in_the_same_place_keeps_them_apart),
+		cmocka_unit_test(test_ask_clock_far_back_mends_the_balance_on_a_denial),
+	};
+	const struct store_under_test memory = {.make = make_default};
+
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	int failed = run_store_contract("memory store", &memory);
+	return failed + cmocka_run_group_tests(tests, NULL, NULL);
+}
