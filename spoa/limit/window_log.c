@@ -48,13 +48,14 @@ void window_log_look(struct balance *b, const struct quota *quota, int64_t now_u
 {
 	struct window_log *log = &b->log;
 
-	if (b->is_new || log->count == 0) {
-		log->count = 0;
-		log->expired = 0;
-		log->used = 0;
-		log->last_us = now_us;
+	if (b->is_new)
+		*log = (struct window_log){0};
+	log->expired = 0;
+	log->used = 0;
+	log->last_us = now_us;
+	log->mended = false;
+	if (log->count == 0)
 		return;
-	}
 	int64_t newest_us = entry(log, log->count - 1).time_us;
 	int64_t time_us = balance_time(newest_us, now_us, quota_full_us(quota), &b->mended);
 	int64_t counted_us = b->mended ? newest_us : time_us;

@@ -1,0 +1,400 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "engine/engine.h"
+#include "store/memory.h"
+
+#define NOW_US     INT64_C(1700000000000000)
+#define MONO_US    INT64_C(5000000)
+#define TIMEOUT_US INT64_C(2000)
+
+/* ---- a store that answers as the test says: at once, late, wrongly, never ---- */
+
+enum behaviour { ANSWERS_AT_ONCE = 0, FAILS_AT_ONCE, WAITS };
+
+#define ASKED_MAX 64
+
+struct fake_store {
+	struct store store;
+	enum behaviour behaviour;
+	struct store_op *asked[ASKED_MAX];
+	size_t asked_count;
+};
+
+static void allow_all(struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		op->checks[i]->outcome = (struct outcome){.allowed = true, .remaining = 7};
+		op->checks[i]->is_decided = true;
+		op->checks[i]->error = STORE_OK;
+	}
+}
+
+static enum store_state fake_ask(struct store *store, struct store_op *op)
+{
+	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
+
+	fake->asked[fake->asked_count++ % ASKED_MAX] = op;
+	switch (fake->behaviour) {
+	case ANSWERS_AT_ONCE:
+		allow_all(op);
+		return STORE_DONE;
+	case FAILS_AT_ONCE:
+		store_op_fail(op, STORE_CONNECTION);
+		return STORE_DONE;
+	case WAITS:
+		break;
+	}
+	return STORE_PENDING;
+}
+
+static void answer(struct fake_store *fake, size_t index)
+{
+	allow_all(fake->asked[index]);
+	fake->asked[index]->answered(fake->asked[index]);
+}
+
+static void answer_error(struct fake_store *fake, size_t index, enum store_error error)
+{
+	store_op_fail(fake->asked[index], error);
+	fake->asked[index]->answered(fake->asked[index]);
+}
+
+/* ---- an engine on it, and someone who asks ---- */
+
+struct world {
+	struct fake_store fake;
+	struct store *local;
+	struct engine *engine;
+	struct list open;
+	size_t done_count;
+	struct verdict last;
+	char last_policy[POLICY_NAME_MAX + 1];
+	uint64_t done_ids[ASKED_MAX];
+};
+
+static struct policies *policies_of(const char *name, enum on_error on_error)
+{
+	struct policies *policies = policies_new(on_error);
+	struct policy policy = {.on_error = on_error, .ipv4_prefix = 32, .ipv6_prefix = 64};
+	struct err err;
+
+	strcpy(policy.name, name);
+	assert_true(quota_set_window(&policy.quota, FIXED_WINDOW, 2, 3600000000, &err));
+	policy.key[policy.key_count++] = BYTES("src");
+	assert_true(policies_add(policies, &policy));
+	return policies;
+}
+
+static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
+			       size_t max_in_flight)
+{
+	struct world *world = calloc(1, sizeof *world);
+	struct policies *policies = policies_of("first", on_error);
+
+	world->fake.store.ask = fake_ask;
+	world->fake.behaviour = behaviour;
+	world->local = memory_store_new(MEMORY_LIMIT_MIN);
+	list_init(&world->open);
+	world->engine = engine_new(
+		&(struct engine_config){
+			.store = &world->fake.store,
+			.local = world->local,
+			.on_error = on_error,
+			.max_in_flight = max_in_flight,
+			.store_timeout_us = TIMEOUT_US,
+		},
+		policies);
+	assert_non_null(world->engine);
+	policies_unref(policies);
+	return world;
+}
+
+static void world_free(struct world *world)
+{
+	engine_free(world->engine);
+	store_free(world->local);
+	free(world);
+}
+
+static void on_done(const struct asker *asker, const struct verdict *verdict)
+{
+	struct world *world = asker->owner;
+
+	world->done_ids[world->done_count++ % ASKED_MAX] = asker->stream_id;
+	world->last = *verdict;
+	strcpy(world->last_policy, verdict->lead != NULL ? verdict->lead->policy->name : "");
+}
+
+/* Asks by src; the verdict of a DONE is in world->last. */
+static enum engine_state ask_at(struct world *world, uint64_t id, const char *src, int64_t mono_us)
+{
+	struct inquiry *inquiry = engine_begin(world->engine);
+	struct attribute attribute = {BYTES("src"), value_text(bytes_from_text(src))};
+	struct asker asker = {
+		.done = on_done, .open = &world->open, .owner = world, .stream_id = id};
+
+	engine_add(inquiry, &(struct attributes){&attribute, 1});
+	enum engine_state state = engine_submit(inquiry, &asker, NOW_US, mono_us);
+	if (state == ENGINE_DONE) {
+		world->last = *engine_verdict(inquiry);
+		engine_end(inquiry);
+	}
+	return state;
+}
+
+static enum engine_state ask(struct world *world)
+{
+	return ask_at(world, 1, "192.0.2.1", MONO_US);
+}
+
+/* ---- the cases ---- */
+
+static void test_submit_store_that_answers_at_once_is_done(void **state)
+{
+	struct world *world = world_new(ANSWERS_AT_ONCE, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed);
+	assert_int_equal(world->last.reason, REASON_OK);
+	assert_int_equal(engine_next_us(world->engine), -1);
+	assert_int_equal(world->done_count, 0);
+	world_free(world);
+}
+
+static void test_submit_without_a_policy_that_fits_does_not_ask_the_store(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+	struct inquiry *inquiry = engine_begin(world->engine);
+	struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
+
+	(void)state;
+	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
+	assert_int_equal(engine_verdict(inquiry)->reason, REASON_NONE);
+	assert_true(engine_verdict(inquiry)->allowed);
+	assert_int_equal(world->fake.asked_count, 0);
+	engine_end(inquiry);
+	world_free(world);
+}
+
+static void test_submit_store_that_answers_later_calls_done_once(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
+
+	(void)state;
+	assert_int_equal(ask_at(world, 77, "192.0.2.1", MONO_US), ENGINE_PENDING);
+	assert_int_equal(world->done_count, 0);
+	assert_int_equal(engine_next_us(world->engine), MONO_US + TIMEOUT_US);
+	answer(&world->fake, 0);
+
+	assert_int_equal(world->done_count, 1);
+	assert_int_equal(world->done_ids[0], 77);
+	assert_true(world->last.allowed);
+	assert_false(world->last.degraded);
+	assert_int_equal(engine_next_us(world->engine), -1);
+	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
+	assert_int_equal(world->done_count, 1);
+	world_free(world);
+}
+
+static void test_submit_answers_in_any_order_find_their_asker(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
+
+	(void)state;
+	for (uint64_t id = 0; id < 3; id++)
+		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_PENDING);
+	answer(&world->fake, 2);
+	answer(&world->fake, 0);
+	answer(&world->fake, 1);
+
+	assert_int_equal(world->done_count, 3);
+	assert_int_equal(world->done_ids[0], 2);
+	assert_int_equal(world->done_ids[1], 0);
+	assert_int_equal(world->done_ids[2], 1);
+	world_free(world);
+}
+
+static void test_expire_before_the_deadline_does_nothing(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	(void)ask(world);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US - 1);
+	assert_int_equal(world->done_count, 0);
+	answer(&world->fake, 0);
+	world_free(world);
+}
+
+static void test_expire_at_the_deadline_answers_by_on_error(void **state)
+{
+	static const struct {
+		enum on_error on_error;
+		bool allowed;
+		enum reason reason;
+	} cases[] = {
+		{ON_ERROR_ALLOW, true, REASON_ERROR},
+		{ON_ERROR_DENY, false, REASON_ERROR},
+		{ON_ERROR_LOCAL, true, REASON_OK},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_new(WAITS, cases[i].on_error, 16);
+		(void)ask(world);
+		engine_expire(world->engine, MONO_US + TIMEOUT_US);
+		assert_int_equal(world->done_count, 1);
+		assert_int_equal(world->last.allowed, cases[i].allowed);
+		assert_int_equal(world->last.reason, cases[i].reason);
+		assert_true(world->last.degraded);
+		answer(&world->fake, 0); /* late */
+		assert_int_equal(world->done_count, 1);
+		world_free(world);
+	}
+}
+
+static void test_on_error_local_counts_in_the_local_store(void **state)
+{
+	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(world), ENGINE_DONE);
+		assert_true(world->last.allowed && world->last.degraded);
+		assert_int_equal(world->last.reason, REASON_OK);
+	}
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	assert_int_equal(world->last.reason, REASON_LIMITED);
+	assert_true(world->last.degraded);
+	world_free(world);
+}
+
+static void test_store_that_fails_later_is_decided_by_on_error(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
+
+	(void)state;
+	(void)ask(world);
+	answer_error(&world->fake, 0, STORE_CONNECTION);
+
+	assert_int_equal(world->done_count, 1);
+	assert_false(world->last.allowed);
+	assert_int_equal(world->last.reason, REASON_ERROR);
+	assert_int_equal(world->last.retry_after_us, 1000000);
+	world_free(world);
+}
+
+static void test_store_that_never_answers_costs_slots_then_answers_at_once(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 4);
+
+	(void)state;
+	for (uint64_t id = 0; id < 4; id++)
+		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_int_equal(world->done_count, 4);
+
+	for (uint64_t id = 4; id < 50; id++) {
+		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_DONE);
+		assert_int_equal(world->last.reason, REASON_ERROR);
+		assert_true(world->last.degraded);
+	}
+	assert_int_equal(world->fake.asked_count, 4);
+
+	answer(&world->fake, 1); /* one slot is given back, so one may wait again */
+	assert_int_equal(ask_at(world, 50, "192.0.2.1", MONO_US), ENGINE_PENDING);
+	assert_int_equal(ask_at(world, 51, "192.0.2.1", MONO_US), ENGINE_DONE);
+	for (size_t i = 0; i < 5; i++)
+		if (i != 1)
+			answer(&world->fake, i);
+	world_free(world);
+}
+
+static void test_abandon_nobody_is_called_any_more(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
+	(void)ask_at(world, 2, "192.0.2.1", MONO_US);
+	(void)ask_at(world, 3, "192.0.2.1", MONO_US);
+	engine_abandon(&world->open);
+	assert_true(list_is_empty(&world->open));
+	answer(&world->fake, 0);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	answer_error(&world->fake, 1, STORE_CONNECTION);
+	answer(&world->fake, 2);
+
+	assert_int_equal(world->done_count, 0);
+	world_free(world);
+}
+
+static void test_set_policies_open_requests_keep_those_that_they_began_with(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+	struct policies *second = policies_of("second", ON_ERROR_ALLOW);
+
+	(void)state;
+	(void)ask(world);
+	engine_set_policies(world->engine, second);
+	policies_unref(second);
+	(void)ask(world);
+	answer(&world->fake, 0);
+	assert_string_equal(world->last_policy, "first");
+	answer(&world->fake, 1);
+	assert_string_equal(world->last_policy, "second");
+	world_free(world);
+}
+
+static void test_submit_invalid_message_is_answered_by_the_flag(void **state)
+{
+	static const enum on_error flags[] = {ON_ERROR_ALLOW, ON_ERROR_DENY, ON_ERROR_LOCAL};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct world *world = world_new(ANSWERS_AT_ONCE, flags[i], 16);
+		struct inquiry *inquiry = engine_begin(world->engine);
+		struct attribute bad = {BYTES("cost"), value_text(BYTES("x"))};
+		struct attribute good = {BYTES("src"), value_text(BYTES("192.0.2.1"))};
+		engine_add(inquiry, &(struct attributes){&bad, 1});
+		engine_add(inquiry, &(struct attributes){&good, 1});
+		struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
+		assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
+		assert_int_equal(engine_verdict(inquiry)->reason, REASON_INVALID);
+		assert_int_equal(engine_verdict(inquiry)->allowed, flags[i] != ON_ERROR_DENY);
+		/* Denied whole, it charges nobody; else the good message counts. */
+		assert_int_equal(world->fake.asked_count, flags[i] != ON_ERROR_DENY);
+		engine_end(inquiry);
+		world_free(world);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_submit_store_that_answers_at_once_is_done),
+		cmocka_unit_test(test_submit_without_a_policy_that_fits_does_not_ask_the_store),
+		cmocka_unit_test(test_submit_store_that_answers_later_calls_done_once),
+		cmocka_unit_test(test_submit_answers_in_any_order_find_their_asker),
+		cmocka_unit_test(test_expire_before_the_deadline_does_nothing),
+		cmocka_unit_test(test_expire_at_the_deadline_answers_by_on_error),
+		cmocka_unit_test(test_on_error_local_counts_in_the_local_store),
+		cmocka_unit_test(test_store_that_fails_later_is_decided_by_on_error),
+		cmocka_unit_test(test_store_that_never_answers_costs_slots_then_answers_at_once),
+		cmocka_unit_test(test_abandon_nobody_is_called_any_more),
+		cmocka_unit_test(test_set_policies_open_requests_keep_those_that_they_began_with),
+		cmocka_unit_test(test_submit_invalid_message_is_answered_by_the_flag),
+	};
+
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
