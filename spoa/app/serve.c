@@ -118,7 +118,7 @@ static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int event
 
 static void log_memory(struct agent *agent)
 {
-	static struct log_limit limit;
+	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 	struct memory_store_stats stats = memory_store_stats(agent->memory);
 
 	if (stats.evicted == agent->evicted)

@@ -35,7 +35,7 @@ bool log_is_due(struct log_limit *limit, enum log_level level, int64_t *ret_supp
 	}
 	*ret_suppressed = limit->suppressed;
 	limit->suppressed = 0;
-	limit->next_us = now_us + US_PER_SECOND;
+	limit->next_us = now_us + (limit->period_us > 0 ? limit->period_us : US_PER_SECOND);
 	return true;
 }
 

@@ -31,8 +31,9 @@ struct log_field {
 #define LOG_TEXT(name, text)   LOG_BYTES(name, bytes_from_text(text))
 #define LOG_INT(name, value)   ((struct log_field){(name), {NULL, 0}, (int64_t)(value), false})
 
-/* At most one line a second for what can repeat; the next line says how many were left out. */
+/* At most one line a period for what can repeat; the next line says how many were left out. */
 struct log_limit {
+	int64_t period_us; /* 0: a second */
 	int64_t next_us;
 	int64_t suppressed;
 };

@@ -65,9 +65,9 @@ static void refuse(struct spop_peer *peer, enum spop_status status)
 
 static void end_if_idle(struct spop_peer *peer)
 {
-	if (peer->in_flight > 0 || peer->state == PEER_ENDED)
+	if (peer->in_flight > 0 || peer->stream.wants_room || peer->state == PEER_ENDED)
 		return;
-	if (peer->stream.is_input_over && !peer->stream.wants_room)
+	if (peer->stream.is_input_over)
 		end(peer);
 	else if (peer->end_when_idle)
 		disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
@@ -252,16 +252,15 @@ static bool has_room_for_answer(const struct spop_peer *peer)
 	return promised + ANSWER_MAX + DISCONNECT_MAX <= STREAM_OUT_MAX;
 }
 
-static void on_input(struct stream *stream, struct bytes *input)
+static void take_frames(struct spop_peer *peer, struct bytes *input)
 {
-	struct spop_peer *peer = peer_of(stream);
 	int64_t now_us = clock_now_us(), mono_us = clock_mono_us();
 
 	while (peer->stream.state == STREAM_OPEN) {
 		struct spop_frame frame;
 		enum spop_status status;
 		if (!has_room_for_answer(peer)) {
-			stream_wait_for_room(stream);
+			stream_wait_for_room(&peer->stream);
 			return;
 		}
 		enum spop_found found =
@@ -273,6 +272,15 @@ static void on_input(struct stream *stream, struct bytes *input)
 		else
 			refuse(peer, status);
 	}
+}
+
+static void on_input(struct stream *stream, struct bytes *input)
+{
+	struct spop_peer *peer = peer_of(stream);
+
+	take_frames(peer, input);
+	if (peer->end_when_idle)
+		end_if_idle(peer);
 }
 
 static void on_input_over(struct stream *stream)

@@ -7,6 +7,7 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/listener.h"
 #include "net/spop_peer.h"
@@ -41,7 +42,7 @@ static void on_ended(void *owner, struct list *link)
 
 static bool is_full(void *owner)
 {
-	static struct log_limit limit;
+	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 	const struct spop_server *server = owner;
 
 	if (server->connections < server->max_connections)

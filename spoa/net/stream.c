@@ -141,8 +141,7 @@ static void after_all_is_written(struct stream *stream)
 	ev_io_stop(streams->loop, &stream->writable);
 	if (stream->state == STREAM_FINISHING) {
 		linger(stream);
-	} else if (stream->wants_room) {
-		stream->wants_room = false;
+	} else if (stream->wants_room && list_is_empty(&stream->read_link)) {
 		list_append(&streams->unread, &stream->read_link);
 		ev_idle_start(streams->loop, &streams->again);
 	}
@@ -243,6 +242,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 static void read_on(struct stream *stream)
 {
 	list_remove(&stream->read_link);
+	stream->wants_room = false;
 	if (!stream->is_input_over)
 		ev_io_start(stream->streams->loop, &stream->readable);
 	hand_over(stream, bytes_from(stream->carried, stream->carried_len));

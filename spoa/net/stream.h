@@ -57,7 +57,7 @@ struct stream {
 	struct list write_link; /* in `unwritten` or `closed` of `streams` */
 	struct list read_link;  /* in `unread` */
 	bool is_input_over;
-	bool wants_room; /* the owner left input because there was no room for the answer */
+	bool wants_room; /* the owner left input that it could not answer yet */
 };
 
 /* What the streams of a loop share; `input_max` is the longest thing that an owner waits for. */
