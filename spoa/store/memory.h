@@ -1,13 +1,9 @@
 /*
  * memory.h - balances in this process, in no more memory than was promised.
  *
- * It answers at once (STORE_DONE). A balance is found by a keyed 128-bit hash of its key (SipHash;
- * the secret is new with every start), so that nobody can choose keys that meet. It costs 64 bytes
- * and 4 of the index; the log of a sliding_window costs 16 bytes an entry more.
- *
- * When memory is full, balances that are full again are forgotten first, since a forgotten balance
- * is a full one, then the least recently used. Full ones are looked for at each new balance, a few
- * steps of the index further, so the oldest ways go first but not in strict order.
+ * It answers at once (STORE_DONE). A balance costs 64 bytes and 4 of the index; the log of a
+ * sliding_window costs 16 bytes an entry more. balances.h says what is forgotten when memory is
+ * short. A log that would need all of it is an error (STORE_OOM): nothing is counted anew.
  */
 #ifndef STORE_MEMORY_H
 #define STORE_MEMORY_H

@@ -132,6 +132,29 @@ static void test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting(
 	store_free(store);
 }
 
+static void test_ask_together_at_full_memory_survives_what_was_full(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota soon = bucket_of(1, "1000"), day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
+	struct check old, new;
+	char key[32];
+
+	(void)state;
+	/* Each request asks for one that is full by now and for one that needs a cell. */
+	for (int i = 0; i < 5000; i++) {
+		int64_t now_us = START_US + i * SECOND;
+		snprintf(key, sizeof key, "k%d", i - 1);
+		check_make(&old, key, &soon, 1);
+		snprintf(key, sizeof key, "d%d", i);
+		check_make(&new, key, &day, 1);
+		ask(store, (struct check *[]){&old, &new}, 2, now_us);
+		assert_true(old.is_decided && old.outcome.allowed && new.outcome.allowed);
+		snprintf(key, sizeof key, "k%d", i);
+		assert_true(take(store, key, &soon, 1, now_us).allowed);
+	}
+	store_free(store);
+}
+
 static void test_ask_log_of_many_entries_frees_what_expires(void **state)
 {
 	struct store *store = memory_store_new(UINT64_C(1) << 20);
@@ -198,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_ask_balances_that_are_full_again_make_room),
 		cmocka_unit_test(
 			test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting),
+		cmocka_unit_test(test_ask_together_at_full_memory_survives_what_was_full),
 		cmocka_unit_test(test_ask_log_of_many_entries_frees_what_expires),
 		cmocka_unit_test(test_ask_with_another_key_in_the_same_place_keeps_them_apart),
 		cmocka_unit_test(test_ask_clock_far_back_mends_the_balance_on_a_denial),
