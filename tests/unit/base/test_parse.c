@@ -1,0 +1,169 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/parse.h"
+
+static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t max;
+		bool is_good;
+		uint64_t value;
+	} cases[] = {
+		{"0", 0, true, 0},
+		{"007", 9, true, 7},
+		{"255", 255, true, 255},
+		{"256", 255, false, 0},
+		{"18446744073709551615", UINT64_MAX, true, UINT64_MAX},
+		{"18446744073709551616", UINT64_MAX, false, 0},
+		{"99999999999999999999999", UINT64_MAX, false, 0},
+		{"", 9, false, 0},
+		{"-1", 9, false, 0},
+		{"+1", 9, false, 0},
+		{" 1", 9, false, 0},
+		{"1 ", 9, false, 0},
+		{"1.0", 9, false, 0},
+		{"0x1", 9, false, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t value = 99;
+		assert_int_equal(parse_whole(bytes_from_text(cases[i].text), cases[i].max, &value),
+				 cases[i].is_good);
+		assert_int_equal(value, cases[i].is_good ? cases[i].value : 99);
+	}
+}
+
+static void test_parse_decimal_is_exact_in_lowest_terms(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t num, den;
+	} cases[] = {
+		{"1", 1, 1},
+		{"0.5", 1, 2},
+		{"0.25", 1, 4},
+		{"10.0", 10, 1},
+		{"123.456", 15432, 125},
+		{"1e6", 1000000, 1},
+		{"2.5e-3", 1, 400},
+		{"1E+2", 100, 1},
+		{"9223372036854775807", INT64_MAX, 1},
+		{"0.000000000000000001", 1, INT64_C(1000000000000000000)},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct ratio ratio;
+		assert_true(parse_decimal(bytes_from_text(cases[i].text), &ratio));
+		assert_int_equal(ratio.num, cases[i].num);
+		assert_int_equal(ratio.den, cases[i].den);
+	}
+}
+
+static void test_parse_decimal_refuses_what_is_not_one_or_does_not_fit(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"0",
+		"0.0",
+		".5",
+		"5.",
+		"-1",
+		"+1",
+		"1e",
+		"1e999",
+		"1e-99",
+		"1,5",
+		"1 ",
+		"e5",
+		"0x10",
+		"nan",
+		"inf",
+		"1..2",
+		"1e1.5",
+		"1/2",
+		"9223372036854775808",
+		"0.0000000000000000001",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct ratio ratio = {7, 7};
+		assert_false(parse_decimal(bytes_from_text(texts[i]), &ratio));
+		assert_int_equal(ratio.num, 7);
+	}
+}
+
+static void test_parse_duration_takes_each_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t us;
+	} cases[] = {
+		{"2ms", 2000},      {"1.5s", 1500000},   {"1m", 60000000},
+		{"1h", 3600000000}, {"1d", 86400000000}, {"0s", 0},
+		{"0ms", 0},         {"0.001ms", 1},      {"36500d", INT64_C(3153600000000000)},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int64_t us;
+		assert_true(parse_duration(bytes_from_text(cases[i].text), &us));
+		assert_int_equal(us, cases[i].us);
+	}
+}
+
+static void test_parse_duration_refuses_the_rest(void **state)
+{
+	static const char *const texts[] = {"",    "1",  "ms",  "1x",    "1us",      "-1s",
+					    "1 s", "1S", "1sm", "0.1us", "0.0001ms", "1e99d"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		int64_t us = 7;
+		assert_false(parse_duration(bytes_from_text(texts[i]), &us));
+		assert_int_equal(us, 7);
+	}
+}
+
+static void test_parse_size_counts_in_powers_of_1024(void **state)
+{
+	uint64_t size = 7;
+
+	(void)state;
+	assert_true(parse_size(BYTES("512"), UINT64_MAX, &size));
+	assert_int_equal(size, 512);
+	assert_true(parse_size(BYTES("64k"), UINT64_MAX, &size));
+	assert_int_equal(size, 65536);
+	assert_true(parse_size(BYTES("1M"), UINT64_MAX, &size));
+	assert_int_equal(size, 1048576);
+	assert_true(parse_size(BYTES("2g"), UINT64_MAX, &size));
+	assert_int_equal(size, UINT64_C(2147483648));
+	assert_false(parse_size(BYTES("2g"), UINT64_C(2147483647), &size));
+	assert_false(parse_size(BYTES("18446744073709551615k"), UINT64_MAX, &size));
+	assert_false(parse_size(BYTES("k"), UINT64_MAX, &size));
+	assert_false(parse_size(BYTES("1kb"), UINT64_MAX, &size));
+	assert_false(parse_size(BYTES(""), UINT64_MAX, &size));
+	assert_int_equal(size, UINT64_C(2147483648));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse_whole_takes_digits_up_to_the_maximum),
+		cmocka_unit_test(test_parse_decimal_is_exact_in_lowest_terms),
+		cmocka_unit_test(test_parse_decimal_refuses_what_is_not_one_or_does_not_fit),
+		cmocka_unit_test(test_parse_duration_takes_each_unit),
+		cmocka_unit_test(test_parse_duration_refuses_the_rest),
+		cmocka_unit_test(test_parse_size_counts_in_powers_of_1024),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

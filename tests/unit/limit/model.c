@@ -1,0 +1,259 @@
+#include "model.h"
+
+#include <string.h>
+
+static __int128 floor_divide(__int128 a, __int128 b)
+{
+	return a / b;
+}
+
+/* ---- token_bucket: level(t) = min(capacity, level(last) + (t - last) * rate) ---- */
+
+static void set_tokens(struct model *m, __int128 num, __int128 den, int64_t capacity)
+{
+	bool is_more = num > capacity * den;
+
+	m->tokens_num = is_more ? capacity : num;
+	m->tokens_den = is_more ? 1 : den;
+}
+
+/* Another rate keeps whole tokens only; a lower capacity keeps what fits. */
+static void bucket_adopt(struct model *m, const struct quota *quota)
+{
+	if (m->refill_us != quota->refill_us)
+		set_tokens(m, floor_divide(m->tokens_num, m->tokens_den), 1, quota->limit);
+	else
+		set_tokens(m, m->tokens_num, m->tokens_den, quota->limit);
+	m->refill_us = quota->refill_us;
+}
+
+static void bucket_refill(struct model *m, const struct quota *quota, int64_t elapsed_us)
+{
+	/* tokens + elapsed * refill_tokens / refill_us, over one denominator */
+	__int128 scale = quota->refill_us / m->tokens_den;
+
+	set_tokens(m, m->tokens_num * scale + (__int128)elapsed_us * quota->refill_tokens,
+		   quota->refill_us, quota->limit);
+}
+
+static int64_t bucket_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	struct model then = {.tokens_num = m->tokens_num, .tokens_den = m->tokens_den};
+
+	bucket_refill(&then, quota, time_us - m->last_us);
+	return (int64_t)floor_divide(then.tokens_num, then.tokens_den);
+}
+
+/* ---- the windows ---- */
+
+static int64_t window_number(const struct quota *quota, int64_t time_us)
+{
+	return time_us / quota->window_us;
+}
+
+static int64_t fixed_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	bool is_same = window_number(quota, time_us) == window_number(quota, m->last_us);
+
+	return quota->limit - (is_same ? m->current : 0);
+}
+
+/* The largest n with previous * (W - e) / W + current + n <= limit, or 0. */
+static int64_t counter_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	int64_t tick_us = (quota->window_us + 999999) / 1000000;
+	int64_t ticks = (quota->window_us + tick_us - 1) / tick_us;
+	int64_t gone = time_us % quota->window_us / tick_us;
+	int64_t windows = window_number(quota, time_us) - window_number(quota, m->last_us);
+	int64_t previous = windows == 0 ? m->previous : windows == 1 ? m->current : 0;
+	int64_t current = windows == 0 ? m->current : 0;
+	__int128 room =
+		(__int128)(quota->limit - current) * ticks - (__int128)previous * (ticks - gone);
+
+	return room <= 0 ? 0 : (int64_t)floor_divide(room, ticks);
+}
+
+static int64_t log_used(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	int64_t used = 0;
+
+	for (size_t i = 0; i < m->take_count; i++)
+		if (m->takes[i].time_us > time_us - quota->window_us)
+			used += m->takes[i].units;
+	return used;
+}
+
+static int64_t log_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	int64_t used = log_used(m, quota, time_us);
+
+	return used < quota->limit ? quota->limit - used : 0;
+}
+
+/* ---- all ---- */
+
+/* At `time_us` of the clock; a clock behind the balance's own time refills nothing. */
+static int64_t remaining_at(const struct model *m, const struct quota *quota, int64_t time_us)
+{
+	if (time_us < m->last_us)
+		time_us = m->last_us;
+	switch (quota->algorithm) {
+	case TOKEN_BUCKET:
+		return bucket_remaining(m, quota, time_us);
+	case SLIDING_WINDOW:
+		return log_remaining(m, quota, time_us);
+	case SLIDING_WINDOW_COUNTER:
+		return counter_remaining(m, quota, time_us);
+	case FIXED_WINDOW:
+		return fixed_remaining(m, quota, time_us);
+	}
+	return 0;
+}
+
+/* From empty to full; what is further ahead than that can't be a balance's time. */
+static int64_t full_us(const struct quota *quota)
+{
+	if (quota->algorithm == TOKEN_BUCKET)
+		return (int64_t)floor_divide((__int128)quota->limit * quota->refill_us +
+						     quota->refill_tokens - 1,
+					     quota->refill_tokens);
+	return quota->algorithm == SLIDING_WINDOW_COUNTER ? 2 * quota->window_us : quota->window_us;
+}
+
+static int64_t wait_us(const struct model *m, const struct quota *quota, int64_t now_us,
+		       int64_t units)
+{
+	int64_t low = now_us, high = now_us + full_us(quota);
+
+	if (units > quota->limit)
+		return -1;
+	if (m->last_us > now_us)
+		high += m->last_us - now_us;
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+		if (remaining_at(m, quota, middle) >= units)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low - now_us;
+}
+
+static void begin(struct model *m, const struct quota *quota, int64_t now_us)
+{
+	m->last_us = now_us;
+	m->tokens_num = quota->limit;
+	m->tokens_den = 1;
+	m->refill_us = quota->refill_us;
+	m->current = m->previous = 0;
+	m->take_count = 0;
+}
+
+/* What the limit was lowered to is all that can have been used. */
+static void adopt(struct model *m, const struct quota *quota)
+{
+	if (quota->algorithm == TOKEN_BUCKET)
+		bucket_adopt(m, quota);
+	if (m->current > quota->limit)
+		m->current = quota->limit;
+	if (m->previous > quota->limit)
+		m->previous = quota->limit;
+}
+
+static bool mend(struct model *m, const struct quota *quota, int64_t now_us)
+{
+	if (m->last_us <= now_us || m->last_us - now_us <= full_us(quota))
+		return false;
+	int64_t used = log_used(m, quota, m->last_us);
+	m->take_count = 1;
+	m->takes[0].time_us = now_us;
+	m->takes[0].units = used;
+	m->last_us = now_us;
+	return true;
+}
+
+/* Brings the state to `time_us`, as it is written when something is taken. */
+static void advance(struct model *m, const struct quota *quota, int64_t time_us)
+{
+	int64_t windows;
+
+	if (time_us < m->last_us)
+		time_us = m->last_us;
+	switch (quota->algorithm) {
+	case TOKEN_BUCKET:
+		bucket_refill(m, quota, time_us - m->last_us);
+		break;
+	case SLIDING_WINDOW:
+		break;
+	case SLIDING_WINDOW_COUNTER:
+	case FIXED_WINDOW:
+		windows = window_number(quota, time_us) - window_number(quota, m->last_us);
+		m->previous = windows == 0 ? m->previous : windows == 1 ? m->current : 0;
+		m->current = windows == 0 ? m->current : 0;
+		break;
+	}
+	m->last_us = time_us;
+}
+
+/* Takes that have left the window never come back: the balance's time does not go back. */
+static void forget_takes(struct model *m, const struct quota *quota)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->take_count; i++)
+		if (m->takes[i].time_us > m->last_us - quota->window_us)
+			m->takes[kept++] = m->takes[i];
+	m->take_count = kept;
+}
+
+static void take(struct model *m, const struct quota *quota, int64_t units)
+{
+	m->tokens_num -= units * m->tokens_den;
+	m->current += units;
+	if (quota->algorithm != SLIDING_WINDOW)
+		return;
+	forget_takes(m, quota);
+	ASSERT(m->take_count < MODEL_TAKES_MAX);
+	m->takes[m->take_count].time_us = m->last_us;
+	m->takes[m->take_count].units = units;
+	m->take_count++;
+}
+
+static struct outcome outcome_of(const struct model *m, const struct quota *quota, int64_t now_us,
+				 int64_t cost, bool charged)
+{
+	int64_t remaining = remaining_at(m, quota, now_us);
+	struct outcome outcome = {
+		.remaining = remaining,
+		.retry_after_us = charged ? 0 : wait_us(m, quota, now_us, cost),
+		.reset_us = wait_us(m, quota, now_us, quota->limit),
+		.grows_us =
+			remaining == quota->limit ? 0 : wait_us(m, quota, now_us, remaining + 1),
+	};
+
+	outcome.allowed = outcome.retry_after_us == 0;
+	return outcome;
+}
+
+struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost)
+{
+	static struct model copy;
+	bool mended = false;
+
+	memcpy(&copy, m, sizeof copy);
+	if (copy.exists)
+		mended = mend(&copy, quota, now_us);
+	else
+		begin(&copy, quota, now_us);
+	adopt(&copy, quota);
+	bool allowed = cost <= remaining_at(&copy, quota, now_us);
+	if (allowed && cost > 0) {
+		advance(&copy, quota, now_us);
+		take(&copy, quota, cost);
+		copy.exists = true;
+	}
+	/* A denied request writes nothing, but for a time that could not be believed. */
+	if ((allowed && cost > 0) || mended)
+		memcpy(m, &copy, sizeof copy);
+	return outcome_of(&copy, quota, now_us, cost, allowed);
+}

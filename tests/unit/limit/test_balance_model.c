@@ -1,0 +1,395 @@
+/*
+ * The four algorithms against the model, on every field of a million random steps. MODEL_SEED and
+ * MODEL_STEPS choose others; the seed of a failure is printed.
+ */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "model.h"
+
+#define HOUR_US   (INT64_C(3600) * US_PER_SECOND)
+#define RUN_STEPS 100 /* with one key, before another quota is tried */
+
+/* ---- chance ---- */
+
+static uint64_t random_state;
+
+static uint64_t random_bits(void)
+{
+	random_state += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+	uint64_t z = random_state;
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static int64_t random_between(int64_t low, int64_t high)
+{
+	return low + (int64_t)(random_bits() % (uint64_t)(high - low + 1));
+}
+
+#define PICK(array) ((array)[random_bits() % ARRAY_SIZE(array)])
+
+/* ---- the balance under test, kept as the contract of balance.h says ---- */
+
+struct subject {
+	bool exists;
+	union {
+		struct token_bucket bucket;
+		struct fixed_window fixed;
+		struct window_counter counter;
+	};
+	struct window_entry entries[MODEL_TAKES_MAX];
+	size_t entry_count;
+	int64_t total_before;
+};
+
+static struct window_entry entry_of(const void *state, size_t index)
+{
+	return ((const struct subject *)state)->entries[index];
+}
+
+static struct balance read_subject(const struct subject *s, enum algorithm algorithm)
+{
+	struct balance b = {.is_new = !s->exists};
+
+	switch (algorithm) {
+	case TOKEN_BUCKET:
+		b.bucket = s->bucket;
+		break;
+	case SLIDING_WINDOW:
+		b.log = (struct window_log){.count = s->entry_count,
+					    .entry = entry_of,
+					    .state = s,
+					    .total_before = s->total_before};
+		break;
+	case SLIDING_WINDOW_COUNTER:
+		b.counter = s->counter;
+		break;
+	case FIXED_WINDOW:
+		b.fixed = s->fixed;
+		break;
+	}
+	return b;
+}
+
+static void write_log(struct subject *s, const struct window_log *log, int64_t units)
+{
+	size_t dropped = log->mended ? s->entry_count : log->expired;
+
+	if (dropped > 0)
+		s->total_before = s->entries[dropped - 1].total;
+	s->entry_count -= dropped;
+	memmove(s->entries, s->entries + dropped, s->entry_count * sizeof *s->entries);
+	int64_t total = s->entry_count > 0 ? s->entries[s->entry_count - 1].total : s->total_before;
+	if (s->entry_count == 0 || s->entries[s->entry_count - 1].time_us != log->last_us)
+		s->entry_count++;
+	assert_true(s->entry_count <= MODEL_TAKES_MAX);
+	s->entries[s->entry_count - 1] =
+		(struct window_entry){log->last_us, total + (log->mended ? log->used : units)};
+}
+
+static void write_subject(struct subject *s, const struct balance *b, enum algorithm algorithm,
+			  int64_t units)
+{
+	s->exists = true;
+	switch (algorithm) {
+	case TOKEN_BUCKET:
+		s->bucket = b->bucket;
+		break;
+	case SLIDING_WINDOW:
+		write_log(s, &b->log, units);
+		break;
+	case SLIDING_WINDOW_COUNTER:
+		s->counter = b->counter;
+		break;
+	case FIXED_WINDOW:
+		s->fixed = b->fixed;
+		break;
+	}
+}
+
+static struct outcome subject_ask(struct subject *s, const struct quota *quota, int64_t now_us,
+				  int64_t cost)
+{
+	struct balance b = read_subject(s, quota->algorithm);
+
+	balance_look(&b, quota, now_us);
+	bool allowed = cost <= balance_remaining(&b, quota);
+	if (allowed && cost > 0)
+		balance_take(&b, quota, cost);
+	struct outcome outcome = balance_outcome(&b, quota, now_us, cost, allowed);
+	if ((allowed && cost > 0) || (b.mended && s->exists))
+		write_subject(s, &b, quota->algorithm, allowed ? cost : 0);
+	return outcome;
+}
+
+/* ---- quotas ---- */
+
+static struct quota random_bucket(void)
+{
+	static const char *const rates[] = {"1/3s",  "0.1",     "1000000", "1",   "0.5",
+					    "7/13s", "1000/1m", "123.456", "3e5", "1/1h"};
+	static const int64_t capacities[] = {1, 2, 3, 7, 10, 100, 1000, 4096, 1000000};
+	struct quota quota;
+	struct ratio rate;
+	struct err err;
+
+	do
+		assert_true(refill_rate_parse(bytes_from_text(PICK(rates)), &rate));
+	while (!quota_set_bucket(&quota, PICK(capacities), rate, &err));
+	return quota;
+}
+
+static struct quota random_window(enum algorithm algorithm)
+{
+	static const int64_t windows_us[] = {1000,    1007,        999999,      1000000,
+					     1000001, 1500000,     7 * 1234567, 60000000,
+					     HOUR_US, HOUR_US + 1, 24 * HOUR_US};
+	static const int64_t limits[] = {1, 2, 3, 5, 10, 100, 1000, 999983, 1000000};
+	struct quota quota;
+	struct err err;
+
+	assert_true(quota_set_window(&quota, algorithm, PICK(limits), PICK(windows_us), &err));
+	return quota;
+}
+
+static struct quota random_quota(enum algorithm algorithm)
+{
+	return algorithm == TOKEN_BUCKET ? random_bucket() : random_window(algorithm);
+}
+
+/* As a reload does: another limit, and for a bucket another rate. */
+static struct quota changed(const struct quota *quota)
+{
+	struct quota other = random_quota(quota->algorithm);
+	struct err err;
+
+	if (quota->algorithm == TOKEN_BUCKET)
+		return other;
+	assert_true(
+		quota_set_window(&other, quota->algorithm, other.limit, quota->window_us, &err));
+	return other;
+}
+
+/* ---- steps ---- */
+
+struct tally {
+	int64_t steps, allowed, denied, at_edge, us_before, ms_before;
+};
+
+struct run {
+	struct quota quota;
+	struct subject subject;
+	struct model model;
+	int64_t now_us;
+	int64_t step;
+	struct tally *tally;
+};
+
+static void fail_step(const struct run *run, const char *field, int64_t ours, int64_t model,
+		      int64_t cost)
+{
+	fail_msg("step %" PRId64 ", %s, limit %" PRId64 ", now %" PRId64 ", cost %" PRId64
+		 ": %s is %" PRId64 ", the model says %" PRId64,
+		 run->step, algorithm_name(run->quota.algorithm), run->quota.limit, run->now_us,
+		 cost, field, ours, model);
+}
+
+static struct outcome ask_both(struct run *run, int64_t cost)
+{
+	struct outcome ours = subject_ask(&run->subject, &run->quota, run->now_us, cost);
+	struct outcome model = model_ask(&run->model, &run->quota, run->now_us, cost);
+
+	if (ours.allowed != model.allowed)
+		fail_step(run, "allowed", ours.allowed, model.allowed, cost);
+	if (ours.remaining != model.remaining)
+		fail_step(run, "remaining", ours.remaining, model.remaining, cost);
+	if (ours.retry_after_us != model.retry_after_us)
+		fail_step(run, "retry_after", ours.retry_after_us, model.retry_after_us, cost);
+	if (ours.reset_us != model.reset_us)
+		fail_step(run, "reset", ours.reset_us, model.reset_us, cost);
+	if (ours.grows_us != model.grows_us)
+		fail_step(run, "grows", ours.grows_us, model.grows_us, cost);
+	run->step++;
+	run->tally->steps++;
+	run->tally->allowed += ours.allowed;
+	run->tally->denied += !ours.allowed;
+	return ours;
+}
+
+static int64_t random_cost(const struct quota *quota)
+{
+	switch (random_bits() % 16) {
+	case 0:
+		return 0;
+	case 1:
+		return quota->limit + random_between(1, 5);
+	case 2:
+		return random_bits() % 64 == 0 ? INT64_MAX : quota->limit;
+	case 3:
+	case 4:
+	case 5:
+		return random_between(1, quota->limit);
+	default:
+		/* So many that a few fill it: else the large limits would never deny. */
+		return divide_up(quota->limit, random_between(1, 12));
+	}
+}
+
+static int64_t random_time_step(const struct quota *quota)
+{
+	int64_t full_us = quota_full_us(quota);
+
+	switch (random_bits() % 16) {
+	case 0:
+	case 1:
+	case 2:
+		return 0;
+	case 3:
+		return 1;
+	case 4:
+		return random_between(1, 1000);
+	case 5:
+		return HOUR_US * random_between(1, 30);
+	case 6:
+		return -random_between(1, 2000);
+	case 7:
+		return random_bits() % 4 != 0 ? -random_between(0, full_us) : -full_us - 1;
+	case 8:
+		return random_bits() % 8 != 0 ? 0 : -full_us * 2 - HOUR_US * random_between(0, 50);
+	case 9:
+		return full_us + random_between(-1, 1);
+	default:
+		return random_between(0, divide_up(full_us, random_between(1, 8)));
+	}
+}
+
+/*
+ * What was answered must come true: a millisecond before and a microsecond before it is denied, at
+ * the time it passes; and in milliseconds, rounded up, so it does too.
+ */
+static void walk_to_retry(struct run *run, int64_t cost, int64_t retry_after_us)
+{
+	int64_t target_us = run->now_us + retry_after_us;
+	int64_t answered_us = run->now_us + divide_up(retry_after_us, US_PER_MS) * US_PER_MS;
+
+	if (target_us - US_PER_MS > run->now_us) {
+		run->now_us = target_us - US_PER_MS;
+		assert_false(ask_both(run, cost).allowed);
+		run->tally->ms_before++;
+	}
+	if (answered_us - US_PER_MS > run->now_us) {
+		run->now_us = answered_us - US_PER_MS;
+		assert_false(ask_both(run, cost).allowed);
+	}
+	if (target_us - 1 >= run->now_us) {
+		run->now_us = target_us - 1;
+		assert_false(ask_both(run, cost).allowed);
+		run->tally->us_before++;
+	}
+	run->now_us = random_bits() % 4 == 0 ? answered_us : target_us;
+	assert_true(ask_both(run, cost).allowed);
+	run->tally->at_edge++;
+}
+
+static void step(struct run *run)
+{
+	int64_t cost = random_cost(&run->quota);
+
+	if (random_bits() % 64 == 0)
+		run->quota = changed(&run->quota);
+	run->now_us += random_time_step(&run->quota);
+	struct outcome outcome = ask_both(run, cost);
+	if (outcome.retry_after_us > 0 && random_bits() % 4 == 0)
+		walk_to_retry(run, cost, outcome.retry_after_us);
+}
+
+static void run_steps(enum algorithm algorithm, int64_t steps, struct tally *tally)
+{
+	static struct run run;
+
+	while (tally->steps < steps) {
+		run.quota = random_quota(algorithm);
+		run.subject.exists = false;
+		run.subject.entry_count = 0;
+		run.subject.total_before = 0;
+		run.model.exists = false;
+		run.now_us = INT64_C(1600000000) * US_PER_SECOND + (int64_t)(random_bits() >> 14);
+		run.tally = tally;
+		for (int i = 0; i < RUN_STEPS; i++)
+			step(&run);
+	}
+}
+
+static int64_t number_of(const char *variable, int64_t fallback)
+{
+	const char *text = getenv(variable);
+
+	return text != NULL ? strtoll(text, NULL, 10) : fallback;
+}
+
+static void compare(enum algorithm algorithm)
+{
+	int64_t steps = number_of("MODEL_STEPS", 1000000) / 4;
+	int64_t seed = number_of("MODEL_SEED", 20261124);
+	struct tally tally = {0};
+
+	random_state = (uint64_t)seed * 4 + algorithm;
+	print_message("MODEL_SEED=%" PRId64 " MODEL_STEPS=%" PRId64 "\n", seed, steps * 4);
+	run_steps(algorithm, steps, &tally);
+	print_message("%" PRId64 " steps: %" PRId64 " allowed, %" PRId64 " denied, %" PRId64
+		      " at a retry_after, %" PRId64 " 1 us and %" PRId64 " 1 ms before one\n",
+		      tally.steps, tally.allowed, tally.denied, tally.at_edge, tally.us_before,
+		      tally.ms_before);
+
+	/* The steps must be worth something; 10,000 of a million stand at each edge. */
+	assert_true(tally.allowed * 10 >= tally.steps * 3);
+	assert_true(tally.denied * 10 >= tally.steps * 3);
+	assert_true(tally.at_edge * 100 >= tally.steps);
+	assert_true(tally.us_before * 100 >= tally.steps);
+	assert_true(tally.ms_before * 100 >= tally.steps);
+}
+
+static void test_token_bucket_random_steps_agree_with_the_model(void **state)
+{
+	(void)state;
+	compare(TOKEN_BUCKET);
+}
+
+static void test_sliding_window_random_steps_agree_with_the_model(void **state)
+{
+	(void)state;
+	compare(SLIDING_WINDOW);
+}
+
+static void test_sliding_window_counter_random_steps_agree_with_the_model(void **state)
+{
+	(void)state;
+	compare(SLIDING_WINDOW_COUNTER);
+}
+
+static void test_fixed_window_random_steps_agree_with_the_model(void **state)
+{
+	(void)state;
+	compare(FIXED_WINDOW);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_token_bucket_random_steps_agree_with_the_model),
+		cmocka_unit_test(test_sliding_window_random_steps_agree_with_the_model),
+		cmocka_unit_test(test_sliding_window_counter_random_steps_agree_with_the_model),
+		cmocka_unit_test(test_fixed_window_random_steps_agree_with_the_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

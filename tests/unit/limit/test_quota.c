@@ -1,0 +1,145 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "limit/quota.h"
+
+static struct ratio rate(const char *text)
+{
+	struct ratio ratio;
+
+	assert_true(refill_rate_parse(bytes_from_text(text), &ratio));
+	return ratio;
+}
+
+static void test_refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t tokens, us;
+	} cases[] = {
+		{"1", 1, 1000000},     {"0.5", 1, 2000000},
+		{"1000/1m", 1, 60000}, {"1/3s", 1, 3000000},
+		{"1e6", 1, 1},         {"3e6", 3, 1},
+		{"60/1m", 1, 1000000}, {"1/1d", 1, INT64_C(86400000000)},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(rate(cases[i].text).num, cases[i].tokens);
+		assert_int_equal(rate(cases[i].text).den, cases[i].us);
+	}
+}
+
+static void test_refill_rate_parse_refuses_what_is_no_rate(void **state)
+{
+	static const char *const texts[] = {"",    "0",      "-1", "1/",   "/1m",  "1/0s",
+					    "1/m", "1/2/3s", "1m", "x/1m", "1/ 1m"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct ratio ratio;
+		assert_false(refill_rate_parse(bytes_from_text(texts[i]), &ratio));
+	}
+}
+
+static void test_set_bucket_keeps_what_is_exact_and_refuses_the_rest(void **state)
+{
+	struct quota quota = {.limit = 7};
+	struct err err;
+
+	(void)state;
+	assert_true(quota_set_bucket(&quota, 1000000, rate("1/3s"), &err));
+	assert_int_equal(quota_full_us(&quota), INT64_C(3000000000000));
+	/* 2 * capacity * 86400000000 + 1 <= 2^53 */
+	assert_true(quota_set_bucket(&quota, 52124, rate("1/1d"), &err));
+	assert_false(quota_set_bucket(&quota, 52125, rate("1/1d"), &err));
+	assert_non_null(strstr(err.text, "refill_rate: "));
+	assert_non_null(strstr(err.text, "1000/1m"));
+	assert_false(quota_set_bucket(&quota, INT64_MAX, rate("1"), &err));
+	assert_false(quota_set_bucket(&quota, 0, rate("1"), &err));
+	assert_non_null(strstr(err.text, "capacity: "));
+	assert_int_equal(quota.limit, 52124);
+}
+
+static void test_set_window_checks_each_bound(void **state)
+{
+	static const struct {
+		enum algorithm algorithm;
+		int64_t limit, window_us;
+		const char *refused; /* the field, or NULL */
+	} cases[] = {
+		{FIXED_WINDOW, 1, 1000, NULL},
+		{FIXED_WINDOW, 1, 999, "window: "},
+		{FIXED_WINDOW, 1, QUOTA_WINDOW_MAX_US, NULL},
+		{FIXED_WINDOW, 1, QUOTA_WINDOW_MAX_US + 1, "window: "},
+		{FIXED_WINDOW, 0, 1000, "limit: "},
+		{FIXED_WINDOW, INT64_C(1) << 52, 1000, NULL},
+		{FIXED_WINDOW, (INT64_C(1) << 52) + 1, 1000, "limit: "},
+		{SLIDING_WINDOW, 1000000, 1000, NULL},
+		{SLIDING_WINDOW, 1000001, 1000, "limit: "},
+		{SLIDING_WINDOW_COUNTER, INT64_C(4503599627), 1000000, NULL},
+		{SLIDING_WINDOW_COUNTER, INT64_C(4503599628), 1000000, "limit: "},
+		{SLIDING_WINDOW_COUNTER, INT64_MAX, 1000, "limit: "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct quota quota;
+		struct err err;
+		bool is_good = quota_set_window(&quota, cases[i].algorithm, cases[i].limit,
+						cases[i].window_us, &err);
+		assert_int_equal(is_good, cases[i].refused == NULL);
+		if (!is_good)
+			assert_ptr_equal(strstr(err.text, cases[i].refused), err.text);
+	}
+}
+
+static void test_ticks_of_a_window_are_at_most_a_million(void **state)
+{
+	static const struct {
+		int64_t window_us, tick_us, ticks;
+	} cases[] = {
+		{1000, 1, 1000},      {1000000, 1, 1000000},   {1000001, 2, 500001},
+		{1500000, 2, 750000}, {60000000, 60, 1000000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct quota quota = {.window_us = cases[i].window_us};
+		assert_int_equal(quota_tick_us(&quota), cases[i].tick_us);
+		assert_int_equal(quota_ticks(&quota), cases[i].ticks);
+	}
+}
+
+static void test_algorithm_find_knows_the_four(void **state)
+{
+	enum algorithm algorithm;
+
+	(void)state;
+	for (int i = TOKEN_BUCKET; i <= FIXED_WINDOW; i++) {
+		const char *name = algorithm_name((enum algorithm)i);
+		assert_true(algorithm_find(bytes_from_text(name), &algorithm));
+		assert_int_equal(algorithm, i);
+	}
+	assert_false(algorithm_find(BYTES("Token_bucket"), &algorithm));
+	assert_false(algorithm_find(BYTES(""), &algorithm));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms),
+		cmocka_unit_test(test_refill_rate_parse_refuses_what_is_no_rate),
+		cmocka_unit_test(test_set_bucket_keeps_what_is_exact_and_refuses_the_rest),
+		cmocka_unit_test(test_set_window_checks_each_bound),
+		cmocka_unit_test(test_ticks_of_a_window_are_at_most_a_million),
+		cmocka_unit_test(test_algorithm_find_knows_the_four),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
