@@ -18,6 +18,16 @@ static int refuse(const char *why)
 	return EXIT_USAGE;
 }
 
+static int refuse_command(const char *command)
+{
+	struct err err;
+
+	(void)err_set(&err,
+		      "%s: no such command; accepted are serve, check-config, probe and version",
+		      quoted(bytes_from_text(command)).text);
+	return refuse(err.text);
+}
+
 /* The set of the file, or an empty one; NULL, and the reason in `err`, when it is not good. */
 static struct policies *load_policies(const struct options *options, struct err *err)
 {
@@ -109,7 +119,6 @@ int main(int argc, char **argv)
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
 		return print_version();
 	if (argc > 1 && command[0] != '-')
-		return refuse(
-			"no such command; accepted are serve, check-config, probe and version");
+		return refuse_command(command);
 	return run(argv + 1, run_serve);
 }

@@ -47,7 +47,9 @@ static bool take_policies(struct options *options, const char *value, struct err
 
 static bool is_memory(struct options *options, const char *value, struct err *err)
 {
-	(void)options, (void)err;
+	(void)options;
+	if (strchr(value, '@') != NULL) /* what stands before it may be a password */
+		return err_set(err, "its value is not accepted; accepted is memory:");
 	return strcmp(value, "memory:") == 0;
 }
 
@@ -214,7 +216,7 @@ static bool take(const struct option *option, struct options *options, const cha
 	if (option->take(options, value, err))
 		return true;
 	if (err->text[0] != '\0')
-		return err_at(err, "%s", called);
+		return err_at(err, "%s: ", called);
 	return err_set(err, "%s: %s is not accepted; accepted is %s", called,
 		       quoted(bytes_from_text(value)).text, option->accepted);
 }
@@ -248,25 +250,29 @@ static bool ends_with(struct bytes name, struct bytes end)
 	return name.len >= end.len && bytes_equal(bytes_skip(name, name.len - end.len), end);
 }
 
-/* "..._PORT_12345_TCP_ADDR": a number behind the last _PORT_. */
+/* "..._PORT_12345_TCP_ADDR": a number between a _PORT_ and another underscore. */
 static bool has_port_number(const char *name)
 {
-	const char *port = strstr(name, "_PORT_");
-
-	return port != NULL && isdigit((unsigned char)port[strlen("_PORT_")]);
+	while ((name = strstr(name, "_PORT_")) != NULL) {
+		name += strlen("_PORT_");
+		size_t digits = strspn(name, "0123456789");
+		if (digits > 0 && name[digits] == '_')
+			return true;
+		name--; /* the underscore may begin the next one */
+	}
+	return false;
 }
 
 /*
  * What Kubernetes sets in every pod for a service whose name begins with "ratelimit":
  * *_SERVICE_HOST, *_SERVICE_PORT*, *_PORT, *_PORT_<n>_*.
  */
-static bool is_service_link(const char *name, size_t len)
+static bool is_service_link(const char *name)
 {
-	struct bytes bytes = bytes_from(name, len);
-	const char *service_port = strstr(name, "_SERVICE_PORT");
+	struct bytes bytes = bytes_from_text(name);
 
 	return ends_with(bytes, BYTES("_SERVICE_HOST")) || ends_with(bytes, BYTES("_PORT")) ||
-	       (service_port != NULL && service_port < name + len) || has_port_number(name);
+	       strstr(name, "_SERVICE_PORT") != NULL || has_port_number(name);
 }
 
 static bool take_variable(struct options *options, const char *variable, struct err *err)
@@ -282,10 +288,10 @@ static bool take_variable(struct options *options, const char *variable, struct 
 	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
 		if (is_variable_of(&all_options[i], name))
 			return take(&all_options[i], options, equals + 1, called, err);
-	if (is_service_link(called, strlen(called)))
+	if (is_service_link(called))
 		return true;
 	return err_set(err, "%s: no such option; accepted are those of ratelimit-spoa --help",
-		       called);
+		       quoted_unless_plain(bytes_from_text(called)).text);
 }
 
 /* ---- the command line ---- */
@@ -312,7 +318,7 @@ static int take_flag(struct options *options, char **args, struct err *err)
 	if (option == NULL)
 		(void)err_set(err,
 			      "%s: no such option; accepted are those of ratelimit-spoa --help",
-			      quoted(name).text);
+			      quoted_unless_plain(name).text);
 	else if (value == NULL)
 		(void)err_set(err, "--%s: a value is missing; accepted is %s", option->name,
 			      option->accepted);

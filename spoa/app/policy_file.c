@@ -1,6 +1,7 @@
 #include "app/policy_file.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +50,13 @@ static struct quoted quoted_json(const cJSON *item)
 
 static bool collect_fields(const cJSON *policy, struct fields *fields, struct err *err)
 {
-	if (!cJSON_IsObject(policy))
-		return err_set(err, "must be an object");
 	for (const cJSON *item = policy->child; item != NULL; item = item->next) {
 		const cJSON **field = field_named(fields, item->string);
 		if (field == NULL)
 			return err_set(err,
 				       "%s: unknown field; accepted are algorithm, capacity, "
 				       "refill_rate, limit, window and key",
-				       quoted(bytes_from_text(item->string)).text);
+				       quoted_unless_plain(bytes_from_text(item->string)).text);
 		if (*field != NULL)
 			return err_set(err, "%s: stands there twice", item->string);
 		*field = item;
@@ -226,8 +225,10 @@ static bool add_policy(struct policies *policies, const cJSON *item, enum on_err
 			quoted(name).text);
 	if (policies_find(policies, name) != NULL)
 		return err_set(err, "policies.%s: stands there twice", item->string);
+	if (!cJSON_IsObject(item))
+		return err_set(err, "policies.%s: must be an object", item->string);
 	if (!read_policy(item, on_error, &policy, err))
-		return err_at(err, "policies.%s", item->string);
+		return err_at(err, "policies.%s.", item->string);
 	memcpy(policy.name, name.data, name.len);
 	return policies_add(policies, &policy) || err_set(err, "out of memory");
 }
@@ -244,7 +245,7 @@ static const cJSON *find_policies(const cJSON *root, struct err *err)
 	for (const cJSON *item = root->child; item != NULL; item = item->next) {
 		if (strcmp(item->string, "policies") != 0) {
 			(void)err_set(err, "%s: unknown field; accepted is policies",
-				      quoted(bytes_from_text(item->string)).text);
+				      quoted_unless_plain(bytes_from_text(item->string)).text);
 			return NULL;
 		}
 		if (found != NULL) {
@@ -273,7 +274,7 @@ static bool read_policies(struct policies *policies, const cJSON *root, enum on_
 	return true;
 }
 
-static void set_json_error(struct bytes json, const char *at, struct err *err)
+static void set_error_at(struct bytes json, const char *at, const char *what, struct err *err)
 {
 	int line = 1, column = 1;
 
@@ -281,7 +282,62 @@ static void set_json_error(struct bytes json, const char *at, struct err *err)
 		column = *c == '\n' ? 1 : column + 1;
 		line += *c == '\n';
 	}
-	(void)err_set(err, "line %d, column %d: not JSON", line, column);
+	(void)err_set(err, "line %d, column %d: %s", line, column, what);
+}
+
+/*
+ * The first decimal of so many digits that cJSON's double may have rounded it in silence; NULL when
+ * there is none. Whole numbers are exact as far as any is accepted. Only for good JSON.
+ */
+static const char *find_rounded_decimal(struct bytes json)
+{
+	bool in_string = false, has_point = false;
+	size_t digits = 0;
+
+	for (size_t i = 0; i < json.len; i++) {
+		char c = (char)json.data[i];
+		if (c == '\\') {
+			i++; /* in a string, where it escapes the next */
+		} else if (c == '"') {
+			in_string = !in_string;
+		} else if (c == '.') {
+			has_point = !in_string;
+		} else if (in_string || c < '0' || c > '9') {
+			digits = 0;
+			has_point = false;
+		} else {
+			digits += digits > 0 || c != '0';
+		}
+		if (has_point && digits > DBL_DIG)
+			return (const char *)json.data + i;
+	}
+	return NULL;
+}
+
+static bool is_exact(struct bytes json, struct err *err)
+{
+	const char *rounded = find_rounded_decimal(json);
+
+	if (rounded != NULL)
+		set_error_at(json, rounded,
+			     "a decimal of more than 15 digits can't be kept exactly; write a rate "
+			     "as a ratio, such as \"1000/1m\"",
+			     err);
+	return rounded == NULL;
+}
+
+/* A NUL byte, or one written as \u0000: a string would end there without a word. */
+static bool has_nul(struct bytes json)
+{
+	if (memchr(json.data, '\0', json.len) != NULL)
+		return true;
+	while (json.len >= 6) {
+		bool is_escape = json.data[0] == '\\';
+		if (is_escape && memcmp(json.data + 1, "u0000", 5) == 0)
+			return true;
+		json = bytes_skip(json, is_escape ? 2 : 1);
+	}
+	return false;
 }
 
 /* `json` ends with a NUL that its length does not count. */
@@ -289,19 +345,24 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error, st
 {
 	const char *end = NULL;
 
-	/* A string would end there without a word. */
-	if (memchr(json.data, '\0', json.len) != NULL ||
-	    memmem(json.data, json.len, "\\u0000", 6) != NULL) {
+	if (has_nul(json)) {
 		(void)err_set(err, "a NUL character");
 		return NULL;
 	}
+	errno = 0;
 	cJSON *root = cJSON_ParseWithLengthOpts((const char *)json.data, json.len + 1, &end, true);
 	if (root == NULL) {
-		set_json_error(json, end, err);
+		if (errno == ENOMEM) /* all that cJSON says is that it failed */
+			(void)err_set(err, "out of memory");
+		else
+			set_error_at(json, end, "not JSON", err);
 		return NULL;
 	}
 	struct policies *policies = policies_new(on_error);
-	if (policies == NULL || !read_policies(policies, root, on_error, err)) {
+	if (policies == NULL)
+		(void)err_set(err, "out of memory");
+	if (policies == NULL || !read_policies(policies, root, on_error, err) ||
+	    !is_exact(json, err)) {
 		policies_unref(policies);
 		policies = NULL;
 	}
@@ -343,7 +404,7 @@ struct policies *policy_file_load(const char *path, enum on_error on_error, stru
 	}
 	struct policies *policies = policy_file_parse(bytes_from(json, len), on_error, err);
 	if (policies == NULL)
-		(void)err_at(err, "%s", path);
+		(void)err_at(err, "%s: ", path);
 	free(json);
 	return policies;
 }

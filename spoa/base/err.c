@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,9 +26,8 @@ bool err_at(struct err *err, const char *format, ...)
 	va_start(args, format);
 	int len = vsnprintf(err->text, sizeof err->text, format, args);
 	va_end(args);
-	if (len > 0)
-		(void)writer_take(&w, (size_t)len);
-	writer_put_text(&w, ": ");
+	size_t written = len < 0 ? 0 : (size_t)len;
+	(void)writer_take(&w, written < sizeof err->text ? written : sizeof err->text - 1);
 	for (const char *c = inner.text; *c != '\0'; c++)
 		writer_put_u8(&w, (uint8_t)*c);
 	(void)writer_text(&w);
@@ -63,6 +63,21 @@ struct quoted quoted(struct bytes bytes)
 		writer_rewind(&w, fits);
 	w.max = sizeof q.text;
 	writer_put_text(&w, cut ? "...\"" : "\"");
+	(void)writer_text(&w);
+	return q;
+}
+
+struct quoted quoted_unless_plain(struct bytes name)
+{
+	struct quoted q;
+	struct writer w = writer_on(q.text, sizeof q.text);
+
+	for (size_t i = 0; i < name.len; i++)
+		if (strchr("._-", name.data[i]) == NULL && !isalnum(name.data[i]))
+			return quoted(name);
+	if (name.len == 0 || name.len >= sizeof q.text)
+		return quoted(name);
+	writer_put(&w, name);
 	(void)writer_text(&w);
 	return q;
 }

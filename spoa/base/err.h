@@ -20,7 +20,7 @@ struct err {
 
 /* Sets the text and returns false, so that `return err_set(...)` reads as what it is. */
 bool err_set(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Puts "place: " before the text that is there. */
+/* Puts the place, with what separates it, before the text that is there. */
 bool err_at(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define QUOTED_MAX 80
@@ -31,5 +31,7 @@ struct quoted {
 
 /* The bytes in double quotes with everything but printable ASCII escaped, shortened with "...". */
 struct quoted quoted(struct bytes bytes);
+/* As it is when it consists of letters, digits, `.`, `_` and `-` and fits, else quoted: for names. */
+struct quoted quoted_unless_plain(struct bytes name);
 
 #endif

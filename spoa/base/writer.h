@@ -50,8 +50,9 @@ static inline uint8_t *writer_take(struct writer *w, size_t len)
 		w->full = true;
 		return NULL;
 	}
+	uint8_t *at = w->len == 0 ? w->data : w->data + w->len;
 	w->len += len;
-	return w->data + w->len - len;
+	return at;
 }
 
 static inline void writer_put_u8(struct writer *w, uint8_t byte)

@@ -86,10 +86,6 @@ static bool add_check(struct request *request, const struct policy *policy,
 
 	if (!find_values(policy, reserved, attributes, values, &count))
 		return false;
-	if (request->count == REQUEST_CHECKS_MAX) {
-		request->left_out++;
-		return true;
-	}
 	struct check *check = pool_get(request->slots);
 	ASSERT(check != NULL);
 	check->policy = policy;
@@ -100,10 +96,13 @@ static bool add_check(struct request *request, const struct policy *policy,
 	check->is_decided = false;
 	check_set_key(check, values, count,
 		      reserved->key != NULL && !is_inline && policy->key_count != 1);
-	if (merge(request, check))
-		pool_put(request->slots, check);
-	else
+	bool is_merged = merge(request, check);
+	if (!is_merged && request->count < REQUEST_CHECKS_MAX) {
 		insert_in_file_order(request, check);
+		return true;
+	}
+	request->left_out += !is_merged;
+	pool_put(request->slots, check);
 	return true;
 }
 

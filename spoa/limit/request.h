@@ -21,7 +21,7 @@
 
 struct request {
 	struct policies *policies; /* a reference */
-	struct pool *slots;        /* of struct check; never short of REQUEST_CHECKS_MAX for us */
+	struct pool *slots; /* of struct check; never short of REQUEST_CHECKS_MAX + 1 for us */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
 	bool is_invalid;         /* a message was: see invalid_why */

@@ -127,8 +127,7 @@ int64_t milliseconds_up(int64_t us)
 
 const struct check *verdict_header_check(const struct verdict *verdict, size_t index)
 {
-	if (verdict->lead == NULL || verdict->reason == REASON_ERROR ||
-	    index >= verdict->request->count)
+	if (verdict->lead == NULL || !verdict->lead->is_decided || index >= verdict->request->count)
 		return NULL;
 	if (index == 0)
 		return verdict->lead;

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* In the order in which they are put; the headers last. */
+#define FIRST_HEADER 4
+
 static const struct {
 	const char *name;
 	enum spop_vars var;
@@ -77,76 +80,104 @@ static void set(struct writer *w, const char *name, struct spop_data data)
 	spop_put_set_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name), data);
 }
 
-/* An optional variable: set if it has a value, else unset, so that nothing stale stays. */
-static void put_optional(struct writer *w, unsigned vars, enum spop_vars var, bool has_value,
-			 struct spop_data data)
-{
-	size_t mark = writer_mark(w);
-	const char *name = "";
+/* Of an action around its name: type, count, scope, length. Of a string around its bytes. */
+#define ACTION_OVERHEAD 4
+#define STRING_OVERHEAD 3
 
-	if ((vars & var) == 0)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(optional_vars); i++)
-		if (optional_vars[i].var == var)
-			name = optional_vars[i].name;
-	if (has_value)
-		set(w, name, data);
-	else
-		spop_put_unset_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name));
-	if (w->full)
-		writer_rewind(w, mark);
+/* What it takes to unset the variables from `first` on. */
+static size_t size_of_unsets(unsigned vars, size_t first)
+{
+	size_t size = 0;
+
+	for (size_t i = first; i < ARRAY_SIZE(optional_vars); i++)
+		if ((vars & optional_vars[i].var) != 0)
+			size += ACTION_OVERHEAD + strlen(optional_vars[i].name);
+	return size;
 }
 
-/* The actions around the two header strings: type, count, scope, name, data type, length. */
-#define HEADERS_OVERHEAD 48
-
-static void put_headers(struct writer *w, const struct verdict *verdict, unsigned vars)
+/* Set if it has a value and there is room, else unset, so that nothing stale stays. */
+static void put_optional(struct writer *w, unsigned vars, size_t index,
+			 const struct spop_data *data)
 {
-	char memory[2][SPOP_ACK_MAX];
-	size_t room = w->max - w->len > HEADERS_OVERHEAD ? w->max - w->len - HEADERS_OVERHEAD : 0;
-	struct writer limits = writer_on(memory[0], sizeof memory[0]);
-	struct writer policies = writer_on(memory[1], sizeof memory[1]);
+	const char *name = optional_vars[index].name;
+	size_t mark = writer_mark(w), max = w->max;
+
+	if ((vars & optional_vars[index].var) == 0)
+		return;
+	if (data->type != SPOP_NULL) {
+		w->max -= size_of_unsets(vars, index + 1);
+		set(w, name, *data);
+		w->max = max;
+		if (!w->full)
+			return;
+		writer_rewind(w, mark);
+	}
+	spop_put_unset_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name));
+}
+
+/* The two header strings, with as many policies as fit into `room`, and the same in both. */
+static void put_headers(struct writer *limits, struct writer *policies,
+			const struct verdict *verdict, size_t room)
+{
 	const struct check *check;
 
-	if (room > sizeof memory[0])
-		room = sizeof memory[0];
-	/* As many policies as fit, and the same in both. */
 	for (size_t i = 0; (check = verdict_header_check(verdict, i)) != NULL; i++) {
-		size_t limits_mark = writer_mark(&limits), policies_mark = writer_mark(&policies);
+		size_t limits_mark = writer_mark(limits), policies_mark = writer_mark(policies);
 		if (i > 0) {
-			writer_put_text(&limits, ", ");
-			writer_put_text(&policies, ", ");
+			writer_put_text(limits, ", ");
+			writer_put_text(policies, ", ");
 		}
-		verdict_put_ratelimit(&limits, verdict, check);
-		verdict_put_ratelimit_policy(&policies, check);
-		if (limits.full || policies.full || limits.len + policies.len > room) {
-			writer_rewind(&limits, limits_mark);
-			writer_rewind(&policies, policies_mark);
-			break;
+		verdict_put_ratelimit(limits, verdict, check);
+		verdict_put_ratelimit_policy(policies, check);
+		if (limits->full || policies->full || limits->len + policies->len > room) {
+			writer_rewind(limits, limits_mark);
+			writer_rewind(policies, policies_mark);
+			return;
 		}
 	}
-	put_optional(w, vars, SPOP_VAR_RATELIMIT, limits.len > 0, spop_str(writer_bytes(&limits)));
-	put_optional(w, vars, SPOP_VAR_RATELIMIT_POLICY, policies.len > 0,
-		     spop_str(writer_bytes(&policies)));
+}
+
+static struct spop_data data_of_text(const struct writer *text)
+{
+	return text->len == 0 ? (struct spop_data){.type = SPOP_NULL}
+			      : spop_str(writer_bytes(text));
+}
+
+/* They come last, and what is left of the ACK is theirs. */
+static void put_optional_headers(struct writer *w, unsigned vars, const struct verdict *verdict)
+{
+	char memory[2][SPOP_ACK_MAX];
+	struct writer limits = writer_on(memory[0], sizeof memory[0]);
+	struct writer policies = writer_on(memory[1], sizeof memory[1]);
+	size_t overhead = size_of_unsets(vars, FIRST_HEADER) + 2 * STRING_OVERHEAD;
+
+	if (w->max - w->len > overhead)
+		put_headers(&limits, &policies, verdict, w->max - w->len - overhead);
+	struct spop_data limits_data = data_of_text(&limits),
+			 policies_data = data_of_text(&policies);
+	put_optional(w, vars, FIRST_HEADER, &limits_data);
+	put_optional(w, vars, FIRST_HEADER + 1, &policies_data);
 }
 
 void spop_map_put_verdict(struct writer *w, const struct verdict *verdict, unsigned vars)
 {
 	const struct check *lead = verdict->lead;
-	bool has_numbers = lead != NULL && lead->is_decided;
-	const char *policy = lead != NULL ? lead->policy->name : "";
+	struct spop_data optional[FIRST_HEADER] = {{.type = SPOP_NULL}};
 
 	set(w, "allowed", spop_bool(verdict->allowed));
 	set(w, "reason", spop_str(bytes_from_text(reason_text(verdict->reason))));
 	set(w, "degraded", spop_bool(verdict->degraded));
 	set(w, "retry_after", spop_int64(seconds_up(verdict->retry_after_us)));
 	set(w, "retry_after_ms", spop_int64(milliseconds_up(verdict->retry_after_us)));
-	put_optional(w, vars, SPOP_VAR_POLICY, lead != NULL, spop_str(bytes_from_text(policy)));
-	put_optional(w, vars, SPOP_VAR_LIMIT, lead != NULL,
-		     spop_int64(lead != NULL ? lead->quota->limit : 0));
-	put_optional(w, vars, SPOP_VAR_REMAINING, has_numbers,
-		     spop_int64(has_numbers ? lead->outcome.remaining : 0));
-	put_optional(w, vars, SPOP_VAR_RESET, has_numbers,
-		     spop_int64(has_numbers ? seconds_up(lead->outcome.reset_us) : 0));
-	put_headers(w, verdict, vars);
+	if (lead != NULL) {
+		optional[0] = spop_str(bytes_from_text(lead->policy->name));
+		optional[1] = spop_int64(lead->quota->limit);
+	}
+	if (lead != NULL && lead->is_decided) {
+		optional[2] = spop_int64(lead->outcome.remaining);
+		optional[3] = spop_int64(seconds_up(lead->outcome.reset_us));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(optional); i++)
+		put_optional(w, vars, i, &optional[i]);
+	put_optional_headers(w, vars, verdict);
 }

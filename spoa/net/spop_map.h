@@ -33,7 +33,10 @@ enum spop_vars {
 /* "all", "none", or names: "policy,remaining". */
 MUST_CHECK bool spop_map_parse_vars(struct bytes text, unsigned *ret_vars);
 
-/* The variables as far as they fit into `w`; those that are always set do, in 200 bytes. */
+/*
+ * Every variable, set or unset. A value that does not fit into `w` is unset; the rest does, in the
+ * smallest frame that may be agreed on.
+ */
 void spop_map_put_verdict(struct writer *w, const struct verdict *verdict, unsigned vars);
 
 #endif

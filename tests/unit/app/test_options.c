@@ -1,0 +1,582 @@
+#include "app/options.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "net/spop_map.h"
+
+#define SECOND INT64_C(1000000)
+#define MANY   "18446744073709551616" /* 2^64 */
+
+#define ARGS(...) ((char *[]){__VA_ARGS__, NULL})
+#define NOTHING   ((char *[]){NULL})
+
+static struct options read_good(char **args, char **environment)
+{
+	struct options options;
+	struct err err;
+	bool help = true;
+
+	if (!options_read(args, environment, &options, &help, &err))
+		fail_msg("%s", err.text);
+	assert_false(help);
+	return options;
+}
+
+/* The error, in one printable line. */
+static struct err read_bad(char **args, char **environment)
+{
+	struct options options;
+	struct err err;
+	bool help;
+
+	if (options_read(args, environment, &options, &help, &err))
+		fail_msg("%s %s is taken", args[0] != NULL ? args[0] : "",
+			 environment[0] != NULL ? environment[0] : "");
+	for (const char *c = err.text; *c != '\0'; c++)
+		assert_in_range(*c, ' ', '~');
+	return err;
+}
+
+static void assert_says(const struct err *err, const char *text)
+{
+	if (strstr(err->text, text) == NULL)
+		fail_msg("\"%s\" does not say %s", err->text, text);
+}
+
+/* ---- defaults ---- */
+
+static void test_options_read_nothing_is_the_defaults(void **state)
+{
+	(void)state;
+
+	struct options options = read_good(NOTHING, NOTHING);
+
+	assert_int_equal(options.spop_listen_count, 1);
+	assert_string_equal(options.spop_listen[0].text, "127.0.0.1:12345");
+	assert_null(options.policies);
+	assert_int_equal(options.store_timeout_us, 2000);
+	assert_int_equal(options.on_error, ON_ERROR_ALLOW);
+	assert_int_equal(options.memory_limit, 256 << 20);
+	assert_int_equal(options.max_frame_size, 65536);
+	assert_int_equal(options.max_connections, 10000);
+	assert_int_equal(options.max_in_flight, 65536);
+	assert_int_equal(options.spop_vars, SPOP_VARS_ALL);
+	assert_int_equal(options.drain_delay_us, 0);
+	assert_int_equal(options.drain_timeout_us, 10 * SECOND);
+	assert_int_equal(options.log_level, LOG_INFO);
+	assert_int_equal(options.log_format, LOG_JSON);
+}
+
+/* ---- every option: what is taken, what is not ---- */
+
+#define VALUES_MAX 20
+
+static const struct {
+	const char *option;
+	const char *good[VALUES_MAX];
+	const char *bad[VALUES_MAX];
+} all_options[] = {
+	{"spop-listen",
+	 {"127.0.0.1:1", "[::1]:65535", "[::]:12345", "0.0.0.0:0", "127.0.0.1:1,[::1]:2",
+	  "127.0.0.1:1 , [::1]:2", "unix:/run/x.sock", "unix:/x?mode=0660", "unix:/x?mode=600",
+	  "unix:/x,127.0.0.1:1"},
+	 {"", "127.0.0.1", "127.0.0.1:", ":12345", "127.0.0.1:65536", "127.0.0.1:-1",
+	  "127.0.0.1:http", "::1:80", "[::1]", "[::1]80", "[]:80", "[127.0.0.1:80",
+	  "unix:", "unix:x.sock", "unix:/x?mode=888", "unix:/x?mode=1777", "unix:/x?x=1",
+	  "127.0.0.1:1,", ",127.0.0.1:1"}},
+	{"http-listen", {"off"}, {"", "no", "OFF"}},
+	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
+	{"policies-watch", {"off"}, {"", "yes", "OFF", "1"}},
+	{"store", {"memory:"}, {"", "memory", "Memory:", "file:x", "redis:", "http://x"}},
+	{"store-timeout",
+	 {"1ms", "2ms", "1.5s", "1m", "1h", "1d"},
+	 {"", "0", "0ms", "0.5ms", "-2ms", "2", "2 ms", "2us", "2x", "ms", "2d", "1e9d", MANY "s"}},
+	{"on-error",
+	 {"allow", "deny", "local"},
+	 {"", "Allow", "allo", "allow ", "deny,allow", "fail"}},
+	{"memory-limit",
+	 {"64k", "256m", "1g", "1048576", "64K"},
+	 {"", "0", "1k", "x", "-1m", "1.5m", "1t", "1mb", " 1m", "257g", MANY, "99999999999999g"}},
+	{"max-frame-size",
+	 {"256", "64k", "65536", "16m"},
+	 {"", "0", "255", "-1", "x", "1.5k", "17m", MANY, "4g"}},
+	{"max-connections",
+	 {"1", "10000"},
+	 {"", "0", "-1", "x", "1.5", "10k", "+1", " 1", "1000001", MANY}},
+	{"max-in-flight",
+	 {"1", "65536"},
+	 {"", "0", "-1", "x", "1.5", "10k", "+1", " 1", "10000001", MANY}},
+	{"spop-vars",
+	 {"all", "none", "policy", "policy,limit,remaining,reset,ratelimit,ratelimit_policy"},
+	 {"", "x", "policy,", "allowed", "all,policy", "Policy"}},
+	{"drain-delay", {"0s", "0ms", "1.5s", "1d"}, {"", "0", "-1s", "5", "x", "2d", "1w"}},
+	{"drain-timeout", {"0s", "0ms", "1.5s", "1d"}, {"", "0", "-1s", "5", "x", "2d", "1w"}},
+	{"log-level", {"error", "warn", "info", "debug"}, {"", "Error", "warning", "trace", "3"}},
+	{"log-format", {"json", "text"}, {"", "JSON", "plain", "logfmt"}},
+};
+
+static void put_flag(char *flag, size_t max, const char *option, const char *value)
+{
+	snprintf(flag, max, "--%s=%s", option, value);
+}
+
+static void put_variable(char *variable, size_t max, const char *option, const char *value)
+{
+	snprintf(variable, max, "RATELIMIT_%s=%s", option, value);
+	for (char *c = variable; *c != '='; c++)
+		*c = (char)(*c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+}
+
+static void test_options_read_good_value_is_taken_from_flag_and_environment(void **state)
+{
+	char flag[256], variable[256];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
+		for (size_t k = 0; all_options[i].good[k] != NULL; k++) {
+			put_flag(flag, sizeof flag, all_options[i].option, all_options[i].good[k]);
+			put_variable(variable, sizeof variable, all_options[i].option,
+				     all_options[i].good[k]);
+			(void)read_good(ARGS(flag), NOTHING);
+			(void)read_good(NOTHING, ARGS(variable));
+		}
+}
+
+static void test_options_read_bad_flag_names_option_and_value(void **state)
+{
+	char flag[256], name[64];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
+		for (size_t k = 0; all_options[i].bad[k] != NULL; k++) {
+			put_flag(flag, sizeof flag, all_options[i].option, all_options[i].bad[k]);
+			struct err err = read_bad(ARGS(flag), NOTHING);
+			snprintf(name, sizeof name, "--%s: ", all_options[i].option);
+			assert_ptr_equal(strstr(err.text, name), err.text);
+			assert_says(&err, "\"");
+			assert_says(&err, "accepted is");
+		}
+}
+
+static void test_options_read_bad_variable_names_variable_and_value(void **state)
+{
+	char variable[256], name[64];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
+		for (size_t k = 0; all_options[i].bad[k] != NULL; k++) {
+			put_variable(variable, sizeof variable, all_options[i].option,
+				     all_options[i].bad[k]);
+			struct err err = read_bad(NOTHING, ARGS(variable));
+			put_variable(name, sizeof name, all_options[i].option, "");
+			*strchr(name, '=') = ':';
+			assert_ptr_equal(strstr(err.text, name), err.text);
+			assert_says(&err, "accepted is");
+		}
+}
+
+static void test_options_read_bad_value_stands_in_the_error(void **state)
+{
+	(void)state;
+
+	struct err level = read_bad(ARGS("--log-level=trace"), NOTHING);
+	struct err limit = read_bad(ARGS("--max-connections", "0"), NOTHING);
+
+	assert_string_equal(level.text,
+			    "--log-level: \"trace\" is not accepted; accepted is error, "
+			    "warn, info or debug");
+	assert_says(&limit, "--max-connections: \"0\" is not accepted; accepted is ");
+}
+
+static void test_options_read_bad_value_is_escaped(void **state)
+{
+	(void)state;
+
+	struct err flag = read_bad(ARGS("--log-level=a\nb\x1b[1m\xff"), NOTHING);
+	struct err variable = read_bad(NOTHING, ARGS("RATELIMIT_LOG_LEVEL=a\nb"));
+	struct err address = read_bad(ARGS("--spop-listen=a\nb"), NOTHING);
+
+	assert_says(&flag, "\"a\\x0ab\\x1b[1m\\xff\"");
+	assert_says(&variable, "\"a\\x0ab\"");
+	assert_says(&address, "\"a\\x0ab\"");
+}
+
+/* ---- what the values come to ---- */
+
+static void test_options_read_values_are_read(void **state)
+{
+	(void)state;
+
+	struct options options =
+		read_good(ARGS("--policies=p.json", "--store-timeout=1.5s", "--on-error=local",
+			       "--memory-limit=64k", "--max-frame-size=256", "--max-connections=7",
+			       "--max-in-flight=8", "--spop-vars=policy,reset", "--drain-delay=3s",
+			       "--drain-timeout=1m", "--log-level=debug", "--log-format=text"),
+			  NOTHING);
+
+	assert_string_equal(options.policies, "p.json");
+	assert_int_equal(options.store_timeout_us, SECOND * 3 / 2);
+	assert_int_equal(options.on_error, ON_ERROR_LOCAL);
+	assert_int_equal(options.memory_limit, 65536);
+	assert_int_equal(options.max_frame_size, 256);
+	assert_int_equal(options.max_connections, 7);
+	assert_int_equal(options.max_in_flight, 8);
+	assert_int_equal(options.spop_vars, SPOP_VAR_POLICY | SPOP_VAR_RESET);
+	assert_int_equal(options.drain_delay_us, 3 * SECOND);
+	assert_int_equal(options.drain_timeout_us, 60 * SECOND);
+	assert_int_equal(options.log_level, LOG_DEBUG);
+	assert_int_equal(options.log_format, LOG_PLAIN);
+}
+
+static void test_options_read_on_error_and_levels_are_told_apart(void **state)
+{
+	(void)state;
+
+	assert_int_equal(read_good(ARGS("--on-error=allow"), NOTHING).on_error, ON_ERROR_ALLOW);
+	assert_int_equal(read_good(ARGS("--on-error=deny"), NOTHING).on_error, ON_ERROR_DENY);
+	assert_int_equal(read_good(ARGS("--log-level=error"), NOTHING).log_level, LOG_ERROR);
+	assert_int_equal(read_good(ARGS("--log-level=warn"), NOTHING).log_level, LOG_WARN);
+}
+
+static void test_options_read_listen_list_is_in_order(void **state)
+{
+	(void)state;
+
+	struct options options = read_good(
+		ARGS("--spop-listen", "127.0.0.1:1, [::1]:2 ,unix:/x?mode=0660"), NOTHING);
+
+	assert_int_equal(options.spop_listen_count, 3);
+	assert_int_equal(options.spop_listen[0].socket.ss_family, AF_INET);
+	assert_int_equal(options.spop_listen[1].socket.ss_family, AF_INET6);
+	assert_int_equal(options.spop_listen[2].socket.ss_family, AF_UNIX);
+	assert_string_equal(options.spop_listen[1].text, "[::1]:2");
+	assert_true(options.spop_listen[2].has_mode);
+	assert_int_equal(options.spop_listen[2].mode, 0660);
+}
+
+static void test_options_read_listen_port_is_the_ports(void **state)
+{
+	(void)state;
+
+	struct options options = read_good(ARGS("--spop-listen=192.0.2.1:258"), NOTHING);
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&options.spop_listen[0].socket;
+
+	assert_int_equal(ntohs(v4->sin_port), 258);
+	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
+}
+
+static void test_options_read_more_addresses_than_fit_are_refused(void **state)
+{
+	char list[2 + 17 * 14] = "";
+	(void)state;
+
+	for (int i = 0; i < OPTIONS_LISTEN_MAX; i++)
+		strcat(list, i == 0 ? "127.0.0.1:1" : ",127.0.0.1:1");
+	assert_int_equal(read_good(ARGS("--spop-listen", list), NOTHING).spop_listen_count,
+			 OPTIONS_LISTEN_MAX);
+	strcat(list, ",127.0.0.1:1");
+
+	struct err err = read_bad(ARGS("--spop-listen", list), NOTHING);
+	assert_says(&err, "--spop-listen");
+}
+
+static void test_options_read_unix_path_that_is_too_long_is_refused(void **state)
+{
+	char value[256] = "unix:/";
+	(void)state;
+
+	memset(value + 6, 'x', 101); /* 107 bytes of path and a NUL, and one more */
+	assert_int_equal(read_good(ARGS("--spop-listen", value), NOTHING).spop_listen_count, 1);
+	memset(value + 6, 'x', 107);
+	(void)read_bad(ARGS("--spop-listen", value), NOTHING);
+}
+
+/* ---- flags ---- */
+
+static void test_options_read_flag_takes_both_notations(void **state)
+{
+	(void)state;
+
+	assert_int_equal(read_good(ARGS("--max-in-flight=5"), NOTHING).max_in_flight, 5);
+	assert_int_equal(read_good(ARGS("--max-in-flight", "5"), NOTHING).max_in_flight, 5);
+	assert_string_equal(read_good(ARGS("--policies=a=b"), NOTHING).policies, "a=b");
+	assert_string_equal(read_good(ARGS("--policies", "--x"), NOTHING).policies, "--x");
+}
+
+static void test_options_read_repeated_flag_the_last_counts(void **state)
+{
+	(void)state;
+
+	struct options options =
+		read_good(ARGS("--max-in-flight=5", "--max-in-flight=6",
+			       "--spop-listen=127.0.0.1:1", "--spop-listen=127.0.0.1:2"),
+			  NOTHING);
+
+	assert_int_equal(options.max_in_flight, 6);
+	assert_int_equal(options.spop_listen_count, 1);
+	assert_string_equal(options.spop_listen[0].text, "127.0.0.1:2");
+}
+
+static void test_options_read_unknown_flag_is_refused(void **state)
+{
+	static char *const flags[] = {"--no-such",
+				      "--",
+				      "-",
+				      "",
+				      "serve",
+				      "--log_level=info",
+				      "--LOG-LEVEL=x",
+				      "-log-level",
+				      "log-level=info",
+				      "--log-levels",
+				      "--log-leve",
+				      "--=x",
+				      "--x\ny"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct err err = read_bad(ARGS(flags[i], "info"), NOTHING);
+		assert_says(&err, "no such option");
+		assert_says(&err, "accepted are");
+	}
+}
+
+static void test_options_read_flag_without_value_is_refused(void **state)
+{
+	(void)state;
+
+	struct err err = read_bad(ARGS("--max-in-flight=5", "--log-level"), NOTHING);
+
+	assert_says(&err,
+		    "--log-level: a value is missing; accepted is error, warn, info or debug");
+}
+
+static void test_options_read_help_is_told(void **state)
+{
+	static char *const flags[] = {"--help", "-h"};
+	struct options options;
+	struct err err;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		bool help = false;
+		assert_true(options_read(ARGS("--log-level=info", flags[i], "--no-such"), NOTHING,
+					 &options, &help, &err));
+		assert_true(help);
+	}
+}
+
+static void test_options_print_help_names_every_option(void **state)
+{
+	char *text = NULL, name[64];
+	size_t len;
+	FILE *file = open_memstream(&text, &len);
+	(void)state;
+
+	options_print_help(file);
+	(void)fclose(file);
+
+	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++) {
+		snprintf(name, sizeof name, "--%s ", all_options[i].option);
+		assert_non_null(strstr(text, name));
+	}
+	free(text);
+}
+
+/* ---- the environment ---- */
+
+static void test_options_read_flag_wins_over_environment(void **state)
+{
+	char *environment[] = {"RATELIMIT_MAX_IN_FLIGHT=5", "RATELIMIT_MAX_CONNECTIONS=6", NULL};
+	(void)state;
+
+	struct options options = read_good(ARGS("--max-in-flight=7"), environment);
+
+	assert_int_equal(options.max_in_flight, 7);
+	assert_int_equal(options.max_connections, 6);
+}
+
+/* INTERFACE.md, section 1: a bad value stops the start; also one that a flag stands before. */
+static void test_options_read_bad_variable_under_a_flag_is_refused(void **state)
+{
+	char *environment[] = {"RATELIMIT_LOG_LEVEL=trace", NULL};
+	(void)state;
+
+	(void)read_bad(ARGS("--log-level=info"), environment);
+}
+
+static void test_options_read_unknown_variable_is_refused(void **state)
+{
+	static char *const variables[] = {
+		"RATELIMIT_NO_SUCH=1",
+		"RATELIMIT_=1",
+		"RATELIMIT_=",
+		"RATELIMIT_LOG_LEVELS=1",
+		"RATELIMIT_LOG_LEVE=1",
+		"RATELIMIT_log_level=info",
+		"RATELIMIT_LOG-LEVEL=info",
+		"RATELIMIT_SERVICE=1",
+		"RATELIMIT_SPOP_LISTEN_=1",
+		"RATELIMIT_HELP=1",
+		"RATELIMIT_MYPORT=1",
+		"RATELIMIT_X_HOST=1",
+		"RATELIMIT_X_SERVICE_HOSTS=1",
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
+		struct err err = read_bad(NOTHING, ARGS(variables[i]));
+		size_t len = strcspn(variables[i], "=");
+		assert_memory_equal(err.text, variables[i], len);
+		assert_says(&err, "no such option");
+	}
+}
+
+static void test_options_read_other_variables_are_ignored(void **state)
+{
+	char *environment[] = {"PATH=/bin",
+			       "RATELIMIT=1",
+			       "RATELIMIT",
+			       "XRATELIMIT_LOG_LEVEL=x",
+			       "ratelimit_log_level=x",
+			       "LOG_LEVEL=x",
+			       "=",
+			       "",
+			       NULL};
+	(void)state;
+
+	assert_int_equal(read_good(NOTHING, environment).log_level, LOG_INFO);
+}
+
+/* What Kubernetes sets in a pod for the services `ratelimit`, `ratelimit-spoa` and others. */
+static void test_options_read_service_links_are_ignored(void **state)
+{
+	char *environment[] = {
+		"RATELIMIT_SERVICE_HOST=10.0.0.1",
+		"RATELIMIT_SERVICE_PORT=12345",
+		"RATELIMIT_SERVICE_PORT_SPOP=12345",
+		"RATELIMIT_PORT=tcp://10.0.0.1:12345",
+		"RATELIMIT_PORT_12345_TCP=tcp://10.0.0.1:12345",
+		"RATELIMIT_PORT_12345_TCP_PROTO=tcp",
+		"RATELIMIT_PORT_12345_TCP_PORT=12345",
+		"RATELIMIT_PORT_12345_TCP_ADDR=10.0.0.1",
+		"RATELIMIT_SPOA_SERVICE_HOST=10.0.0.1",
+		"RATELIMIT_SPOA_SERVICE_PORT=12345",
+		"RATELIMIT_SPOA_SERVICE_PORT_HTTP_METRICS=8080",
+		"RATELIMIT_SPOA_PORT=tcp://10.0.0.1:12345",
+		"RATELIMIT_SPOA_PORT_12345_UDP=udp://10.0.0.1:12345",
+		"RATELIMIT_SPOA_PORT_12345_SCTP_ADDR=10.0.0.1",
+		NULL,
+	};
+	(void)state;
+
+	(void)read_good(NOTHING, environment);
+}
+
+/* A service may itself be called `ratelimit-port-map`. */
+static void test_options_read_service_link_with_port_in_its_name_is_ignored(void **state)
+{
+	char *environment[] = {"RATELIMIT_PORT_MAP_SERVICE_HOST=10.0.0.1",
+			       "RATELIMIT_PORT_MAP_PORT=tcp://10.0.0.1:80",
+			       "RATELIMIT_PORT_MAP_PORT_80_TCP=tcp://10.0.0.1:80",
+			       "RATELIMIT_PORT_MAP_PORT_80_TCP_ADDR=10.0.0.1", NULL};
+	(void)state;
+
+	(void)read_good(NOTHING, environment);
+}
+
+/* INTERFACE.md, section 1: ignored are *_PORT_<n>_*; anything else is an unknown variable. */
+static void test_options_read_what_only_resembles_a_service_link_is_refused(void **state)
+{
+	static char *const variables[] = {"RATELIMIT_X_PORT_8X=1", "RATELIMIT_X_PORT_8=1",
+					  "RATELIMIT_X_PORT_TCP=1", "RATELIMIT_X_PORT_=1"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
+		(void)read_bad(NOTHING, ARGS(variables[i]));
+}
+
+static void test_options_read_unknown_variable_is_escaped(void **state)
+{
+	(void)state;
+
+	(void)read_bad(NOTHING, ARGS("RATELIMIT_A\nB\x1b=1"));
+}
+
+static void test_options_read_unknown_variable_of_any_length_is_refused(void **state)
+{
+	char variable[4096];
+	(void)state;
+
+	for (size_t len = 13; len < sizeof variable; len += 101) {
+		memset(variable, 'X', sizeof variable);
+		memcpy(variable, "RATELIMIT_", 10);
+		strcpy(variable + len - 2, "=");
+		(void)read_bad(NOTHING, ARGS(variable));
+	}
+}
+
+/* ---- secrets ---- */
+
+/* INTERFACE.md, section 1: a password is never logged. */
+static void test_options_read_password_of_the_store_is_not_in_the_error(void **state)
+{
+	static char *const values[] = {"redis://:hunter2@h", "redis://user:hunter2@h:1/0",
+				       "rediss://user:hunter2@h",
+				       "redis+sentinel://:hunter2@h1:1,h2:2/NAME"};
+	char flag[128], variable[128];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		put_flag(flag, sizeof flag, "store", values[i]);
+		put_variable(variable, sizeof variable, "store", values[i]);
+		struct err from_flag = read_bad(ARGS(flag), NOTHING);
+		struct err from_variable = read_bad(NOTHING, ARGS(variable));
+		assert_null(strstr(from_flag.text, "hunter2"));
+		assert_null(strstr(from_variable.text, "hunter2"));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_options_read_nothing_is_the_defaults),
+		cmocka_unit_test(test_options_read_good_value_is_taken_from_flag_and_environment),
+		cmocka_unit_test(test_options_read_bad_flag_names_option_and_value),
+		cmocka_unit_test(test_options_read_bad_variable_names_variable_and_value),
+		cmocka_unit_test(test_options_read_bad_value_stands_in_the_error),
+		cmocka_unit_test(test_options_read_bad_value_is_escaped),
+		cmocka_unit_test(test_options_read_values_are_read),
+		cmocka_unit_test(test_options_read_on_error_and_levels_are_told_apart),
+		cmocka_unit_test(test_options_read_listen_list_is_in_order),
+		cmocka_unit_test(test_options_read_listen_port_is_the_ports),
+		cmocka_unit_test(test_options_read_more_addresses_than_fit_are_refused),
+		cmocka_unit_test(test_options_read_unix_path_that_is_too_long_is_refused),
+		cmocka_unit_test(test_options_read_flag_takes_both_notations),
+		cmocka_unit_test(test_options_read_repeated_flag_the_last_counts),
+		cmocka_unit_test(test_options_read_unknown_flag_is_refused),
+		cmocka_unit_test(test_options_read_flag_without_value_is_refused),
+		cmocka_unit_test(test_options_read_help_is_told),
+		cmocka_unit_test(test_options_print_help_names_every_option),
+		cmocka_unit_test(test_options_read_flag_wins_over_environment),
+		cmocka_unit_test(test_options_read_bad_variable_under_a_flag_is_refused),
+		cmocka_unit_test(test_options_read_unknown_variable_is_refused),
+		cmocka_unit_test(test_options_read_other_variables_are_ignored),
+		cmocka_unit_test(test_options_read_service_links_are_ignored),
+		cmocka_unit_test(test_options_read_service_link_with_port_in_its_name_is_ignored),
+		cmocka_unit_test(test_options_read_what_only_resembles_a_service_link_is_refused),
+		cmocka_unit_test(test_options_read_unknown_variable_is_escaped),
+		cmocka_unit_test(test_options_read_unknown_variable_of_any_length_is_refused),
+		cmocka_unit_test(test_options_read_password_of_the_store_is_not_in_the_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,478 @@
+#include "limit/check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "samples.h"
+#include "support/sweep.h"
+
+#define PAIRS      400000
+#define VALUES_MAX 3
+#define TEXT_MAX   160
+
+/* ---- what a key looks like ---- */
+
+static struct check check_of(const struct policies *policies, const char *name)
+{
+	const struct policy *policy = policies_find(policies, bytes_from_text(name));
+
+	assert_non_null(policy);
+	return (struct check){.policy = policy, .quota = &policy->quota};
+}
+
+static void assert_key(struct check *check, const char *format)
+{
+	char expected[CHECK_KEY_MAX + 1];
+
+	snprintf(expected, sizeof expected, format, check->policy->generation);
+	assert_bytes_text(check_key(check), expected);
+}
+
+static void set_text_key(struct check *check, struct bytes text)
+{
+	struct value value = value_text(text);
+
+	check_set_key(check, &value, 1, false);
+}
+
+static void test_check_set_key_one_value_is_its_text(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = check_of(policies, "login");
+	struct value value = address("", "192.0.2.1").value;
+	(void)state;
+
+	check_set_key(&check, &value, 1, false);
+
+	assert_key(&check, "login:%s:192.0.2.1");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_several_values_are_separated(void **state)
+{
+	struct policies *policies = POLICIES("tenant:a,b,c");
+	struct check check = check_of(policies, "tenant");
+	struct value values[] = {value_text(BYTES("x")), value_text(BYTES("")), value_integer(-7)};
+	(void)state;
+
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+
+	assert_key(&check, "tenant:%s:x||-7");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_no_value_is_nothing(void **state)
+{
+	struct policies *policies = POLICIES("all:");
+	struct check check = check_of(policies, "all");
+	(void)state;
+
+	check_set_key(&check, NULL, 0, false);
+
+	assert_key(&check, "all:%s:");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_explicit_is_marked(void **state)
+{
+	struct policies *policies = POLICIES("all:");
+	struct check check = check_of(policies, "all");
+	struct value value = value_text(BYTES("x"));
+	(void)state;
+
+	check_set_key(&check, &value, 1, true);
+
+	assert_key(&check, "all:%s:=x");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_what_has_a_meaning_is_escaped(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = check_of(policies, "login");
+	(void)state;
+
+	set_text_key(&check, BYTES("a|b=c#d%e{f}g h\n\0\x7f\xff\"\\"));
+
+	assert_key(&check, "login:%s:a%%7cb%%3dc%%23d%%25e%%7bf%%7dg%%20h%%0a%%00%%7f%%ff%%22%%5c");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_plain_signs_stand_as_they_are(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = check_of(policies, "login");
+	(void)state;
+
+	set_text_key(&check, BYTES("azAZ09-._~:/@+,;!$&'()*?"));
+
+	assert_key(&check, "login:%s:azAZ09-._~:/@+,;!$&'()*?");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
+{
+	static const struct {
+		struct quota quota;
+		const char *expected;
+	} cases[] = {
+		{{.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000},
+		 "inline:t10,1/2000000:x"},
+		{{.algorithm = SLIDING_WINDOW, .limit = 5, .window_us = 60000000},
+		 "inline:s5,60000000:x"},
+		{{.algorithm = SLIDING_WINDOW_COUNTER, .limit = 5, .window_us = 60000000},
+		 "inline:c5,60000000:x"},
+		{{.algorithm = FIXED_WINDOW, .limit = 5, .window_us = 60000000},
+		 "inline:f5,60000000:x"},
+	};
+	struct policies *policies = POLICIES("login:src");
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct check check = {.policy = policies_inline(policies),
+				      .own_quota = cases[i].quota};
+		check.quota = &check.own_quota;
+		set_text_key(&check, BYTES("x"));
+		assert_bytes_text(check_key(&check), cases[i].expected);
+	}
+	policies_unref(policies);
+}
+
+static void test_check_set_key_largest_inline_numbers_fit(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = {.policy = policies_inline(policies),
+			      .own_quota = {.algorithm = TOKEN_BUCKET,
+					    .limit = INT64_MAX,
+					    .refill_tokens = INT64_MAX,
+					    .refill_us = INT64_MAX}};
+	char longest[CHECK_VALUES_MAX];
+	(void)state;
+
+	check.quota = &check.own_quota;
+	memset(longest, 'x', sizeof longest);
+	set_text_key(&check, bytes_from(longest, sizeof longest));
+
+	assert_true(check.key_len <= sizeof check.key);
+	policies_unref(policies);
+}
+
+static void test_check_set_key_longer_than_fits_is_hashed(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = check_of(policies, "login");
+	size_t start = strlen("login:123456789012:");
+	char longest[CHECK_VALUES_MAX + 1];
+	(void)state;
+
+	memset(longest, 'x', sizeof longest);
+	set_text_key(&check, bytes_from(longest, CHECK_VALUES_MAX));
+	assert_int_equal(check.key_len, start + CHECK_VALUES_MAX);
+	assert_int_equal(check.key[start], 'x');
+	set_text_key(&check, bytes_from(longest, CHECK_VALUES_MAX + 1));
+
+	/* SHA-256 of "|", 00 00 00 81, and 129 times x: other agents must come to the same. */
+	assert_key(&check,
+		   "login:%s:#f01921ccc31733e851bba34917272d978c84010973c8c0e2d0b1d0ef763dce27");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_longest_name_fits(void **state)
+{
+	static const char name[] =
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct policies *policies =
+		POLICIES("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef:a");
+	struct check check = check_of(policies, name);
+	char longest[CHECK_VALUES_MAX];
+	(void)state;
+
+	memset(longest, 'x', sizeof longest);
+	set_text_key(&check, bytes_from(longest, sizeof longest));
+
+	assert_int_equal(check.key_len,
+			 POLICY_NAME_MAX + 1 + POLICY_GENERATION_MAX + 1 + CHECK_VALUES_MAX);
+	policies_unref(policies);
+}
+
+/* ---- two checks share a key if and only if they are about the same ---- */
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint32_t random_below(uint32_t bound)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 32) % bound;
+}
+
+/* A check in the making: whose it is, and the values that it counts by. */
+struct draft {
+	size_t owner;
+	bool is_explicit;
+	size_t count;
+	struct draft_value {
+		enum value_kind kind;
+		int64_t number;
+		size_t len;
+		uint8_t text[TEXT_MAX];
+	} values[VALUES_MAX];
+};
+
+/* Names that begin with one another, and of one name several generations. */
+static const char *const owners[] = {
+	"p:a",    "p:b",   "p:a,b",     "p:a,b,c",  "p:",        "p-:a",    "pp:a",
+	"pp:a,b", "p.0:a", "inline-:a", "Inline:a", "none-:a,b", "q:a,b,c", "q:"};
+#define OWNERS ARRAY_SIZE(owners)
+
+/* And inline policies whose numbers read alike. */
+static const struct quota quotas[] = {
+	{.algorithm = TOKEN_BUCKET, .limit = 1, .refill_tokens = 11, .refill_us = 1},
+	{.algorithm = TOKEN_BUCKET, .limit = 1, .refill_tokens = 1, .refill_us = 11},
+	{.algorithm = TOKEN_BUCKET, .limit = 11, .refill_tokens = 1, .refill_us = 1},
+	{.algorithm = TOKEN_BUCKET, .limit = 1, .refill_tokens = 1, .refill_us = 1},
+	{.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = 1111},
+	{.algorithm = SLIDING_WINDOW, .limit = 11, .window_us = 1111},
+	{.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = 11111},
+	{.algorithm = SLIDING_WINDOW_COUNTER, .limit = 1, .window_us = 1111},
+	{.algorithm = FIXED_WINDOW, .limit = 1, .window_us = 1111},
+};
+#define INLINES ARRAY_SIZE(quotas)
+
+static const char hostile[] = "|%=#:{}\0a2c7";
+static const char *const words[] = {
+	"",
+	"192.0.2.1",
+	"::ffff:192.0.2.1",
+	"2001:DB8::1",
+	"2001:db8::1",
+	"true",
+	"-1",
+	"1",
+	"%7c",
+	"%257c",
+	"=",
+	"==",
+	"|",
+	"#",
+	"%",
+	"p:a",
+	"#e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+};
+
+static void draft_text(struct draft_value *value)
+{
+	static const uint32_t lengths[] = {0,  1,  1,   2,   2,   3,   4,   41,  42,      43,
+					   63, 64, 125, 126, 127, 128, 129, 130, TEXT_MAX};
+
+	value->kind = VALUE_TEXT;
+	if (random_below(4) == 0) {
+		const char *word = words[random_below(ARRAY_SIZE(words))];
+		value->len = strlen(word);
+		memcpy(value->text, word, value->len);
+		return;
+	}
+	/* Few different bytes, so that equal texts and prefixes come up. */
+	uint32_t alphabet = 1 + random_below(sizeof hostile - 1);
+	value->len = lengths[random_below(ARRAY_SIZE(lengths))];
+	for (size_t i = 0; i < value->len; i++)
+		value->text[i] = (uint8_t)hostile[random_below(alphabet)];
+	if (value->len > 0 && random_below(8) == 0)
+		value->text[random_below((uint32_t)value->len)] = (uint8_t)random_below(256);
+}
+
+static void draft_value(struct draft_value *value)
+{
+	draft_text(value);
+	if (random_below(8) == 0) {
+		value->kind = random_below(2) == 0 ? VALUE_NATURAL : VALUE_BOOL;
+		value->number = random_below(2);
+	}
+}
+
+static void draft_shape(struct draft *draft)
+{
+	draft->is_explicit = false;
+	draft->count = 1;
+	if (draft->owner >= OWNERS)
+		return;
+	struct policy policy = policy_of(owners[draft->owner]);
+	draft->is_explicit = policy.key_count != 1 && random_below(3) == 0;
+	if (!draft->is_explicit)
+		draft->count = policy.key_count;
+}
+
+static void draft_new(struct draft *draft)
+{
+	memset(draft, 0, sizeof *draft);
+	draft->owner = random_below(OWNERS + INLINES);
+	draft_shape(draft);
+	for (size_t i = 0; i < VALUES_MAX; i++)
+		draft_value(&draft->values[i]);
+}
+
+/* Moves the border between two values, with what may be taken for a separator. */
+static void draft_shift(struct draft *draft)
+{
+	struct draft_value *left = &draft->values[0], *right = &draft->values[1];
+
+	if (left->len == 0 || right->len == TEXT_MAX)
+		return;
+	memmove(right->text + 1, right->text, right->len++);
+	right->text[0] = left->text[--left->len];
+}
+
+static void draft_edit(struct draft *draft)
+{
+	struct draft_value *value = &draft->values[random_below(VALUES_MAX)];
+
+	switch (random_below(8)) {
+	case 0:
+		draft->owner = random_below(OWNERS + INLINES);
+		draft_shape(draft);
+		break;
+	case 1:
+		draft_shape(draft);
+		break;
+	case 2:
+		draft_value(value);
+		break;
+	case 3:
+		draft_shift(draft);
+		break;
+	case 4:
+		value->len -= value->len > 0;
+		break;
+	case 5:
+		if (value->len < TEXT_MAX)
+			value->text[value->len++] =
+				(uint8_t)hostile[random_below(sizeof hostile - 1)];
+		break;
+	case 6:
+		if (value->len > 0)
+			value->text[random_below((uint32_t)value->len)] =
+				(uint8_t)hostile[random_below(sizeof hostile - 1)];
+		break;
+	}
+}
+
+static struct value value_of(const struct draft_value *draft)
+{
+	struct value value = value_text(bytes_from(draft->text, draft->len));
+
+	if (draft->kind == VALUE_NATURAL)
+		value = value_integer(draft->number);
+	if (draft->kind == VALUE_BOOL)
+		value = (struct value){.kind = VALUE_BOOL, .boolean = draft->number != 0};
+	return value_canonical(&value);
+}
+
+static bool are_equal_values(const struct draft_value *a, const struct draft_value *b)
+{
+	char memory[2][VALUE_SHORT_TEXT_MAX];
+	struct value left = value_of(a), right = value_of(b);
+
+	return bytes_equal(value_to_text(&left, memory[0]), value_to_text(&right, memory[1]));
+}
+
+static bool are_the_same(const struct draft *a, const struct draft *b)
+{
+	if (a->owner != b->owner || a->is_explicit != b->is_explicit || a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (!are_equal_values(&a->values[i], &b->values[i]))
+			return false;
+	return true;
+}
+
+/* One set a policy, as one that was reloaded has the same name in another set. */
+static void set_key(struct check *check, struct policies *const *sets, const struct draft *draft)
+{
+	struct value values[VALUES_MAX];
+
+	if (draft->owner < OWNERS) {
+		check->policy = policies_at(sets[draft->owner], 0);
+		check->quota = &check->policy->quota;
+	} else {
+		check->policy = policies_inline(sets[0]);
+		check->own_quota = quotas[draft->owner - OWNERS];
+		check->quota = &check->own_quota;
+	}
+	for (size_t i = 0; i < draft->count; i++)
+		values[i] = value_of(&draft->values[i]);
+	check_set_key(check, values, draft->count, draft->is_explicit);
+}
+
+static void assert_printable(const struct check *check)
+{
+	assert_true(check->key_len > 0 && check->key_len <= sizeof check->key);
+	for (size_t i = 0; i < check->key_len; i++)
+		if (check->key[i] <= ' ' || check->key[i] > '~' || check->key[i] == '{' ||
+		    check->key[i] == '}')
+			fail_msg("byte %02x in a key", (unsigned)(uint8_t)check->key[i]);
+}
+
+static void assert_alike(const struct check *a, const struct check *b, bool expected)
+{
+	if (bytes_equal(check_key(a), check_key(b)) == expected)
+		return;
+	fail_msg("%.*s and %.*s must %sbe equal", (int)a->key_len, a->key, (int)b->key_len, b->key,
+		 expected ? "" : "not ");
+}
+
+static void test_check_set_key_is_equal_if_and_only_if_the_question_is(void **state)
+{
+	struct policies *sets[OWNERS];
+	struct draft drafts[2];
+	struct check checks[2];
+	size_t same = 0;
+	(void)state;
+
+	for (size_t i = 0; i < OWNERS; i++)
+		sets[i] = POLICIES(owners[i]);
+	for (size_t i = 0; i < PAIRS; i++) {
+		draft_new(&drafts[0]);
+		drafts[1] = drafts[0];
+		if (random_below(8) == 0)
+			draft_new(&drafts[1]);
+		for (uint32_t edits = random_below(4); edits > 0; edits--)
+			draft_edit(&drafts[1]);
+		set_key(&checks[0], sets, &drafts[0]);
+		set_key(&checks[1], sets, &drafts[1]);
+
+		assert_printable(&checks[0]);
+		assert_printable(&checks[1]);
+		assert_alike(&checks[0], &checks[1], are_the_same(&drafts[0], &drafts[1]));
+		same += are_the_same(&drafts[0], &drafts[1]);
+	}
+
+	/* The pairs are worth something: many of both sorts. */
+	assert_in_range(same, PAIRS / 5, PAIRS * 4 / 5);
+	for (size_t i = 0; i < OWNERS; i++)
+		policies_unref(sets[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_check_set_key_one_value_is_its_text),
+		cmocka_unit_test(test_check_set_key_several_values_are_separated),
+		cmocka_unit_test(test_check_set_key_no_value_is_nothing),
+		cmocka_unit_test(test_check_set_key_explicit_is_marked),
+		cmocka_unit_test(test_check_set_key_what_has_a_meaning_is_escaped),
+		cmocka_unit_test(test_check_set_key_plain_signs_stand_as_they_are),
+		cmocka_unit_test(test_check_set_key_inline_is_named_by_its_numbers),
+		cmocka_unit_test(test_check_set_key_largest_inline_numbers_fit),
+		cmocka_unit_test(test_check_set_key_longer_than_fits_is_hashed),
+		cmocka_unit_test(test_check_set_key_longest_name_fits),
+		cmocka_unit_test(test_check_set_key_is_equal_if_and_only_if_the_question_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+#include "limit/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "samples.h"
+#include "support/sweep.h"
+
+#define SIXTEEN    "0123456789abcdef"
+#define SIXTY_FOUR SIXTEEN SIXTEEN SIXTEEN SIXTEEN
+
+/* ---- names ---- */
+
+static void test_policy_name_is_good_takes_the_documented_signs(void **state)
+{
+	static const char *const names[] = {"a",     "Z",         "0",        ".",      "_",
+					    "-",     "azAZ09._-", SIXTY_FOUR, "Inline", "inline-",
+					    "inlin", "NONE",      "non"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!policy_name_is_good(bytes_from_text(names[i])))
+			fail_msg("%s is refused", names[i]);
+}
+
+static void test_policy_name_is_good_refuses_all_else(void **state)
+{
+	static const char *const names[] = {"",    SIXTY_FOUR "0", "inline", "none", "a b", " a",
+					    "a ",  "a,b",          "a:b",    "a/b",  "a|b", "a%",
+					    "a\"", "\xc3\xa4",     "a\n",    "{a}",  "a*"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (policy_name_is_good(bytes_from_text(names[i])))
+			fail_msg("%s is taken", names[i]);
+}
+
+static void test_policy_name_is_good_every_single_byte_is_told(void **state)
+{
+	static const char good[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	(void)state;
+
+	for (unsigned byte = 0; byte < 256; byte++) {
+		uint8_t name = (uint8_t)byte;
+		bool expected = memchr(good, (int)byte, sizeof good - 1) != NULL;
+		assert_int_equal(policy_name_is_good(bytes_from(&name, 1)), expected);
+	}
+}
+
+static void test_attribute_name_is_reserved_tells_the_eight(void **state)
+{
+	static const char *const reserved[] = {"policy",   "key",         "cost",  "algorithm",
+					       "capacity", "refill_rate", "limit", "window"};
+	static const char *const others[] = {"",   "src",   "Key",        "keys",
+					     "ke", "polic", "refill-rate"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		assert_true(attribute_name_is_reserved(bytes_from_text(reserved[i])));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(attribute_name_is_reserved(bytes_from_text(others[i])));
+}
+
+/* ---- the generation ---- */
+
+struct generation {
+	char text[POLICY_GENERATION_MAX + 1];
+};
+
+static struct generation generation_of(const struct policy *policy)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct generation generation;
+
+	assert_non_null(policies);
+	assert_true(policies_add(policies, policy));
+	strcpy(generation.text, policies_at(policies, 0)->generation);
+	policies_unref(policies);
+	return generation;
+}
+
+static void assert_same_generation(const struct policy *a, const struct policy *b)
+{
+	assert_string_equal(generation_of(a).text, generation_of(b).text);
+}
+
+static void assert_other_generation(const struct policy *a, const struct policy *b)
+{
+	assert_string_not_equal(generation_of(a).text, generation_of(b).text);
+}
+
+/*
+ * All agents, of all builds, must come to these: they are a part of the keys in Redis. Whoever has
+ * to change them makes every balance start anew, and raises STATE_FORMAT.
+ */
+static void test_policies_add_generation_is_as_it_always_was(void **state)
+{
+	struct policy window = policy_of("login:src");
+	struct policy bucket = policy_of("tenant:tenant,path");
+	(void)state;
+
+	bucket.quota = (struct quota){
+		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
+
+	assert_string_equal(generation_of(&window).text, "22567e250d59");
+	assert_string_equal(generation_of(&bucket).text, "5b19d1d615a8");
+}
+
+static void test_policies_add_generation_is_stable_under_what_a_reload_may_change(void **state)
+{
+	struct policy before = policy_of("login:src"), after = policy_of("other:src");
+	(void)state;
+
+	after.quota.limit = 1000;
+	after.on_error = ON_ERROR_DENY;
+	after.position = 7;
+
+	assert_same_generation(&before, &after);
+}
+
+static void test_policies_add_generation_does_not_depend_on_a_buckets_numbers(void **state)
+{
+	struct policy before = policy_of("login:src"), after = policy_of("login:src");
+	(void)state;
+
+	before.quota = (struct quota){
+		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
+	after.quota = (struct quota){
+		.algorithm = TOKEN_BUCKET, .limit = 99, .refill_tokens = 3, .refill_us = 7000000};
+
+	assert_same_generation(&before, &after);
+}
+
+static void test_policies_add_generation_does_not_depend_on_the_place(void **state)
+{
+	struct policies *one = POLICIES("a:src", "b:path");
+	struct policies *two = POLICIES("b:path", "c:x", "a:src");
+	(void)state;
+
+	assert_string_equal(policies_find(one, BYTES("a"))->generation,
+			    policies_find(two, BYTES("a"))->generation);
+
+	policies_unref(one);
+	policies_unref(two);
+}
+
+static void test_policies_add_generation_tells_algorithms(void **state)
+{
+	static const enum algorithm algorithms[] = {TOKEN_BUCKET, SLIDING_WINDOW,
+						    SLIDING_WINDOW_COUNTER, FIXED_WINDOW};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
+		for (size_t k = 0; k < i; k++) {
+			struct policy a = policy_of("login:src"), b = policy_of("login:src");
+			a.quota.algorithm = algorithms[i];
+			b.quota.algorithm = algorithms[k];
+			assert_other_generation(&a, &b);
+		}
+}
+
+static void test_policies_add_generation_tells_windows(void **state)
+{
+	struct policy before = policy_of("login:src"), after = policy_of("login:src");
+	(void)state;
+
+	after.quota.window_us++;
+
+	assert_other_generation(&before, &after);
+}
+
+static void test_policies_add_generation_tells_prefixes(void **state)
+{
+	struct policy before = policy_of("login:src");
+	struct policy ipv4 = before, ipv6 = before, swapped = before;
+	(void)state;
+
+	ipv4.ipv4_prefix = 24;
+	ipv6.ipv6_prefix = 56;
+	swapped.ipv4_prefix = 3;
+	swapped.ipv6_prefix = 264;
+
+	assert_other_generation(&before, &ipv4);
+	assert_other_generation(&before, &ipv6);
+	assert_other_generation(&before, &swapped);
+}
+
+static void test_policies_add_generation_tells_keys(void **state)
+{
+	static const char *const notations[] = {"p:",    "p:a",   "p:b",    "p:ab",  "p:a,b",
+						"p:b,a", "p:abc", "p:a,bc", "p:ab,c"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(notations); i++)
+		for (size_t k = 0; k < i; k++) {
+			struct policy a = policy_of(notations[i]), b = policy_of(notations[k]);
+			assert_other_generation(&a, &b);
+		}
+}
+
+/* ---- the set ---- */
+
+static void test_policies_at_keeps_the_files_order(void **state)
+{
+	struct policies *policies = POLICIES("b:x", "a:x", "c:x");
+	(void)state;
+
+	assert_int_equal(policies_count(policies), 3);
+	assert_string_equal(policies_at(policies, 0)->name, "b");
+	assert_string_equal(policies_at(policies, 1)->name, "a");
+	assert_string_equal(policies_at(policies, 2)->name, "c");
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(policies_at(policies, i)->position, i);
+	policies_unref(policies);
+}
+
+static void test_policies_find_finds_each_of_many(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	char notation[32];
+	(void)state;
+
+	/* 7 and 997 have no divisor in common: every name once, in no order. */
+	for (unsigned i = 0; i < 997; i++) {
+		snprintf(notation, sizeof notation, "p%u:x", i * 7 % 997);
+		struct policy policy = policy_of(notation);
+		assert_true(policies_add(policies, &policy));
+	}
+
+	for (unsigned i = 0; i < 997; i++) {
+		snprintf(notation, sizeof notation, "p%u", i);
+		const struct policy *found = policies_find(policies, bytes_from_text(notation));
+		assert_non_null(found);
+		assert_string_equal(found->name, notation);
+	}
+	policies_unref(policies);
+}
+
+static void test_policies_find_name_is_whole(void **state)
+{
+	struct policies *policies = POLICIES("login:x", "log:x", "login2:x", "Login-:x");
+	static const char *const others[] = {"",       "l",      "lo",       "logi",   "login22",
+					     "Login",  "login-", "login ",   " login", "log\n",
+					     "inline", "none",   "login,log"};
+	(void)state;
+
+	assert_string_equal(policies_find(policies, BYTES("login"))->name, "login");
+	assert_string_equal(policies_find(policies, BYTES("log"))->name, "log");
+	assert_null(policies_find(policies, BYTES("log\0")));
+	assert_null(policies_find(policies, BYTES("login\0x")));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (policies_find(policies, bytes_from_text(others[i])) != NULL)
+			fail_msg("%s is found", others[i]);
+	policies_unref(policies);
+}
+
+static void test_policies_find_longest_name_is_found(void **state)
+{
+	struct policies *policies = POLICIES(SIXTY_FOUR ":x");
+	(void)state;
+
+	assert_non_null(policies_find(policies, BYTES(SIXTY_FOUR)));
+	assert_null(policies_find(policies, BYTES(SIXTY_FOUR "0")));
+	policies_unref(policies);
+}
+
+static void test_policies_find_empty_set_has_none(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	(void)state;
+
+	assert_int_equal(policies_count(policies), 0);
+	assert_null(policies_find(policies, BYTES("login")));
+	policies_unref(policies);
+}
+
+static void test_policies_add_copies_the_names_of_the_key(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("login:");
+	char name[] = "src";
+	(void)state;
+
+	policy.key[policy.key_count++] = bytes_from_text(name);
+	assert_true(policies_add(policies, &policy));
+	memset(name, 'x', sizeof name);
+
+	assert_bytes_text(policies_at(policies, 0)->key[0], "src");
+	policies_unref(policies);
+}
+
+static void test_policies_inline_has_the_defaults(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_DENY);
+	(void)state;
+
+	const struct policy *found = policies_inline(policies);
+
+	assert_string_equal(found->name, "inline");
+	assert_int_equal(found->on_error, ON_ERROR_DENY);
+	assert_int_equal(found->ipv4_prefix, 32);
+	assert_int_equal(found->ipv6_prefix, 64);
+	policies_unref(policies);
+}
+
+static void test_policies_unref_the_last_reference_frees(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	(void)state;
+
+	struct policies *again = policies_ref(policies);
+	policies_unref(policies);
+
+	assert_ptr_equal(again, policies);
+	assert_string_equal(policies_at(again, 0)->name, "login");
+	policies_unref(again);
+}
+
+static void test_policies_unref_takes_null(void **state)
+{
+	(void)state;
+
+	policies_unref(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_policy_name_is_good_takes_the_documented_signs),
+		cmocka_unit_test(test_policy_name_is_good_refuses_all_else),
+		cmocka_unit_test(test_policy_name_is_good_every_single_byte_is_told),
+		cmocka_unit_test(test_attribute_name_is_reserved_tells_the_eight),
+		cmocka_unit_test(test_policies_add_generation_is_as_it_always_was),
+		cmocka_unit_test(
+			test_policies_add_generation_is_stable_under_what_a_reload_may_change),
+		cmocka_unit_test(test_policies_add_generation_does_not_depend_on_a_buckets_numbers),
+		cmocka_unit_test(test_policies_add_generation_does_not_depend_on_the_place),
+		cmocka_unit_test(test_policies_add_generation_tells_algorithms),
+		cmocka_unit_test(test_policies_add_generation_tells_windows),
+		cmocka_unit_test(test_policies_add_generation_tells_prefixes),
+		cmocka_unit_test(test_policies_add_generation_tells_keys),
+		cmocka_unit_test(test_policies_at_keeps_the_files_order),
+		cmocka_unit_test(test_policies_find_finds_each_of_many),
+		cmocka_unit_test(test_policies_find_name_is_whole),
+		cmocka_unit_test(test_policies_find_longest_name_is_found),
+		cmocka_unit_test(test_policies_find_empty_set_has_none),
+		cmocka_unit_test(test_policies_add_copies_the_names_of_the_key),
+		cmocka_unit_test(test_policies_inline_has_the_defaults),
+		cmocka_unit_test(test_policies_unref_the_last_reference_frees),
+		cmocka_unit_test(test_policies_unref_takes_null),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

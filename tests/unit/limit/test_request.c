@@ -1,0 +1,734 @@
+#include "limit/request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/writer.h"
+#include "samples.h"
+
+#define DESCRIPTION_MAX 4096
+
+/* As many as a request may need, and the one that is being put together. */
+static struct pool slots;
+
+static int open_slots(void **state)
+{
+	(void)state;
+	return pool_init(&slots, sizeof(struct check), REQUEST_CHECKS_MAX + 1) ? 0 : -1;
+}
+
+static int close_slots(void **state)
+{
+	(void)state;
+	pool_release(&slots);
+	return 0;
+}
+
+/* The request takes over the reference. */
+static struct request request_on(struct policies *policies)
+{
+	struct request request;
+
+	request_init(&request, policies, &slots);
+	policies_unref(policies);
+	return request;
+}
+
+static void add(struct request *request, struct attributes attributes)
+{
+	request_add(request, &attributes);
+}
+
+static void put_check(struct writer *w, const struct check *check)
+{
+	struct bytes key = check_key(check);
+	size_t start = strlen(check->policy->name) + 1;
+
+	if (w->len > 0)
+		writer_put_u8(w, ' ');
+	writer_put_text(w, check->policy->name);
+	writer_put_u8(w, ':');
+	if (check->quota != &check->own_quota)
+		start += POLICY_GENERATION_MAX + 1;
+	writer_put(w, bytes_skip(key, start));
+	if (check->cost != 1) {
+		writer_put_u8(w, '*');
+		writer_put_decimal(w, check->cost);
+	}
+}
+
+/* "NAME:VALUES" of each check in order, without the generation, and "*COST" if that is not 1. */
+static void assert_checks(const struct request *request, const char *expected)
+{
+	char description[DESCRIPTION_MAX];
+	struct writer w = writer_on(description, sizeof description);
+
+	for (size_t i = 0; i < request->count; i++)
+		put_check(&w, request->checks[i]);
+	assert_string_equal(writer_text(&w), expected);
+}
+
+static void assert_valid_checks(const struct request *request, const char *expected)
+{
+	if (request->is_invalid)
+		fail_msg("invalid: %s", request->invalid_why);
+	assert_checks(request, expected);
+}
+
+/* ---- which policies apply ---- */
+
+static void test_request_add_every_policy_that_fits_applies(void **state)
+{
+	struct request request = request_on(POLICIES("src:src", "path:path", "both:src,path"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("src", "192.0.2.1"), text("path", "/a")));
+
+	assert_valid_checks(&request, "src:192.0.2.1 path:/a both:192.0.2.1|/a");
+	request_clear(&request);
+}
+
+static void test_request_add_policy_that_lacks_an_attribute_is_left_out(void **state)
+{
+	struct request request = request_on(POLICIES("src:src", "path:path", "both:src,path"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("src", "192.0.2.1")));
+
+	assert_valid_checks(&request, "src:192.0.2.1");
+	assert_int_equal(request.left_out, 0);
+	request_clear(&request);
+}
+
+static void test_request_add_null_attribute_lacks(void **state)
+{
+	struct request request = request_on(POLICIES("src:src", "all:"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("src", "192.0.2.1"), absent("src")));
+
+	assert_valid_checks(&request, "all:");
+	request_clear(&request);
+}
+
+static void test_request_add_empty_string_is_a_value(void **state)
+{
+	struct request request = request_on(POLICIES("src:src", "both:src,path"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("src", ""), text("path", "")));
+
+	assert_valid_checks(&request, "src: both:|");
+	request_clear(&request);
+}
+
+static void test_request_add_nothing_fits_is_valid(void **state)
+{
+	struct request request = request_on(POLICIES("src:src"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("path", "/")));
+	add(&request, (struct attributes){NULL, 0});
+
+	assert_valid_checks(&request, "");
+	request_clear(&request);
+}
+
+static void test_request_add_policy_without_key_counts_everything(void **state)
+{
+	struct request request = request_on(POLICIES("all:"));
+	(void)state;
+
+	add(&request, (struct attributes){NULL, 0});
+
+	assert_valid_checks(&request, "all:");
+	request_clear(&request);
+}
+
+static void test_request_add_values_come_in_the_order_of_the_key(void **state)
+{
+	struct request request = request_on(POLICIES("ab:a,b", "ba:b,a"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("b", "2"), text("a", "1")));
+
+	assert_valid_checks(&request, "ab:1|2 ba:2|1");
+	request_clear(&request);
+}
+
+static void test_request_add_values_of_all_kinds_have_their_text(void **state)
+{
+	struct request request = request_on(POLICIES("p:a,b,c,d,e"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(number("a", -5), natural("b", UINT64_MAX), boolean("c", true),
+				 address("d", "::ffff:192.0.2.1"), address("e", "2001:db8::1")));
+
+	assert_valid_checks(&request, "p:-5|18446744073709551615|true|192.0.2.1|2001:db8::");
+	request_clear(&request);
+}
+
+static void test_request_add_address_in_text_is_the_address(void **state)
+{
+	struct request request = request_on(POLICIES("src:src"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(address("src", "2001:db8:0:1::5")));
+	add(&request, ATTRIBUTES(text("src", "2001:DB8:0:1:FFFF::1")));
+	add(&request, ATTRIBUTES(address("src", "192.0.2.1")));
+	add(&request, ATTRIBUTES(text("src", "::ffff:192.0.2.1")));
+
+	assert_valid_checks(&request, "src:2001:db8:0:1::*2 src:192.0.2.1*2");
+	request_clear(&request);
+}
+
+static void test_request_add_prefixes_of_the_policy_cut(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("net:src");
+	(void)state;
+
+	policy.ipv4_prefix = 24;
+	policy.ipv6_prefix = 56;
+	assert_true(policies_add(policies, &policy));
+	struct request request = request_on(policies);
+	add(&request, ATTRIBUTES(text("src", "192.0.2.255")));
+	add(&request, ATTRIBUTES(address("src", "2001:db8:0:12ff::1")));
+	add(&request, ATTRIBUTES(text("policy", "net"), text("key", "192.0.2.7")));
+
+	assert_valid_checks(&request, "net:192.0.2.0*2 net:2001:db8:0:1200::");
+	request_clear(&request);
+}
+
+static void test_request_add_attributes_may_die_after_it(void **state)
+{
+	struct request request = request_on(POLICIES("src:src"));
+	char value[] = "192.0.2.1";
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("src", value)));
+	memset(value, 'x', sizeof value);
+
+	assert_valid_checks(&request, "src:192.0.2.1");
+	request_clear(&request);
+}
+
+static void test_request_clear_gives_every_slot_back(void **state)
+{
+	struct policies *policies = POLICIES("a:", "b:", "c:", "d:", "e:", "f:", "g:", "h:", "i:",
+					     "j:", "k:", "l:", "m:", "n:", "o:", "p:", "q:");
+	(void)state;
+
+	for (int i = 0; i < 1000; i++) {
+		struct request request = request_on(policies_ref(policies));
+		add(&request, ATTRIBUTES(text("policy", "a,b,q")));
+		add(&request, (struct attributes){NULL, 0});
+		if (i % 2 == 0)
+			request_drop_checks(&request);
+		request_clear(&request);
+	}
+
+	policies_unref(policies);
+}
+
+static void test_request_drop_checks_keeps_that_a_message_was_invalid(void **state)
+{
+	struct request request = request_on(POLICIES("all:"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("policy", "other")));
+	add(&request, (struct attributes){NULL, 0});
+	request_drop_checks(&request);
+
+	assert_true(request.is_invalid);
+	assert_checks(&request, "");
+	request_clear(&request);
+}
+
+static void test_request_init_holds_the_policies(void **state)
+{
+	struct policies *policies = POLICIES("src:src");
+	struct request request;
+	(void)state;
+
+	request_init(&request, policies, &slots);
+	policies_unref(policies);
+	add(&request, ATTRIBUTES(text("src", "192.0.2.1")));
+
+	assert_valid_checks(&request, "src:192.0.2.1");
+	request_clear(&request);
+}
+
+/* ---- policy ---- */
+
+static void test_request_add_named_policies_apply_alone(void **state)
+{
+	static const struct {
+		const char *list;
+		const char *expected;
+	} cases[] = {
+		{"b", "b:1"},
+		{"a,b", "a:1 b:1"},
+		{"c,a", "a:1 c:1"}, /* in the file's order, not in the list's */
+		{" a , b ", "a:1 b:1"},
+		{"  a", "a:1"},
+		{"a,a", "a:1"}, /* counts once: not charged twice */
+		{"a,b,a, a ", "a:1 b:1"},
+	};
+	struct policies *policies = POLICIES("a:x", "b:x", "c:x");
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct request request = request_on(policies_ref(policies));
+		add(&request, ATTRIBUTES(text("policy", cases[i].list), text("x", "1")));
+		assert_valid_checks(&request, cases[i].expected);
+		request_clear(&request);
+	}
+	policies_unref(policies);
+}
+
+static void test_request_add_unknown_policy_is_invalid_and_adds_nothing(void **state)
+{
+	static const char *const lists[] = {"d",    "",    ",",        " ",   "a,", ",a",
+					    "a,,b", "a,d", "d,a",      "a b", "A",  "inline",
+					    "none", "a;b", "a,inline", "*"};
+	struct policies *policies = POLICIES("a:x", "b:x", "c:x");
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		struct request request = request_on(policies_ref(policies));
+		add(&request, ATTRIBUTES(text("policy", lists[i]), text("x", "1")));
+		if (!request.is_invalid)
+			fail_msg("\"%s\" is taken", lists[i]);
+		assert_string_equal(request.invalid_why, "unknown policy");
+		assert_checks(&request, "");
+		request_clear(&request);
+	}
+	policies_unref(policies);
+}
+
+static void test_request_add_named_policy_without_its_attributes_is_invalid(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:x,y"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("policy", "a,b"), text("x", "1"), absent("y")));
+
+	assert_true(request.is_invalid);
+	assert_checks(&request, "");
+	request_clear(&request);
+}
+
+static void test_request_add_null_policy_is_no_policy(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(absent("policy"), text("x", "1")));
+
+	assert_valid_checks(&request, "a:1 b:1");
+	request_clear(&request);
+}
+
+/* ---- key ---- */
+
+static void test_request_add_key_counts_in_place_of_the_attributes(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:x,y", "c:"));
+	(void)state;
+
+	add(&request,
+	    ATTRIBUTES(text("policy", "a,b,c"), text("key", "k"), text("x", "1"), text("y", "2")));
+
+	assert_valid_checks(&request, "a:k b:=k c:=k");
+	request_clear(&request);
+}
+
+static void test_request_add_key_of_one_attribute_shares_its_balance(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "192.0.2.1")));
+	add(&request, ATTRIBUTES(text("policy", "a"), text("key", "192.0.2.1")));
+	add(&request, ATTRIBUTES(text("policy", "a"), address("key", "::ffff:192.0.2.1")));
+
+	assert_valid_checks(&request, "a:192.0.2.1*3");
+	request_clear(&request);
+}
+
+static void test_request_add_key_of_several_attributes_has_a_balance_of_its_own(void **state)
+{
+	struct request request = request_on(POLICIES("b:x,y"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1"), text("y", "2")));
+	add(&request, ATTRIBUTES(text("policy", "b"), text("key", "1|2")));
+	add(&request, ATTRIBUTES(text("x", "=1"), text("y", "2")));
+
+	assert_valid_checks(&request, "b:1|2 b:=1%7c2 b:%3d1|2");
+	request_clear(&request);
+}
+
+static void test_request_add_key_of_no_attribute_has_a_balance_of_its_own(void **state)
+{
+	struct request request = request_on(POLICIES("c:"));
+	(void)state;
+
+	add(&request, (struct attributes){NULL, 0});
+	add(&request, ATTRIBUTES(text("policy", "c"), text("key", "")));
+	add(&request, ATTRIBUTES(text("policy", "c")));
+
+	assert_valid_checks(&request, "c:*2 c:=");
+	request_clear(&request);
+}
+
+static void test_request_add_key_that_is_null_is_absent(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("policy", "a"), absent("key"), text("x", "1")));
+
+	assert_valid_checks(&request, "a:1");
+	request_clear(&request);
+}
+
+static void test_request_add_key_alone_is_invalid(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("key", "k"), text("x", "1")));
+
+	assert_true(request.is_invalid);
+	assert_checks(&request, "");
+	request_clear(&request);
+}
+
+/* ---- inline policies ---- */
+
+#define INLINE_BUCKET(capacity_, rate, key_)                                           \
+	ATTRIBUTES(text("algorithm", "token_bucket"), number("capacity", (capacity_)), \
+		   text("refill_rate", (rate)), text("key", (key_)))
+#define INLINE_WINDOW(algorithm_, limit_, window_, key_)                       \
+	ATTRIBUTES(text("algorithm", (algorithm_)), number("limit", (limit_)), \
+		   text("window", (window_)), text("key", (key_)))
+
+static void test_request_add_inline_applies_alone(void **state)
+{
+	struct request request = request_on(POLICIES("key:key_", "all:"));
+	(void)state;
+
+	add(&request, INLINE_BUCKET(10, "0.5", "k"));
+
+	assert_valid_checks(&request, "inline:t10,1/2000000:k");
+	assert_int_equal(request.checks[0]->quota->limit, 10);
+	request_clear(&request);
+}
+
+static void test_request_add_inline_works_without_a_file(void **state)
+{
+	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
+	(void)state;
+
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
+
+	assert_valid_checks(&request, "inline:f5,60000000:k");
+	request_clear(&request);
+}
+
+static void test_request_add_inline_equal_in_everything_share_a_balance(void **state)
+{
+	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
+	(void)state;
+
+	add(&request, INLINE_BUCKET(10, "0.5", "192.0.2.1"));
+	add(&request, INLINE_BUCKET(10, "1/2s", "::ffff:192.0.2.1"));
+	add(&request, INLINE_BUCKET(10, "30/1m", "192.0.2.1"));
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
+	add(&request, INLINE_WINDOW("fixed_window", 5, "60", "k"));
+
+	assert_valid_checks(&request, "inline:t10,1/2000000:192.0.2.1*3 inline:f5,60000000:k*2");
+	request_clear(&request);
+}
+
+static void test_request_add_inline_that_differ_have_balances_of_their_own(void **state)
+{
+	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
+	(void)state;
+
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
+	add(&request, INLINE_WINDOW("sliding_window", 5, "1m", "k"));
+	add(&request, INLINE_WINDOW("fixed_window", 6, "1m", "k"));
+	add(&request, INLINE_WINDOW("fixed_window", 5, "2m", "k"));
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "K"));
+
+	assert_valid_checks(&request, "inline:f5,60000000:k inline:s5,60000000:k "
+				      "inline:f6,60000000:k inline:f5,120000000:k "
+				      "inline:f5,60000000:K");
+	request_clear(&request);
+}
+
+static void test_request_add_inline_ipv6_key_is_cut_to_64(void **state)
+{
+	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
+	(void)state;
+
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "2001:db8::1"));
+
+	assert_valid_checks(&request, "inline:f5,60000000:2001:db8::");
+	request_clear(&request);
+}
+
+/* ---- cost, and balances that meet ---- */
+
+static void test_request_add_cost_is_every_checks(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 7)));
+
+	assert_valid_checks(&request, "a:1*7 b:*7");
+	request_clear(&request);
+}
+
+static void test_request_add_equal_balances_are_added_up_over_messages(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:y"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 2)));
+	add(&request, ATTRIBUTES(text("y", "1"), number("cost", 4)));
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 0)));
+	add(&request, ATTRIBUTES(text("x", "2"), number("cost", 8)));
+	add(&request, ATTRIBUTES(text("policy", "a"), text("x", "1"), text("cost", "16")));
+
+	assert_valid_checks(&request, "a:1*18 a:2*8 b:1*4");
+	request_clear(&request);
+}
+
+static void test_request_add_sum_of_costs_does_not_overflow(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
+	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 1)));
+
+	assert_valid_checks(&request, "a:1*9223372036854775807");
+	request_clear(&request);
+}
+
+/* ---- more than one message ---- */
+
+static void test_request_add_checks_of_all_messages_are_in_file_order(void **state)
+{
+	struct request request = request_on(POLICIES("a:x", "b:y", "c:z"));
+	(void)state;
+
+	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
+	add(&request, ATTRIBUTES(text("z", "1")));
+	add(&request, ATTRIBUTES(text("y", "1")));
+	add(&request, ATTRIBUTES(text("x", "2")));
+	add(&request, ATTRIBUTES(text("x", "1")));
+
+	assert_valid_checks(&request, "a:2 a:1 b:1 c:1 inline:f5,60000000:k");
+	request_clear(&request);
+}
+
+static void test_request_add_invalid_message_leaves_the_others(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1")));
+	add(&request, ATTRIBUTES(text("x", "2"), number("cost", -1)));
+	add(&request, ATTRIBUTES(text("x", "3")));
+
+	assert_true(request.is_invalid);
+	assert_string_equal(request.invalid_why, "cost is not a whole number from 0 on");
+	assert_checks(&request, "a:1 a:3");
+	request_clear(&request);
+}
+
+static void test_request_init_is_valid(void **state)
+{
+	struct request request = request_on(POLICIES("a:x"));
+	(void)state;
+
+	assert_false(request.is_invalid);
+	assert_int_equal(request.count, 0);
+	assert_int_equal(request.left_out, 0);
+	request_clear(&request);
+}
+
+/* ---- more than 16 ---- */
+
+#define SIXTEEN                                                                                   \
+	"p00:x", "p01:x", "p02:x", "p03:x", "p04:x", "p05:x", "p06:x", "p07:x", "p08:x", "p09:x", \
+		"p10:x", "p11:x", "p12:x", "p13:x", "p14:x", "p15:x"
+#define SIXTEEN_CHECKS                                                                   \
+	"p00:1 p01:1 p02:1 p03:1 p04:1 p05:1 p06:1 p07:1 p08:1 p09:1 p10:1 p11:1 p12:1 " \
+	"p13:1 p14:1 p15:1"
+#define SIXTEEN_CHECKS_TWICE                                                               \
+	"p00:1*2 p01:1*2 p02:1*2 p03:1*2 p04:1*2 p05:1*2 p06:1*2 p07:1*2 p08:1*2 p09:1*2 " \
+	"p10:1*2 p11:1*2 p12:1*2 p13:1*2 p14:1*2 p15:1*2"
+
+static void test_request_add_sixteen_fit_all_apply(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS);
+	assert_int_equal(request.left_out, 0);
+	request_clear(&request);
+}
+
+static void test_request_add_more_fit_the_first_sixteen_of_the_file_apply(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN, "p16:x", "p17:x", "p18:y"));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS);
+	assert_int_equal(request.left_out, 2);
+	request_clear(&request);
+}
+
+static void test_request_add_more_named_than_sixteen_is_not_invalid(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN, "p16:x"));
+	(void)state;
+
+	add(&request,
+	    ATTRIBUTES(text("x", "1"),
+		       text("policy", "p00,p01,p02,p03,p04,p05,p06,p07,p08,p09,p10,p11,p12,p13,"
+				      "p14,p15,p16")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS);
+	assert_int_equal(request.left_out, 1);
+	request_clear(&request);
+}
+
+static void test_request_add_named_again_behind_sixteen_counts_once(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN));
+	(void)state;
+
+	add(&request,
+	    ATTRIBUTES(text("x", "1"),
+		       text("policy", "p00,p01,p02,p03,p04,p05,p06,p07,p08,p09,p10,p11,p12,p13,"
+				      "p14,p15,p00,p15")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS);
+	assert_int_equal(request.left_out, 0);
+	request_clear(&request);
+}
+
+static void test_request_add_unknown_behind_sixteen_is_invalid(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN));
+	(void)state;
+
+	add(&request,
+	    ATTRIBUTES(text("x", "1"),
+		       text("policy", "p00,p01,p02,p03,p04,p05,p06,p07,p08,p09,p10,p11,p12,p13,"
+				      "p14,p15,other")));
+
+	assert_true(request.is_invalid);
+	assert_checks(&request, "");
+	request_clear(&request);
+}
+
+/*
+ * INTERFACE.md, section 3: checks that meet in one balance are added up first. They need no slot,
+ * so that there are sixteen already is no reason to leave them out uncharged.
+ */
+static void test_request_add_full_equal_balances_are_still_added_up(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1")));
+	add(&request, ATTRIBUTES(text("x", "1")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS_TWICE);
+	assert_int_equal(request.left_out, 0);
+	request_clear(&request);
+}
+
+static void test_request_add_full_other_balances_are_left_out(void **state)
+{
+	struct request request = request_on(POLICIES(SIXTEEN));
+	(void)state;
+
+	add(&request, ATTRIBUTES(text("x", "1")));
+	add(&request, ATTRIBUTES(text("x", "2")));
+
+	assert_valid_checks(&request, SIXTEEN_CHECKS);
+	assert_int_equal(request.left_out, 16);
+	request_clear(&request);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, open_slots, close_slots)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(test_request_add_every_policy_that_fits_applies),
+		test(test_request_add_policy_that_lacks_an_attribute_is_left_out),
+		test(test_request_add_null_attribute_lacks),
+		test(test_request_add_empty_string_is_a_value),
+		test(test_request_add_nothing_fits_is_valid),
+		test(test_request_add_policy_without_key_counts_everything),
+		test(test_request_add_values_come_in_the_order_of_the_key),
+		test(test_request_add_values_of_all_kinds_have_their_text),
+		test(test_request_add_address_in_text_is_the_address),
+		test(test_request_add_prefixes_of_the_policy_cut),
+		test(test_request_add_attributes_may_die_after_it),
+		test(test_request_clear_gives_every_slot_back),
+		test(test_request_drop_checks_keeps_that_a_message_was_invalid),
+		test(test_request_init_holds_the_policies),
+		test(test_request_add_named_policies_apply_alone),
+		test(test_request_add_unknown_policy_is_invalid_and_adds_nothing),
+		test(test_request_add_named_policy_without_its_attributes_is_invalid),
+		test(test_request_add_null_policy_is_no_policy),
+		test(test_request_add_key_counts_in_place_of_the_attributes),
+		test(test_request_add_key_of_one_attribute_shares_its_balance),
+		test(test_request_add_key_of_several_attributes_has_a_balance_of_its_own),
+		test(test_request_add_key_of_no_attribute_has_a_balance_of_its_own),
+		test(test_request_add_key_that_is_null_is_absent),
+		test(test_request_add_key_alone_is_invalid),
+		test(test_request_add_inline_applies_alone),
+		test(test_request_add_inline_works_without_a_file),
+		test(test_request_add_inline_equal_in_everything_share_a_balance),
+		test(test_request_add_inline_that_differ_have_balances_of_their_own),
+		test(test_request_add_inline_ipv6_key_is_cut_to_64),
+		test(test_request_add_cost_is_every_checks),
+		test(test_request_add_equal_balances_are_added_up_over_messages),
+		test(test_request_add_sum_of_costs_does_not_overflow),
+		test(test_request_add_checks_of_all_messages_are_in_file_order),
+		test(test_request_add_invalid_message_leaves_the_others),
+		test(test_request_init_is_valid),
+		test(test_request_add_sixteen_fit_all_apply),
+		test(test_request_add_more_fit_the_first_sixteen_of_the_file_apply),
+		test(test_request_add_more_named_than_sixteen_is_not_invalid),
+		test(test_request_add_named_again_behind_sixteen_counts_once),
+		test(test_request_add_unknown_behind_sixteen_is_invalid),
+		test(test_request_add_full_equal_balances_are_still_added_up),
+		test(test_request_add_full_other_balances_are_left_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
