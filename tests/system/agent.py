@@ -1,0 +1,86 @@
+"""The agent under test."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import spop
+from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
+
+BINARY = Path(os.environ.get("RATELIMIT_SPOA", ROOT / "build/release/ratelimit-spoa")).resolve()
+SANITIZER_FAULT = re.compile("Sanitizer|runtime error:")
+SHIPPED_POLICIES = ROOT / "haproxy-conf/policies.json"
+
+
+def policies_text(**policies):
+    return json.dumps({"policies": {name.replace("_", "-"): p for name, p in policies.items()}})
+
+
+def bucket(capacity, refill_rate="1/1h", key=("src",)):
+    """A policy whose balance does not visibly grow during a test."""
+    return {"algorithm": "token_bucket", "capacity": capacity, "refill_rate": refill_rate,
+            "key": list(key)}
+
+
+def run(*arguments, env=None, **options):
+    """A run that ends by itself: its exit status and what it printed."""
+    return subprocess.run([BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True,
+                          capture_output=True, env=clean_environment(env), timeout=PATIENCE,
+                          check=False, **options)
+
+
+class Agent(Process):
+    """`listen` defaults to a free port of loopback; `policies` is the text of a policy file;
+    `wrapper` is a command that starts the agent and becomes it."""
+
+    def __init__(self, directory, *options, listen="127.0.0.1:0", policies=None, wrapper=(),
+                 **process):
+        self.directory = Path(directory)
+        self.ends_at_once = "--drain-delay" not in options
+        self.policy_file = self.directory / "policies.json"
+        command = [*wrapper, BINARY, "--spop-listen", listen, "--http-listen", "off", *options]
+        if policies is not None:
+            self.policy_file.write_text(policies)
+            command += ["--policies", self.policy_file]
+        super().__init__(command, self.directory / "agent.log", **process)
+        self.addresses = [self.wait_for_event("listening", n + 1)["address"]
+                          for n in range(listen.count(",") + 1)]
+        self.address = self.addresses[0]
+
+    def events(self, name=None):
+        """The lines of the log, as far as they are complete."""
+        text = self.output.read_text()
+        lines = text[:text.rfind("\n") + 1].splitlines()
+        events = [json.loads(line) for line in lines]
+        return [event for event in events if name in (None, event["event"])]
+
+    def wait_for_event(self, name, count=1):
+        """The `count`th event of that name."""
+        def found():
+            assert self.is_running() or len(self.events(name)) >= count, \
+                f"the agent ended without {name}:\n{self.output.read_text()}"
+            return len(self.events(name)) >= count
+        wait_until(found, f"the event {name} in {self.output}")
+        return self.events(name)[count - 1]
+
+    def finish(self):
+        """A test that leaves the agent running leaves it able to end in good order.
+
+        With sanitizers this is also where leaks show.
+        """
+        if self.is_running() and self.ends_at_once:
+            self.signal(signal.SIGCONT)
+            assert self.stop() == 0, self.output.read_text()
+        self.kill()
+        faults = [line for line in self.lines() if SANITIZER_FAULT.search(line)]
+        assert not faults, self.output.read_text()
+
+    def connect(self, **options):
+        """A connection after its handshake."""
+        return spop.Peer(self.address, **options)
+
+    def rss_bytes(self):
+        return self.status_field("VmRSS") * 1024

@@ -1,0 +1,85 @@
+import resource
+import subprocess
+
+import pytest
+
+from agent import SHIPPED_POLICIES, Agent
+from haproxy import SUITES, Haproxy, unpack_trees
+from origin import Origin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def many_descriptors():
+    """Thousands of connections have one end in this process."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture
+def started():
+    """What a test appends is stopped after it, the last first; by pid, and nothing else."""
+    processes = []
+    yield processes
+    for process in reversed(processes):
+        process.finish()
+
+
+@pytest.fixture
+def start_agent(tmp_path, started):
+    def start(*options, **keywords):
+        directory = tmp_path / f"agent{len(started)}"
+        directory.mkdir()
+        agent = Agent(directory, *options, **keywords)
+        started.append(agent)
+        return agent
+    return start
+
+
+@pytest.fixture
+def agent(start_agent):
+    """One with default settings and the shipped policies."""
+    return start_agent(policies=SHIPPED_POLICIES.read_text())
+
+
+@pytest.fixture
+def peer(agent):
+    with agent.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def origin():
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def haproxy_trees():
+    try:
+        unpack_trees()
+    except (OSError, subprocess.CalledProcessError) as error:
+        # Without HAProxy nothing is tested: that is a failure, never a skip.
+        pytest.fail(f"tests/system/haproxy-trees: {error}")
+
+
+@pytest.fixture(params=SUITES, ids=lambda suite: SUITES[suite])
+def suite(request, haproxy_trees):  # pylint: disable=unused-argument
+    return request.param
+
+
+@pytest.fixture
+def start_haproxy(suite, tmp_path, started, origin):
+    """HAProxy with the shipped configuration, between the origin and `agent_address`."""
+    def start(agent_address, **changes):
+        directory = tmp_path / f"haproxy{len(started)}"
+        directory.mkdir()
+        proxy = Haproxy(suite, directory, agent_address, origin.address, **changes)
+        started.append(proxy)
+        proxy.wait_until_up()
+        return proxy
+    return start
+
+
+@pytest.fixture
+def haproxy(start_haproxy, agent):
+    return start_haproxy(agent.address)

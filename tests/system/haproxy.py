@@ -1,0 +1,149 @@
+"""HAProxy of three Debian releases, running the files that haproxy-conf/ ships."""
+
+import functools
+import socket
+import subprocess
+
+from processes import ROOT, Process, wait_until
+
+SHIPPED_CONF = ROOT / "haproxy-conf/haproxy.cfg"
+SHIPPED_SPOE = ROOT / "haproxy-conf/ratelimit-spoe.conf"
+SHIPPED_SPOE_PATH = "/etc/haproxy/ratelimit-spoe.conf"
+TREES = ROOT / "build/haproxy"
+SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}
+
+# What the tests need of HAProxy beside the shipped file, which HAProxy merges with it.
+OWN_GLOBAL = """global
+    stats socket {socket} mode 600 level admin expose-fd listeners
+
+"""
+
+
+def unpack_trees():
+    subprocess.run([ROOT / "tests/system/haproxy-trees", *SUITES], check=True)
+
+
+@functools.cache
+def program(suite):
+    """How to run the HAProxy of an unpacked tree: its own loader, its own libraries, no chroot."""
+    tree = TREES / suite
+    folders = [path for folder in ("lib", "usr/lib")
+               for path in sorted(tree.glob(f"{folder}/*-linux-gnu*"))]
+    # Not the link in lib64: it is absolute in Debian 12, and so leads to this machine's loader.
+    loaders = [path for folder in folders for path in sorted(folder.glob("ld-linux*.so*"))]
+    assert loaders, f"no loader in {tree}"
+    libraries = ":".join(map(str, folders))
+    return [loaders[0], "--library-path", libraries, tree / "usr/sbin/haproxy"]
+
+
+def replace_once(text, old, new):
+    assert text.count(old) == 1, f"{old!r} stands there {text.count(old)} times"
+    return text.replace(old, new)
+
+
+def shipped_files(directory, addresses=(), spoe=(), conf=()):
+    """Copies of the shipped pair in `directory`, with the (old, new) replacements."""
+    spoe_text, conf_text = SHIPPED_SPOE.read_text(), SHIPPED_CONF.read_text()
+    for old, new in spoe:
+        spoe_text = replace_once(spoe_text, old, new)
+    for old, new in [(SHIPPED_SPOE_PATH, str(directory / "spoe.conf")), *addresses, *conf]:
+        conf_text = replace_once(conf_text, old, new)
+    (directory / "spoe.conf").write_text(spoe_text)
+    (directory / "haproxy.cfg").write_text(conf_text)
+    return directory / "haproxy.cfg"
+
+
+def check(suite, conf):
+    """haproxy -c, which says in its output what it warns of."""
+    return subprocess.run([*program(suite), "-c", "-f", conf], text=True, capture_output=True,
+                          check=False)
+
+
+def reserve_port():
+    """A port of 127.0.0.1 and ::1 that is HAProxy's for as long as these sockets are open.
+
+    HAProxy binds with SO_REUSEPORT, as these do, and nobody else gets the port; they never
+    listen, so every connection is HAProxy's.
+    """
+    for _ in range(100):
+        v4, v6 = socket.socket(socket.AF_INET), socket.socket(socket.AF_INET6)
+        for reserved in (v4, v6):
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        v4.bind(("127.0.0.1", 0))
+        port = v4.getsockname()[1]
+        try:
+            v6.bind(("::1", port))
+            return port, (v4, v6)
+        except OSError:  # somebody has it on ::1
+            v4.close()
+            v6.close()
+    raise AssertionError("no port is free on 127.0.0.1 and ::1")
+
+
+class Haproxy(Process):
+    """`spoe` and `conf` are further replacements in the shipped files."""
+
+    def __init__(self, suite, directory, agent_address, origin_address, spoe=(), conf=()):
+        self.suite, self.directory, self.generation = suite, directory, 0
+        self.port, self.reserved = reserve_port()
+        agent_address = agent_address.replace("unix:", "unix@")
+        self.conf = shipped_files(directory, spoe=spoe, conf=conf, addresses=[
+            ("bind :80", f"bind 127.0.0.1:{self.port}\n    bind [::1]:{self.port}"),
+            ("127.0.0.1:8000", origin_address),
+            ("127.0.0.1:12345", agent_address)])
+        self.previous = []
+        super().__init__(self._command(), directory / "haproxy.log")
+
+    @property
+    def control(self):
+        return self.directory / f"control{self.generation}"
+
+    def _command(self, *options):
+        own = self.directory / f"own{self.generation}.cfg"
+        own.write_text(OWN_GLOBAL.format(socket=self.control))
+        return [*program(self.suite), "-db", "-f", own, "-f", self.conf, *options]
+
+    def ask(self, command):
+        """An answer of the running HAProxy's own command line."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(self.control))
+            control.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: control.recv(65536), b"")).decode()
+
+    def is_up(self):
+        assert self.is_running(), f"HAProxy ended:\n{self.output.read_text()}"
+        try:
+            return f"Pid: {self.pid}\n" in self.ask("show info")
+        except OSError:
+            return False
+
+    def wait_until_up(self):
+        wait_until(self.is_up, f"HAProxy, see {self.output}")
+
+    def agent_is(self, state):
+        """What HAProxy's checks say of the agent: UP or DOWN."""
+        rows = [row.split(",") for row in self.ask("show stat").splitlines()]
+        fields = rows[0]
+        return any(dict(zip(fields, row)).get("status") == state
+                   for row in rows if row[:2] == ["ratelimit-agents", "agent1"])
+
+    def reload(self):
+        """A new process takes over the listening sockets; the old one ends when it may."""
+        old_control, old = self.control, self.popen
+        self.generation += 1
+        self.previous.append(old)
+        super().__init__(self._command("-x", old_control, "-sf", str(old.pid)), self.output)
+        self.wait_until_up()
+
+    def failed_asks(self):
+        """How often HAProxy got no answer of the agent: a line each (option dontlog-normal)."""
+        return sum("SPOE: " in line and " st=0 " not in line for line in self.lines())
+
+    def kill(self):
+        super().kill()
+        for old in self.previous:
+            if old.poll() is None:
+                old.kill()
+            old.wait()
+        for reserved in self.reserved:
+            reserved.close()

@@ -1,0 +1,84 @@
+"""Programs that the tests start, and waiting for what they do."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# An upper bound for what takes milliseconds: the machine may be busy with other things.
+PATIENCE = 20
+
+
+def wait_until(condition, what, timeout=PATIENCE):
+    """What `condition` returns, as soon as that is true."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{timeout} s passed without {what}")
+        time.sleep(0.005)
+    return result
+
+
+def clean_environment(extra=None):
+    """RATELIMIT_SPOA, which says what to test, would be an unknown option of what is tested."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RATELIMIT_")}
+    return {**kept, **(extra or {})}
+
+
+class Process:
+    """A program in the foreground whose output goes to a file."""
+
+    def __init__(self, command, output, env=None, **options):
+        self.output = Path(output)
+        with open(self.output, "ab") as file:
+            self.popen = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=file,
+                stderr=file, env=clean_environment(env), **options)
+        self.pid = self.popen.pid
+
+    def lines(self):
+        return self.output.read_text(errors="replace").splitlines()
+
+    def is_running(self):
+        return self.popen.poll() is None
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=PATIENCE):
+        return self.popen.wait(timeout)
+
+    def kill(self):
+        """Ends it without a word, as a crash does; one that is stopped too."""
+        if self.is_running():
+            self.popen.kill()
+        self.popen.wait()
+
+    def finish(self):
+        """What becomes of it when its test is over."""
+        self.kill()
+
+    def stop(self):
+        """Ends it as an operator does; its exit status."""
+        if self.is_running():
+            self.signal(signal.SIGTERM)
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def status_field(self, name):
+        """A number out of /proc/PID/status, such as VmRSS in KiB."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1])
+        raise AssertionError(f"/proc has no {name}")
+
+    def cpu_seconds(self):
+        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(after_name[11]) + int(after_name[12])
+        return ticks / os.sysconf("SC_CLK_TCK")

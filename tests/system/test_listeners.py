@@ -1,0 +1,139 @@
+"""Where the agent listens: TCP over IPv4 and IPv6, Unix sockets, several at once."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+import agent as agents
+import spop
+import web
+from agent import bucket, policies_text
+
+SRC = spop.ip("192.0.2.1")
+
+
+
+def assert_serves(address):
+    with spop.Peer(address.partition("?")[0]) as peer:
+        assert peer.ask(src=SRC).allowed
+
+
+def start_and_fail(*options):
+    """A start that has to fail while running: its one line of the log."""
+    done = agents.run("--http-listen", "off", *options)
+    assert done.returncode == 1, done
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "0.0.0.0", "[::]", "localhost"])
+def test_the_agent_listens_on(start_agent, host):
+    agent = start_agent(listen=f"{host}:0")
+
+    port = agent.address.rsplit(":", 1)[1]
+    assert_serves({"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, agent.address.rsplit(":", 1)[0])
+                  + ":" + port)
+
+
+def test_the_ipv6_wildcard_takes_both_families(start_agent):
+    agent = start_agent(listen="[::]:0")
+
+    port = agent.address.rsplit(":", 1)[1]
+    assert_serves(f"127.0.0.1:{port}")
+    assert_serves(f"[::1]:{port}")
+
+
+def test_a_list_of_addresses_is_one_agent(start_agent, tmp_path):
+    agent = start_agent(listen=f"127.0.0.1:0, [::1]:0,unix:{tmp_path}/s",
+                        policies=policies_text(p=bucket(10)))
+
+    left = []
+    for address in agent.addresses:
+        with spop.Peer(address) as peer:
+            left.append(peer.ask(src=SRC).remaining)
+    assert left == [9, 8, 7]
+
+
+def test_a_port_in_use_ends_the_start_and_is_named(start_agent):
+    agent = start_agent()
+
+    assert agent.address in start_and_fail("--spop-listen", agent.address)
+    assert_serves(agent.address)
+
+
+def test_the_second_address_in_use_is_the_one_named(start_agent):
+    agent = start_agent()
+
+    line = start_and_fail("--spop-listen", f"127.0.0.1:0,{agent.address}", "--log-level", "error")
+
+    assert agent.address in line
+
+
+def test_an_address_of_another_machine_ends_the_start_and_is_named():
+    assert "192.0.2.1:12345" in start_and_fail("--spop-listen", "192.0.2.1:12345")
+
+
+# --- Unix sockets ------------------------------------------------------------------------------
+
+
+def test_a_unix_socket_has_the_mode_asked_for(start_agent, tmp_path):
+    agent = start_agent(listen=f"unix:{tmp_path}/s?mode=0620")
+
+    assert stat.S_IMODE(os.stat(tmp_path / "s").st_mode) == 0o620
+    assert_serves(agent.address)
+
+
+def test_a_socket_that_nobody_answers_on_is_replaced(start_agent, tmp_path):
+    killed = start_agent(listen=f"unix:{tmp_path}/s")
+    killed.kill()
+    assert (tmp_path / "s").is_socket()
+
+    assert_serves(start_agent(listen=f"unix:{tmp_path}/s").address)
+
+
+def test_a_live_socket_is_not_replaced(start_agent, tmp_path):
+    agent = start_agent(listen=f"unix:{tmp_path}/s")
+
+    assert f"{tmp_path}/s" in start_and_fail("--spop-listen", f"unix:{tmp_path}/s")
+    assert_serves(agent.address)
+
+
+def test_a_live_socket_with_a_full_backlog_is_not_replaced(tmp_path):
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(tmp_path / "s"))
+        busy.listen(0)
+        waiting.connect(str(tmp_path / "s"))
+
+        assert f"{tmp_path}/s" in start_and_fail("--spop-listen", f"unix:{tmp_path}/s")
+        assert (tmp_path / "s").is_socket()
+
+
+def test_a_file_that_is_no_socket_is_not_replaced(tmp_path):
+    (tmp_path / "s").write_text("precious")
+
+    assert f"{tmp_path}/s" in start_and_fail("--spop-listen", f"unix:{tmp_path}/s")
+    assert (tmp_path / "s").read_text() == "precious"
+
+
+def test_a_unix_socket_is_gone_after_the_end(start_agent, tmp_path):
+    agent = start_agent(listen=f"unix:{tmp_path}/s")
+
+    assert agent.stop() == 0
+
+    assert not (tmp_path / "s").exists()
+
+
+# --- HAProxy over each of them -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listen", ["unix:{}/s", "[::1]:0"])
+def test_haproxy_reaches_the_agent_over(start_agent, start_haproxy, tmp_path, listen):
+    agent = start_agent(listen=listen.format(tmp_path), policies=policies_text(p=bucket(3)))
+    haproxy = start_haproxy(agent.address)
+
+    answer = web.get_asked(haproxy.port)
+
+    assert answer.headers["ratelimit"].startswith('"p";r=')

@@ -1,0 +1,91 @@
+"""A client of HAProxy's frontend."""
+
+import http.client
+import threading
+import time
+from typing import NamedTuple
+
+from processes import PATIENCE, wait_until
+
+LIMIT_HEADERS = {"ratelimit", "ratelimit-policy", "retry-after"}
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict
+    began: float
+    ended: float
+
+    @property
+    def limits(self):
+        """The headers that rate limiting sets, by their names in lower case."""
+        return {name: value for name, value in self.headers.items() if name in LIMIT_HEADERS}
+
+    @property
+    def was_asked(self):
+        """The agent's answer is in it. HAProxy goes on without one after 50 ms."""
+        return "ratelimit" in self.headers
+
+    @property
+    def seconds(self):
+        return self.ended - self.began
+
+
+def get(port, source="127.0.0.1", method="GET", path="/"):
+    """One request over a connection of its own, from an address of loopback."""
+    host = "::1" if ":" in source else "127.0.0.1"
+    connection = http.client.HTTPConnection(host, port, PATIENCE, source_address=(source, 0))
+    began = time.monotonic()
+    try:
+        connection.request(method, path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    assert len(headers) == len(response.getheaders()), "a header came twice"
+    return Answer(response.status, headers, began, time.monotonic())
+
+
+def get_asked(port, source="127.0.0.1", **request):
+    """The first answer with a verdict of the agent's in it."""
+    def asked():
+        answer = get(port, source, **request)
+        return answer if answer.was_asked else None
+    return wait_until(asked, "an answer with limit headers")
+
+
+def source_addresses():
+    """Addresses of loopback, each with a balance of its own: 127.0.0.2, 127.0.0.3, …"""
+    for number in range(2, 255):
+        yield f"127.0.0.{number}"
+
+
+class Load:
+    """Clients with one source address, who ask all the time; what they got, as it came."""
+
+    def __init__(self, port, source, clients=3):
+        self.port, self.source = port, source
+        self.answers, self.failures, self.is_over = [], [], threading.Event()
+        self.threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def _run(self):
+        while not self.is_over.is_set():
+            try:
+                self.answers.append(get(self.port, self.source))
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+
+    def wait_for_more(self, count):
+        wanted = len(self.answers) + count
+        wait_until(lambda: len(self.answers) >= wanted, f"{count} more answers")
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join()
