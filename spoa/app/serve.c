@@ -1,6 +1,7 @@
 #include "app/serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,8 +226,8 @@ static bool listen_on_all(struct agent *agent, struct err *err)
 static void tear_down(struct agent *agent)
 {
 	spop_server_free(agent->spop);
+	store_free(agent->memory); /* before the engine: what still waits in a store is answered */
 	engine_free(agent->engine);
-	store_free(agent->memory);
 	if (agent->loop != NULL)
 		ev_loop_destroy(agent->loop);
 }
@@ -238,6 +239,8 @@ int serve(const struct options *options, struct policies *policies)
 
 	log_set(options->log_level, options->log_format);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Blocks of input go back to the system when many connections have gone. */
+	(void)mallopt(M_MMAP_THRESHOLD, 32768);
 	raise_descriptor_limit();
 	bool is_up = build(&agent, policies, &err);
 	if (is_up)

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define ADDRESS_TEXT_MAX (sizeof(struct sockaddr_un) + 8)
+#define ADDRESS_TEXT_MAX 320 /* a host name of 255, or a path, and what stands around it */
 
 struct address {
 	struct sockaddr_storage socket;

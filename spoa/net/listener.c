@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define BACKLOG        4096
@@ -23,7 +23,7 @@ struct listener {
 	struct ev_timer pause;
 	struct address address;
 	struct listener_owner owner;
-	bool is_full; /* the kernel said so; logged once */
+	bool is_full; /* it was said */
 };
 
 static void pause_accepting(struct listener *listener)
@@ -46,11 +46,16 @@ static void on_pause_over(struct ev_loop *loop, struct ev_timer *timer, int even
 	listener_resume(CONTAINER_OF(timer, struct listener, pause));
 }
 
+/* A client that comes and goes at the limit makes one line a minute, not one a connection. */
 static void say_full(struct listener *listener, int error)
 {
-	if (!listener->is_full)
-		log_event(LOG_WARN, "listener_paused", LOG_TEXT("address", listener->address.text),
-			  LOG_TEXT("reason", strerror(error)));
+	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
+	int64_t suppressed;
+
+	if (!log_is_due(&limit, LOG_WARN, &suppressed))
+		return;
+	log_event(LOG_WARN, "listener_paused", LOG_TEXT("address", listener->address.text),
+		  LOG_TEXT("reason", strerror(error)), LOG_INT("suppressed", suppressed));
 	listener->is_full = true;
 }
 
@@ -79,15 +84,22 @@ static bool accept_one(struct listener *listener)
 	switch (errno) {
 	case EAGAIN:
 		return false;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
+	case ECONNABORTED: /* accept(2): errors of the new connection, which is gone */
+	case EINTR:
+	case EPERM:
+	case EPROTO:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+	case EOPNOTSUPP:
+		return true;
+	default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else would last */
 		say_full(listener, errno);
 		pause_accepting(listener);
 		return false;
-	default: /* accept(2): errors of the new connection, which is gone */
-		return true;
 	}
 }
 
@@ -184,9 +196,10 @@ void listener_free(struct listener *listener)
 		return;
 	ev_io_stop(listener->loop, &listener->readable);
 	ev_timer_stop(listener->loop, &listener->pause);
-	close(listener->readable.fd);
+	/* In this order: once it is closed, the path may be a successor's. */
 	if (listener->address.socket.ss_family == AF_UNIX)
 		unlink(((const struct sockaddr_un *)&listener->address.socket)->sun_path);
+	close(listener->readable.fd);
 	free(listener);
 }
 

@@ -11,6 +11,7 @@
 
 #define HELLO_SECONDS  10.0
 #define ARGUMENTS_MAX  255 /* their number is one byte */
+#define MESSAGES_MAX   64  /* in a frame; each walks the policies */
 #define DISCONNECT_MAX 128
 /* For each answer that may come, there is room in the output: so an answer never has to wait. */
 #define ANSWER_MAX SPOP_ACK_MAX
@@ -86,6 +87,9 @@ static void answer_hello(struct spop_peer *peer, const struct spop_hello *hello)
 		return;
 	}
 	spop_put_agent_hello(w, peer->max_frame_size, hello->pipelining);
+	log_event(LOG_DEBUG, "spop_hello", LOG_BYTES("engine_id", hello->engine_id),
+		  LOG_INT("max_frame_size", peer->max_frame_size),
+		  LOG_INT("healthcheck", hello->healthcheck));
 	stream_stop_timeout(&peer->stream);
 	peer->state = PEER_SERVING;
 	if (hello->healthcheck)
@@ -169,16 +173,18 @@ static int read_attributes(struct bytes *payload, struct spop_message *message,
 	return found;
 }
 
-/* False when the payload can't be decoded. */
+/* False when the payload can't be decoded, or would hold up the others. */
 static bool add_messages(struct inquiry *inquiry, struct bytes payload)
 {
 	struct attribute items[ARGUMENTS_MAX];
 	struct attributes attributes;
 	struct spop_message message;
+	size_t count = 0;
 	int found;
 
 	while ((found = spop_message_next(&payload, &message)) > 0) {
-		if (read_attributes(&payload, &message, items, &attributes) < 0)
+		if (++count > MESSAGES_MAX ||
+		    read_attributes(&payload, &message, items, &attributes) < 0)
 			return false;
 		engine_add(inquiry, &attributes);
 	}
@@ -226,7 +232,7 @@ static void take_disconnect(struct spop_peer *peer, const struct spop_frame *fra
 	if (status != SPOP_NORMAL && status != SPOP_TIMEOUT)
 		log_limited(&limit, LOG_WARN, "spop_disconnected", LOG_INT("status", status),
 			    LOG_BYTES("message", message));
-	disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
+	peer->end_when_idle = true;
 }
 
 static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
@@ -337,7 +343,15 @@ void spop_peer_end_when_idle(struct list *link)
 	end_if_idle(peer);
 }
 
-void spop_peer_end_now(struct list *link)
+void spop_peer_end(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->state != PEER_ENDED)
+		disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
+}
+
+void spop_peer_close(struct list *link)
 {
 	stream_close(&CONTAINER_OF(link, struct spop_peer, link)->stream);
 }

@@ -38,6 +38,9 @@ struct spop_peer_config {
 MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers);
 /* Ends it the first time that nothing of it is in flight. */
 void spop_peer_end_when_idle(struct list *link);
-void spop_peer_end_now(struct list *link);
+/* With its DISCONNECT, whatever is in flight. */
+void spop_peer_end(struct list *link);
+/* At once. */
+void spop_peer_close(struct list *link);
 
 #endif

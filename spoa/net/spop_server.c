@@ -133,7 +133,10 @@ void spop_server_free(struct spop_server *server)
 		return;
 	close_listeners(server);
 	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
-		spop_peer_end_now(link);
+		spop_peer_end(link);
+	streams_flush(server->peer_config.streams);
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		spop_peer_close(link);
 	streams_free(server->peer_config.streams);
 	free(server);
 }

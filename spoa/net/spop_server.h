@@ -31,6 +31,7 @@ void spop_server_begin_drain(struct spop_server *server);
 /* No more connections; each that is there ends the first time that nothing of it is in flight. */
 void spop_server_end_connections(struct spop_server *server);
 size_t spop_server_connections(const struct spop_server *server);
+/* Those that are still there get their DISCONNECT, and are not waited for. */
 void spop_server_free(struct spop_server *server);
 
 #endif

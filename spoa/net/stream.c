@@ -9,16 +9,19 @@
 #define INPUT_MIN      65536
 #define LINGER_SECONDS 1.0
 
-/* A free block begins with a pointer to the next. */
+/* A few free blocks are kept; each begins with a pointer to the next. */
 struct blocks {
 	size_t size;
 	void *free;
+	size_t free_count;
 };
+
+#define BLOCKS_KEPT 64
 
 struct streams {
 	struct ev_loop *loop;
 	struct ev_prepare before_wait;
-	struct ev_idle again;  /* active: there is something to do, so do not wait */
+	struct ev_idle again;  /* active: `unread` or `closed` is not empty, so do not wait */
 	struct list unwritten; /* have output that was not tried yet */
 	struct list unread;    /* have carried input, and room for the answer again */
 	struct list closed;
@@ -34,6 +37,7 @@ static void *block_take(struct blocks *blocks)
 	if (block == NULL)
 		return malloc(blocks->size);
 	memcpy(&blocks->free, block, sizeof block);
+	blocks->free_count--;
 	return block;
 }
 
@@ -41,8 +45,13 @@ static void block_give_back(struct blocks *blocks, void *block)
 {
 	if (block == NULL)
 		return;
+	if (blocks->free_count == BLOCKS_KEPT) {
+		free(block);
+		return;
+	}
 	memcpy(block, &blocks->free, sizeof block);
 	blocks->free = block;
+	blocks->free_count++;
 }
 
 static void blocks_release(struct blocks *blocks)
@@ -103,6 +112,7 @@ void stream_finish(struct stream *stream)
 		return;
 	stream->state = STREAM_FINISHING;
 	stream_set_timeout(stream, LINGER_SECONDS);
+	list_remove(&stream->read_link);
 	release_carried(stream);
 	if (stream->out.len == 0)
 		linger(stream);
@@ -122,7 +132,7 @@ struct writer *stream_writer(struct stream *stream, size_t len)
 			return NULL;
 		stream->out = writer_on(block, STREAM_OUT_MAX);
 	}
-	if (stream->out.len == 0)
+	if (stream->out.len == 0 && list_is_empty(&stream->write_link))
 		list_append(&streams->unwritten, &stream->write_link);
 	return &stream->out;
 }
@@ -261,13 +271,18 @@ static void on_timeout(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 /* ---- the turn ---- */
 
+void streams_flush(struct streams *streams)
+{
+	while (!list_is_empty(&streams->unwritten))
+		write_output(CONTAINER_OF(streams->unwritten.next, struct stream, write_link));
+}
+
 static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
 {
 	struct streams *streams = CONTAINER_OF(watcher, struct streams, before_wait);
 
 	(void)loop, (void)events;
-	while (!list_is_empty(&streams->unwritten))
-		write_output(CONTAINER_OF(streams->unwritten.next, struct stream, write_link));
+	streams_flush(streams);
 	while (!list_is_empty(&streams->closed)) {
 		struct stream *stream =
 			CONTAINER_OF(streams->closed.next, struct stream, write_link);
@@ -305,7 +320,9 @@ struct streams *streams_new(struct ev_loop *loop, size_t input_max)
 	list_init(&streams->closed);
 	ev_prepare_init(&streams->before_wait, before_wait);
 	ev_prepare_start(loop, &streams->before_wait);
+	/* At any lower priority a busy neighbour would keep it from running. */
 	ev_idle_init(&streams->again, on_again);
+	ev_set_priority(&streams->again, EV_MAXPRI);
 	return streams;
 }
 

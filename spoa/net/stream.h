@@ -62,6 +62,8 @@ struct stream {
 
 /* What the streams of a loop share; `input_max` is the longest thing that an owner waits for. */
 struct streams *streams_new(struct ev_loop *loop, size_t input_max);
+/* Writes what there is, before its time. */
+void streams_flush(struct streams *streams);
 void streams_free(struct streams *streams);
 
 /* Takes the descriptor. */

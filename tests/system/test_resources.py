@@ -1,4 +1,6 @@
-"""What the agent takes of the machine: memory, descriptors, processor time, system calls."""
+"""What the agent takes of the machine: memory, descriptors, processor time, system calls.
+
+Figures of the release build: sanitizers take memory of their own."""
 
 import functools
 import ipaddress
@@ -268,6 +270,20 @@ def test_a_peer_that_reads_nothing_costs_no_processor_time_and_little_memory(sta
 
         assert_idle(agent)
         assert agent.rss_bytes() - before < MIB
+
+
+def test_memory_of_unfinished_frames_comes_back(start_agent):
+    agent = start_agent()
+    before = agent.rss_bytes()
+    peers = [agent.connect() for _ in range(500)]
+    for peer in peers:
+        peer.send(spop.notify({"path": b"x" * 60_000})[:-1])
+    wait_until(lambda: agent.rss_bytes() > before + 500 * 50_000, "the frames to be read")
+
+    for peer in peers:
+        peer.close()
+
+    wait_until(lambda: agent.rss_bytes() < before + 8 * 2**20, "the memory to come back")
 
 
 def test_a_flood_of_broken_frames_writes_few_lines(start_agent):

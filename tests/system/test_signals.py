@@ -253,6 +253,17 @@ def test_a_peer_that_reads_nothing_is_waited_for_until_drain_timeout(start_agent
         assert agent.wait() == 0
 
 
+def test_without_a_drain_timeout_connections_still_get_their_disconnect(start_agent):
+    agent = start_agent("--drain-timeout", "0s", policies=policies_text(p=bucket(10)))
+    with agent.connect() as peer:
+        peer.ask(src=SRC)
+
+        agent.signal(signal.SIGTERM)
+
+        assert peer.read_disconnect() == 0
+        assert agent.wait() == 0
+
+
 def test_a_connection_without_hello_does_not_hold_the_end_up(start_agent):
     agent = start_agent("--drain-timeout", "1h")
     with socket.create_connection(agent.address.rsplit(":", 1)):

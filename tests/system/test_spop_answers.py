@@ -269,6 +269,40 @@ def test_a_client_that_does_not_read_holds_up_nobody_else(agent, peer):
         assert peer.ask(src=CLIENT).remaining == 9
 
 
+def test_busy_neighbours_do_not_keep_a_pipeline_from_its_answers(agent):
+    """What waits for room in its own output is gone on with while other connections are busy."""
+    asked = 300
+    is_over = threading.Event()
+
+    def flood():
+        with agent.connect() as busy:
+            while not is_over.is_set():
+                busy.send(spop.frame(50, stream_id=1, frame_id=1) * 2000)
+
+    floods = [threading.Thread(target=flood) for _ in range(3)]
+    for thread in floods:
+        thread.start()
+    try:
+        with agent.connect() as peer:
+            peer.send(spop.notify({"path": "/"}) * asked)
+            for _ in range(asked):
+                peer.read_verdict()
+    finally:
+        is_over.set()
+        for thread in floods:
+            thread.join()
+
+
+@pytest.mark.parametrize("messages, status", [(64, None), (65, 4)])
+def test_a_frame_may_have_64_messages(peer, messages, status):
+    peer.send(spop.notify(*[{"path": "/"}] * messages))
+
+    if status is None:
+        assert peer.read_verdict().reason == "none"
+    else:
+        assert peer.read_disconnect() == status
+
+
 def test_frames_of_an_unknown_type_are_skipped(peer):
     peer.send(spop.frame(50, b"later version", stream_id=1, frame_id=1))
 
