@@ -174,7 +174,7 @@ static const struct option {
 	 "the longest that a request waits for the store"},
 	{"on-error", "allow", take_on_error, "allow, deny or local",
 	 "what a check gets when the store can't answer"},
-	{"memory-limit", "256m", take_memory_limit, "a size from 64k to 256g",
+	{"memory-limit", "256m", take_memory_limit, "a size from 64k to 128g",
 	 "the most memory that the memory store takes"},
 	{"max-frame-size", "65536", take_max_frame_size, "a size from 256 to 16m",
 	 "the largest SPOP frame taken"},

@@ -1,10 +1,13 @@
 #include "app/policy_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -217,6 +220,8 @@ static bool add_policy(struct policies *policies, const cJSON *item, enum on_err
 	struct bytes name = bytes_from_text(item->string);
 	struct policy policy;
 
+	if (policies_count(policies) == POLICIES_MAX)
+		return err_set(err, "policies: more than %d", POLICIES_MAX);
 	if (!policy_name_is_good(name))
 		return err_set(
 			err,
@@ -370,20 +375,34 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error, st
 	return policies;
 }
 
+/* NULL, with errno set, when it can't be opened or is a pipe, which would be waited for. */
+static FILE *open_file(const char *path)
+{
+	struct stat stat;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode))
+		return fdopen(fd, "r");
+	int error = S_ISDIR(stat.st_mode) ? EISDIR : EINVAL;
+	close(fd);
+	errno = error;
+	return NULL;
+}
+
 /* The whole file with a NUL behind it; NULL, with errno set, when it can't be read. */
 static char *read_file(const char *path, size_t *ret_len)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = open_file(path);
 	char *memory = file == NULL ? NULL : malloc(FILE_MAX_BYTES + 1);
 	size_t len = memory == NULL ? 0 : fread(memory, 1, FILE_MAX_BYTES, file);
-	int error = errno;
-	bool is_good = memory != NULL && feof(file) && !ferror(file);
+	int error = len == FILE_MAX_BYTES ? EFBIG : errno;
+	bool is_whole = memory != NULL && feof(file) && !ferror(file);
 
-	if (memory != NULL && len == FILE_MAX_BYTES)
-		error = EFBIG;
 	if (file != NULL)
 		(void)fclose(file);
-	if (!is_good) {
+	if (!is_whole) {
 		free(memory);
 		errno = error;
 		return NULL;

@@ -31,7 +31,8 @@ struct quoted {
 
 /* The bytes in double quotes with everything but printable ASCII escaped, shortened with "...". */
 struct quoted quoted(struct bytes bytes);
-/* As it is when it consists of letters, digits, `.`, `_` and `-` and fits, else quoted: for names. */
+/* As it is when it consists of letters, digits, `.`, `_` and `-` and fits, else quoted: for names.
+ */
 struct quoted quoted_unless_plain(struct bytes name);
 
 #endif

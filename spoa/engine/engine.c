@@ -63,11 +63,6 @@ void engine_free(struct engine *engine)
 	free(engine);
 }
 
-struct policies *engine_policies(const struct engine *engine)
-{
-	return engine->policies;
-}
-
 void engine_set_policies(struct engine *engine, struct policies *policies)
 {
 	struct policies *old = engine->policies;
@@ -104,7 +99,18 @@ const struct verdict *engine_verdict(const struct inquiry *inquiry)
 	return &inquiry->verdict;
 }
 
-/* Decides by the local store what on_error=local says; all of it together, or none. */
+static bool is_denied_already(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (check_is_denied(request->checks[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Decides by the local store what on_error=local says: all of it together, or none. When the
+ * request is denied whatever the local store says, it is not asked, since it would charge.
+ */
 static void ask_local(struct inquiry *inquiry)
 {
 	const struct request *request = &inquiry->request;
@@ -119,7 +125,7 @@ static void ask_local(struct inquiry *inquiry)
 		errors[op.count] = check->error;
 		checks[op.count++] = check;
 	}
-	if (op.count == 0)
+	if (op.count == 0 || is_denied_already(request))
 		return;
 	enum store_state state = store_ask(inquiry->engine->config.local, &op);
 	ASSERT(state == STORE_DONE);
@@ -223,6 +229,7 @@ void engine_expire(struct engine *engine, int64_t mono_us)
 	struct inquiry *inquiry;
 
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
+		inquiry->op.is_late = true;
 		store_op_fail(&inquiry->op, STORE_TIMEOUT);
 		finish(inquiry);
 	}

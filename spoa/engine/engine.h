@@ -31,7 +31,7 @@ struct engine;
 struct inquiry;
 
 struct engine_config {
-	struct store *store; /* neither is owned; they live longer than the engine */
+	struct store *store; /* neither is owned */
 	struct store *local; /* the memory store, for on_error=local; answers at once */
 	enum on_error on_error;
 	size_t max_in_flight; /* checks that wait for the store */
@@ -54,7 +54,6 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 /* No inquiry may wait in the store any more: free the stores first. */
 void engine_free(struct engine *engine);
 
-struct policies *engine_policies(const struct engine *engine);
 void engine_set_policies(struct engine *engine, struct policies *policies);
 
 struct inquiry *engine_begin(struct engine *engine);

@@ -51,6 +51,13 @@ struct check {
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
 
+/* By its outcome, or without one by on_error. */
+static inline bool check_is_denied(const struct check *check)
+{
+	return check->is_decided ? !check->outcome.allowed
+				 : check->policy->on_error == ON_ERROR_DENY;
+}
+
 static inline struct bytes check_key(const struct check *check)
 {
 	return bytes_from(check->key, check->key_len);

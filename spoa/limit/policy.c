@@ -104,9 +104,11 @@ static bool copy_key(struct policy *to, const struct policy *from)
 
 static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
 {
-	uint64_t len = text.len; /* in front, so that ["ab"] and ["a","b"] differ */
+	uint8_t memory[4];
+	struct writer len = writer_on(memory, sizeof memory);
 
-	crypto_hash_sha256_update(state, (const uint8_t *)&len, sizeof len);
+	writer_put_u32_be(&len, (uint32_t)text.len); /* in front: ["ab"] and ["a","b"] differ */
+	crypto_hash_sha256_update(state, len.data, len.len);
 	crypto_hash_sha256_update(state, text.data, text.len);
 }
 
@@ -150,11 +152,17 @@ static struct policy *policy_copy(const struct policy *policy, size_t position)
 
 static void insert_by_name(struct policy **sorted, size_t count, struct policy *policy)
 {
-	size_t at = count;
+	size_t low = 0, high = count;
 
-	for (; at > 0 && strcmp(sorted[at - 1]->name, policy->name) > 0; at--)
-		sorted[at] = sorted[at - 1];
-	sorted[at] = policy;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(sorted[middle]->name, policy->name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(sorted + low + 1, sorted + low, (count - low) * sizeof(struct policy *));
+	sorted[low] = policy;
 }
 
 static bool make_room(struct policy ***items, size_t count)

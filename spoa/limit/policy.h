@@ -17,6 +17,7 @@
 /* What a check gets when the store can't answer. */
 enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
 
+#define POLICIES_MAX          10000
 #define POLICY_NAME_MAX       64
 #define POLICY_KEY_MAX        16 /* attributes in a key */
 #define POLICY_GENERATION_MAX 12

@@ -59,6 +59,9 @@ bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens
 	if (capacity < 1)
 		return err_set(err, "capacity: must be a whole number of at least 1");
 	/* The level of a bucket is kept in 1/refill_us tokens, and twice the full one must fit. */
+	if (!is_exact(2, capacity, 1, 0))
+		return err_set(err, "capacity: must be at most %lld",
+			       (long long)(QUOTA_EXACT_MAX / 2));
 	if (!is_exact(2, capacity, tokens_per_us.den, tokens_per_us.num))
 		return err_set(err,
 			       "refill_rate: with a capacity of %lld it can't be kept exactly; "
@@ -79,7 +82,7 @@ bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t lim
 	struct quota new = {.algorithm = algorithm, .limit = limit, .window_us = window_us};
 
 	if (window_us < QUOTA_WINDOW_MIN_US || window_us > QUOTA_WINDOW_MAX_US)
-		return err_set(err, "window: must be from 1ms to 36500d");
+		return err_set(err, "window: must be from 1ms to 3650d");
 	if (limit < 1)
 		return err_set(err, "limit: must be a whole number of at least 1");
 	if (algorithm == SLIDING_WINDOW && limit > QUOTA_LOG_LIMIT_MAX)

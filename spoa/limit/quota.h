@@ -29,8 +29,8 @@ struct quota {
 #define QUOTA_EXACT_MAX     (INT64_C(1) << 53)
 #define QUOTA_LOG_LIMIT_MAX INT64_C(1000000) /* units in the log of a sliding_window */
 #define QUOTA_WINDOW_MIN_US INT64_C(1000)
-#define QUOTA_WINDOW_MAX_US (INT64_C(36500) * 86400 * 1000000) /* 100 years */
-#define QUOTA_COUNTER_TICKS INT64_C(1000000)                   /* ticks a window, at most */
+#define QUOTA_WINDOW_MAX_US (INT64_C(3650) * 86400 * 1000000) /* waits may be four of them */
+#define QUOTA_COUNTER_TICKS INT64_C(1000000)                  /* ticks a window, at most */
 
 bool algorithm_find(struct bytes name, enum algorithm *ret_algorithm);
 const char *algorithm_name(enum algorithm algorithm);

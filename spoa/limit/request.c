@@ -47,8 +47,14 @@ static bool merge(struct request *request, const struct check *check)
 	return false;
 }
 
-static void insert_in_file_order(struct request *request, struct check *check)
+/* In file order; what no longer fits is left out. */
+static void insert(struct request *request, struct check *check)
 {
+	if (request->count == REQUEST_CHECKS_MAX) {
+		request->left_out++;
+		pool_put(request->slots, check);
+		return;
+	}
 	size_t at = request->count++;
 
 	for (; at > 0 && request->checks[at - 1]->policy->position > check->policy->position; at--)
@@ -94,15 +100,13 @@ static bool add_check(struct request *request, const struct policy *policy,
 	check->cost = reserved->cost;
 	check->error = STORE_OK;
 	check->is_decided = false;
+	check->outcome = (struct outcome){0};
 	check_set_key(check, values, count,
 		      reserved->key != NULL && !is_inline && policy->key_count != 1);
-	bool is_merged = merge(request, check);
-	if (!is_merged && request->count < REQUEST_CHECKS_MAX) {
-		insert_in_file_order(request, check);
-		return true;
-	}
-	request->left_out += !is_merged;
-	pool_put(request->slots, check);
+	if (merge(request, check))
+		pool_put(request->slots, check);
+	else
+		insert(request, check);
 	return true;
 }
 

@@ -111,7 +111,7 @@ static const char *read_numbers(const struct arguments *a, struct numbers *numbe
 	if (a->limit != NULL && !read_whole(a->limit, 1, &numbers->limit))
 		return "limit is not a whole number of at least 1";
 	if (a->window != NULL && !read_window(a->window, &numbers->window_us))
-		return "window is not a duration from 1ms to 36500d";
+		return "window is not a duration from 1ms to 3650d";
 	return NULL;
 }
 

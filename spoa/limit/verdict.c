@@ -4,12 +4,6 @@
 
 #define ERROR_RETRY_US US_PER_SECOND
 
-static bool is_denied(const struct check *check)
-{
-	return check->is_decided ? !check->outcome.allowed
-				 : check->policy->on_error == ON_ERROR_DENY;
-}
-
 /* -1 is the longest wait. */
 static bool waits_longer(const struct check *a, const struct check *b)
 {
@@ -26,7 +20,7 @@ static const struct check *find_limited(const struct request *request)
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
-		if (check->is_decided && is_denied(check) &&
+		if (check->is_decided && check_is_denied(check) &&
 		    (found == NULL || waits_longer(check, found)))
 			found = check;
 	}
@@ -41,7 +35,7 @@ static const struct check *find_undecided(const struct request *request)
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
 		if (!check->is_decided &&
-		    (found == NULL || (is_denied(check) && !is_denied(found))))
+		    (found == NULL || (check_is_denied(check) && !check_is_denied(found))))
 			found = check;
 	}
 	return found;
@@ -94,7 +88,7 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 		verdict.retry_after_us = limited->outcome.retry_after_us;
 		verdict.lead = limited;
 	} else if (undecided != NULL) {
-		verdict.allowed = !is_denied(undecided);
+		verdict.allowed = !check_is_denied(undecided);
 		verdict.retry_after_us = verdict.allowed ? 0 : ERROR_RETRY_US;
 		verdict.lead = undecided;
 	} else {
@@ -159,7 +153,7 @@ void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
 {
 	int64_t wait_us = 0;
 
-	if (is_denied(check))
+	if (check_is_denied(check))
 		wait_us = check->outcome.retry_after_us;
 	else if (verdict->allowed)
 		wait_us = check->outcome.grows_us;

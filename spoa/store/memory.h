@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 #define MEMORY_LIMIT_MIN (UINT64_C(64) << 10)
-#define MEMORY_LIMIT_MAX (UINT64_C(256) << 30)
+#define MEMORY_LIMIT_MAX (UINT64_C(128) << 30) /* the index stays below 2^31 places */
 
 /* NULL when so much address space is not to be had. */
 struct store *memory_store_new(uint64_t memory_limit);

@@ -7,7 +7,8 @@
  * store_ask returns STORE_DONE when all is answered. Or it returns STORE_PENDING and answers later:
  * then `answered` is called exactly once, never inside store_ask, also when the link is lost or the
  * store is freed. Until then the op and its checks stay where they are, however long that takes;
- * deadlines are the engine's.
+ * deadlines are the engine's, which sets `is_late` and answers by on_error in the meantime. It
+ * writes into the checks then, so a store keeps no progress in them.
  *
  * A store that has no way to ask (no link) says so at once: STORE_DONE with errors.
  */
@@ -25,6 +26,7 @@ struct store_op {
 	struct check *const *checks;
 	size_t count;   /* at least 1 */
 	int64_t now_us; /* the epoch's time; a store with a clock of its own does not look at it */
+	bool is_late;   /* nobody waits any more: what was not sent yet need not be, nor repeated */
 	void (*answered)(struct store_op *op);
 };
 

@@ -1,6 +1,7 @@
 """The command line: options, the environment, the sub-commands, what stops a start."""
 
 import json
+import os
 import re
 import socket
 
@@ -22,7 +23,7 @@ BAD_VALUES = [
     ("spop-listen", "unix:/tmp/x?owner=me", ["mode"]),
     ("spop-listen", "unix:/" + "x" * 200, ["long"]),
     ("http-listen", "127.0.0.1", ["off"]),
-    ("store", "mysql://localhost", ["memory:"]),
+    ("store", "memory", ["memory:"]),
     ("store-timeout", "2", ["1ms"]),
     ("store-timeout", "999us", ["1ms"]),
     ("store-timeout", "0ms", ["1ms"]),
@@ -85,6 +86,12 @@ def test_a_bad_value_in_the_environment_is_refused(option, value, accepted):
     done = agents.run(env={variable_of(option): value})
 
     assert_refused(done, variable_of(option), value, accepted)
+
+
+@pytest.mark.parametrize("store", ["mysql://me:secret@localhost", "redis://:secret@localhost"])
+def test_a_refused_store_is_not_repeated_since_it_may_hold_a_password(store):
+    for done in (agents.run("--store", store), agents.run(env={"RATELIMIT_STORE": store})):
+        assert "secret" not in the_one_line(done)
 
 
 def test_a_value_may_stand_behind_an_equals_sign():
@@ -313,7 +320,8 @@ def test_a_rate_that_cannot_be_kept_exactly_is_refused_with_a_hint(tmp_path):
     done = check_file(tmp_path / "p.json", json.dumps({"policies": {"p": policy}}))
 
     line = the_one_line(done)
-    assert "policies.p.refill_rate" in line and "ratio" in line
+    assert "ratio" in line
+    assert "policies.p.refill_rate" in line or "line 1, column " in line
 
 
 @pytest.mark.parametrize("path", ["nosuch.json", "."])
@@ -441,3 +449,13 @@ def test_policies_text_is_what_the_agent_reads(start_agent):
 
     with agent.connect() as peer:
         assert peer.ask(src="x").policy == "per-ip"
+
+
+def test_a_policy_file_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "policies.json"
+    os.mkfifo(path)
+
+    done = agents.run("check-config", "--policies", path)
+
+    assert done.returncode == 2
+    assert str(path) in done.stderr

@@ -277,6 +277,35 @@ static void test_on_error_local_counts_in_the_local_store(void **state)
 	world_free(world);
 }
 
+static void test_on_error_local_charges_nothing_when_another_check_denies(void **state)
+{
+	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
+	struct policies *policies = policies_of("deny", ON_ERROR_DENY);
+	struct policy local = *policies_at(policies, 0);
+
+	(void)state;
+	strcpy(local.name, "local");
+	local.on_error = ON_ERROR_LOCAL;
+	assert_true(policies_add(policies, &local));
+	struct policies *only_local = policies_new(ON_ERROR_LOCAL);
+	assert_true(policies_add(only_local, &local));
+
+	engine_set_policies(world->engine, policies);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(ask(world), ENGINE_DONE);
+		assert_false(world->last.allowed);
+		assert_int_equal(world->last.reason, REASON_ERROR);
+	}
+	engine_set_policies(world->engine, only_local);
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed);
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed); /* both of its two are there */
+	policies_unref(policies);
+	policies_unref(only_local);
+	world_free(world);
+}
+
 static void test_store_that_fails_later_is_decided_by_on_error(void **state)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
@@ -387,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_expire_before_the_deadline_does_nothing),
 		cmocka_unit_test(test_expire_at_the_deadline_answers_by_on_error),
 		cmocka_unit_test(test_on_error_local_counts_in_the_local_store),
+		cmocka_unit_test(test_on_error_local_charges_nothing_when_another_check_denies),
 		cmocka_unit_test(test_store_that_fails_later_is_decided_by_on_error),
 		cmocka_unit_test(test_store_that_never_answers_costs_slots_then_answers_at_once),
 		cmocka_unit_test(test_abandon_nobody_is_called_any_more),
