@@ -10,7 +10,7 @@ from pathlib import Path
 import spop
 from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
 
-BINARY = Path(os.environ.get("RATELIMIT_SPOA", ROOT / "build/release/ratelimit-spoa")).resolve()
+BINARY = Path(os.environ.get("TESTED_AGENT", ROOT / "build/release/ratelimit-spoa")).resolve()
 SANITIZER_FAULT = re.compile("Sanitizer|runtime error:")
 SHIPPED_POLICIES = ROOT / "haproxy-conf/policies.json"
 

@@ -23,7 +23,7 @@ def wait_until(condition, what, timeout=PATIENCE):
 
 
 def clean_environment(extra=None):
-    """RATELIMIT_SPOA, which says what to test, would be an unknown option of what is tested."""
+    """Without the options of an agent: only what a test says is to count."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RATELIMIT_")}
     return {**kept, **(extra or {})}
 

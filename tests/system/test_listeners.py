@@ -33,9 +33,9 @@ def start_and_fail(*options):
 def test_the_agent_listens_on(start_agent, host):
     agent = start_agent(listen=f"{host}:0")
 
-    port = agent.address.rsplit(":", 1)[1]
-    assert_serves({"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, agent.address.rsplit(":", 1)[0])
-                  + ":" + port)
+    bound, port = agent.address.rsplit(":", 1)
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(bound, bound)
+    assert_serves(f"{loopback}:{port}")
 
 
 def test_the_ipv6_wildcard_takes_both_families(start_agent):

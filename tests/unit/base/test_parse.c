@@ -6,6 +6,29 @@
 #include <cmocka.h>
 
 #include "base/parse.h"
+#include "support/guarded.h"
+
+static struct guarded *guarded;
+
+/* The text right before a page that nobody may touch: a NUL would hide a byte read too many. */
+static struct bytes exactly(const char *text)
+{
+	return guarded_copy(guarded, bytes_from_text(text));
+}
+
+static int make_guarded(void **state)
+{
+	(void)state;
+	guarded = guarded_new(64);
+	return 0;
+}
+
+static int free_guarded(void **state)
+{
+	(void)state;
+	guarded_free(guarded);
+	return 0;
+}
 
 static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
 {
@@ -34,7 +57,7 @@ static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t value = 99;
-		assert_int_equal(parse_whole(bytes_from_text(cases[i].text), cases[i].max, &value),
+		assert_int_equal(parse_whole(exactly(cases[i].text), cases[i].max, &value),
 				 cases[i].is_good);
 		assert_int_equal(value, cases[i].is_good ? cases[i].value : 99);
 	}
@@ -61,7 +84,7 @@ static void test_parse_decimal_is_exact_in_lowest_terms(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct ratio ratio;
-		assert_true(parse_decimal(bytes_from_text(cases[i].text), &ratio));
+		assert_true(parse_decimal(exactly(cases[i].text), &ratio));
 		assert_int_equal(ratio.num, cases[i].num);
 		assert_int_equal(ratio.den, cases[i].den);
 	}
@@ -96,7 +119,7 @@ static void test_parse_decimal_refuses_what_is_not_one_or_does_not_fit(void **st
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct ratio ratio = {7, 7};
-		assert_false(parse_decimal(bytes_from_text(texts[i]), &ratio));
+		assert_false(parse_decimal(exactly(texts[i]), &ratio));
 		assert_int_equal(ratio.num, 7);
 	}
 }
@@ -115,7 +138,7 @@ static void test_parse_duration_takes_each_unit(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int64_t us;
-		assert_true(parse_duration(bytes_from_text(cases[i].text), &us));
+		assert_true(parse_duration(exactly(cases[i].text), &us));
 		assert_int_equal(us, cases[i].us);
 	}
 }
@@ -128,7 +151,7 @@ static void test_parse_duration_refuses_the_rest(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		int64_t us = 7;
-		assert_false(parse_duration(bytes_from_text(texts[i]), &us));
+		assert_false(parse_duration(exactly(texts[i]), &us));
 		assert_int_equal(us, 7);
 	}
 }
@@ -138,19 +161,19 @@ static void test_parse_size_counts_in_powers_of_1024(void **state)
 	uint64_t size = 7;
 
 	(void)state;
-	assert_true(parse_size(BYTES("512"), UINT64_MAX, &size));
+	assert_true(parse_size(exactly("512"), UINT64_MAX, &size));
 	assert_int_equal(size, 512);
-	assert_true(parse_size(BYTES("64k"), UINT64_MAX, &size));
+	assert_true(parse_size(exactly("64k"), UINT64_MAX, &size));
 	assert_int_equal(size, 65536);
-	assert_true(parse_size(BYTES("1M"), UINT64_MAX, &size));
+	assert_true(parse_size(exactly("1M"), UINT64_MAX, &size));
 	assert_int_equal(size, 1048576);
-	assert_true(parse_size(BYTES("2g"), UINT64_MAX, &size));
+	assert_true(parse_size(exactly("2g"), UINT64_MAX, &size));
 	assert_int_equal(size, UINT64_C(2147483648));
-	assert_false(parse_size(BYTES("2g"), UINT64_C(2147483647), &size));
-	assert_false(parse_size(BYTES("18446744073709551615k"), UINT64_MAX, &size));
-	assert_false(parse_size(BYTES("k"), UINT64_MAX, &size));
-	assert_false(parse_size(BYTES("1kb"), UINT64_MAX, &size));
-	assert_false(parse_size(BYTES(""), UINT64_MAX, &size));
+	assert_false(parse_size(exactly("2g"), UINT64_C(2147483647), &size));
+	assert_false(parse_size(exactly("18446744073709551615k"), UINT64_MAX, &size));
+	assert_false(parse_size(exactly("k"), UINT64_MAX, &size));
+	assert_false(parse_size(exactly("1kb"), UINT64_MAX, &size));
+	assert_false(parse_size(exactly(""), UINT64_MAX, &size));
 	assert_int_equal(size, UINT64_C(2147483648));
 }
 
@@ -165,5 +188,5 @@ int main(void)
 		cmocka_unit_test(test_parse_size_counts_in_powers_of_1024),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_guarded, free_guarded);
 }

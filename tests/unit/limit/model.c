@@ -235,7 +235,8 @@ static struct outcome outcome_of(const struct model *m, const struct quota *quot
 	return outcome;
 }
 
-struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost)
+struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost,
+			 bool vetoed)
 {
 	static struct model copy;
 	bool mended = false;
@@ -246,14 +247,14 @@ struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now
 	else
 		begin(&copy, quota, now_us);
 	adopt(&copy, quota);
-	bool allowed = cost <= remaining_at(&copy, quota, now_us);
-	if (allowed && cost > 0) {
+	bool charged = !vetoed && cost <= remaining_at(&copy, quota, now_us);
+	if (charged && cost > 0) {
 		advance(&copy, quota, now_us);
 		take(&copy, quota, cost);
 		copy.exists = true;
 	}
 	/* A denied request writes nothing, but for a time that could not be believed. */
-	if ((allowed && cost > 0) || mended)
+	if ((charged && cost > 0) || mended)
 		memcpy(m, &copy, sizeof copy);
-	return outcome_of(&copy, quota, now_us, cost, allowed);
+	return outcome_of(&copy, quota, now_us, cost, charged);
 }

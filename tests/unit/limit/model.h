@@ -28,6 +28,8 @@ struct model {
 	size_t take_count;
 };
 
-struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost);
+/* `vetoed`: another check of the same request is denied, so that this one takes nothing. */
+struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost,
+			 bool vetoed);
 
 #endif

@@ -99,6 +99,39 @@ static void test_set_window_checks_each_bound(void **state)
 	}
 }
 
+static void test_set_window_refused_leaves_the_quota_and_says_what_fits(void **state)
+{
+	struct quota quota;
+	struct err err;
+
+	(void)state;
+	assert_true(quota_set_window(&quota, FIXED_WINDOW, 5, 1000, &err));
+	assert_false(quota_set_window(&quota, SLIDING_WINDOW_COUNTER, INT64_C(4503599628), 1000000,
+				      &err));
+	assert_non_null(strstr(err.text, " 4503599627 "));
+	assert_int_equal(quota.algorithm, FIXED_WINDOW);
+	assert_int_equal(quota.limit, 5);
+	assert_int_equal(quota.window_us, 1000);
+}
+
+static void test_full_us_is_a_window_or_the_whole_refill_rounded_up(void **state)
+{
+	struct quota quota;
+	struct err err;
+
+	(void)state;
+	assert_true(quota_set_bucket(&quota, 1, rate("3e6"), &err));
+	assert_int_equal(quota_full_us(&quota), 1);
+	assert_true(quota_set_bucket(&quota, 10, rate("7/1s"), &err));
+	assert_int_equal(quota_full_us(&quota), 1428572);
+	assert_true(quota_set_window(&quota, FIXED_WINDOW, 5, 1500, &err));
+	assert_int_equal(quota_full_us(&quota), 1500);
+	assert_true(quota_set_window(&quota, SLIDING_WINDOW, 5, 1500, &err));
+	assert_int_equal(quota_full_us(&quota), 1500);
+	assert_true(quota_set_window(&quota, SLIDING_WINDOW_COUNTER, 5, 1500, &err));
+	assert_int_equal(quota_full_us(&quota), 3000);
+}
+
 static void test_ticks_of_a_window_are_at_most_a_million(void **state)
 {
 	static const struct {
@@ -137,6 +170,8 @@ int main(void)
 		cmocka_unit_test(test_refill_rate_parse_refuses_what_is_no_rate),
 		cmocka_unit_test(test_set_bucket_keeps_what_is_exact_and_refuses_the_rest),
 		cmocka_unit_test(test_set_window_checks_each_bound),
+		cmocka_unit_test(test_set_window_refused_leaves_the_quota_and_says_what_fits),
+		cmocka_unit_test(test_full_us_is_a_window_or_the_whole_refill_rounded_up),
 		cmocka_unit_test(test_ticks_of_a_window_are_at_most_a_million),
 		cmocka_unit_test(test_algorithm_find_knows_the_four),
 	};
