@@ -246,9 +246,10 @@ static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, i
 		refuse(peer, SPOP_FRAGMENTED);
 	} else if (frame->type == SPOP_NOTIFY) {
 		take_notify(peer, frame, now_us, mono_us);
-	} else if (frame->type == SPOP_HAPROXY_HELLO || frame->type >= SPOP_AGENT_HELLO) {
+	} else if (frame->type == SPOP_HAPROXY_HELLO ||
+		   (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
 		refuse(peer, SPOP_INVALID);
-	} /* else: a type of a later version, which may be skipped */
+	} /* else: a type of a later version, which may be skipped (SPOE.txt 3.2) */
 }
 
 static bool has_room_for_answer(const struct spop_peer *peer)

@@ -303,7 +303,8 @@ def test_a_frame_may_have_64_messages(peer, messages, status):
         assert peer.read_disconnect() == status
 
 
-def test_frames_of_an_unknown_type_are_skipped(peer):
-    peer.send(spop.frame(50, b"later version", stream_id=1, frame_id=1))
+@pytest.mark.parametrize("kind", [4, 50, 100, 104, 255])
+def test_frames_of_an_unknown_type_are_skipped(peer, kind):
+    peer.send(spop.frame(kind, b"later version", stream_id=1, frame_id=1))
 
     assert peer.ask(src=CLIENT).remaining == 9
