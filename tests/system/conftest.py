@@ -1,4 +1,5 @@
 import resource
+import signal
 import subprocess
 
 import pytest
@@ -6,6 +7,12 @@ import pytest
 from agent import SHIPPED_POLICIES, Agent
 from haproxy import SUITES, Haproxy, unpack_trees
 from origin import Origin
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

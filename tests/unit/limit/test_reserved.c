@@ -153,13 +153,13 @@ static void test_reserved_read_window_is_a_duration_or_seconds(void **state)
 	assert_takes("window", NATURAL(1), NATURAL(3650 * UINT64_C(86400)), text_value("60"),
 		     text_value("0.5"), text_value("0.001"), text_value("1ms"), text_value("1.5s"),
 		     text_value("1m"), text_value("1h"), text_value("3650d"));
-	assert_refuses("window", NATURAL(0), value_integer(-1),
-		       NATURAL(3650 * UINT64_C(86400) + 1), NATURAL(UINT64_MAX), text_value("0"),
-		       text_value("0s"), text_value("0.0001"), text_value("0.5ms"),
-		       text_value("3651d"), text_value("-1s"), text_value("1x"), text_value("1S"),
-		       text_value("1 s"), text_value("s"), text_value(""), text_value("1m30s"),
-		       text_value("1us"), text_value("0.0000001"), text_value(ONES_64),
-		       text_value(ONES_64 "d"), TRUE, IPV4, IPV6);
+	assert_refuses("window", NATURAL(0), value_integer(-1), NATURAL(3650 * UINT64_C(86400) + 1),
+		       NATURAL(UINT64_MAX), text_value("0"), text_value("0s"), text_value("0.0001"),
+		       text_value("0.5ms"), text_value("3651d"), text_value("-1s"),
+		       text_value("1x"), text_value("1S"), text_value("1 s"), text_value("s"),
+		       text_value(""), text_value("1m30s"), text_value("1us"),
+		       text_value("0.0000001"), text_value(ONES_64), text_value(ONES_64 "d"), TRUE,
+		       IPV4, IPV6);
 }
 
 static void test_reserved_read_algorithm_is_one_of_four(void **state)
