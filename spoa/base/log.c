@@ -18,7 +18,7 @@ void log_set(enum log_level level, enum log_format format)
 	format_now = format;
 }
 
-bool log_is_on(enum log_level level)
+static bool is_on(enum log_level level)
 {
 	return level <= max_level;
 }
@@ -27,7 +27,7 @@ bool log_is_due(struct log_limit *limit, enum log_level level, int64_t *ret_supp
 {
 	int64_t now_us = clock_mono_us();
 
-	if (!log_is_on(level))
+	if (!is_on(level))
 		return false;
 	if (now_us < limit->next_us) {
 		limit->suppressed++;
@@ -115,7 +115,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 	char line[LINE_MAX_BYTES];
 	struct writer w = writer_on(line, sizeof line - 2); /* room for the brace and the newline */
 
-	if (!log_is_on(level))
+	if (!is_on(level))
 		return;
 	put_start(&w, levels[level], event);
 	for (size_t i = 0; i < count; i++) {

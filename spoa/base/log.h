@@ -39,7 +39,6 @@ struct log_limit {
 };
 
 void log_set(enum log_level level, enum log_format format);
-bool log_is_on(enum log_level level);
 
 #define log_event(level, event, ...)                                      \
 	log_fields(level, event, (const struct log_field[]){__VA_ARGS__}, \
