@@ -95,7 +95,8 @@ static bool add_check(struct request *request, const struct policy *policy,
 	struct check *check = pool_get(request->slots);
 	ASSERT(check != NULL);
 	check->policy = policy;
-	check->own_quota = reserved->quota;
+	if (is_inline)
+		check->own_quota = reserved->quota;
 	check->quota = is_inline ? &check->own_quota : &policy->quota;
 	check->cost = reserved->cost;
 	check->error = STORE_OK;
@@ -110,39 +111,67 @@ static bool add_check(struct request *request, const struct policy *policy,
 	return true;
 }
 
+/* Policies that a message names, each once. */
+struct named {
+	const struct policy *policies[REQUEST_CHECKS_MAX];
+	size_t count;
+	size_t left_out;
+};
+
+static bool is_named(const struct named *named, const struct policy *policy)
+{
+	for (size_t i = 0; i < named->count; i++)
+		if (named->policies[i] == policy)
+			return true;
+	return false;
+}
+
+/* False when one is unknown. */
+static bool find_named(const struct policies *policies, struct bytes names, struct named *named)
+{
+	struct bytes name;
+
+	while (bytes_next_item(&names, ',', &name)) {
+		const struct policy *policy = policies_find(policies, bytes_trim(name));
+		if (policy == NULL)
+			return false;
+		if (is_named(named, policy))
+			continue;
+		if (named->count == REQUEST_CHECKS_MAX)
+			named->left_out++;
+		else
+			named->policies[named->count++] = policy;
+	}
+	return true;
+}
+
+static bool has_key(const struct policy *policy, const struct attributes *attributes)
+{
+	for (size_t i = 0; i < policy->key_count; i++)
+		if (attributes_find(attributes, policy->key[i]) == NULL)
+			return false;
+	return true;
+}
+
+/* All of them are looked at first: a message is taken whole or not at all. */
 static void add_named(struct request *request, const struct reserved *reserved,
 		      const struct attributes *attributes)
 {
-	struct bytes names = reserved->policy;
-	const struct policy *added[REQUEST_CHECKS_MAX];
-	size_t count = 0;
-	struct bytes name;
+	struct named named = {.count = 0};
 
-	/* All of them first: a message is taken whole or not at all. */
-	while (bytes_next_item(&names, ',', &name)) {
-		const struct policy *policy = policies_find(request->policies, bytes_trim(name));
-		bool is_new = true;
-		if (policy == NULL) {
-			set_invalid(request, "unknown policy");
+	if (!find_named(request->policies, reserved->policy, &named)) {
+		set_invalid(request, "unknown policy");
+		return;
+	}
+	for (size_t i = 0; i < named.count; i++) {
+		if (reserved->key == NULL && !has_key(named.policies[i], attributes)) {
+			set_invalid(request, "neither key nor the policy's attributes");
 			return;
 		}
-		for (size_t i = 0; i < count; i++)
-			is_new = is_new && added[i] != policy;
-		if (!is_new)
-			continue;
-		if (count == REQUEST_CHECKS_MAX)
-			request->left_out++;
-		else
-			added[count++] = policy;
 	}
-	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; reserved->key == NULL && k < added[i]->key_count; k++)
-			if (attributes_find(attributes, added[i]->key[k]) == NULL) {
-				set_invalid(request, "neither key nor the policy's attributes");
-				return;
-			}
-	for (size_t i = 0; i < count; i++)
-		(void)add_check(request, added[i], reserved, attributes);
+	request->left_out += named.left_out;
+	for (size_t i = 0; i < named.count; i++)
+		(void)add_check(request, named.policies[i], reserved, attributes);
 }
 
 void request_add(struct request *request, const struct attributes *attributes)

@@ -80,13 +80,12 @@ static bool read_refill_rate(const struct value *value, struct ratio *ret_tokens
 }
 
 /* A duration as text, or a number of seconds in either form. */
-static bool read_window(const struct value *value, int64_t *ret_us)
+static bool read_duration(const struct value *value, int64_t *ret_us)
 {
 	struct ratio seconds = {0, 1};
-	int64_t us;
 
-	if (value->kind == VALUE_TEXT && parse_duration(value->text, &us))
-		goto bounds;
+	if (value->kind == VALUE_TEXT && parse_duration(value->text, ret_us))
+		return true;
 	if (value->kind == VALUE_NATURAL && value->natural > 0 && value->natural <= INT64_MAX)
 		seconds.num = (int64_t)value->natural;
 	else if (value->kind != VALUE_TEXT || !parse_decimal(value->text, &seconds))
@@ -94,9 +93,15 @@ static bool read_window(const struct value *value, int64_t *ret_us)
 	if (!ratio_multiply(seconds, (struct ratio){US_PER_SECOND, 1}, &seconds) ||
 	    seconds.den != 1)
 		return false;
-	us = seconds.num;
-bounds:
-	if (us < QUOTA_WINDOW_MIN_US || us > QUOTA_WINDOW_MAX_US)
+	*ret_us = seconds.num;
+	return true;
+}
+
+static bool read_window(const struct value *value, int64_t *ret_us)
+{
+	int64_t us;
+
+	if (!read_duration(value, &us) || us < QUOTA_WINDOW_MIN_US || us > QUOTA_WINDOW_MAX_US)
 		return false;
 	*ret_us = us;
 	return true;
