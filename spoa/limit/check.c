@@ -15,6 +15,7 @@ static const char inline_codes[] = {
 
 static void put_numbers(struct writer *w, const struct quota *quota)
 {
+	writer_put_decimal(w, STATE_FORMAT);
 	writer_put_u8(w, (uint8_t)inline_codes[quota->algorithm]);
 	writer_put_decimal(w, quota->limit);
 	writer_put_u8(w, ',');

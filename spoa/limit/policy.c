@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "base/writer.h"
-
-/* A part of every generation: raise it when the state of a balance changes its meaning. */
-#define STATE_FORMAT 1
+#include "limit/balance.h"
 
 struct policies {
 	size_t references;

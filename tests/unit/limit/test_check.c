@@ -122,13 +122,13 @@ static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
 		const char *expected;
 	} cases[] = {
 		{{.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000},
-		 "inline:t10,1/2000000:x"},
+		 "inline:1t10,1/2000000:x"},
 		{{.algorithm = SLIDING_WINDOW, .limit = 5, .window_us = 60000000},
-		 "inline:s5,60000000:x"},
+		 "inline:1s5,60000000:x"},
 		{{.algorithm = SLIDING_WINDOW_COUNTER, .limit = 5, .window_us = 60000000},
-		 "inline:c5,60000000:x"},
+		 "inline:1c5,60000000:x"},
 		{{.algorithm = FIXED_WINDOW, .limit = 5, .window_us = 60000000},
-		 "inline:f5,60000000:x"},
+		 "inline:1f5,60000000:x"},
 	};
 	struct policies *policies = POLICIES("login:src");
 	(void)state;

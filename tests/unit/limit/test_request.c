@@ -427,7 +427,7 @@ static void test_request_add_inline_applies_alone(void **state)
 
 	add(&request, INLINE_BUCKET(10, "0.5", "k"));
 
-	assert_valid_checks(&request, "inline:t10,1/2000000:k");
+	assert_valid_checks(&request, "inline:1t10,1/2000000:k");
 	assert_int_equal(request.checks[0]->quota->limit, 10);
 	request_clear(&request);
 }
@@ -439,7 +439,7 @@ static void test_request_add_inline_works_without_a_file(void **state)
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
 
-	assert_valid_checks(&request, "inline:f5,60000000:k");
+	assert_valid_checks(&request, "inline:1f5,60000000:k");
 	request_clear(&request);
 }
 
@@ -454,7 +454,7 @@ static void test_request_add_inline_equal_in_everything_share_a_balance(void **s
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
 	add(&request, INLINE_WINDOW("fixed_window", 5, "60", "k"));
 
-	assert_valid_checks(&request, "inline:t10,1/2000000:192.0.2.1*3 inline:f5,60000000:k*2");
+	assert_valid_checks(&request, "inline:1t10,1/2000000:192.0.2.1*3 inline:1f5,60000000:k*2");
 	request_clear(&request);
 }
 
@@ -469,9 +469,9 @@ static void test_request_add_inline_that_differ_have_balances_of_their_own(void 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "2m", "k"));
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "K"));
 
-	assert_valid_checks(&request, "inline:f5,60000000:k inline:s5,60000000:k "
-				      "inline:f6,60000000:k inline:f5,120000000:k "
-				      "inline:f5,60000000:K");
+	assert_valid_checks(&request, "inline:1f5,60000000:k inline:1s5,60000000:k "
+				      "inline:1f6,60000000:k inline:1f5,120000000:k "
+				      "inline:1f5,60000000:K");
 	request_clear(&request);
 }
 
@@ -482,7 +482,7 @@ static void test_request_add_inline_ipv6_key_is_cut_to_64(void **state)
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "2001:db8::1"));
 
-	assert_valid_checks(&request, "inline:f5,60000000:2001:db8::");
+	assert_valid_checks(&request, "inline:1f5,60000000:2001:db8::");
 	request_clear(&request);
 }
 
@@ -540,7 +540,7 @@ static void test_request_add_checks_of_all_messages_are_in_file_order(void **sta
 	add(&request, ATTRIBUTES(text("x", "2")));
 	add(&request, ATTRIBUTES(text("x", "1")));
 
-	assert_valid_checks(&request, "a:2 a:1 b:1 c:1 inline:f5,60000000:k");
+	assert_valid_checks(&request, "a:2 a:1 b:1 c:1 inline:1f5,60000000:k");
 	request_clear(&request);
 }
 
