@@ -1,0 +1,41 @@
+--[[
+ratelimit-spoa: all limiters, for any number of requests in one call.
+
+    EVALSHA <sha> <n> KEYS[1] .. KEYS[n] <time> { <checks> { <check> } }
+
+    KEYS    one for each check, in the order of the checks
+    time    `now`: the server's own. Or microseconds, for tests and replay only; TTLs are then at
+            least an hour, since the server's own time goes on
+    checks  how many checks the next request has; they are charged together or not at all
+    check   token_bucket <cost> <capacity> <tokens> <us>    it gets so many tokens every so many us
+            sliding_window <cost> <limit> <window us>
+            sliding_window_counter <cost> <limit> <window us>
+            fixed_window <cost> <limit> <window us>
+
+The reply is one array: the time that was counted by; then for each request 1 if it was charged, or
+0, and behind it for each of its checks the state as it was found, brought up to that time:
+
+    token_bucket            level, last
+    sliding_window          used, last, and when three entries were made: the newest, the one that
+                            must leave for `remaining` to grow, the one for this cost to pass
+    sliding_window_counter  previous, current, last
+    fixed_window            used, last
+
+A request that can't be decided has an error in place of all that, and nothing of it was charged.
+
+    $ redis-cli EVALSHA <sha> 1 rl:example now 1 token_bucket 1 10 1 1000000
+    1) (integer) 1764000000000000    the time
+    2) (integer) 1                   charged
+    3) (integer) 10000000            level: it had 10 tokens, in millionths of one
+    4) (integer) 1764000000000000    last: it is new
+
+Every number is whole and below 2^53, so that Lua's doubles are exact; times are in microseconds.
+Under a key is a string of 8-byte integers, big-endian, with a TTL until it is as good as new:
+
+    token_bucket            level in 1/unit tokens, unit (the <us> when it was written), last
+    sliding_window          a log: see there
+    sliding_window_counter  used in the window before that of `last`, used in that of `last`, last
+    fixed_window            used in the window of `last`, last
+
+The same arithmetic stands in C, for balances in memory, in spoa/limit/*.c, with its reasons.
+--]]

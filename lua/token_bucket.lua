@@ -1,0 +1,42 @@
+-- 1/3 token a second is 1 token every 3000000 us: a microsecond adds 1 to the level, and 3000000 of
+-- it are a token.
+algorithms.token_bucket = function()
+    local function look(key, _, capacity, tokens, us)
+        local raw = redis.pcall('GET', key)
+        local full = capacity * us
+        if not raw then
+            return {full, now, remaining = capacity}
+        elseif type(raw) == 'table' then
+            return raw
+        elseif #raw ~= 24 then
+            return broken('token_bucket')
+        end
+        local level, unit, last = struct.unpack('>I8I8I8', raw)
+        if level > LARGEST or unit > LARGEST or unit == 0 or last > LARGEST then
+            return broken('token_bucket')
+        end
+
+        -- With another rate than when it was written, whole tokens stay.
+        if unit == us then
+            level = math.min(level, full)
+        else
+            level = math.min(math.floor(level / unit), capacity) * us
+        end
+        local time, is_mended = time_of(last, math.ceil(full / tokens))
+        local elapsed = is_mended and 0 or time - last
+        if elapsed >= math.ceil((full - level) / tokens) then
+            level = full
+        else
+            level = level + elapsed * tokens
+        end
+        return {level, time, remaining = math.floor(level / us), is_mended = is_mended}
+    end
+
+    local function take(key, state, units, capacity, tokens, us)
+        local level, last = state[1] - units * us, state[2]
+        return write(key, struct.pack('>I8I8I8', level, us, last),
+            last - now + math.ceil((capacity * us - level) / tokens))
+    end
+
+    return {look = look, take = take}
+end
