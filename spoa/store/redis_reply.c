@@ -1,0 +1,152 @@
+#include "store/redis_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "base/writer.h"
+#include "limit/request.h"
+#include "store/redis_script.h"
+
+/* The longest reply of the script; of INFO the texts. */
+#define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
+#define TEXT_MAX  16384
+
+/* hiredis took an int for the elements of an array before 1.0. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_len;
+#else
+typedef int array_len;
+#endif
+
+struct redis_replies {
+	redisReply root; /* hiredis looks at the kind of a reply, and at the text of an error */
+	struct redis_item items[ITEMS_MAX];
+	size_t count;
+	bool is_cut;
+	struct writer texts;
+	char memory[TEXT_MAX];
+};
+
+static struct redis_replies *replies_of(const redisReadTask *task)
+{
+	return task->privdata;
+}
+
+static void begin(struct redis_replies *replies, int type)
+{
+	memset(&replies->root, 0, sizeof replies->root);
+	replies->root.type = type;
+	replies->count = 0;
+	replies->is_cut = false;
+	replies->texts = writer_on(replies->memory, sizeof replies->memory);
+}
+
+/* Never NULL, which would mean to hiredis that memory is short. */
+static void *add(const redisReadTask *task, enum redis_item_kind kind, int64_t number,
+		 struct bytes text)
+{
+	struct redis_replies *replies = replies_of(task);
+
+	if (task->parent == NULL)
+		begin(replies, task->type);
+	if (replies->count == ITEMS_MAX)
+		replies->is_cut = true;
+	else
+		replies->items[replies->count++] = (struct redis_item){kind, number, text};
+	return &replies->root;
+}
+
+static void *on_string(const redisReadTask *task, char *text, size_t len)
+{
+	struct redis_replies *replies = replies_of(task);
+	enum redis_item_kind kind = task->type == REDIS_REPLY_ERROR ? REDIS_ERROR : REDIS_TEXT;
+
+	void *object = add(task, kind, 0, BYTES(""));
+	if (replies->is_cut)
+		return object;
+	size_t room = replies->texts.max - replies->texts.len - 1;
+	replies->is_cut = len > room;
+	struct bytes copy =
+		bytes_from(replies->memory + replies->texts.len, len < room ? len : room);
+	writer_put(&replies->texts, bytes_from(text, copy.len));
+	writer_put_u8(&replies->texts, '\0'); /* for hiredis */
+	replies->items[replies->count - 1].text = copy;
+	if (task->parent == NULL) {
+		replies->root.str = replies->memory;
+		replies->root.len = copy.len;
+	}
+	return object;
+}
+
+static void *on_array(const redisReadTask *task, array_len elements)
+{
+	return add(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
+}
+
+static void *on_integer(const redisReadTask *task, long long value)
+{
+	return add(task, REDIS_NUMBER, value, BYTES(""));
+}
+
+static void *on_nil(const redisReadTask *task)
+{
+	return add(task, REDIS_NIL, 0, BYTES(""));
+}
+
+static void on_free(void *object)
+{
+	(void)object;
+}
+
+struct redis_replies *redis_replies_new(void)
+{
+	return calloc(1, sizeof(struct redis_replies));
+}
+
+void redis_replies_free(struct redis_replies *replies)
+{
+	free(replies);
+}
+
+void redis_replies_collect(struct redis_replies *replies, struct redisReader *reader)
+{
+	static redisReplyObjectFunctions functions = {
+		.createString = on_string,
+		.createArray = on_array,
+		.createInteger = on_integer,
+		.createNil = on_nil,
+		.freeObject = on_free,
+	};
+
+	reader->fn = &functions;
+	reader->privdata = replies;
+}
+
+struct redis_reply redis_replies_last(const struct redis_replies *replies)
+{
+	return (struct redis_reply){replies->items, replies->count, replies->is_cut};
+}
+
+enum store_error redis_error_kind(struct bytes text)
+{
+	static const struct {
+		const char *word;
+		enum store_error kind;
+	} words[] = {
+		{"NOSCRIPT", STORE_NOSCRIPT},   {"MOVED", STORE_MOVED},
+		{"ASK", STORE_MOVED},           {"CROSSSLOT", STORE_MOVED},
+		{"CLUSTERDOWN", STORE_MOVED},   {"TRYAGAIN", STORE_MOVED},
+		{"LOADING", STORE_LOADING},     {"MASTERDOWN", STORE_LOADING},
+		{"READONLY", STORE_READONLY},   {"MISCONF", STORE_READONLY},
+		{"NOREPLICAS", STORE_READONLY}, {"OOM", STORE_OOM},
+	};
+	struct bytes word;
+
+	if (bytes_next_item(&text, ' ', &word))
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+			if (bytes_equal(word, bytes_from_text(words[i].word)))
+				return words[i].kind;
+	return STORE_OTHER;
+}

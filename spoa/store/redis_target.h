@@ -1,0 +1,39 @@
+/*
+ * redis_target.h - which Redis keeps the balances, as --store says.
+ *
+ *     redis://[user:password@]host[:port][/db]
+ *     redis+unix:///path[?db=N]
+ *
+ * What may be special in a URL is escaped as %XX in user, password and path (RFC 3986, 2.1). No
+ * error and no text of a target ever has the password in it.
+ */
+#ifndef STORE_REDIS_TARGET_H
+#define STORE_REDIS_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#define REDIS_HOST_MAX     256
+#define REDIS_PATH_MAX     108 /* sockaddr_un */
+#define REDIS_USER_MAX     128
+#define REDIS_PASSWORD_MAX 1024
+#define REDIS_TARGET_MAX   512
+
+struct redis_target {
+	bool is_unix;
+	char host[REDIS_HOST_MAX]; /* TCP: a name or an address */
+	char port[6];
+	char path[REDIS_PATH_MAX]; /* Unix socket */
+	uint32_t db;
+	char user[REDIS_USER_MAX];         /* empty: the default user */
+	char password[REDIS_PASSWORD_MAX]; /* empty: none */
+	char text[REDIS_TARGET_MAX];       /* as it was given, without user and password */
+};
+
+MUST_CHECK bool redis_target_parse(struct bytes url, struct redis_target *ret_target,
+				   struct err *err);
+
+#endif
