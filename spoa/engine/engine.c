@@ -230,6 +230,7 @@ void engine_expire(struct engine *engine, int64_t mono_us)
 
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
 		inquiry->op.is_late = true;
+		store_expired(engine->config.store, mono_us);
 		store_op_fail(&inquiry->op, STORE_TIMEOUT);
 		finish(inquiry);
 	}

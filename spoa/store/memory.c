@@ -241,7 +241,7 @@ struct store *memory_store_new(uint64_t memory_limit)
 
 	if (m == NULL)
 		return NULL;
-	m->store = (struct store){ask, release};
+	m->store = (struct store){.ask = ask, .free = release};
 	if (!balances_init(&m->balances, memory_limit)) {
 		free(m);
 		return NULL;

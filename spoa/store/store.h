@@ -7,8 +7,8 @@
  * store_ask returns STORE_DONE when all is answered. Or it returns STORE_PENDING and answers later:
  * then `answered` is called exactly once, never inside store_ask, also when the link is lost or the
  * store is freed. Until then the op and its checks stay where they are, however long that takes;
- * deadlines are the engine's, which sets `is_late` and answers by on_error in the meantime. It
- * writes into the checks then, so a store keeps no progress in them.
+ * deadlines are the engine's, which sets `is_late`, tells the store (store_expired) and answers by
+ * on_error in the meantime. It writes into the checks then, so a store keeps no progress in them.
  *
  * A store that has no way to ask (no link) says so at once: STORE_DONE with errors.
  */
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "limit/check.h"
 
 enum store_state { STORE_DONE = 0, STORE_PENDING };
@@ -28,16 +29,25 @@ struct store_op {
 	int64_t now_us; /* the epoch's time; a store with a clock of its own does not look at it */
 	bool is_late;   /* nobody waits any more: what was not sent yet need not be, nor repeated */
 	void (*answered)(struct store_op *op);
+	struct list link; /* the store's, while the op is pending */
 };
 
 struct store {
 	enum store_state (*ask)(struct store *store, struct store_op *op);
+	/* An op has become late; NULL for a store that always answers at once. Answers nothing. */
+	void (*expired)(struct store *store, int64_t mono_us);
 	void (*free)(struct store *store);
 };
 
 static inline enum store_state store_ask(struct store *store, struct store_op *op)
 {
 	return store->ask(store, op);
+}
+
+static inline void store_expired(struct store *store, int64_t mono_us)
+{
+	if (store->expired != NULL)
+		store->expired(store, mono_us);
 }
 
 static inline void store_free(struct store *store)

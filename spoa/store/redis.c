@@ -1,0 +1,283 @@
+#include "store/redis.h"
+
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/pool.h"
+#include "store/redis_link.h"
+#include "store/redis_script.h"
+
+/* The connection is given up when replies have come too late for so long, and none in time. */
+#define LATE_MAX_US INT64_C(25000)
+
+struct redis_store {
+	struct store store;
+	struct redis_store_config config;
+	struct redis_link *link;
+	struct list asked;    /* ops to be sent before the loop waits */
+	struct list repeated; /* and those that are sent for the second time */
+	struct pool calls;
+	int64_t late_since_us; /* 0: the last reply came in time */
+	uint8_t command[REDIS_CALL_MAX];
+};
+
+/* Some ops on their way in one EVALSHA. */
+struct call {
+	struct redis_asked asked;
+	struct redis_store *redis;
+	struct list ops;
+	bool is_repeated;
+};
+
+static struct redis_store *redis_of(struct store *store)
+{
+	return CONTAINER_OF(store, struct redis_store, store);
+}
+
+static struct store_op *first_op(const struct list *ops)
+{
+	return list_is_empty(ops) ? NULL : CONTAINER_OF(ops->next, struct store_op, link);
+}
+
+/* ---- answers ---- */
+
+static void answer(struct store_op *op)
+{
+	list_remove(&op->link);
+	op->answered(op);
+}
+
+static void answer_all(struct list *ops, enum store_error error)
+{
+	struct store_op *op;
+
+	while ((op = first_op(ops)) != NULL) {
+		store_op_fail(op, error);
+		answer(op);
+	}
+}
+
+static void tell_refused(const struct redis_store *redis, const struct store_op *op,
+			 struct bytes why)
+{
+	enum store_error error = op->checks[0]->error;
+
+	redis->config.refused(redis->config.owner, op, error, why);
+	/* It is one that can't be written to: another one may have taken its place. */
+	if (error == STORE_READONLY || error == STORE_LOADING)
+		redis_link_drop(redis->link, error, "it does not take writes");
+}
+
+/* Redis refused the call as a whole. */
+static void refuse_all(struct call *call, struct bytes why)
+{
+	enum store_error error = redis_error_kind(why);
+	struct store_op *op;
+
+	while ((op = first_op(&call->ops)) != NULL) {
+		store_op_fail(op, error);
+		tell_refused(call->redis, op, why);
+		answer(op);
+	}
+}
+
+/* The script was not there, so nothing was done: what still waits is asked again, once. */
+static void repeat(struct call *call)
+{
+	struct redis_store *redis = call->redis;
+	struct store_op *op;
+
+	if (list_is_empty(&redis->repeated))
+		redis_link_load_script(redis->link);
+	while ((op = first_op(&call->ops)) != NULL) {
+		if (op->is_late) {
+			store_op_fail(op, STORE_NOSCRIPT);
+			answer(op);
+			continue;
+		}
+		list_remove(&op->link);
+		list_append(&redis->repeated, &op->link);
+	}
+}
+
+/* False when the reply is not one to such a call; what was not answered by then is left. */
+static bool read_reply(struct call *call, const struct redis_reply *reply)
+{
+	struct redis_call_reader reader;
+	struct bytes why = BYTES("");
+	struct store_op *op;
+
+	if (!redis_call_read(&reader, reply))
+		return false;
+	while ((op = first_op(&call->ops)) != NULL) {
+		if (!redis_call_next(&reader, op, &why))
+			return false;
+		if (!op->is_late)
+			call->redis->late_since_us = 0;
+		if (op->checks[0]->error != STORE_OK)
+			tell_refused(call->redis, op, why);
+		answer(op);
+	}
+	return reader.next == reader.end;
+}
+
+static void take_reply(struct call *call, const struct redis_reply *reply)
+{
+	struct bytes error = reply->items[0].text;
+
+	if (reply->items[0].kind != REDIS_ERROR) {
+		if (!read_reply(call, reply))
+			refuse_all(call, BYTES("BADREPLY the reply is not one of the script's"));
+	} else if (redis_error_kind(error) == STORE_NOSCRIPT && !call->is_repeated &&
+		   redis_link_is_up(call->redis->link)) {
+		repeat(call);
+	} else {
+		refuse_all(call, error);
+	}
+}
+
+static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct call *call = CONTAINER_OF(asked, struct call, asked);
+
+	if (reply == NULL)
+		answer_all(&call->ops, STORE_CONNECTION);
+	else
+		take_reply(call, reply);
+	pool_put(&call->redis->calls, call);
+}
+
+/* ---- calls ---- */
+
+/* Moves from `ops` what goes into one call, which is at least the first. */
+static void collect(struct redis_store *redis, struct list *ops, struct call *call)
+{
+	size_t room = sizeof redis->command - 128; /* around the checks */
+	int64_t now_us = first_op(ops)->now_us;
+	struct store_op *op;
+
+	for (size_t count = 0; count < REDIS_CALL_OPS_MAX && (op = first_op(ops)) != NULL;
+	     count++) {
+		size_t size = redis_call_size(op, redis->config.prefix);
+		if (size > room || (redis->config.is_time_given && op->now_us != now_us))
+			break;
+		room -= size;
+		list_remove(&op->link);
+		list_append(&call->ops, &op->link);
+	}
+}
+
+static void send_call(struct redis_store *redis, struct call *call)
+{
+	struct writer w = writer_on(redis->command, sizeof redis->command);
+	struct redis_call_form form = {
+		.hash = redis_link_hash(redis->link),
+		.prefix = redis->config.prefix,
+		.time_us = redis->config.is_time_given ? first_op(&call->ops)->now_us : 0,
+	};
+
+	redis_call_put(&w, &form, &call->ops);
+	ASSERT(!w.full);
+	redis_link_send(redis->link, writer_bytes(&w), &call->asked);
+}
+
+static void send_all(struct redis_store *redis, struct list *ops, bool is_repeated)
+{
+	while (!list_is_empty(ops)) {
+		struct call *call = pool_get(&redis->calls);
+		ASSERT(call != NULL); /* there are as many as ops */
+		call->asked.replied = on_replied;
+		call->redis = redis;
+		call->is_repeated = is_repeated;
+		list_init(&call->ops);
+		collect(redis, ops, call);
+		send_call(redis, call);
+	}
+}
+
+static void flush(void *owner)
+{
+	struct redis_store *redis = owner;
+
+	if (!redis_link_is_up(redis->link)) {
+		answer_all(&redis->repeated, redis_link_error(redis->link));
+		answer_all(&redis->asked, redis_link_error(redis->link));
+		redis->late_since_us = 0;
+		return;
+	}
+	send_all(redis, &redis->repeated, true);
+	send_all(redis, &redis->asked, false);
+}
+
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	const struct redis_store_config *config = &((struct redis_store *)owner)->config;
+
+	config->changed(config->owner, is_up, error, why);
+}
+
+/* ---- the store ---- */
+
+static enum store_state ask(struct store *store, struct store_op *op)
+{
+	struct redis_store *redis = redis_of(store);
+
+	if (!redis_link_is_up(redis->link)) {
+		store_op_fail(op, redis_link_error(redis->link));
+		return STORE_DONE;
+	}
+	list_init(&op->link);
+	list_append(&redis->asked, &op->link);
+	return STORE_PENDING;
+}
+
+static void expired(struct store *store, int64_t mono_us)
+{
+	struct redis_store *redis = redis_of(store);
+
+	if (redis->late_since_us == 0)
+		redis->late_since_us = mono_us;
+	else if (mono_us - redis->late_since_us >= LATE_MAX_US)
+		redis_link_drop(redis->link, STORE_TIMEOUT, "no answer in time");
+}
+
+static void release(struct store *store)
+{
+	struct redis_store *redis = redis_of(store);
+
+	redis_link_free(redis->link);
+	answer_all(&redis->repeated, STORE_CONNECTION);
+	answer_all(&redis->asked, STORE_CONNECTION);
+	pool_release(&redis->calls);
+	free(redis);
+}
+
+struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_config *config)
+{
+	struct redis_store *redis = calloc(1, sizeof *redis);
+
+	if (redis == NULL)
+		return NULL;
+	redis->store = (struct store){.ask = ask, .expired = expired, .free = release};
+	redis->config = *config;
+	list_init(&redis->asked);
+	list_init(&redis->repeated);
+	if (!pool_init(&redis->calls, sizeof(struct call), config->max_in_flight)) {
+		free(redis);
+		return NULL;
+	}
+	redis->link = redis_link_new(loop, &(struct redis_link_config){
+						   .target = config->target,
+						   .script = redis_script_text(),
+						   .timeout_us = config->timeout_us,
+						   .flush = flush,
+						   .changed = on_changed,
+						   .owner = redis,
+					   });
+	if (redis->link == NULL) {
+		pool_release(&redis->calls);
+		free(redis);
+		return NULL;
+	}
+	return &redis->store;
+}
