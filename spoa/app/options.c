@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "net/spop_map.h"
 #include "store/memory.h"
+#include "store/redis_script.h"
 #include "wire/spop_frame.h"
 
 #define ENVIRONMENT_PREFIX "RATELIMIT_"
@@ -45,12 +46,31 @@ static bool take_policies(struct options *options, const char *value, struct err
 	return true;
 }
 
-static bool is_memory(struct options *options, const char *value, struct err *err)
+#define STORE_ACCEPTED                                                      \
+	"accepted is memory:, redis://[user:password@]host[:port][/db] or " \
+	"redis+unix:///path[?db=N]"
+
+/* No part of the value is shown that may be a password. */
+static bool take_store(struct options *options, const char *value, struct err *err)
 {
-	(void)options;
-	if (strchr(value, '@') != NULL) /* what stands before it may be a password */
-		return err_set(err, "its value is not accepted; accepted is memory:");
-	return strcmp(value, "memory:") == 0;
+	struct bytes url = bytes_from_text(value);
+
+	options->is_redis = strcmp(value, "memory:") != 0;
+	if (!options->is_redis || redis_target_parse(url, &options->store, err))
+		return true;
+	char why[ERR_TEXT_MAX];
+	memcpy(why, err->text, sizeof why);
+	return err_set(err, "%.*s; " STORE_ACCEPTED, 300, why);
+}
+
+static bool take_key_prefix(struct options *options, const char *value, struct err *err)
+{
+	(void)err;
+	options->key_prefix = value;
+	for (const char *c = value; *c != '\0'; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '{' || *c == '}')
+			return false;
+	return strlen(value) <= REDIS_PREFIX_MAX;
 }
 
 static bool take_duration(const char *value, int64_t min_us, int64_t *ret_us)
@@ -169,11 +189,14 @@ static const struct option {
 	{"policies", "", take_policies, "a path", "the policy file"},
 	{"policies-watch", "off", is_off, "off (SIGHUP reloads the file)",
 	 "reload when the policy file changes"},
-	{"store", "memory:", is_memory, "memory:", "where balances live"},
+	{"store", "memory:", take_store, "memory:, or the URL of a Redis",
+	 "where balances live: memory:, redis://host[:port][/db], redis+unix:///path[?db=N]"},
 	{"store-timeout", "2ms", take_store_timeout, "a duration from 1ms to 1d",
 	 "the longest that a request waits for the store"},
 	{"on-error", "allow", take_on_error, "allow, deny or local",
 	 "what a check gets when the store can't answer"},
+	{"key-prefix", "rl:", take_key_prefix, "at most 64 printable characters, no braces",
+	 "starts every key in Redis"},
 	{"memory-limit", "256m", take_memory_limit, "a size from 64k to 128g",
 	 "the most memory that the memory store takes"},
 	{"max-frame-size", "65536", take_max_frame_size, "a size from 256 to 16m",
@@ -288,7 +311,7 @@ static bool take_variable(struct options *options, const char *variable, struct 
 	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
 		if (is_variable_of(&all_options[i], name))
 			return take(&all_options[i], options, equals + 1, called, err);
-	if (is_service_link(called))
+	if (redis_login_take(&options->redis_login, name, equals + 1) || is_service_link(called))
 		return true;
 	return err_set(err, "%s: no such option; accepted are those of ratelimit-spoa --help",
 		       quoted_unless_plain(bytes_from_text(called)).text);
@@ -302,6 +325,18 @@ static const struct option *find_flag(struct bytes name)
 		if (bytes_equal(name, bytes_from_text(all_options[i].name)))
 			return &all_options[i];
 	return NULL;
+}
+
+/* A command line is seen by everybody on the machine. */
+static bool has_no_secret(const struct option *option, const struct options *options,
+			  const char *called, struct err *err)
+{
+	if (option->take != take_store || !options->is_redis || *options->store.password == '\0')
+		return true;
+	return err_set(err,
+		       "%s: a password is not accepted in a flag; accepted are RATELIMIT_STORE, "
+		       "RATELIMIT_REDIS_PASSWORD and RATELIMIT_REDIS_PASSWORD_FILE",
+		       called);
 }
 
 /* Takes "--name=value", or "--name" and the argument behind it; returns how many, 0 on error. */
@@ -325,7 +360,8 @@ static int take_flag(struct options *options, char **args, struct err *err)
 	else {
 		char called[64];
 		snprintf(called, sizeof called, "--%s", option->name);
-		if (take(option, options, value, called, err))
+		if (take(option, options, value, called, err) &&
+		    has_no_secret(option, options, called, err))
 			return equals == NULL ? 2 : 1;
 	}
 	return 0;
@@ -335,6 +371,7 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 		  struct err *err)
 {
 	*ret_help = false;
+	ret_options->redis_login = (struct redis_login){0};
 	if (!take_defaults(ret_options, err))
 		return false;
 	for (; *environment != NULL; environment++)
@@ -350,5 +387,6 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 			return false;
 		args += taken;
 	}
-	return true;
+	return !ret_options->is_redis ||
+	       redis_login_apply(&ret_options->redis_login, &ret_options->store, err);
 }

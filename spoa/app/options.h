@@ -3,7 +3,8 @@
  *
  * Every option is a flag and an environment variable: --spop-listen is RATELIMIT_SPOP_LISTEN, and
  * the flag wins. What is unknown or wrong is an error that names the option, the value, and what is
- * accepted.
+ * accepted. Secrets have no flag: RATELIMIT_STORE may have a password in it, and
+ * RATELIMIT_REDIS_USER, RATELIMIT_REDIS_PASSWORD and RATELIMIT_REDIS_PASSWORD_FILE say it apart.
  */
 #ifndef APP_OPTIONS_H
 #define APP_OPTIONS_H
@@ -13,17 +14,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "app/redis_login.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "limit/policy.h"
 #include "net/address.h"
+#include "store/redis_target.h"
 
 #define OPTIONS_LISTEN_MAX 16
 
 struct options {
 	struct address spop_listen[OPTIONS_LISTEN_MAX];
 	size_t spop_listen_count;
-	const char *policies; /* a path, or NULL */
+	const char *policies;      /* a path, or NULL */
+	bool is_redis;             /* else balances are in memory */
+	struct redis_target store; /* with is_redis */
+	struct redis_login redis_login;
+	const char *key_prefix;
 	int64_t store_timeout_us;
 	enum on_error on_error;
 	uint64_t memory_limit;

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "net/spop_server.h"
 #include "store/memory.h"
+#include "store/redis.h"
 #include "version.h"
 
 /* SERVING -- SIGTERM --> DRAINING -- --drain-delay --> ENDING -- no connection, or time --> over */
@@ -25,6 +26,7 @@ struct agent {
 	struct ev_loop *loop;
 	enum agent_state state;
 	struct store *memory;
+	struct store *redis; /* NULL when balances are in memory */
 	struct engine *engine;
 	struct spop_server *spop;
 	struct ev_prepare before_wait;
@@ -115,6 +117,49 @@ static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int event
 	stop(CONTAINER_OF(watcher, struct agent, on_int), "SIGINT");
 }
 
+/* ---- Redis ---- */
+
+static const char *error_kind(enum store_error error)
+{
+	static const char *const kinds[] = {
+		[STORE_OK] = "none",
+		[STORE_TIMEOUT] = "timeout",
+		[STORE_CONNECTION] = "connection",
+		[STORE_NOSCRIPT] = "noscript",
+		[STORE_MOVED] = "moved",
+		[STORE_LOADING] = "loading",
+		[STORE_READONLY] = "readonly",
+		[STORE_OOM] = "oom",
+		[STORE_OTHER] = "other",
+		[STORE_FULL] = "full",
+	};
+
+	return kinds[error];
+}
+
+static void on_store_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	const struct agent *agent = owner;
+
+	if (is_up)
+		log_event(LOG_INFO, "store_up", LOG_TEXT("store", agent->options->store.text));
+	else
+		log_event(LOG_WARN, "store_down", LOG_TEXT("store", agent->options->store.text),
+			  LOG_TEXT("kind", error_kind(error)), LOG_TEXT("reason", why));
+}
+
+/* A line a minute for each kind; requests of one policy may fail while others do not. */
+static void on_store_refused(void *owner, const struct store_op *op, enum store_error error,
+			     struct bytes why)
+{
+	static struct log_limit limits[STORE_FULL + 1];
+
+	(void)owner;
+	limits[error].period_us = 60 * US_PER_SECOND;
+	log_limited(&limits[error], LOG_WARN, "store_error", LOG_TEXT("kind", error_kind(error)),
+		    LOG_TEXT("policy", op->checks[0]->policy->name), LOG_BYTES("reason", why));
+}
+
 /* ---- the loop ---- */
 
 static void log_memory(struct agent *agent)
@@ -160,6 +205,8 @@ static void watch(struct agent *agent)
 	ev_prepare_init(&agent->before_wait, before_wait);
 	ev_prepare_start(agent->loop, &agent->before_wait);
 	ev_init(&agent->deadline, on_deadline);
+	/* After what was read in the same turn: a reply that is there is not late. */
+	ev_set_priority(&agent->deadline, EV_MINPRI);
 	ev_init(&agent->drain, on_drain_timer);
 	ev_signal_init(&agent->on_reload, on_sighup, SIGHUP);
 	ev_signal_init(&agent->on_term, on_sigterm, SIGTERM);
@@ -184,6 +231,23 @@ static void raise_descriptor_limit(void)
 			  LOG_INT("wanted", limit.rlim_max), LOG_TEXT("reason", strerror(errno)));
 }
 
+static bool connect_to_redis(struct agent *agent)
+{
+	const struct options *options = agent->options;
+
+	agent->redis =
+		redis_store_new(agent->loop, &(struct redis_store_config){
+						     .target = &options->store,
+						     .prefix = bytes_from_text(options->key_prefix),
+						     .timeout_us = options->store_timeout_us,
+						     .max_in_flight = options->max_in_flight,
+						     .changed = on_store_changed,
+						     .refused = on_store_refused,
+						     .owner = agent,
+					     });
+	return agent->redis != NULL;
+}
+
 static bool build(struct agent *agent, struct policies *policies, struct err *err)
 {
 	const struct options *options = agent->options;
@@ -192,9 +256,11 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	agent->memory = memory_store_new(options->memory_limit);
 	if (agent->loop == NULL || agent->memory == NULL)
 		return err_set(err, "no memory for --memory-limit, or no event loop");
+	if (options->is_redis && !connect_to_redis(agent))
+		return err_set(err, "no memory for --max-in-flight");
 	agent->engine = engine_new(
 		&(struct engine_config){
-			.store = agent->memory,
+			.store = options->is_redis ? agent->redis : agent->memory,
 			.local = agent->memory,
 			.on_error = options->on_error,
 			.max_in_flight = options->max_in_flight,
@@ -226,7 +292,8 @@ static bool listen_on_all(struct agent *agent, struct err *err)
 static void tear_down(struct agent *agent)
 {
 	spop_server_free(agent->spop);
-	store_free(agent->memory); /* before the engine: what still waits in a store is answered */
+	store_free(agent->redis); /* before the engine: what still waits in a store is answered */
+	store_free(agent->memory);
 	engine_free(agent->engine);
 	if (agent->loop != NULL)
 		ev_loop_destroy(agent->loop);
@@ -249,7 +316,8 @@ int serve(const struct options *options, struct policies *policies)
 	if (is_up) {
 		log_event(LOG_INFO, "started", LOG_TEXT("version", RATELIMIT_VERSION),
 			  LOG_INT("policies", policies_count(policies)),
-			  LOG_TEXT("store", "memory:"), LOG_INT("pid", getpid()));
+			  LOG_TEXT("store", options->is_redis ? options->store.text : "memory:"),
+			  LOG_INT("pid", getpid()));
 		policies_unref(policies);
 		ev_run(agent.loop, 0);
 		log_fields(LOG_INFO, "stopped", NULL, 0);

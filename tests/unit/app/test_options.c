@@ -529,8 +529,8 @@ static void test_options_read_unknown_variable_of_any_length_is_refused(void **s
 /* INTERFACE.md, section 1: a password is never logged. */
 static void test_options_read_password_of_the_store_is_not_in_the_error(void **state)
 {
-	static char *const values[] = {"redis://:hunter2@h", "redis://user:hunter2@h:1/0",
-				       "rediss://user:hunter2@h",
+	static char *const values[] = {"redis://:hunter2@h/x", "redis://user:hunter2@h:x/0",
+				       "rediss://user:hunter2@h", "redis://user:hunter2",
 				       "redis+sentinel://:hunter2@h1:1,h2:2/NAME"};
 	char flag[128], variable[128];
 	(void)state;

@@ -1,0 +1,81 @@
+#include "app/redis_login.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define USER     "RATELIMIT_REDIS_USER"
+#define PASSWORD "RATELIMIT_REDIS_PASSWORD"
+#define FILE_    "RATELIMIT_REDIS_PASSWORD_FILE"
+
+bool redis_login_take(struct redis_login *login, struct bytes name, const char *value)
+{
+	const char *given = *value == '\0' ? NULL : value;
+
+	if (bytes_equal(name, BYTES("REDIS_USER")))
+		login->user = given;
+	else if (bytes_equal(name, BYTES("REDIS_PASSWORD")))
+		login->password = given;
+	else if (bytes_equal(name, BYTES("REDIS_PASSWORD_FILE")))
+		login->password_file = given;
+	else
+		return false;
+	return true;
+}
+
+/* `from` is the name of what the value came from. */
+static bool set(char *memory, size_t max, const char *value, const char *from, struct err *err)
+{
+	if (*memory != '\0')
+		return err_set(err, "%s: the store's URL has one already; accepted is one of them",
+			       from);
+	if (strlen(value) >= max)
+		return err_set(err, "%s: longer than %zu bytes", from, max - 1);
+	strcpy(memory, value);
+	return true;
+}
+
+static bool read_file(const char *path, char *line, size_t max, struct err *err)
+{
+	FILE *file = fopen(path, "re");
+
+	errno = file == NULL ? errno : 0;
+	bool is_read = file != NULL && fgets(line, (int)max, file) != NULL;
+	int error = errno;
+	if (file != NULL)
+		(void)fclose(file);
+	if (!is_read)
+		return err_set(err, FILE_ ": %s: %s", path,
+			       error != 0 ? strerror(error) : "it is empty");
+	line[strcspn(line, "\r\n")] = '\0';
+	return *line != '\0' || err_set(err, FILE_ ": %s: its first line is empty", path);
+}
+
+static bool apply_password(const struct redis_login *login, struct redis_target *target,
+			   struct err *err)
+{
+	char line[REDIS_PASSWORD_MAX + 2];
+
+	if (login->password != NULL && login->password_file != NULL)
+		return err_set(err, PASSWORD ": " FILE_ " is set too; accepted is one of them");
+	if (login->password != NULL)
+		return set(target->password, sizeof target->password, login->password, PASSWORD,
+			   err);
+	if (login->password_file == NULL)
+		return true;
+	return read_file(login->password_file, line, sizeof line, err) &&
+	       set(target->password, sizeof target->password, line, FILE_, err);
+}
+
+bool redis_login_apply(const struct redis_login *login, struct redis_target *target,
+		       struct err *err)
+{
+	if (login->user != NULL && !set(target->user, sizeof target->user, login->user, USER, err))
+		return false;
+	if (!apply_password(login, target, err))
+		return false;
+	if (*target->user != '\0' && *target->password == '\0')
+		return err_set(err, PASSWORD
+			       ": not set, but there is a user; accepted is this or " FILE_);
+	return true;
+}
