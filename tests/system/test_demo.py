@@ -15,13 +15,17 @@ DEMO = ROOT / "scripts/demo"
 BUILD_SECONDS = 300
 
 
-@pytest.fixture(name="demo_output", scope="module")
-def run_demo():
-    done = subprocess.run([DEMO], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=BUILD_SECONDS, check=False)
+def run_demo(*options):
+    done = subprocess.run([DEMO, *options], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=BUILD_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+@pytest.fixture(name="demo_output", scope="module")
+def plain_demo():
+    return run_demo()
 
 
 def test_the_demo_shows_200_then_429_then_200_again(demo_output):
@@ -42,6 +46,20 @@ def test_the_demo_shows_the_headers_of_a_denial(demo_output):
 def test_the_demo_says_in_few_lines_what_it_does(demo_output):
     assert len(demo_output.splitlines()) < 25
     assert max(map(len, demo_output.splitlines())) <= 100
+
+
+def test_the_demo_with_redis_shows_two_agents_with_one_limit():
+    shown = run_demo("--redis")
+    sharing = shown[shown.index("at once, over 8 connections"):]
+    runs = [(int(count), int(status))
+            for count, status in re.findall(r"^ +(\d+) x (\d+)$", sharing, re.MULTILINE)]
+
+    # The script itself fails when the two did not share; here it is that it says so.
+    assert 20 <= runs[0][0] < 30 and runs[0][1] == 200
+    assert (40 - runs[0][0], 429) == runs[1]
+    assert runs[-1][1] == 429
+    assert "rl:per-ip:" in sharing
+    assert len(shown.splitlines()) < 40
 
 
 def test_the_demo_says_what_it_does_not_know():
