@@ -54,10 +54,14 @@ algorithms.sliding_window = function()
         return {key = key, slots = slots, head = head, count = count, base = base}
     end
 
-    -- The first entry from `low` on for which `field` of (time, total) is at least `value`; count + 1 when
-    -- none is.
+    -- The first entry from `low` on for which `field` of (time, total) is at least `value`; count + 1
+    -- when none is. Looks near `low` first, where it mostly is.
     local function find(log, low, field, value)
-        local high = log.count + 1
+        local high, step = low, 1
+        while high <= log.count and select(field, entry(log, high)) < value do
+            low, high, step = high + 1, high + step, 2 * step
+        end
+        high = math.min(high, log.count + 1)
         while low < high do
             local middle = math.floor((low + high) / 2)
             if select(field, entry(log, middle)) < value then
