@@ -5,13 +5,19 @@
 /* In the order in which they are put; the headers last. */
 #define FIRST_HEADER 4
 
+#define VAR(name, var)                     \
+	{                                  \
+		name, sizeof name - 1, var \
+	}
+
 static const struct {
 	const char *name;
+	size_t len;
 	enum spop_vars var;
 } optional_vars[] = {
-	{"policy", SPOP_VAR_POLICY},       {"limit", SPOP_VAR_LIMIT},
-	{"remaining", SPOP_VAR_REMAINING}, {"reset", SPOP_VAR_RESET},
-	{"ratelimit", SPOP_VAR_RATELIMIT}, {"ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY},
+	VAR("policy", SPOP_VAR_POLICY),       VAR("limit", SPOP_VAR_LIMIT),
+	VAR("remaining", SPOP_VAR_REMAINING), VAR("reset", SPOP_VAR_RESET),
+	VAR("ratelimit", SPOP_VAR_RATELIMIT), VAR("ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY),
 };
 
 static struct value value_of(const struct spop_data *data)
@@ -91,7 +97,7 @@ static size_t size_of_unsets(unsigned vars, size_t first)
 
 	for (size_t i = first; i < ARRAY_SIZE(optional_vars); i++)
 		if ((vars & optional_vars[i].var) != 0)
-			size += ACTION_OVERHEAD + strlen(optional_vars[i].name);
+			size += ACTION_OVERHEAD + optional_vars[i].len;
 	return size;
 }
 
