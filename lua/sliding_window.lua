@@ -80,7 +80,7 @@ algorithms.sliding_window = function()
 
     local function is_sane(log, window, state)
         local used, last, newest, grows, passes = unpack(state)
-        return log.base <= LARGEST and used >= 0 and used <= LARGEST and last <= LARGEST and
+        return log.base <= LARGEST and used <= LARGEST and last <= LARGEST and
             newest <= last and grows <= newest and passes <= newest and
             grows > last - window and passes > last - window
     end
@@ -144,6 +144,9 @@ algorithms.sliding_window = function()
         end
         local before = total_before(log, first)
         local used = total - before
+        if used < 1 then -- and so none of the searches below would find an entry
+            return broken('sliding_window')
+        end
         local remaining = math.max(limit - used, 0)
 
         local grows = time_left(log, first, before, used + remaining + 1 - limit)
@@ -166,7 +169,7 @@ algorithms.sliding_window = function()
         if not log or state.is_mended then
             return write(key, struct.pack('>I8I8I8', 0, time, used + units), us_until_new)
         end
-        local is_merged = used > 0 and newest == time
+        local is_merged = newest == time
         local count = log.count - first + (is_merged and 1 or 2)
         local base = total_before(log, first)
         local new = struct.pack('>I8I8', time, base + used + units)

@@ -24,9 +24,10 @@ local function broken(algorithm)
     return {err = 'BROKENSTATE the value is not what a ' .. algorithm .. ' writes'}
 end
 
--- The TTL of a balance that is as good as new in so many microseconds.
+-- The TTL of a balance that is as good as new in so many microseconds. Redis counts it from the begin
+-- of the millisecond.
 local function ttl_ms(us)
-    local ms = math.max(math.ceil(us / 1000), 1)
+    local ms = math.ceil(us / 1000) + 1
     return string.format('%d', is_server_time and ms or math.max(ms, HOUR_MS))
 end
 

@@ -17,9 +17,7 @@ algorithms.token_bucket = function()
         end
 
         -- With another rate than when it was written, whole tokens stay.
-        if unit == us then
-            level = math.min(level, full)
-        else
+        if unit ~= us then
             level = math.min(math.floor(level / unit), capacity) * us
         end
         local time, is_mended = time_of(last, math.ceil(full / tokens))

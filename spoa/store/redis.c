@@ -107,7 +107,7 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 	struct bytes why = BYTES("");
 	struct store_op *op;
 
-	if (!redis_call_read(&reader, reply))
+	if (!redis_call_read(&reader, reply) || !redis_call_is_for(&reader, &call->ops))
 		return false;
 	while ((op = first_op(&call->ops)) != NULL) {
 		if (!redis_call_next(&reader, op, &why))
@@ -118,7 +118,7 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 			tell_refused(call->redis, op, why);
 		answer(op);
 	}
-	return reader.next == reader.end;
+	return true;
 }
 
 static void take_reply(struct call *call, const struct redis_reply *reply)

@@ -185,6 +185,13 @@ static void del_write(void *owner)
 	link->wants_write = false;
 }
 
+/* What it said was wrong, or there is no way to it. */
+static enum store_error kind_of(int error)
+{
+	return error == REDIS_ERR_PROTOCOL || error == REDIS_ERR_OTHER ? STORE_OTHER
+								       : STORE_CONNECTION;
+}
+
 /*
  * The context ends: refused, lost, or freed by us; in the first two it frees itself after this.
  * What waits for a reply gets NULL before this or, from hiredis 1.0 on, also after it, in the same
@@ -198,9 +205,7 @@ static void on_cleanup(void *owner)
 	del_read(link);
 	del_write(link);
 	if (context->err != 0)
-		fail_with_text(link,
-			       context->err == REDIS_ERR_PROTOCOL ? STORE_OTHER : STORE_CONNECTION,
-			       context->errstr);
+		fail_with_text(link, kind_of(context->err), context->errstr);
 	link->context = NULL;
 }
 
@@ -555,6 +560,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 		free(link);
 		return NULL;
 	}
+	redis_replies_expect(link->replies, &link->outstanding);
 	ev_init(&link->readable, on_readable);
 	ev_init(&link->writable, on_writable);
 	ev_init(&link->timer, on_timer);

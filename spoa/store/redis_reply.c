@@ -27,6 +27,7 @@ struct redis_replies {
 	bool is_cut;
 	struct writer texts;
 	char memory[TEXT_MAX];
+	const size_t *outstanding; /* NULL: never mind */
 };
 
 static struct redis_replies *replies_of(const redisReadTask *task)
@@ -34,10 +35,19 @@ static struct redis_replies *replies_of(const redisReadTask *task)
 	return task->privdata;
 }
 
+static bool is_asked_for(const struct redis_replies *replies)
+{
+	return replies->outstanding == NULL || *replies->outstanding > 0;
+}
+
 static void begin(struct redis_replies *replies, int type)
 {
+	static char unasked[] = "it said something that it was not asked for";
+
 	memset(&replies->root, 0, sizeof replies->root);
-	replies->root.type = type;
+	replies->root.type = is_asked_for(replies) ? type : REDIS_REPLY_ERROR;
+	replies->root.str = unasked;
+	replies->root.len = sizeof unasked - 1;
 	replies->count = 0;
 	replies->is_cut = false;
 	replies->texts = writer_on(replies->memory, sizeof replies->memory);
@@ -66,14 +76,15 @@ static void *on_string(const redisReadTask *task, char *text, size_t len)
 	void *object = add(task, kind, 0, BYTES(""));
 	if (replies->is_cut)
 		return object;
-	size_t room = replies->texts.max - replies->texts.len - 1;
-	replies->is_cut = len > room;
+	size_t left = replies->texts.max - replies->texts.len;
+	size_t room = left > 0 ? left - 1 : 0; /* before its NUL */
+	replies->is_cut = len > room || left == 0;
 	struct bytes copy =
 		bytes_from(replies->memory + replies->texts.len, len < room ? len : room);
 	writer_put(&replies->texts, bytes_from(text, copy.len));
 	writer_put_u8(&replies->texts, '\0'); /* for hiredis */
 	replies->items[replies->count - 1].text = copy;
-	if (task->parent == NULL) {
+	if (task->parent == NULL && (is_asked_for(replies) || kind == REDIS_ERROR)) {
 		replies->root.str = replies->memory;
 		replies->root.len = copy.len;
 	}
@@ -122,6 +133,11 @@ void redis_replies_collect(struct redis_replies *replies, struct redisReader *re
 
 	reader->fn = &functions;
 	reader->privdata = replies;
+}
+
+void redis_replies_expect(struct redis_replies *replies, const size_t *outstanding)
+{
+	replies->outstanding = outstanding;
 }
 
 struct redis_reply redis_replies_last(const struct redis_replies *replies)

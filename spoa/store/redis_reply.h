@@ -42,6 +42,11 @@ struct redis_replies *redis_replies_new(void);
 void redis_replies_free(struct redis_replies *replies);
 /* From now on the reader's replies come here; it must not outlive `replies`. */
 void redis_replies_collect(struct redis_replies *replies, struct redisReader *reader);
+/*
+ * How many replies are waited for. One that nobody has asked for becomes an error, since hiredis
+ * asserts that there is none, and gives the connection up for an error.
+ */
+void redis_replies_expect(struct redis_replies *replies, const size_t *outstanding);
 /* The one that was read last. */
 struct redis_reply redis_replies_last(const struct redis_replies *replies);
 

@@ -119,6 +119,14 @@ static bool next_number(struct redis_call_reader *reader, int64_t max, int64_t *
 	return true;
 }
 
+/* The time of a balance: now, or ahead of it by no more than from empty to full (lua/state.lua). */
+static bool next_time(struct redis_call_reader *reader, const struct quota *quota,
+		      int64_t *ret_time_us)
+{
+	return next_number(reader, reader->now_us + quota_full_us(quota), ret_time_us) &&
+	       *ret_time_us >= reader->now_us;
+}
+
 bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply *reply)
 {
 	struct redis_call_reader new = {reply->items, reply->items + reply->count, 0};
@@ -131,6 +139,33 @@ bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply 
 		return false;
 	*reader = new;
 	return true;
+}
+
+static size_t numbers_of(const struct store_op *op)
+{
+	static const size_t states[] = {[TOKEN_BUCKET] = 2,
+					[SLIDING_WINDOW] = 5,
+					[SLIDING_WINDOW_COUNTER] = 3,
+					[FIXED_WINDOW] = 2};
+	size_t count = 1;
+
+	for (size_t i = 0; i < op->count; i++)
+		count += states[op->checks[i]->quota->algorithm];
+	return count;
+}
+
+bool redis_call_is_for(const struct redis_call_reader *reader, const struct list *ops)
+{
+	const struct redis_item *next = reader->next;
+
+	for (const struct list *link = ops->next; link != ops; link = link->next) {
+		size_t left = (size_t)(reader->end - next);
+		size_t count = left > 0 && next->kind == REDIS_ERROR ? 1 : numbers_of(op_of(link));
+		if (count > left)
+			return false;
+		next += count;
+	}
+	return next == reader->end;
 }
 
 /*
@@ -158,10 +193,12 @@ static bool read_log(struct redis_call_reader *reader, const struct check *check
 	int64_t used, last_us, newest_us, grows_us, passes_us;
 
 	if (!next_number(reader, QUOTA_EXACT_MAX, &used) ||
-	    !next_number(reader, QUOTA_EXACT_MAX, &last_us) ||
+	    !next_time(reader, check->quota, &last_us) ||
 	    !next_number(reader, last_us, &newest_us) ||
 	    !next_number(reader, newest_us, &grows_us) ||
 	    !next_number(reader, newest_us, &passes_us))
+		return false;
+	if (used > 0 && grows_us <= last_us - check->quota->window_us) /* it has left */
 		return false;
 	int64_t to_grow = at_least(used - limit + 1, 1);
 	int64_t to_pass =
@@ -192,16 +229,16 @@ static bool read_balance(struct redis_call_reader *reader, const struct check *c
 	case TOKEN_BUCKET:
 		b->bucket.unit_us = quota->refill_us;
 		return next_number(reader, quota->limit * quota->refill_us, &b->bucket.level) &&
-		       next_number(reader, QUOTA_EXACT_MAX, &b->bucket.last_us);
+		       next_time(reader, quota, &b->bucket.last_us);
 	case SLIDING_WINDOW:
 		return read_log(reader, check, b, excerpt);
 	case SLIDING_WINDOW_COUNTER:
 		return next_number(reader, quota->limit, &b->counter.previous) &&
 		       next_number(reader, quota->limit, &b->counter.current) &&
-		       next_number(reader, QUOTA_EXACT_MAX, &b->counter.last_us);
+		       next_time(reader, quota, &b->counter.last_us);
 	case FIXED_WINDOW:
 		return next_number(reader, quota->limit, &b->fixed.used) &&
-		       next_number(reader, QUOTA_EXACT_MAX, &b->fixed.last_us);
+		       next_time(reader, quota, &b->fixed.last_us);
 	}
 	return false;
 }
@@ -227,6 +264,7 @@ static bool decide(struct redis_call_reader *reader, struct check *check, bool c
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
 {
+	bool is_denied = false;
 	int64_t charged;
 
 	if (reader->next != reader->end && reader->next->kind == REDIS_ERROR) {
@@ -236,8 +274,10 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 	}
 	if (!next_number(reader, 1, &charged))
 		return false;
-	for (size_t i = 0; i < op->count; i++)
+	for (size_t i = 0; i < op->count; i++) {
 		if (!decide(reader, op->checks[i], charged == 1))
 			return false;
-	return true;
+		is_denied = is_denied || !op->checks[i]->outcome.allowed;
+	}
+	return charged == 1 || is_denied;
 }

@@ -48,6 +48,8 @@ struct redis_call_reader {
 
 /* False when it is not a reply of the script's. */
 MUST_CHECK bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply *reply);
+/* Whether what comes has as many items as these ops are answered with; before any is. */
+MUST_CHECK bool redis_call_is_for(const struct redis_call_reader *reader, const struct list *ops);
 /*
  * The outcomes of the next op, or its error; *ret_why is then the error's text, for the log. False
  * when what comes is not for such an op: the rest of the reply means nothing either.

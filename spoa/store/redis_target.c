@@ -72,12 +72,17 @@ static void set_text(struct redis_target *target)
 	(void)writer_text(&w);
 }
 
+/*
+ * No error shows a part of the URL: a password stands in any of them when the @ is missing, or when
+ * it is written as other programs have it, ?password=...
+ */
+
 static bool read_db(struct bytes text, struct redis_target *target, struct err *err)
 {
 	uint64_t db;
 
 	if (!parse_whole(text, DB_MAX, &db))
-		return err_set(err, "the database: %s is not a whole number", quoted(text).text);
+		return err_set(err, "the database: not a whole number from 0 to %d", DB_MAX);
 	target->db = (uint32_t)db;
 	return true;
 }
@@ -106,23 +111,21 @@ static bool is_host(struct bytes text)
 /* "host", "host:port", "[v6]", "[v6]:port" */
 static bool read_host(struct bytes text, struct redis_target *target, struct err *err)
 {
-	struct bytes whole = text, host = text, port = BYTES("6379");
+	struct bytes host = text, port = BYTES("6379");
 	uint64_t number;
 
 	if (bytes_begin_with(text, BYTES("["))) {
 		text = bytes_skip(text, 1);
 		if (!cut(&text, ']', &host) || memchr(host.data, ':', host.len) == NULL ||
 		    (text.len > 0 && text.data[0] != ':'))
-			return err_set(err, "%s is not host, host:port or [v6]:port",
-				       quoted(whole).text);
+			return err_set(err, "the host: not host, host:port or [v6]:port");
 		if (text.len > 0)
 			port = bytes_skip(text, 1);
 	} else if (cut(&text, ':', &host)) {
 		port = text;
 	}
 	if (!is_host(host))
-		return err_set(err, "the host: %s is not a name or an address", quoted(host).text);
-	/* Not shown: without an @ it is a password that stands there. */
+		return err_set(err, "the host: not a name or an address");
 	if (!parse_whole(port, 65535, &number) || number == 0)
 		return err_set(err, "the port: not a whole number from 1 to 65535");
 	memcpy(target->host, host.data, host.len);
@@ -159,18 +162,15 @@ static bool read_unix(struct bytes rest, struct redis_target *target, struct err
 	target->is_unix = true;
 	if (cut(&rest, '?', &path)) {
 		if (!bytes_begin_with(rest, BYTES("db=")))
-			return err_set(err, "what follows the path: %s is not db=N",
-				       quoted(rest).text);
+			return err_set(err, "what follows the path: not db=N");
 		if (!read_db(bytes_skip(rest, strlen("db=")), target, err))
 			return false;
 	} else {
 		path = rest;
 	}
 	if (path.len < 2 || path.data[0] != '/')
-		return err_set(err,
-			       "the path: %s does not begin with /, as in "
-			       "redis+unix:///run/redis.sock",
-			       quoted(path).text);
+		return err_set(err, "the path: does not begin with /, as in "
+				    "redis+unix:///run/redis.sock");
 	if (!unescape(path, target->path, sizeof target->path))
 		return err_set(err, "the path: longer than %d bytes, or a %% that is not %%XX",
 			       REDIS_PATH_MAX - 1);

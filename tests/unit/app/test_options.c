@@ -15,6 +15,9 @@
 #define SECOND INT64_C(1000000)
 #define MANY   "18446744073709551616" /* 2^64 */
 
+#define X16 "xxxxxxxxxxxxxxxx"
+#define X64 X16 X16 X16 X16
+
 #define ARGS(...) ((char *[]){__VA_ARGS__, NULL})
 #define NOTHING   ((char *[]){NULL})
 
@@ -62,6 +65,8 @@ static void test_options_read_nothing_is_the_defaults(void **state)
 	assert_int_equal(options.spop_listen_count, 1);
 	assert_string_equal(options.spop_listen[0].text, "127.0.0.1:12345");
 	assert_null(options.policies);
+	assert_false(options.is_redis);
+	assert_string_equal(options.key_prefix, "rl:");
 	assert_int_equal(options.store_timeout_us, 2000);
 	assert_int_equal(options.on_error, ON_ERROR_ALLOW);
 	assert_int_equal(options.memory_limit, 256 << 20);
@@ -95,13 +100,19 @@ static const struct {
 	{"http-listen", {"off"}, {"", "no", "OFF"}},
 	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
 	{"policies-watch", {"off"}, {"", "yes", "OFF", "1"}},
-	{"store", {"memory:"}, {"", "memory", "Memory:", "file:x", "redis:", "http://x"}},
+	{"store",
+	 {"memory:", "redis://h", "redis://h:1/2", "redis://[::1]", "redis+unix:///x",
+	  "redis+unix:///x?db=1"},
+	 {"", "memory", "Memory:", "file:x", "redis:", "http://x"}},
 	{"store-timeout",
 	 {"1ms", "2ms", "1.5s", "1m", "1h", "1d"},
 	 {"", "0", "0ms", "0.5ms", "-2ms", "2", "2 ms", "2us", "2x", "ms", "2d", "1e9d", MANY "s"}},
 	{"on-error",
 	 {"allow", "deny", "local"},
 	 {"", "Allow", "allo", "allow ", "deny,allow", "fail"}},
+	{"key-prefix",
+	 {"", "rl:", "a", "!~", "x-y_z.1/|%", X64},
+	 {" ", "a b", "{", "a}", "{a}", "\t", "\x7f", "\xc3\xa4", "a\n", X64 "x"}},
 	{"memory-limit",
 	 {"64k", "256m", "1g", "1048576", "64K"},
 	 {"", "0", "1k", "x", "-1m", "1.5m", "1t", "1mb", " 1m", "257g", MANY, "99999999999999g"}},
@@ -524,14 +535,193 @@ static void test_options_read_unknown_variable_of_any_length_is_refused(void **s
 	}
 }
 
+/* ---- the store ---- */
+
+static void test_options_read_store_is_the_target(void **state)
+{
+	(void)state;
+
+	struct options options =
+		read_good(ARGS("--store=redis://h:1/2", "--key-prefix=x:"), NOTHING);
+
+	assert_true(options.is_redis);
+	assert_string_equal(options.store.text, "redis://h:1/2");
+	assert_string_equal(options.store.password, "");
+	assert_string_equal(options.key_prefix, "x:");
+}
+
+static void test_options_read_repeated_store_the_last_counts(void **state)
+{
+	(void)state;
+
+	assert_false(read_good(ARGS("--store=redis://h", "--store=memory:"), NOTHING).is_redis);
+	assert_true(read_good(ARGS("--store=memory:", "--store=redis://h"), NOTHING).is_redis);
+	struct options options =
+		read_good(ARGS("--store=redis+unix:///x"), ARGS("RATELIMIT_STORE=redis://h"));
+	assert_string_equal(options.store.text, "redis+unix:///x?db=0");
+	assert_false(
+		read_good(ARGS("--store=memory:"), ARGS("RATELIMIT_STORE=redis://h")).is_redis);
+}
+
+/* INTERFACE.md has them; a version that does not serves nobody by guessing. */
+static void test_options_read_store_of_another_version_is_refused(void **state)
+{
+	static char *const values[] = {"rediss://h", "rediss://h:6379/0",
+				       "redis+sentinel://h1:1,h2:2/name",
+				       "redis+cluster://h1:1,h2:2"};
+	char flag[128], variable[128];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		put_flag(flag, sizeof flag, "store", values[i]);
+		put_variable(variable, sizeof variable, "store", values[i]);
+		struct err from_flag = read_bad(ARGS(flag), NOTHING);
+		struct err from_variable = read_bad(NOTHING, ARGS(variable));
+		assert_says(&from_flag, "--store: TLS, Sentinel and Cluster are not in this");
+		assert_says(&from_flag, "accepted is memory:, redis://");
+		assert_says(&from_variable, "RATELIMIT_STORE: TLS, Sentinel and Cluster are not");
+	}
+}
+
+/* ---- who logs in there ---- */
+
+static void test_options_read_login_of_the_environment_completes_the_store(void **state)
+{
+	char *environment[] = {"RATELIMIT_REDIS_USER=agent", "RATELIMIT_REDIS_PASSWORD=hunter2",
+			       NULL};
+	char *only_password[] = {"RATELIMIT_STORE=redis://agent@h",
+				 "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
+	(void)state;
+
+	struct options options = read_good(ARGS("--store=redis://h"), environment);
+	assert_string_equal(options.store.user, "agent");
+	assert_string_equal(options.store.password, "hunter2");
+	assert_null(strstr(options.store.text, "hunter2"));
+
+	options = read_good(NOTHING, only_password);
+	assert_string_equal(options.store.user, "agent");
+	assert_string_equal(options.store.password, "hunter2");
+}
+
+/* It does not matter in which order the environment has them. */
+static void test_options_read_login_before_or_after_the_store_is_the_same(void **state)
+{
+	char *before[] = {"RATELIMIT_REDIS_PASSWORD=hunter2", "RATELIMIT_STORE=redis://h", NULL};
+	char *after[] = {"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
+	(void)state;
+
+	assert_string_equal(read_good(NOTHING, before).store.password, "hunter2");
+	assert_string_equal(read_good(NOTHING, after).store.password, "hunter2");
+}
+
+static void test_options_read_store_in_the_environment_may_have_a_password(void **state)
+{
+	(void)state;
+
+	struct options options =
+		read_good(NOTHING, ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
+
+	assert_string_equal(options.store.user, "agent");
+	assert_string_equal(options.store.password, "hunter2");
+	assert_string_equal(options.store.text, "redis://h:6379/0");
+}
+
+/* A flag that wins takes nothing of the URL that it wins over. */
+static void test_options_read_store_flag_leaves_no_password_of_the_environment(void **state)
+{
+	(void)state;
+
+	struct options options = read_good(ARGS("--store=redis://other"),
+					   ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
+
+	assert_string_equal(options.store.user, "");
+	assert_string_equal(options.store.password, "");
+}
+
+static void test_options_read_login_without_redis_is_ignored(void **state)
+{
+	char *environment[] = {"RATELIMIT_REDIS_USER=agent",
+			       "RATELIMIT_REDIS_PASSWORD_FILE=/nowhere", NULL};
+	(void)state;
+
+	assert_false(read_good(NOTHING, environment).is_redis);
+}
+
+static void test_options_read_login_given_twice_or_in_part_is_refused(void **state)
+{
+	static const struct {
+		char *environment[4];
+		const char *says;
+	} cases[] = {
+		{{"RATELIMIT_STORE=redis://:hunter2@h", "RATELIMIT_REDIS_PASSWORD=hunter2"},
+		 "RATELIMIT_REDIS_PASSWORD: "},
+		{{"RATELIMIT_STORE=redis://a:hunter2@h", "RATELIMIT_REDIS_USER=b"},
+		 "RATELIMIT_REDIS_USER: "},
+		{{"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_PASSWORD=hunter2",
+		  "RATELIMIT_REDIS_PASSWORD_FILE=/nowhere"},
+		 "RATELIMIT_REDIS_PASSWORD"},
+		{{"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_PASSWORD_FILE=/nowhere"},
+		 "RATELIMIT_REDIS_PASSWORD_FILE: "},
+		{{"RATELIMIT_STORE=redis://a@h"}, "RATELIMIT_REDIS_PASSWORD: not set"},
+		{{"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_USER=a"},
+		 "RATELIMIT_REDIS_PASSWORD: not set"},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err err = read_bad(NOTHING, (char **)cases[i].environment);
+		assert_says(&err, cases[i].says);
+		assert_null(strstr(err.text, "hunter2"));
+	}
+}
+
+/* Of the store's options the login has no flag: those are seen by everybody. */
+static void test_options_read_login_flags_do_not_exist(void **state)
+{
+	static char *const flags[] = {"--redis-user=a", "--redis-password=b",
+				      "--redis-password-file=c"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct err err = read_bad(ARGS(flags[i]), NOTHING);
+		assert_says(&err, "no such option");
+	}
+}
+
 /* ---- secrets ---- */
 
-/* INTERFACE.md, section 1: a password is never logged. */
+/* INTERFACE.md, section 1: a password in the flag is refused, and never logged. */
+static void test_options_read_password_in_the_flag_is_refused_and_not_told(void **state)
+{
+	static char *const values[] = {"redis://:hunter2@h", "redis://agent:hunter2@h:1/2",
+				       "redis://agent:hunter2@[::1]", "redis://a:%68unter2@h"};
+	char flag[128];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		put_flag(flag, sizeof flag, "store", values[i]);
+		struct err err = read_bad(ARGS(flag), NOTHING);
+		assert_says(&err, "--store: a password is not accepted in a flag");
+		assert_says(&err, "RATELIMIT_REDIS_PASSWORD_FILE");
+		assert_null(strstr(err.text, "unter2"));
+		/* Also when a later one has none: it was seen. */
+		(void)read_bad(ARGS(flag, "--store=memory:"), NOTHING);
+	}
+}
+
 static void test_options_read_password_of_the_store_is_not_in_the_error(void **state)
 {
-	static char *const values[] = {"redis://:hunter2@h/x", "redis://user:hunter2@h:x/0",
-				       "rediss://user:hunter2@h", "redis://user:hunter2",
-				       "redis+sentinel://:hunter2@h1:1,h2:2/NAME"};
+	static char *const values[] = {
+		"redis://:hunter2@h/x",
+		"redis://user:hunter2@h:x/0",
+		"rediss://user:hunter2@h",
+		"redis://user:hunter2",
+		"redis+sentinel://:hunter2@h1:1,h2:2/NAME",
+		"redis+unix://:hunter2@/run/redis.sock",
+		"redis+unix:///run/redis.sock?password=hunter2",
+		"redis://h/0?password=hunter2",
+		"redis://h?password=hunter2",
+	};
 	char flag[128], variable[128];
 	(void)state;
 
@@ -575,6 +765,18 @@ int main(void)
 		cmocka_unit_test(test_options_read_what_only_resembles_a_service_link_is_refused),
 		cmocka_unit_test(test_options_read_unknown_variable_is_escaped),
 		cmocka_unit_test(test_options_read_unknown_variable_of_any_length_is_refused),
+		cmocka_unit_test(test_options_read_store_is_the_target),
+		cmocka_unit_test(test_options_read_repeated_store_the_last_counts),
+		cmocka_unit_test(test_options_read_store_of_another_version_is_refused),
+		cmocka_unit_test(test_options_read_login_of_the_environment_completes_the_store),
+		cmocka_unit_test(test_options_read_login_before_or_after_the_store_is_the_same),
+		cmocka_unit_test(test_options_read_store_in_the_environment_may_have_a_password),
+		cmocka_unit_test(
+			test_options_read_store_flag_leaves_no_password_of_the_environment),
+		cmocka_unit_test(test_options_read_login_without_redis_is_ignored),
+		cmocka_unit_test(test_options_read_login_given_twice_or_in_part_is_refused),
+		cmocka_unit_test(test_options_read_login_flags_do_not_exist),
+		cmocka_unit_test(test_options_read_password_in_the_flag_is_refused_and_not_told),
 		cmocka_unit_test(test_options_read_password_of_the_store_is_not_in_the_error),
 	};
 
