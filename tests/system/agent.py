@@ -25,6 +25,10 @@ def bucket(capacity, refill_rate="1/1h", key=("src",)):
             "key": list(key)}
 
 
+def window(limit=10, length="1h", algorithm="sliding_window", key=("src",)):
+    return {"algorithm": algorithm, "limit": limit, "window": length, "key": list(key)}
+
+
 def run(*arguments, env=None, **options):
     """A run that ends by itself: its exit status and what it printed."""
     return subprocess.run([BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True,
@@ -34,10 +38,10 @@ def run(*arguments, env=None, **options):
 
 class Agent(Process):
     """`listen` defaults to a free port of loopback; `policies` is the text of a policy file;
-    `wrapper` is a command that starts the agent and becomes it."""
+    `store` is a URL; `wrapper` is a command that starts the agent and becomes it."""
 
-    def __init__(self, directory, *options, listen="127.0.0.1:0", policies=None, wrapper=(),
-                 **process):
+    def __init__(self, directory, *options, listen="127.0.0.1:0", policies=None, store=None,
+                 wrapper=(), **process):
         self.directory = Path(directory)
         self.ends_at_once = "--drain-delay" not in options
         self.policy_file = self.directory / "policies.json"
@@ -45,6 +49,8 @@ class Agent(Process):
         if policies is not None:
             self.policy_file.write_text(policies)
             command += ["--policies", self.policy_file]
+        if store is not None:
+            command += ["--store", store]
         super().__init__(command, self.directory / "agent.log", **process)
         self.addresses = [self.wait_for_event("listening", n + 1)["address"]
                           for n in range(listen.count(",") + 1)]
@@ -65,6 +71,19 @@ class Agent(Process):
             return len(self.events(name)) >= count
         wait_until(found, f"the event {name} in {self.output}")
         return self.events(name)[count - 1]
+
+    def wait_for_store(self):
+        """Until the store answers; the log says so only when that has lasted for a moment."""
+        nothing = {"algorithm": "token_bucket", "capacity": 1, "refill_rate": 1, "key": "-",
+                   "cost": 0}
+        with self.connect() as peer:
+            wait_until(lambda: not peer.ask(**nothing).degraded, "the store")
+        return self
+
+    def store_states(self):
+        """What the log says of the link to the store: (event, kind, reason), as it came."""
+        return [(event["event"], event.get("kind"), event.get("reason"))
+                for event in self.events() if event["event"] in ("store_up", "store_down")]
 
     def finish(self):
         """A test that leaves the agent running leaves it able to end in good order.

@@ -1,12 +1,16 @@
 import resource
 import signal
 import subprocess
+import sys
 
 import pytest
 
 from agent import SHIPPED_POLICIES, Agent
-from haproxy import SUITES, Haproxy, unpack_trees
+from haproxy import SUITES, Haproxy
 from origin import Origin
+from redis import FLAVOURS, Redis
+from tcp_proxy import TcpProxy
+from trees import unpack_trees
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +24,12 @@ def many_descriptors():
     """Thousands of connections have one end in this process."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_turns():
+    """A proxy, an origin and clients share this process: none is to hold up the others for long."""
+    sys.setswitchinterval(0.0005)
 
 
 @pytest.fixture
@@ -61,16 +71,16 @@ def origin():
 
 
 @pytest.fixture(scope="session")
-def haproxy_trees():
+def server_trees():
     try:
         unpack_trees()
     except (OSError, subprocess.CalledProcessError) as error:
-        # Without HAProxy nothing is tested: that is a failure, never a skip.
-        pytest.fail(f"tests/system/haproxy-trees: {error}")
+        # Without servers nothing is tested: that is a failure, never a skip.
+        pytest.fail(f"tests/system/server-trees: {error}")
 
 
 @pytest.fixture(params=SUITES, ids=lambda suite: SUITES[suite])
-def suite(request, haproxy_trees):  # pylint: disable=unused-argument
+def suite(request, server_trees):  # pylint: disable=unused-argument
     return request.param
 
 
@@ -90,3 +100,37 @@ def start_haproxy(suite, tmp_path, started, origin):
 @pytest.fixture
 def haproxy(start_haproxy, agent):
     return start_haproxy(agent.address)
+
+
+DEBIAN_12 = "redis-7.0"
+
+
+@pytest.fixture
+def start_redis(server_trees, tmp_path, started):  # pylint: disable=unused-argument
+    def start(flavour=DEBIAN_12, kind=Redis, **keywords):
+        directory = tmp_path / f"redis{len(started)}"
+        directory.mkdir()
+        server = kind(flavour, directory, **keywords)
+        started.append(server)
+        return server
+    return start
+
+
+@pytest.fixture
+def redis(start_redis):
+    """Debian 12's, for tests of the agent."""
+    return start_redis()
+
+
+@pytest.fixture(params=FLAVOURS)
+def each_redis(request, start_redis):
+    """Each of them in turn, for tests where the server could matter."""
+    return start_redis(request.param)
+
+
+@pytest.fixture
+def wire(redis, started):
+    """A proxy in front of `redis`, for agents to connect to."""
+    proxy = TcpProxy(("127.0.0.1", redis.port))
+    started.append(proxy)
+    return proxy

@@ -1,15 +1,15 @@
 """HAProxy of three Debian releases, running the files that haproxy-conf/ ships."""
 
-import functools
 import socket
 import subprocess
 
 from processes import ROOT, Process, wait_until
+from trees import program
 
 SHIPPED_CONF = ROOT / "haproxy-conf/haproxy.cfg"
 SHIPPED_SPOE = ROOT / "haproxy-conf/ratelimit-spoe.conf"
 SHIPPED_SPOE_PATH = "/etc/haproxy/ratelimit-spoe.conf"
-TREES = ROOT / "build/haproxy"
+HAPROXY = "usr/sbin/haproxy"
 SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}
 
 # What the tests need of HAProxy beside the shipped file, which HAProxy merges with it.
@@ -17,23 +17,6 @@ OWN_GLOBAL = """global
     stats socket {socket} mode 600 level admin expose-fd listeners
 
 """
-
-
-def unpack_trees():
-    subprocess.run([ROOT / "tests/system/haproxy-trees", *SUITES], check=True)
-
-
-@functools.cache
-def program(suite):
-    """How to run the HAProxy of an unpacked tree: its own loader, its own libraries, no chroot."""
-    tree = TREES / suite
-    folders = [path for folder in ("lib", "usr/lib")
-               for path in sorted(tree.glob(f"{folder}/*-linux-gnu*"))]
-    # Not the link in lib64: it is absolute in Debian 12, and so leads to this machine's loader.
-    loaders = [path for folder in folders for path in sorted(folder.glob("ld-linux*.so*"))]
-    assert loaders, f"no loader in {tree}"
-    libraries = ":".join(map(str, folders))
-    return [loaders[0], "--library-path", libraries, tree / "usr/sbin/haproxy"]
 
 
 def replace_once(text, old, new):
@@ -55,8 +38,8 @@ def shipped_files(directory, addresses=(), spoe=(), conf=()):
 
 def check(suite, conf):
     """haproxy -c, which says in its output what it warns of."""
-    return subprocess.run([*program(suite), "-c", "-f", conf], text=True, capture_output=True,
-                          check=False)
+    return subprocess.run([*program(suite, HAPROXY), "-c", "-f", conf], text=True,
+                          capture_output=True, check=False)
 
 
 def reserve_port():
@@ -101,7 +84,7 @@ class Haproxy(Process):
     def _command(self, *options):
         own = self.directory / f"own{self.generation}.cfg"
         own.write_text(OWN_GLOBAL.format(socket=self.control))
-        return [*program(self.suite), "-db", "-f", own, "-f", self.conf, *options]
+        return [*program(self.suite, HAPROXY), "-db", "-f", own, "-f", self.conf, *options]
 
     def ask(self, command):
         """An answer of the running HAProxy's own command line."""
@@ -120,12 +103,19 @@ class Haproxy(Process):
     def wait_until_up(self):
         wait_until(self.is_up, f"HAProxy, see {self.output}")
 
+    def agent_field(self, field, server="agent1"):
+        """What HAProxy's statistics say of an agent."""
+        rows = [row.split(",") for row in self.ask("show stat").splitlines()]
+        return next(dict(zip(rows[0], row))[field] for row in rows
+                    if row[:2] == ["ratelimit-agents", server])
+
     def agent_is(self, state):
         """What HAProxy's checks say of the agent: UP or DOWN."""
-        rows = [row.split(",") for row in self.ask("show stat").splitlines()]
-        fields = rows[0]
-        return any(dict(zip(fields, row)).get("status") == state
-                   for row in rows if row[:2] == ["ratelimit-agents", "agent1"])
+        return self.agent_field("status") == state
+
+    def sessions(self, server):
+        """How many connections it opened to an agent so far."""
+        return int(self.agent_field("stot", server))
 
     def reload(self):
         """A new process takes over the listening sockets; the old one ends when it may."""

@@ -82,3 +82,6 @@ class Process:
         after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         ticks = int(after_name[11]) + int(after_name[12])
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -9,15 +9,10 @@ import pytest
 import agent as agents
 import spop
 import web
-from agent import SHIPPED_POLICIES, bucket, policies_text
+from agent import SHIPPED_POLICIES, bucket, policies_text, window
 from processes import wait_until
 
 SRC = spop.ip("192.0.2.1")
-
-
-def window(limit=10, length="1h", **changes):
-    return {"algorithm": "sliding_window", "limit": limit, "window": length, "key": ["src"],
-            **changes}
 
 
 def reload_policies(agent, text):

@@ -1,0 +1,304 @@
+#include "stage.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <ev.h>
+
+#include "base/clock.h"
+#include "store/redis.h"
+#include "unit/store/contract.h"
+
+#define QUESTIONS   512
+#define PATIENCE_US (20 * US_PER_SECOND)
+
+struct stage {
+	struct redis_server *server;
+	struct ev_loop *loop;
+	struct redis_target target;
+	bool is_time_given;
+	struct store *store;
+	struct question *questions;
+	struct list unused;
+	size_t on_their_way;
+	struct check last; /* of the last question that was answered: the first one */
+	char failure[512]; /* the first one */
+};
+
+/* ---- answers ---- */
+
+/* In the loop the test can't be left: the store is in the middle of its work. */
+static void note(struct stage *stage, const struct question *question, size_t index,
+		 const char *field, int64_t is, int64_t expected)
+{
+	const struct check *check = &question->checks[index];
+
+	if (*stage->failure != '\0')
+		return;
+	snprintf(stage->failure, sizeof stage->failure,
+		 "%s, %s, limit %" PRId64 ", window %" PRId64 ", cost %" PRId64 ", now %" PRId64
+		 ", check %zu of %zu: %s is %" PRId64 " and not %" PRId64,
+		 check->key, algorithm_name(check->quota->algorithm), check->quota->limit,
+		 check->quota->window_us, check->cost, question->op.now_us, index + 1,
+		 question->op.count, field, is, expected);
+}
+
+static void compare(struct stage *stage, const struct question *question, size_t index)
+{
+	const struct outcome *is = &question->checks[index].outcome;
+	const struct outcome *expected = &question->outcomes[index];
+	const struct {
+		const char *name;
+		int64_t is, expected;
+	} fields[] = {
+		{"error", question->checks[index].error, STORE_OK},
+		{"is_decided", question->checks[index].is_decided, true},
+		{"allowed", is->allowed, expected->allowed},
+		{"remaining", is->remaining, expected->remaining},
+		{"retry_after_us", is->retry_after_us, expected->retry_after_us},
+		{"reset_us", is->reset_us, expected->reset_us},
+		{"grows_us", is->grows_us, expected->grows_us},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].is != fields[i].expected)
+			note(stage, question, index, fields[i].name, fields[i].is,
+			     fields[i].expected);
+}
+
+static void judge(struct stage *stage, const struct question *question)
+{
+	for (size_t i = 0; i < question->op.count; i++) {
+		const struct check *check = &question->checks[i];
+		switch (question->expectation) {
+		case EXPECT_ANYTHING:
+			if (check->error != STORE_OK && check->error != STORE_OTHER)
+				note(stage, question, i, "error", check->error, STORE_OTHER);
+			break;
+		case EXPECT_OUTCOMES:
+			compare(stage, question, i);
+			break;
+		case EXPECT_ERROR:
+			if (check->error != question->error)
+				note(stage, question, i, "error", check->error, question->error);
+			break;
+		}
+	}
+}
+
+static void on_answered(struct store_op *op)
+{
+	struct question *question = CONTAINER_OF(op, struct question, op);
+	struct stage *stage = question->stage;
+
+	judge(stage, question);
+	stage->last = question->checks[0];
+	stage->on_their_way--;
+	list_append(&stage->unused, &op->link);
+}
+
+static void fail_if_noted(const struct stage *stage)
+{
+	if (*stage->failure != '\0')
+		fail_msg("%s", stage->failure);
+}
+
+void stage_turn(struct stage *stage)
+{
+	ev_run(stage->loop, EVRUN_ONCE);
+}
+
+/* ---- the store ---- */
+
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	(void)owner, (void)is_up, (void)error, (void)why;
+}
+
+static void on_refused(void *owner, const struct store_op *op, enum store_error error,
+		       struct bytes why)
+{
+	(void)owner, (void)op, (void)error, (void)why;
+}
+
+static void forget_answered(struct store_op *op)
+{
+	op->answered = NULL;
+}
+
+/* A store says at once that it has no connection yet; a question that costs nothing finds out. */
+static bool is_up(struct stage *stage, struct store *store)
+{
+	static const struct quota quota = {FIXED_WINDOW, .limit = 1, .window_us = US_PER_SECOND};
+	struct check check;
+	struct store_op op = {
+		.checks = (struct check *[]){check_make(&check, "is it up?", &quota, 0)},
+		.count = 1,
+		.now_us = 1,
+		.answered = forget_answered,
+	};
+
+	if (store_ask(store, &op) == STORE_PENDING)
+		while (op.answered != NULL)
+			stage_turn(stage);
+	else
+		stage_turn(stage);
+	return check.error == STORE_OK;
+}
+
+struct store *stage_open_store(struct stage *stage)
+{
+	const struct redis_store_config config = {
+		.target = &stage->target,
+		.prefix = BYTES("rl:"),
+		.timeout_us = 60 * US_PER_SECOND,
+		.max_in_flight = QUESTIONS,
+		.is_time_given = stage->is_time_given,
+		.changed = on_changed,
+		.refused = on_refused,
+	};
+	struct store *store = redis_store_new(stage->loop, &config);
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	assert_non_null(store);
+	while (!is_up(stage, store))
+		assert_true(clock_mono_us() < until_us);
+	return store;
+}
+
+/* ---- the stage ---- */
+
+static void set_target(struct stage *stage)
+{
+	char url[256];
+	struct err err;
+
+	snprintf(url, sizeof url, "redis+unix://%s", redis_server_path(stage->server));
+	if (!redis_target_parse(bytes_from_text(url), &stage->target, &err))
+		fail_msg("%s", err.text);
+}
+
+struct stage *stage_new(bool is_time_given)
+{
+	struct stage *stage = calloc(1, sizeof *stage);
+
+	assert_non_null(stage);
+	stage->questions = calloc(QUESTIONS, sizeof *stage->questions);
+	assert_non_null(stage->questions);
+	list_init(&stage->unused);
+	for (size_t i = 0; i < QUESTIONS; i++)
+		list_append(&stage->unused, &stage->questions[i].op.link);
+	stage->is_time_given = is_time_given;
+	stage->server = redis_server_start();
+	stage->loop = ev_loop_new(EVFLAG_AUTO);
+	assert_non_null(stage->loop);
+	set_target(stage);
+	stage->store = stage_open_store(stage);
+	return stage;
+}
+
+/* Also in the middle of a test that failed: what is on its way is answered by an error. */
+void stage_free(struct stage *stage)
+{
+	store_free(stage->store);
+	ev_loop_destroy(stage->loop);
+	redis_server_stop(stage->server);
+	free(stage->questions);
+	free(stage);
+}
+
+struct redis_server *stage_server(const struct stage *stage)
+{
+	return stage->server;
+}
+
+/* ---- questions ---- */
+
+struct question *stage_question(struct stage *stage, int64_t now_us)
+{
+	/* When there is none, half of them are waited for: not a turn of the loop for each. */
+	if (list_is_empty(&stage->unused))
+		while (stage->on_their_way > QUESTIONS / 2 && *stage->failure == '\0')
+			stage_turn(stage);
+	fail_if_noted(stage);
+	struct question *question = CONTAINER_OF(stage->unused.next, struct question, op.link);
+	question->stage = stage;
+	question->expectation = EXPECT_ANYTHING;
+	question->op = (struct store_op){
+		.checks = question->pointers,
+		.now_us = now_us,
+		.answered = on_answered,
+		.link = question->op.link,
+	};
+	return question;
+}
+
+struct check *question_add(struct question *question, const char *key, const struct quota *quota,
+			   int64_t cost)
+{
+	size_t index = question->op.count++;
+
+	assert_true(index < REQUEST_CHECKS_MAX);
+	struct check *check = check_make(&question->checks[index], key, quota, cost);
+	check->own_quota = *quota;
+	check->quota = &check->own_quota;
+	question->pointers[index] = check;
+	return check;
+}
+
+void question_expect(struct question *question, struct store *store)
+{
+	struct store_op op = {.checks = question->pointers,
+			      .count = question->op.count,
+			      .now_us = question->op.now_us};
+
+	assert_int_equal(store_ask(store, &op), STORE_DONE);
+	for (size_t i = 0; i < op.count; i++) {
+		assert_true(question->checks[i].is_decided);
+		question->outcomes[i] = question->checks[i].outcome;
+		question->checks[i].is_decided = false;
+		question->checks[i].outcome = (struct outcome){0};
+	}
+	question->expectation = EXPECT_OUTCOMES;
+}
+
+void question_expect_error(struct question *question, enum store_error error)
+{
+	question->expectation = EXPECT_ERROR;
+	question->error = error;
+}
+
+void stage_ask(struct stage *stage, struct question *question)
+{
+	/* After a while without a turn its timers are due, before something waits for a reply. */
+	if (stage->on_their_way == 0)
+		ev_run(stage->loop, EVRUN_NOWAIT);
+	list_remove(&question->op.link);
+	stage->on_their_way++;
+	if (store_ask(stage->store, &question->op) == STORE_DONE)
+		on_answered(&question->op);
+}
+
+void stage_settle(struct stage *stage)
+{
+	while (stage->on_their_way > 0)
+		stage_turn(stage);
+	fail_if_noted(stage);
+}
+
+struct outcome stage_ask_one(struct stage *stage, const char *key, const struct quota *quota,
+			     int64_t cost, int64_t now_us)
+{
+	struct question *question = stage_question(stage, now_us);
+
+	(void)question_add(question, key, quota, cost);
+	stage_ask(stage, question);
+	stage_settle(stage);
+	assert_int_equal(stage->last.error, STORE_OK);
+	return stage->last.outcome;
+}

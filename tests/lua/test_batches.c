@@ -1,0 +1,405 @@
+/*
+ * Many requests in one call, of several checks each, with the same keys in many of them: Redis says
+ * what the memory store says to one after the other. One that meets an unusable value is answered
+ * by an error, charges nothing, and spoils no other.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/writer.h"
+#include "stage.h"
+#include "store/memory.h"
+#include "store/redis_script.h"
+#include "support/chance.h"
+#include "unit/store/contract.h"
+#include "unusable.h"
+
+#define KEYS     20
+#define ROUNDS   400 /* of up to 70 requests */
+#define PREFIX   "rl:"
+#define WINDOW   (10 * US_PER_SECOND)
+#define START_US UNUSABLE_TIME_US
+
+struct pair {
+	struct stage *stage;
+	struct store *memory;
+	struct chance chance;
+	int64_t now_us;
+	/* Requests that passed; that were denied, but one of their checks alone would have passed.
+	 */
+	int64_t allowed, denied_as_one, unusable;
+};
+
+static int begin(void **state)
+{
+	static struct pair pair;
+
+	pair = (struct pair){
+		.stage = stage_new(true),
+		.memory = memory_store_new(UINT64_C(1) << 24),
+		.chance = {(uint64_t)environment_number("MODEL_SEED", 3)},
+		.now_us = START_US,
+	};
+	assert_non_null(pair.memory);
+	*state = &pair;
+	return 0;
+}
+
+static int end(void **state)
+{
+	struct pair *pair = *state;
+
+	stage_free(pair->stage);
+	store_free(pair->memory);
+	return 0;
+}
+
+/* Two for each key, as before and after a reload. */
+static struct quota quota_of(size_t key, bool is_other)
+{
+	int64_t limit = is_other ? 5 : 30 + (int64_t)key;
+
+	switch (key % 4) {
+	case TOKEN_BUCKET:
+		return bucket_of(limit, is_other ? "3" : "10/3s");
+	case SLIDING_WINDOW:
+		return window_of(SLIDING_WINDOW, limit, WINDOW);
+	case SLIDING_WINDOW_COUNTER:
+		return window_of(SLIDING_WINDOW_COUNTER, limit, WINDOW);
+	default:
+		return window_of(FIXED_WINDOW, limit, WINDOW);
+	}
+}
+
+static struct quota quota_for(struct unusable unusable)
+{
+	return unusable.algorithm == TOKEN_BUCKET
+		       ? bucket_of(10, "1")
+		       : window_of(unusable.algorithm, 10, 3600 * US_PER_SECOND);
+}
+
+/* Some of the keys, each once: the engine adds up what meets in one. */
+static void add_checks(struct pair *pair, struct question *question)
+{
+	size_t count = (size_t)chance_between(&pair->chance, 1, 6);
+	size_t key = chance_bits(&pair->chance) % KEYS;
+	char name[16];
+
+	if (chance_is_one_in(&pair->chance, 16))
+		count = REQUEST_CHECKS_MAX - 1;
+	for (size_t i = 0; i < count; i++, key = (key + 1) % KEYS) {
+		struct quota quota = quota_of(key, chance_is_one_in(&pair->chance, 32));
+		int64_t cost = chance_between(&pair->chance, 0, 2);
+		if (chance_is_one_in(&pair->chance, 64))
+			cost = quota.limit + chance_between(&pair->chance, 0, 1);
+		snprintf(name, sizeof name, "key%zu", key);
+		(void)question_add(question, name, &quota, cost);
+	}
+}
+
+static void swap_checks(struct question *question, size_t a, size_t b)
+{
+	struct check *check = question->pointers[a];
+
+	question->pointers[a] = question->pointers[b];
+	question->pointers[b] = check;
+}
+
+static void add_unusable(struct pair *pair, struct question *question)
+{
+	struct unusable unusable = unusable_at(chance_bits(&pair->chance) % unusable_count());
+	struct quota quota = quota_for(unusable);
+
+	(void)question_add(question, unusable.key, &quota, chance_between(&pair->chance, 0, 3));
+	swap_checks(question, question->op.count - 1,
+		    chance_bits(&pair->chance) % question->op.count);
+	question_expect_error(question, STORE_OTHER);
+	pair->unusable++;
+}
+
+static void count(struct pair *pair, const struct question *question)
+{
+	bool is_one_allowed = false, is_one_denied = false;
+
+	for (size_t i = 0; i < question->op.count; i++) {
+		is_one_allowed |= question->outcomes[i].allowed && question->checks[i].cost > 0;
+		is_one_denied |= !question->outcomes[i].allowed;
+	}
+	pair->allowed += !is_one_denied;
+	pair->denied_as_one += is_one_denied && is_one_allowed;
+}
+
+static void ask_randomly(struct pair *pair, bool with_unusable)
+{
+	struct question *question = stage_question(pair->stage, pair->now_us);
+
+	add_checks(pair, question);
+	if (with_unusable && chance_is_one_in(&pair->chance, 6)) {
+		add_unusable(pair, question);
+	} else {
+		question_expect(question, pair->memory);
+		count(pair, question);
+	}
+	stage_ask(pair->stage, question);
+}
+
+/*
+ * All keys have a balance from the start on, so that the memory store never looks for full ones to
+ * forget: it would not know them any more when the clock steps back.
+ */
+static void touch_all_keys(struct pair *pair)
+{
+	char name[16];
+
+	for (size_t key = 0; key < KEYS; key++) {
+		struct quota quota = quota_of(key, false);
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		snprintf(name, sizeof name, "key%zu", key);
+		(void)question_add(question, name, &quota, 1);
+		question_expect(question, pair->memory);
+		stage_ask(pair->stage, question);
+	}
+}
+
+/* Never before the start, nor an hour after it: the unusable logs would be mended, or forgotten. */
+static void step_time(struct pair *pair)
+{
+	int64_t step_us = chance_between(&pair->chance, 0, WINDOW / 3);
+
+	if (chance_is_one_in(&pair->chance, 8))
+		step_us = -chance_between(&pair->chance, 0, 3 * WINDOW);
+	if (pair->now_us + step_us >= START_US)
+		pair->now_us += step_us;
+	if (pair->now_us > START_US + 3000 * US_PER_SECOND)
+		pair->now_us = START_US;
+}
+
+static void play_rounds(struct pair *pair, bool with_unusable)
+{
+	touch_all_keys(pair);
+	for (int round = 0; round < ROUNDS; round++) {
+		int64_t requests = chance_between(&pair->chance, 1, 70);
+		for (int64_t i = 0; i < requests; i++)
+			ask_randomly(pair, with_unusable);
+		stage_settle(pair->stage);
+		step_time(pair);
+	}
+	print_message("%d requests passed, %d were denied as one, %d met what is unusable\n",
+		      (int)pair->allowed, (int)pair->denied_as_one, (int)pair->unusable);
+	assert_in_range(pair->allowed, 1000, ROUNDS * 70);
+	assert_in_range(pair->denied_as_one, 1000, ROUNDS * 70);
+}
+
+static void test_random_requests_agree_with_the_memory_store(void **state)
+{
+	play_rounds(*state, false);
+}
+
+static void test_random_requests_with_unusable_keys_agree_but_for_those(void **state)
+{
+	struct pair *pair = *state;
+
+	unusable_write(stage_server(pair->stage), PREFIX);
+	play_rounds(pair, true);
+
+	assert_in_range(pair->unusable, 1000, ROUNDS * 70);
+	unusable_assert_untouched(stage_server(pair->stage), PREFIX);
+}
+
+/* "good" is charged before and after the unusable one, and not with it. */
+static void ask_around(struct pair *pair, struct unusable unusable, int64_t cost)
+{
+	struct quota good = window_of(FIXED_WINDOW, 1000000, WINDOW), bad = quota_for(unusable);
+
+	for (int i = 0; i < 3; i++) {
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, "good", &good, 1);
+		if (i == 1) {
+			(void)question_add(question, unusable.key, &bad, cost);
+			question_expect_error(question, STORE_OTHER);
+		} else {
+			question_expect(question, pair->memory);
+		}
+		stage_ask(pair->stage, question);
+	}
+	stage_settle(pair->stage);
+}
+
+static void test_each_unusable_value_spoils_its_own_request_only(void **state)
+{
+	struct pair *pair = *state;
+
+	unusable_write(stage_server(pair->stage), PREFIX);
+	pair->now_us = START_US + US_PER_SECOND;
+	for (size_t i = 0; i < unusable_count(); i++)
+		for (int64_t cost = 0; cost <= 11; cost++)
+			ask_around(pair, unusable_at(i), cost);
+
+	unusable_assert_untouched(stage_server(pair->stage), PREFIX);
+}
+
+static int64_t strange_number(struct chance *chance)
+{
+	static const int64_t numbers[] = {0,
+					  1,
+					  2,
+					  5,
+					  9,
+					  10,
+					  11,
+					  31,
+					  32,
+					  64,
+					  START_US - 1,
+					  START_US,
+					  START_US + 1,
+					  QUOTA_EXACT_MAX,
+					  QUOTA_EXACT_MAX + 2,
+					  INT64_MAX,
+					  INT64_MIN,
+					  -1};
+
+	return chance_is_one_in(chance, 4) ? chance_between(chance, 0, 100)
+					   : CHANCE_PICK(chance, numbers);
+}
+
+/* Numbers; or a log of entries that grow, as a limiter writes it, with some numbers changed. */
+static size_t make_strange(struct chance *chance, uint8_t *bytes, size_t max)
+{
+	struct writer w = writer_on(bytes, max);
+	size_t numbers = (size_t)chance_between(chance, 1, chance_is_one_in(chance, 2) ? 5 : 140);
+	bool is_log = !chance_is_one_in(chance, 3);
+	int64_t header[] = {chance_between(chance, 30, 70), chance_between(chance, 0, 40),
+			    chance_between(chance, 1, 40), 0};
+	size_t header_len = numbers > 64 ? 4 : 1;
+
+	for (size_t i = 0; i < numbers; i++) {
+		int64_t number = i < header_len ? header[i + 4 - header_len] : (int64_t)i / 2;
+		if (i >= header_len && i % 2 == 1)
+			number += START_US;
+		if (!is_log || chance_is_one_in(chance, 2 * numbers))
+			number = strange_number(chance);
+		writer_put_u32_be(&w, (uint32_t)((uint64_t)number >> 32));
+		writer_put_u32_be(&w, (uint32_t)number);
+	}
+	return w.len - (chance_is_one_in(chance, 16) ? 1 : 0);
+}
+
+static void ask_around_strange(struct pair *pair, enum algorithm algorithm)
+{
+	struct quota strange =
+		algorithm == TOKEN_BUCKET ? bucket_of(10, "1") : window_of(algorithm, 10, WINDOW);
+	struct quota good = window_of(FIXED_WINDOW, 1000000, WINDOW);
+
+	for (int i = 0; i < 3; i++) {
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		if (i == 1) {
+			(void)question_add(question, "strange", &strange,
+					   chance_between(&pair->chance, 0, 11));
+		} else {
+			(void)question_add(question, "good", &good, 1);
+			question_expect(question, pair->memory);
+		}
+		stage_ask(pair->stage, question);
+	}
+	stage_settle(pair->stage);
+}
+
+/* Some of them are good enough to be counted by. */
+static void test_strange_values_spoil_no_other_request(void **state)
+{
+	struct pair *pair = *state;
+	uint8_t bytes[2048];
+
+	for (int i = 0; i < 4000; i++) {
+		size_t len = make_strange(&pair->chance, bytes, sizeof bytes);
+		(void)redis_server_ask_number(stage_server(pair->stage), "SET %sstrange %b", PREFIX,
+					      bytes, len);
+		pair->now_us = START_US + chance_between(&pair->chance, 0, 2 * WINDOW);
+		ask_around_strange(pair, i % 8 < 4 ? SLIDING_WINDOW : (enum algorithm)(i % 4));
+	}
+}
+
+static int64_t calls_of_the_script(struct stage *stage)
+{
+	const char *name = "cmdstat_evalsha:calls=";
+	const redisReply *reply = redis_server_ask(stage_server(stage), "INFO commandstats");
+
+	assert_int_equal(reply->type, REDIS_REPLY_STRING);
+	const char *found = strstr(reply->str, name);
+	return found != NULL ? strtoll(found + strlen(name), NULL, 10) : 0;
+}
+
+static void test_seventy_requests_of_a_turn_are_three_calls(void **state)
+{
+	struct pair *pair = *state;
+	struct quota quota = window_of(SLIDING_WINDOW, 50, WINDOW);
+	int64_t before = calls_of_the_script(pair->stage);
+
+	for (int i = 0; i < 70; i++) {
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, "key", &quota, 1);
+		question_expect(question, pair->memory);
+		stage_ask(pair->stage, question);
+	}
+	stage_settle(pair->stage);
+
+	assert_int_equal(REDIS_CALL_OPS_MAX, 32);
+	assert_int_equal(calls_of_the_script(pair->stage) - before, 3);
+}
+
+/* Two keys, so that there is a first write and another one. */
+static void ask_both_keys(struct pair *pair, bool is_full)
+{
+	struct question *question = stage_question(pair->stage, pair->now_us);
+	struct quota bucket = bucket_of(10, "1"), window = window_of(SLIDING_WINDOW, 10, WINDOW);
+
+	(void)question_add(question, "a", &bucket, 1);
+	(void)question_add(question, "b", &window, 1);
+	if (is_full)
+		question_expect_error(question, STORE_OOM);
+	else
+		question_expect(question, pair->memory);
+	stage_ask(pair->stage, question);
+	stage_settle(pair->stage);
+}
+
+static void test_full_redis_is_an_error_and_charges_nothing(void **state)
+{
+	struct pair *pair = *state;
+	struct redis_server *server = stage_server(pair->stage);
+
+	ask_both_keys(pair, false);
+	(void)redis_server_ask_number(server, "CONFIG SET maxmemory 1");
+	for (int i = 0; i < 3; i++)
+		ask_both_keys(pair, true);
+	(void)redis_server_ask_number(server, "CONFIG SET maxmemory 0");
+
+	ask_both_keys(pair, false);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_random_requests_agree_with_the_memory_store),
+		TEST(test_each_unusable_value_spoils_its_own_request_only),
+		TEST(test_strange_values_spoil_no_other_request),
+		TEST(test_random_requests_with_unusable_keys_agree_but_for_those),
+		TEST(test_seventy_requests_of_a_turn_are_three_calls),
+		TEST(test_full_redis_is_an_error_and_charges_nothing),
+	};
+
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,286 @@
+/*
+ * Nothing stays in Redis: every write sets a TTL, which is the time until the balance is full
+ * again, rounded up to a millisecond. Redis says when a key ends (PEXPIRETIME), and what time it is
+ * before and after a request, so that this is compared without a stopwatch.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+
+#include "base/clock.h"
+#include "stage.h"
+#include "support/chance.h"
+#include "unit/store/contract.h"
+
+#define KEY         "rl:key"
+#define HOUR_MS     INT64_C(3600000)
+#define HOUR_US     (HOUR_MS * US_PER_MS)
+#define START_US    INT64_C(1700000000000000)
+#define PATIENCE_US (20 * US_PER_SECOND)
+
+static int begin(void **state)
+{
+	*state = stage_new(false);
+	return 0;
+}
+
+static int begin_with_given_time(void **state)
+{
+	*state = stage_new(true);
+	return 0;
+}
+
+static int end(void **state)
+{
+	stage_free(*state);
+	return 0;
+}
+
+/* ---- what Redis says ---- */
+
+static int64_t number(struct stage *stage, const char *command)
+{
+	return redis_server_ask_number(stage_server(stage), command);
+}
+
+static int64_t server_ms(struct stage *stage)
+{
+	const redisReply *reply = redis_server_ask(stage_server(stage), "TIME");
+
+	assert_int_equal(reply->elements, 2);
+	return strtoll(reply->element[0]->str, NULL, 10) * 1000 +
+	       strtoll(reply->element[1]->str, NULL, 10) / 1000;
+}
+
+/* All that there is of a key: its value, and when it ends. */
+struct content {
+	uint8_t dump[16384];
+	size_t len; /* 0: there is none */
+	int64_t ends_ms;
+};
+
+static void read_content(struct stage *stage, struct content *content)
+{
+	content->ends_ms = number(stage, "PEXPIRETIME " KEY);
+	const redisReply *reply = redis_server_ask(stage_server(stage), "DUMP " KEY);
+	content->len = 0;
+	if (reply->type == REDIS_REPLY_NIL)
+		return;
+	assert_int_equal(reply->type, REDIS_REPLY_STRING);
+	assert_true(reply->len <= sizeof content->dump);
+	memcpy(content->dump, reply->str, reply->len);
+	content->len = reply->len;
+}
+
+/* ---- asking ---- */
+
+/* Of one key; `least_ms` is what its TTL is at least, whatever it is to be. */
+static struct outcome ask_and_compare_ttl(struct stage *stage, const struct quota *quota,
+					  int64_t cost, int64_t now_us, int64_t least_ms)
+{
+	int64_t before_ms = server_ms(stage);
+	struct outcome outcome = stage_ask_one(stage, "key", quota, cost, now_us);
+	int64_t ends_ms = number(stage, "PEXPIRETIME " KEY);
+	int64_t after_ms = server_ms(stage);
+	/* One more: Redis counts from the begin of the millisecond that it is. */
+	int64_t ttl_ms = divide_up(outcome.reset_us, US_PER_MS) + 1;
+
+	if (!outcome.allowed || cost == 0)
+		return outcome;
+	assert_true(outcome.reset_us > 0);
+	ttl_ms = ttl_ms < least_ms ? least_ms : ttl_ms;
+	/* Less than 0: there is no TTL, or no key; one of a few ms may be gone by now. */
+	if (after_ms < before_ms + ttl_ms || ends_ms != -2)
+		assert_in_range(ends_ms, before_ms + ttl_ms, after_ms + ttl_ms);
+	return outcome;
+}
+
+static void test_write_ends_a_key_when_it_is_full(void **state)
+{
+	const struct quota quotas[] = {
+		bucket_of(10, "7"),
+		bucket_of(1000, "1000/1h"),
+		bucket_of(100000, "123.456"),
+		window_of(SLIDING_WINDOW, 100, 1007),
+		window_of(SLIDING_WINDOW, 1000, 999999),
+		window_of(SLIDING_WINDOW, 1000, 24 * HOUR_US + 1),
+		window_of(SLIDING_WINDOW_COUNTER, 100, 1007),
+		window_of(SLIDING_WINDOW_COUNTER, 1000, 1234567),
+		window_of(SLIDING_WINDOW_COUNTER, 1000, 24 * HOUR_US + 1),
+		window_of(FIXED_WINDOW, 100, 1007),
+		window_of(FIXED_WINDOW, 1000, 1234567),
+		window_of(FIXED_WINDOW, 1000, 24 * HOUR_US + 1),
+	};
+	int64_t allowed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		for (int n = 0; n < 200; n++)
+			allowed += ask_and_compare_ttl(*state, &quotas[i], 1 + n % 3, 0, 1).allowed;
+		(void)number(*state, "FLUSHALL");
+	}
+	assert_true(allowed > 1000);
+}
+
+/* A time that is given may be any, while Redis' own goes on: what it says is kept for an hour. */
+static void test_write_with_a_given_time_ends_a_key_when_it_is_full(void **state)
+{
+	const struct quota quotas[] = {
+		bucket_of(10, "7"),
+		bucket_of(1000, "1000/1d"),
+		bucket_of(1000, "7/13s"),
+		window_of(SLIDING_WINDOW, 200, US_PER_SECOND),
+		window_of(SLIDING_WINDOW, 200, 2 * HOUR_US + 1),
+		window_of(SLIDING_WINDOW_COUNTER, 200, US_PER_SECOND),
+		window_of(SLIDING_WINDOW_COUNTER, 200, 2 * HOUR_US + 1),
+		window_of(FIXED_WINDOW, 200, US_PER_SECOND),
+		window_of(FIXED_WINDOW, 200, 2 * HOUR_US + 1),
+	};
+	struct chance chance = {1};
+
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		int64_t now_us = START_US, full_us = quota_full_us(&quotas[i]);
+		for (int n = 0; n < 300; n++) {
+			now_us += chance_between(&chance, 0, full_us / 100);
+			if (chance_is_one_in(&chance, 8)) /* the clock steps back */
+				now_us -= chance_between(&chance, 0, full_us / 3);
+			if (chance_is_one_in(&chance, 64)) /* and is mended */
+				now_us -= 2 * full_us;
+			(void)ask_and_compare_ttl(*state, &quotas[i], chance_between(&chance, 1, 3),
+						  now_us, HOUR_MS);
+		}
+		(void)number(*state, "FLUSHALL");
+	}
+}
+
+static void await_end(struct stage *stage)
+{
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	while (number(stage, "EXISTS " KEY) == 1) {
+		assert_true(clock_mono_us() < until_us);
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	}
+}
+
+static void test_key_is_gone_when_it_is_full(void **state)
+{
+	const struct quota quotas[] = {
+		bucket_of(2, "40"),
+		bucket_of(100, "1000"),
+		window_of(SLIDING_WINDOW, 200, 50 * US_PER_MS),
+		window_of(SLIDING_WINDOW, 200, 100 * US_PER_MS),
+		window_of(SLIDING_WINDOW_COUNTER, 200, 20 * US_PER_MS),
+		window_of(SLIDING_WINDOW_COUNTER, 200, 50 * US_PER_MS),
+		window_of(FIXED_WINDOW, 200, 20 * US_PER_MS),
+		window_of(FIXED_WINDOW, 200, 100 * US_PER_MS),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		for (int n = 0; n < 100; n++)
+			(void)ask_and_compare_ttl(*state, &quotas[i], 1, 0, 1);
+		await_end(*state);
+		(void)ask_and_compare_ttl(*state, &quotas[i], quotas[i].limit, 0, 1);
+		await_end(*state);
+	}
+	assert_int_equal(number(*state, "DBSIZE"), 0);
+}
+
+/* Windows so long that none ends while the test runs; one more sliding_window, for a ring. */
+static const struct quota *long_quotas(size_t *ret_count)
+{
+	static struct quota all[5];
+
+	all[0] = bucket_of(200, "200/1000d");
+	all[1] = window_of(SLIDING_WINDOW, 200, 24000 * HOUR_US);
+	all[2] = window_of(SLIDING_WINDOW, 200, 24000 * HOUR_US);
+	all[3] = window_of(SLIDING_WINDOW_COUNTER, 200, 24000 * HOUR_US);
+	all[4] = window_of(FIXED_WINDOW, 200, 24000 * HOUR_US);
+	*ret_count = ARRAY_SIZE(all);
+	return all;
+}
+
+static void take_some(struct stage *stage, const struct quota *quota, bool until_it_is_a_ring)
+{
+	do
+		assert_true(ask_and_compare_ttl(stage, quota, 1, 0, 1).allowed);
+	while (until_it_is_a_ring && number(stage, "STRLEN " KEY) < 512);
+}
+
+static void test_key_without_a_ttl_has_one_after_the_next_write(void **state)
+{
+	size_t count;
+	const struct quota *all = long_quotas(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		take_some(*state, &all[i], i == 2);
+		assert_int_equal(number(*state, "PERSIST " KEY), 1);
+		assert_int_equal(number(*state, "PEXPIRETIME " KEY), -1);
+		assert_true(ask_and_compare_ttl(*state, &all[i], 1, 0, 1).allowed);
+		(void)number(*state, "FLUSHALL");
+	}
+}
+
+/* Asked with a cost of 0, one that does not pass, and one that never will. */
+static void assert_asking_changes_nothing(struct stage *stage, const struct quota *quota)
+{
+	static struct content before, after;
+	const int64_t costs[] = {0, quota->limit, quota->limit + 1};
+
+	read_content(stage, &before);
+	for (size_t i = 0; i < ARRAY_SIZE(costs); i++) {
+		struct outcome outcome = stage_ask_one(stage, "key", quota, costs[i], 0);
+		assert_true(outcome.allowed == (costs[i] == 0));
+		read_content(stage, &after);
+		assert_int_equal(after.len, before.len);
+		assert_memory_equal(after.dump, before.dump, before.len);
+		assert_int_equal(after.ends_ms, before.ends_ms);
+	}
+}
+
+static void test_denied_or_without_a_cost_changes_nothing(void **state)
+{
+	size_t count;
+	const struct quota *all = long_quotas(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		take_some(*state, &all[i], i == 2);
+		assert_asking_changes_nothing(*state, &all[i]);
+		(void)number(*state, "FLUSHALL");
+	}
+}
+
+static void test_denied_or_without_a_cost_creates_nothing(void **state)
+{
+	size_t count;
+	const struct quota *all = long_quotas(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		assert_true(stage_ask_one(*state, "key", &all[i], 0, 0).allowed);
+		assert_false(stage_ask_one(*state, "key", &all[i], 201, 0).allowed);
+		assert_int_equal(number(*state, "DBSIZE"), 0);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_write_ends_a_key_when_it_is_full),
+		cmocka_unit_test_setup_teardown(
+			test_write_with_a_given_time_ends_a_key_when_it_is_full,
+			begin_with_given_time, end),
+		TEST(test_key_is_gone_when_it_is_full),
+		TEST(test_key_without_a_ttl_has_one_after_the_next_write),
+		TEST(test_denied_or_without_a_cost_changes_nothing),
+		TEST(test_denied_or_without_a_cost_creates_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,103 @@
+"""Servers that are not Redis, or not quite."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"redis://127.0.0.1:{self.server_address[1]}"
+        self.connections = 0
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def process_request(self, request, client_address):
+        self.connections += 1
+        super().process_request(request, client_address)
+
+    def handle_error(self, *_):
+        pass  # the agent closed a connection
+
+    def finish(self):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class Parrot(Server):
+    """Says `greeting` to who connects and `reply` to each command, or nothing when it is None."""
+
+    def __init__(self, greeting=b"", reply=None, then_close=False):
+        self.greeting, self.reply, self.then_close = greeting, reply, then_close
+        super().__init__(ParrotHandler)
+
+
+class ParrotHandler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        server = self.server
+        self.wfile.write(server.greeting)
+        while not server.then_close and read_value(self.rfile):
+            if server.reply is not None:
+                self.wfile.write(server.reply)
+
+
+class Flood(Server):
+    """Sends one line that does not end."""
+
+    def __init__(self):
+        super().__init__(FloodHandler)
+
+
+class FloodHandler(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(b"+")
+        while True:
+            self.request.sendall(b"x" * 65536)
+
+
+class Forger(Server):
+    """Passes commands on to a real Redis; `forge`, when set, makes what is said in place of a
+    reply to a script, from that reply. `is_piecemeal`: each byte is a write of its own."""
+
+    def __init__(self, target):
+        self.target, self.forge, self.is_piecemeal = target, None, False
+        super().__init__(ForgerHandler)
+
+
+class ForgerHandler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        with contextlib.ExitStack() as stack:
+            redis = stack.enter_context(socket.create_connection(self.server.target))
+            replies = stack.enter_context(redis.makefile("rb"))
+            while command := read_value(self.rfile):
+                redis.sendall(command)
+                reply = read_value(replies)
+                if self.server.forge and b"EVALSHA" in command[:20].upper():
+                    reply = self.server.forge(reply)
+                for piece in self._pieces(reply):
+                    self.wfile.write(piece)
+
+    def _pieces(self, reply):
+        if not self.server.is_piecemeal:
+            return [reply]
+        return [reply[n:n + 1] for n in range(len(reply))]
+
+
+def read_value(file):
+    """The bytes of one value of the Redis protocol."""
+    line = file.readline()
+    if line[:1] == b"$" and int(line[1:]) >= 0:
+        return line + file.read(int(line[1:]) + 2)
+    if line[:1] == b"*":
+        return line + b"".join(read_value(file) for _ in range(max(int(line[1:]), 0)))
+    return line

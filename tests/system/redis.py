@@ -1,0 +1,155 @@
+"""Redis and Valkey, and a client that the agent has nothing to do with."""
+
+import itertools
+import socket
+
+from processes import Process, wait_until
+from trees import program
+
+# By the tree that holds it and its program. The first is Debian 12's, which most tests use.
+FLAVOURS = {
+    "redis-7.0": ("bookworm", "usr/bin/redis-server"),
+    "redis-8.0": ("trixie", "usr/bin/redis-server"),
+    "valkey-8.1": ("trixie", "usr/bin/valkey-server"),
+}
+
+
+class Refused(Exception):
+    """An error reply."""
+
+
+class Client:
+    """One connection; an error reply is raised, unless it stands inside an array."""
+
+    def __init__(self, address, user="default", password=None):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family)
+        self.socket.settimeout(5)
+        self.socket.connect(address)
+        self.reader = self.socket.makefile("rb")
+        if password is not None:
+            self.ask("AUTH", user, password)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.reader.close()
+        self.socket.close()
+
+    def ask(self, *words):
+        data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self.socket.sendall(b"*%d\r\n" % len(data) + b"".join(
+            b"$%d\r\n%s\r\n" % (len(word), word) for word in data))
+        reply = self._read()
+        if isinstance(reply, Refused):
+            raise reply
+        return reply
+
+    def _read(self):
+        line = self.reader.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the server closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            return Refused(rest.decode())
+        if kind == b"+":
+            return rest.decode()
+        count = int(rest)
+        if kind == b":":
+            return count
+        if count < 0:
+            return None
+        if kind == b"$":
+            return self.reader.read(count + 2)[:-2]
+        assert kind == b"*", line
+        return [self._read() for _ in range(count)]
+
+
+def reserve_port():
+    """A port of 127.0.0.1 that is Redis' for as long as this socket is open, restarts included.
+
+    Redis binds with SO_REUSEADDR, as this does, and whoever asks for any port does not get this
+    one. It never listens: while Redis is away, connections are refused.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved.getsockname()[1], reserved
+
+
+class Redis(Process):
+    """Starts at once, unless `is_started` is false, and keeps its port. Nothing goes to disk.
+
+    `unix`: it listens there only. `password` is what this class itself says to the server;
+    `options` are Redis' own, such as ("--maxmemory", "1mb").
+    """
+
+    def __init__(self, flavour, directory, options=(), password=None, unix=None, is_started=True):
+        self.flavour, self.directory, self.password = flavour, directory, password
+        self.port, self.reserved = reserve_port()
+        self.address = str(unix) if unix else ("127.0.0.1", self.port)
+        self.numbers = itertools.count()
+        listen = ["--port", 0, "--unixsocket", unix] if unix else ["--port", self.port]
+        own = ["--requirepass", password] if password else []
+        self.options = [*listen, *own, *options]
+        self.popen = None
+        if is_started:
+            self.start()
+
+    @property
+    def url(self):
+        if isinstance(self.address, str):
+            return f"redis+unix://{self.address}"
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self):
+        """Also again, after a kill; it is empty then."""
+        super().__init__(
+            [*program(*FLAVOURS[self.flavour]), *self._configuration()],
+            self.directory / f"redis{next(self.numbers)}.log")
+        wait_until(self.is_ready, f"Redis, see {self.output}")
+
+    def _configuration(self):
+        return ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+                self.directory, *self.options]
+
+    def is_ready(self):
+        assert self.is_running(), f"Redis ended:\n{self.output.read_text()}"
+        try:
+            self.ask("PING")
+            return True
+        except (OSError, Refused):
+            return False
+
+    def is_running(self):
+        return self.popen is not None and super().is_running()
+
+    def ask(self, *words):
+        """A reply to one command, over a connection of its own."""
+        with Client(self.address, password=self.password) as client:
+            return client.ask(*words)
+
+    def keys(self, pattern="*"):
+        return sorted(self.ask("KEYS", pattern))
+
+    def commands(self):
+        """How many it was ever asked, those of this class included."""
+        return int(self.ask("INFO", "stats").split(b"total_commands_processed:")[1].split()[0])
+
+    def kill(self):
+        if self.popen is not None:
+            super().kill()
+
+    def finish(self):
+        self.kill()
+        self.reserved.close()
+
+
+class Sentinel(Redis):
+    """`redis-server FILE --sentinel`, which writes into its file."""
+
+    def _configuration(self):
+        conf = self.directory / "sentinel.conf"
+        conf.write_text("")
+        return [conf, "--sentinel", "--bind", "127.0.0.1", *self.options]

@@ -1,0 +1,306 @@
+"""What is under our keys, or at the other end, is not what it should be."""
+
+import random
+
+import pytest
+
+import fake_redis
+from agent import bucket, policies_text, window
+from cases import named
+from processes import wait_until
+from redis import FLAVOURS, Sentinel, reserve_port
+
+LIMIT = 10
+POLICIES = {
+    "bucket": bucket(LIMIT, "1/1h", ["k"]), "log": window(LIMIT, "100d", key=["k"]),
+    "counter": window(LIMIT, "100d", "sliding_window_counter", ["k"]),
+    "fixed": window(LIMIT, "100d", "fixed_window", ["k"])}
+LONG_LOG = {"long-log": window(2000, "100d", key=["k"])}
+ONE = policies_text(p=bucket(LIMIT, "1/1h", ["k"]))
+
+PATIENT = ("--store-timeout", "5s")
+
+
+def assert_error(verdict, is_allowed=True):
+    assert (verdict.reason, verdict.degraded, verdict.allowed) == ("error", True, is_allowed)
+
+
+def assert_sound(verdict, limit):
+    """Either nothing was decided, or what was said is possible."""
+    if verdict.reason == "error":
+        assert verdict.degraded
+        return
+    assert (verdict.degraded, verdict.limit) == (False, limit)
+    assert 0 <= verdict.remaining <= limit
+    assert 0 <= verdict.reset <= 2 * 8_640_000 + 1
+    assert -1 <= verdict.retry_after_ms <= 2 * 8_640_000_000
+
+
+def error_events(agent, *names):
+    return [event for event in agent.events() if event["event"] in (
+        names or ("store_error", "store_down"))]
+
+
+# --- values under our keys -----------------------------------------------------------------------
+
+
+@pytest.fixture(name="peer_of")
+def peer_of_an_agent(start_agent, redis):
+    """A connection to an agent with that policy, which has one key in Redis."""
+    def start(name, policy, *options):
+        agent = start_agent(*PATIENT, *options, store=redis.url, policies=policies_text(p=policy))
+        agent.wait_for_store()
+        peer = agent.connect()
+        for _ in range(600 if name in LONG_LOG else 1):
+            assert peer.ask(k="x").allowed
+        return agent, peer, redis.keys()[0]
+    return start
+
+
+def put(redis, key, value):
+    redis.ask("SET", key, value, "PX", 3_600_000)
+
+
+FOREIGN = {
+    "list": ("RPUSH", "a"), "set": ("SADD", "a"), "hash": ("HSET", "a", "b"),
+    "sorted set": ("ZADD", "1", "a"), "stream": ("XADD", "*", "a", "b"), "empty": ("SET", ""),
+    "number": ("SET", "1"), "one byte more": ("APPEND", "x"), "text": ("SET", "hello world"),
+    "7 bytes": ("SET", b"\0" * 7), "511 bytes": ("SET", b"\0" * 511), "10 MB": (
+        "SETRANGE", 10_000_000, "x")}
+# An empty log is none; and of a long one only what is needed is read, not what stands behind it.
+NOT_SEEN = {"log": ["empty"], "long-log": ["empty", "one byte more", "10 MB"]}
+
+
+@pytest.mark.parametrize("name, policy", (POLICIES | LONG_LOG).items(), ids=POLICIES | LONG_LOG)
+def test_a_foreign_value_is_an_error_of_its_own_requests(peer_of, redis, name, policy):
+    agent, peer, key = peer_of(name, policy, "--on-error", "deny")
+    whole = redis.ask("DUMP", key)
+    for kind, how in FOREIGN.items():
+        if kind in NOT_SEEN.get(name, ()):
+            continue
+        if how[0] not in ("APPEND", "SETRANGE"):
+            redis.ask("DEL", key)
+        redis.ask(how[0], key, *how[1:])
+        assert_error(peer.ask(k="x"), is_allowed=False)
+        assert peer.ask(k="other").reason == "ok"
+
+        redis.ask("DEL", key, *redis.keys())
+        redis.ask("RESTORE", key, 3_600_000, whole)
+
+    assert peer.ask(k="x").reason == "ok"
+    (event,) = error_events(agent)
+    assert (event["event"], event["kind"], event["level"]) == ("store_error", "other", "warn")
+    assert event["policy"] == "p" and event["reason"]
+    peer.close()
+
+
+@pytest.mark.parametrize("name, policy", (POLICIES | LONG_LOG).items(), ids=POLICIES | LONG_LOG)
+def test_absurd_numbers_of_the_right_length_are_errors_or_mended(peer_of, redis, name, policy):
+    agent, peer, key = peer_of(name, policy)
+    good, dice = redis.ask("GET", key), random.Random(11)
+    limit = policy.get("limit", LIMIT)
+    for value in absurd_values(good, dice):
+        put(redis, key, value)
+        for _ in range(2):  # what the first one wrote is read by the second
+            assert_sound(peer.ask(k="x", cost=dice.choice([0, 1, limit])), limit)
+
+    put(redis, key, good)
+    assert not peer.ask(k="x").degraded
+    assert len(error_events(agent)) <= 1
+    peer.close()
+
+
+def absurd_values(good, dice):
+    size = min(len(good), 64)  # of a long one, where its header is
+    rest = good[size:]
+    for word in (b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\x80" + b"\0" * 7,
+                 b"\0\x20" + b"\0" * 6, b"\0\x1f" + b"\xff" * 6, b"\0" * 7 + b"\1"):
+        yield word * (size // 8) + rest
+        for at in range(0, size, 8):
+            yield good[:at] + word + good[at + 8:]
+    for _ in range(150):
+        yield bytes(dice.randrange(256) for _ in range(size)) + rest
+        at = dice.randrange(size)
+        yield good[:at] + bytes([dice.randrange(256)]) + good[at + 1:]
+
+
+@pytest.mark.parametrize("name, policy", named({n: (n, p) for n, p in POLICIES.items()}))
+def test_a_time_far_ahead_is_not_waited_for(peer_of, redis, name, policy):
+    """A clock that was a century ahead for a moment must not lock clients out for as long."""
+    _, peer, key = peer_of(name, policy)
+    good = redis.ask("GET", key)
+    ahead = (2**52).to_bytes(8, "big")
+    put(redis, key, good[:-16] + ahead + good[-8:] if name == "log" else good[:-8] + ahead)
+
+    verdict = peer.ask(k="x")
+
+    if verdict.reason != "error":
+        assert verdict.allowed
+        assert verdict.reset < 2 * 8_640_000 + 1
+    peer.close()
+
+
+# --- servers that are no Redis -------------------------------------------------------------------
+
+
+@pytest.fixture(name="serve")
+def start_server(started):
+    def start(server):
+        started.append(server)
+        return server
+    return start
+
+
+@pytest.fixture(name="assert_is_down")
+def agent_of_a_bad_store(start_agent):
+    """That an agent says what is wrong with its store, once, and answers by on_error."""
+    def check(url, kinds, events=("store_down",)):
+        agent = start_agent("--on-error", "deny", store=url, policies=ONE)
+        with agent.connect() as peer:
+            for _ in range(20):
+                assert_error(peer.ask(k="x"), is_allowed=False)
+            event = wait_until(lambda: error_events(agent, *events), "what is wrong")[0]
+            for _ in range(50):
+                assert_error(peer.ask(k="x"), is_allowed=False)
+        assert event["kind"] in kinds, event
+        assert "reason" in event and event["level"] == "warn"
+        said = [(e["event"], e["kind"], e["reason"]) for e in error_events(agent)]
+        assert len(said) == len(set(said)) <= 2, said
+        return agent
+    return check
+
+
+ERRORS = {
+    "LOADING Redis is loading the dataset in memory": "loading",
+    "READONLY You can't write against a read only replica.": "readonly",
+    "MOVED 3999 127.0.0.1:6381": "moved",
+    "OOM command not allowed when used memory > 'maxmemory'.": "oom",
+    "NOSCRIPT No matching script. Please use EVAL.": "noscript",
+    "NOAUTH Authentication required.": "other", "ERR unknown command 'x'": "other",
+    "BUSY Redis is busy running a script.": "other", "": "other", "x" * 5000: "other",
+    'quotes " and \\ and \x01\x7f\xff': "other"}
+
+
+@pytest.mark.parametrize("error, kind", ERRORS.items(), ids=lambda text: text[:12])
+def test_a_server_that_answers_with_an_error_alone(serve, assert_is_down, error, kind):
+    reply = b"-" + error.encode("latin-1") + b"\r\n"
+
+    assert_is_down(serve(fake_redis.Parrot(reply=reply)).url, {kind})
+
+
+SHAPES = {
+    "OK": b"+OK\r\n", "one": b":1\r\n", "nil": b"$-1\r\n", "nil array": b"*-1\r\n",
+    "none": b"*0\r\n",
+    "text": b"$5\r\nhello\r\n", "bad number": b":x\r\n", "bad length": b"$x\r\n",
+    "negative": b"$-7\r\n", "huge text": b"$99999999999\r\n", "huge array": b"*2000000000\r\n",
+    "deep": b"*1\r\n" * 50 + b":1\r\n", "resp 3": b"%1\r\n+a\r\n+b\r\n",
+    "http": b"HTTP/1.1 200 OK\r\n\r\n",
+    "nothing": b"\r\n", "zeros": b"\0" * 100, "tls alert": b"\x15\x03\x01\x00\x02\x02\x16"}
+
+
+@pytest.mark.parametrize("reply", named(SHAPES))
+def test_a_server_that_answers_nonsense(serve, assert_is_down, reply):
+    # Of a length that never comes it is waited for, as long as for any reply.
+    assert_is_down(serve(fake_redis.Parrot(reply=reply)).url, {"other", "timeout"})
+
+
+@pytest.mark.parametrize("greeting", named({
+    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n", "mail": b"220 mail.example.com ESMTP\r\n",
+    "OK": b"+OK\r\n" * 10, "noise": bytes(range(128, 256))}))
+def test_a_server_that_speaks_first(serve, assert_is_down, greeting):
+    assert_is_down(serve(fake_redis.Parrot(greeting)).url, {"other"})
+
+
+def test_a_server_that_says_nothing(serve, assert_is_down):
+    assert_is_down(serve(fake_redis.Parrot()).url, {"timeout"})
+
+
+def test_a_server_that_hangs_up(serve, assert_is_down):
+    server = serve(fake_redis.Parrot(then_close=True))
+
+    assert_is_down(server.url, {"connection"})
+
+    # It is asked again, at most every 20 ms or so.
+    before = server.connections
+    wait_until(lambda: server.connections > before + 1, "more connections")
+
+
+def test_a_web_server(origin, assert_is_down):
+    assert_is_down(f"redis://{origin.address}", {"other"})
+    assert origin.requests == 0
+
+
+def test_a_server_whose_line_does_not_end(serve, assert_is_down):
+    assert_is_down(serve(fake_redis.Flood()).url, {"other", "timeout"})
+
+
+# --- other roles of Redis ------------------------------------------------------------------------
+
+
+def cluster(*own):
+    port, reserved = reserve_port()
+    return reserved, ["--cluster-enabled", "yes", "--cluster-port", port, *own]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_cluster_node_without_slots(start_redis, assert_is_down, flavour):
+    reserved, options = cluster()
+    redis = start_redis(flavour, options=options)
+    reserved.close()
+
+    assert_is_down(redis.url, {"other", "moved"}, ("store_down", "store_error"))
+
+
+def test_a_cluster_node_that_sends_elsewhere(start_redis, assert_is_down):
+    nodes = []
+    for _ in range(2):
+        reserved, options = cluster("--cluster-node-timeout", 2000)
+        nodes.append(start_redis(options=options))
+        reserved.close()
+    nodes[1].ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-3])
+    wait_until(lambda: b"cluster_state:ok" in nodes[0].ask("CLUSTER", "INFO"), "the cluster")
+
+    assert_is_down(nodes[0].url, {"moved"}, ("store_down", "store_error"))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_sentinel(start_redis, assert_is_down, flavour):
+    assert_is_down(start_redis(flavour, kind=Sentinel).url, {"other"})
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_replica_that_can_only_be_read(start_redis, start_agent, redis, flavour):
+    replica = start_redis(flavour, options=["--replicaof", "127.0.0.1", redis.port])
+    agent = start_agent(*PATIENT, "--on-error", "deny", store=replica.url, policies=ONE)
+    with agent.connect() as peer:
+        for _ in range(20):
+            assert_error(peer.ask(k="x"), is_allowed=False)
+
+        event = wait_until(lambda: error_events(agent), "what is wrong")[0]
+        assert (event["kind"], event["level"]) == ("readonly", "warn")
+        assert len(error_events(agent)) == 1
+        replica.ask("REPLICAOF", "NO", "ONE")
+        wait_until(lambda: not peer.ask(k="x").degraded, "the promoted one to be used")
+
+
+def test_a_user_who_may_not_run_scripts(start_redis, start_agent):
+    redis = start_redis()
+    redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~*", "+@all", "-@scripting")
+    agent = start_agent("--on-error", "deny", store=redis.url, policies=ONE, env={
+        "RATELIMIT_REDIS_USER": "agent", "RATELIMIT_REDIS_PASSWORD": "p"})
+
+    assert agent.wait_for_event("store_down")["kind"] == "other"
+    with agent.connect() as peer:
+        assert_error(peer.ask(k="x"), is_allowed=False)
+
+
+def test_a_user_who_may_not_touch_our_keys(start_redis, start_agent):
+    redis = start_redis()
+    redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~others:*", "+@all")
+    agent = start_agent(*PATIENT, store=redis.url, policies=ONE, env={
+        "RATELIMIT_REDIS_USER": "agent", "RATELIMIT_REDIS_PASSWORD": "p"})
+
+    with agent.connect() as peer:
+        assert_error(peer.ask(k="x"))
+    assert wait_until(lambda: error_events(agent), "what is wrong")[0]["kind"] == "other"

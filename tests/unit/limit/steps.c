@@ -1,0 +1,382 @@
+#include "steps.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "model.h"
+#include "support/chance.h"
+
+#define HOUR_US   (INT64_C(3600) * US_PER_SECOND)
+#define RUN_STEPS 100 /* with one key, before another quota is tried */
+
+static struct chance chance;
+
+static uint64_t random_bits(void)
+{
+	return chance_bits(&chance);
+}
+
+static int64_t random_between(int64_t low, int64_t high)
+{
+	return chance_between(&chance, low, high);
+}
+
+#define PICK(array) CHANCE_PICK(&chance, array)
+
+/* ---- the balance under test, kept as the contract of balance.h says ---- */
+
+struct subject {
+	bool exists;
+	union {
+		struct token_bucket bucket;
+		struct fixed_window fixed;
+		struct window_counter counter;
+	};
+	struct window_entry entries[MODEL_TAKES_MAX];
+	size_t entry_count;
+	int64_t total_before;
+};
+
+static struct window_entry entry_of(const void *state, size_t index)
+{
+	return ((const struct subject *)state)->entries[index];
+}
+
+static struct balance read_subject(const struct subject *s, enum algorithm algorithm)
+{
+	struct balance b = {.is_new = !s->exists};
+
+	switch (algorithm) {
+	case TOKEN_BUCKET:
+		b.bucket = s->bucket;
+		break;
+	case SLIDING_WINDOW:
+		b.log = (struct window_log){.count = s->entry_count,
+					    .entry = entry_of,
+					    .state = s,
+					    .total_before = s->total_before};
+		break;
+	case SLIDING_WINDOW_COUNTER:
+		b.counter = s->counter;
+		break;
+	case FIXED_WINDOW:
+		b.fixed = s->fixed;
+		break;
+	}
+	return b;
+}
+
+static void write_log(struct subject *s, const struct window_log *log, int64_t units)
+{
+	size_t dropped = log->mended ? s->entry_count : log->expired;
+
+	if (dropped > 0)
+		s->total_before = s->entries[dropped - 1].total;
+	s->entry_count -= dropped;
+	memmove(s->entries, s->entries + dropped, s->entry_count * sizeof *s->entries);
+	int64_t total = s->entry_count > 0 ? s->entries[s->entry_count - 1].total : s->total_before;
+	if (s->entry_count == 0 || s->entries[s->entry_count - 1].time_us != log->last_us)
+		s->entry_count++;
+	assert_true(s->entry_count <= MODEL_TAKES_MAX);
+	s->entries[s->entry_count - 1] =
+		(struct window_entry){log->last_us, total + (log->mended ? log->used : units)};
+}
+
+static void write_subject(struct subject *s, const struct balance *b, enum algorithm algorithm,
+			  int64_t units)
+{
+	s->exists = true;
+	switch (algorithm) {
+	case TOKEN_BUCKET:
+		s->bucket = b->bucket;
+		break;
+	case SLIDING_WINDOW:
+		write_log(s, &b->log, units);
+		break;
+	case SLIDING_WINDOW_COUNTER:
+		s->counter = b->counter;
+		break;
+	case FIXED_WINDOW:
+		s->fixed = b->fixed;
+		break;
+	}
+}
+
+static struct outcome subject_ask(struct subject *s, const struct quota *quota, int64_t now_us,
+				  int64_t cost, bool vetoed)
+{
+	struct balance b = read_subject(s, quota->algorithm);
+
+	balance_look(&b, quota, now_us);
+	bool charged = !vetoed && cost <= balance_remaining(&b, quota);
+	if (charged && cost > 0)
+		balance_take(&b, quota, cost);
+	struct outcome outcome = balance_outcome(&b, quota, now_us, cost, charged);
+	/* By itself too: a store keeps what it says of the limit as the time to forget. */
+	assert_int_equal(balance_wait_us(&b, quota, now_us, quota->limit), outcome.reset_us);
+	if ((charged && cost > 0) || (b.mended && s->exists))
+		write_subject(s, &b, quota->algorithm, charged ? cost : 0);
+	return outcome;
+}
+
+/* ---- quotas ---- */
+
+static struct quota random_bucket(void)
+{
+	static const char *const rates[] = {"1/3s",  "0.1",      "1000000",        "1",   "0.5",
+					    "7/13s", "1000/1m",  "123.456",        "3e5", "1/1h",
+					    "3e6",   "1000/1ms", "1000003/999983s"};
+	static const int64_t capacities[] = {1, 2, 3, 7, 10, 100, 1000, 4096, 1000000};
+	struct quota quota;
+	struct ratio rate;
+	struct err err;
+
+	do
+		assert_true(refill_rate_parse(bytes_from_text(PICK(rates)), &rate));
+	while (!quota_set_bucket(&quota, PICK(capacities), rate, &err));
+	return quota;
+}
+
+static struct quota random_window(enum algorithm algorithm)
+{
+	static const int64_t windows_us[] = {1000,    1007,        999999,      1000000,
+					     1000001, 1500000,     7 * 1234567, 60000000,
+					     HOUR_US, HOUR_US + 1, 24 * HOUR_US};
+	static const int64_t limits[] = {1, 2, 3, 5, 10, 100, 1000, 999983, 1000000};
+	struct quota quota;
+	struct err err;
+
+	/* One after the other: arguments are drawn in the order that the compiler likes. */
+	int64_t limit = PICK(limits);
+	int64_t window_us = PICK(windows_us);
+	assert_true(quota_set_window(&quota, algorithm, limit, window_us, &err));
+	return quota;
+}
+
+static struct quota random_quota(enum algorithm algorithm)
+{
+	return algorithm == TOKEN_BUCKET ? random_bucket() : random_window(algorithm);
+}
+
+/* As a reload does: another limit, and for a bucket another rate. */
+static struct quota changed(const struct quota *quota)
+{
+	struct quota other = random_quota(quota->algorithm);
+	struct err err;
+
+	if (quota->algorithm == TOKEN_BUCKET)
+		return other;
+	assert_true(
+		quota_set_window(&other, quota->algorithm, other.limit, quota->window_us, &err));
+	return other;
+}
+
+/* ---- steps ---- */
+
+struct tally {
+	int64_t steps, allowed, denied, at_edge, us_before, ms_before;
+};
+
+struct run {
+	int64_t number;
+	struct quota quota;
+	struct subject subject;
+	struct model model;
+	int64_t now_us;
+	struct tally *tally;
+	step_fn *observe;
+	void *owner;
+};
+
+static void fail_step(const struct run *run, const char *field, int64_t ours, int64_t model,
+		      int64_t cost)
+{
+	fail_msg("step %" PRId64 ", %s, limit %" PRId64 ", now %" PRId64 ", cost %" PRId64
+		 ": %s is %" PRId64 ", the model says %" PRId64,
+		 run->tally->steps, algorithm_name(run->quota.algorithm), run->quota.limit,
+		 run->now_us, cost, field, ours, model);
+}
+
+static void tell(const struct run *run, int64_t cost, bool vetoed, struct outcome outcome)
+{
+	if (run->observe == NULL)
+		return;
+	run->observe(run->owner, &(struct step){.run = run->number,
+						.number = run->tally->steps,
+						.quota = run->quota,
+						.now_us = run->now_us,
+						.cost = cost,
+						.vetoed = vetoed,
+						.outcome = outcome});
+}
+
+static struct outcome ask_both(struct run *run, int64_t cost, bool vetoed)
+{
+	struct outcome ours = subject_ask(&run->subject, &run->quota, run->now_us, cost, vetoed);
+	struct outcome model = model_ask(&run->model, &run->quota, run->now_us, cost, vetoed);
+
+	if (ours.allowed != model.allowed)
+		fail_step(run, "allowed", ours.allowed, model.allowed, cost);
+	if (ours.remaining != model.remaining)
+		fail_step(run, "remaining", ours.remaining, model.remaining, cost);
+	if (ours.retry_after_us != model.retry_after_us)
+		fail_step(run, "retry_after", ours.retry_after_us, model.retry_after_us, cost);
+	if (ours.reset_us != model.reset_us)
+		fail_step(run, "reset", ours.reset_us, model.reset_us, cost);
+	if (ours.grows_us != model.grows_us)
+		fail_step(run, "grows", ours.grows_us, model.grows_us, cost);
+	tell(run, cost, vetoed, ours);
+	run->tally->steps++;
+	run->tally->allowed += ours.allowed;
+	run->tally->denied += !ours.allowed;
+	return ours;
+}
+
+static int64_t random_cost(const struct quota *quota)
+{
+	switch (random_bits() % 16) {
+	case 0:
+		return 0;
+	case 1:
+		return quota->limit + random_between(1, 5);
+	case 2:
+		return random_bits() % 64 == 0 ? INT64_MAX : quota->limit;
+	case 3:
+	case 4:
+	case 5:
+		return random_between(1, quota->limit);
+	default:
+		/* So many that a few fill it: else the large limits would never deny. */
+		return divide_up(quota->limit, random_between(1, 12));
+	}
+}
+
+static int64_t random_time_step(const struct quota *quota)
+{
+	int64_t full_us = quota_full_us(quota);
+
+	switch (random_bits() % 16) {
+	case 0:
+	case 1:
+	case 2:
+		return 0;
+	case 3:
+		return 1;
+	case 4:
+		return random_between(1, 1000);
+	case 5:
+		return HOUR_US * random_between(1, 30);
+	case 6:
+		return -random_between(1, 2000);
+	case 7:
+		return random_bits() % 4 != 0 ? -random_between(0, full_us) : -full_us - 1;
+	case 8:
+		return random_bits() % 8 != 0 ? 0 : -full_us * 2 - HOUR_US * random_between(0, 50);
+	case 9:
+		return full_us + random_between(-1, 1);
+	default:
+		return random_between(0, divide_up(full_us, random_between(1, 8)));
+	}
+}
+
+/*
+ * What was answered must come true: a millisecond before and a microsecond before it is denied, at
+ * the time it passes; and in milliseconds, rounded up, so it does too.
+ */
+static void walk_to_retry(struct run *run, int64_t cost, int64_t retry_after_us)
+{
+	int64_t target_us = run->now_us + retry_after_us;
+	int64_t answered_us = run->now_us + divide_up(retry_after_us, US_PER_MS) * US_PER_MS;
+
+	if (target_us - US_PER_MS > run->now_us) {
+		run->now_us = target_us - US_PER_MS;
+		assert_false(ask_both(run, cost, false).allowed);
+		run->tally->ms_before++;
+	}
+	if (answered_us - US_PER_MS > run->now_us) {
+		run->now_us = answered_us - US_PER_MS;
+		assert_false(ask_both(run, cost, false).allowed);
+	}
+	if (target_us - 1 >= run->now_us) {
+		run->now_us = target_us - 1;
+		assert_false(ask_both(run, cost, false).allowed);
+		run->tally->us_before++;
+	}
+	run->now_us = random_bits() % 4 == 0 ? answered_us : target_us;
+	assert_true(ask_both(run, cost, false).allowed);
+	run->tally->at_edge++;
+}
+
+/* From the epoch on, and in Lua's numbers. */
+static bool is_time(int64_t time_us)
+{
+	return time_us > 0 && time_us <= QUOTA_EXACT_MAX - US_PER_SECOND;
+}
+
+static void take_step(struct run *run)
+{
+	int64_t cost = random_cost(&run->quota);
+
+	if (random_bits() % 64 == 0)
+		run->quota = changed(&run->quota);
+	int64_t time_step_us = random_time_step(&run->quota);
+	if (is_time(run->now_us + time_step_us))
+		run->now_us += time_step_us;
+	struct outcome outcome = ask_both(run, cost, random_bits() % 16 == 0);
+	if (outcome.retry_after_us > 0 && is_time(run->now_us + outcome.retry_after_us) &&
+	    random_bits() % 4 == 0)
+		walk_to_retry(run, cost, outcome.retry_after_us);
+}
+
+/* Another key, which has no balance yet. */
+static void begin(struct run *run, enum algorithm algorithm)
+{
+	run->number++;
+	run->quota = random_quota(algorithm);
+	run->subject.exists = false;
+	run->subject.entry_count = 0;
+	run->subject.total_before = 0;
+	run->model.exists = false;
+	run->now_us = INT64_C(1600000000) * US_PER_SECOND + (int64_t)(random_bits() >> 14);
+}
+
+/* The steps must be worth something; 10,000 of a million stand at each edge. */
+static void assert_worth(const struct tally *tally)
+{
+	print_message("%" PRId64 " steps: %" PRId64 " allowed, %" PRId64 " denied, %" PRId64
+		      " at a retry_after, %" PRId64 " 1 us and %" PRId64 " 1 ms before one\n",
+		      tally->steps, tally->allowed, tally->denied, tally->at_edge, tally->us_before,
+		      tally->ms_before);
+	assert_true(tally->allowed * 10 >= tally->steps * 3);
+	assert_true(tally->denied * 10 >= tally->steps * 3);
+	assert_true(tally->at_edge * 100 >= tally->steps);
+	assert_true(tally->us_before * 100 >= tally->steps);
+	assert_true(tally->ms_before * 100 >= tally->steps);
+}
+
+void steps_take(enum algorithm algorithm, step_fn *observe, void *owner)
+{
+	static struct run run;
+	int64_t steps = environment_number("MODEL_STEPS", 1000000) / 4;
+	int64_t seed = environment_number("MODEL_SEED", 20261124);
+	struct tally tally = {0};
+
+	chance.state = (uint64_t)seed * 4 + algorithm;
+	print_message("MODEL_SEED=%" PRId64 " MODEL_STEPS=%" PRId64 "\n", seed, steps * 4);
+	run.number = 0;
+	run.tally = &tally;
+	run.observe = observe;
+	run.owner = owner;
+	while (tally.steps < steps) {
+		begin(&run, algorithm);
+		for (int i = 0; i < RUN_STEPS; i++)
+			take_step(&run);
+	}
+	assert_worth(&tally);
+}
