@@ -106,6 +106,20 @@ static void *on_nil(const redisReadTask *task)
 	return add(task, REDIS_NIL, 0, BYTES(""));
 }
 
+#if HIREDIS_MAJOR >= 1
+/* Kinds of RESP3, which nobody asked for; without these hiredis would make up a pointer. */
+static void *on_double(const redisReadTask *task, double value, char *text, size_t len)
+{
+	(void)value;
+	return on_string(task, text, len);
+}
+
+static void *on_bool(const redisReadTask *task, int value)
+{
+	return add(task, REDIS_NUMBER, value, BYTES(""));
+}
+#endif
+
 static void on_free(void *object)
 {
 	(void)object;
@@ -129,6 +143,10 @@ void redis_replies_collect(struct redis_replies *replies, struct redisReader *re
 		.createInteger = on_integer,
 		.createNil = on_nil,
 		.freeObject = on_free,
+#if HIREDIS_MAJOR >= 1
+		.createDouble = on_double,
+		.createBool = on_bool,
+#endif
 	};
 
 	reader->fn = &functions;

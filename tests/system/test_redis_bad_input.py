@@ -194,6 +194,8 @@ SHAPES = {
     "text": b"$5\r\nhello\r\n", "bad number": b":x\r\n", "bad length": b"$x\r\n",
     "negative": b"$-7\r\n", "huge text": b"$99999999999\r\n", "huge array": b"*2000000000\r\n",
     "deep": b"*1\r\n" * 50 + b":1\r\n", "resp 3": b"%1\r\n+a\r\n+b\r\n",
+    "double": b",1.5\r\n", "bool": b"#t\r\n", "null": b"_\r\n", "push": b">1\r\n+a\r\n",
+    "set": b"~2\r\n,1\r\n#f\r\n",
     "http": b"HTTP/1.1 200 OK\r\n\r\n",
     "nothing": b"\r\n", "zeros": b"\0" * 100, "tls alert": b"\x15\x03\x01\x00\x02\x02\x16"}
 
