@@ -85,6 +85,10 @@ class Agent(Process):
         return [(event["event"], event.get("kind"), event.get("reason"))
                 for event in self.events() if event["event"] in ("store_up", "store_down")]
 
+    def is_always_up(self):
+        """Whether the link was never lost. When the whole machine stalls, it may be for lateness."""
+        return {kind for _, kind, _ in self.store_states()} <= {None, "timeout"}
+
     def finish(self):
         """A test that leaves the agent running leaves it able to end in good order.
 
