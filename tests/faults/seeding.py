@@ -31,7 +31,7 @@ def passes(binary, **environment):
 
 
 def _judge(fault, is_noticed):
-    name = f"{fault[0]}: {fault[2]}" if fault else "no fault"
+    name = f"{fault[0]}: {fault[1]} => {fault[2] or 'nothing'}" if fault else "no fault"
     try:
         with tempfile.TemporaryDirectory() as directory:
             good = is_noticed(pathlib.Path(directory), fault) == (fault is not None)

@@ -308,6 +308,25 @@ static void test_ring_shrinks_wherever_its_head_is(void **state)
 	}
 }
 
+/* 31 are the most that are no ring; units of the same time are in the same entry. */
+static void test_log_becomes_a_ring_with_31_entries_and_one(void **state)
+{
+	struct pair *pair = *state;
+
+	for (int64_t size = 28; size <= 34; size++) {
+		snprintf(pair->key, sizeof pair->key, "log%d", (int)size);
+		fill(pair, size);
+		for (int i = 0; i < 3; i++) {
+			assert_true(take(pair, 1));
+			ask_about_waits(pair);
+			stage_settle(pair->stage);
+			assert_int_equal(bytes_of(pair),
+					 size <= 31 ? 8 + 16 * size : 32 + 16 * size);
+		}
+		fill(pair, 5);
+	}
+}
+
 /* Time goes at another pace in each phase, so that the log has from none to a thousand entries. */
 static void random_phase(struct pair *pair)
 {
@@ -358,6 +377,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_log_of_changing_size_agrees),
+		TEST(test_log_becomes_a_ring_with_31_entries_and_one),
 		TEST(test_ring_grows_wherever_its_head_is),
 		TEST(test_ring_shrinks_wherever_its_head_is),
 		TEST(test_large_log_agrees_with_equal_times_and_other_limits),

@@ -171,6 +171,7 @@ static void await_end(struct stage *stage)
 static void test_key_is_gone_when_it_is_full(void **state)
 {
 	const struct quota quotas[] = {
+		bucket_of(1, "3/3.001ms"), /* full in 1000 1/3 us */
 		bucket_of(2, "40"),
 		bucket_of(100, "1000"),
 		window_of(SLIDING_WINDOW, 200, 50 * US_PER_MS),
@@ -267,6 +268,18 @@ static void test_denied_or_without_a_cost_creates_nothing(void **state)
 	}
 }
 
+/* A fixed window of an hour ends with the hour, by the clock that Redis shows to others too. */
+static void test_time_is_that_of_redis_from_the_epoch_on(void **state)
+{
+	struct quota quota = window_of(FIXED_WINDOW, 10, HOUR_US);
+	int64_t before_us = server_ms(*state) * US_PER_MS;
+	int64_t reset_us = stage_ask_one(*state, "key", &quota, 1, 0).reset_us;
+	int64_t after_us = (server_ms(*state) + 1) * US_PER_MS;
+
+	int64_t end_us = (after_us + reset_us) / HOUR_US * HOUR_US;
+	assert_in_range(end_us, before_us + reset_us, after_us + reset_us);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -276,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_write_with_a_given_time_ends_a_key_when_it_is_full,
 			begin_with_given_time, end),
+		TEST(test_time_is_that_of_redis_from_the_epoch_on),
 		TEST(test_key_is_gone_when_it_is_full),
 		TEST(test_key_without_a_ttl_has_one_after_the_next_write),
 		TEST(test_denied_or_without_a_cost_changes_nothing),

@@ -215,7 +215,9 @@ static void write_down(struct fake_redis *fake, enum fake_kind kind, const struc
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			writer_put_u8(&w, ' ');
-		writer_put(&w, words[i]);
+		size_t room = w.max - w.len;
+		writer_put(&w,
+			   bytes_from(words[i].data, words[i].len < room ? words[i].len : room));
 	}
 	(void)writer_text(&w);
 }

@@ -36,7 +36,7 @@ const char *fake_redis_url(const struct fake_redis *fake);
 
 /* The next `times` commands of the kind are answered by this text, which is a constant. */
 void fake_redis_say(struct fake_redis *fake, enum fake_kind kind, const char *text, int times);
-/* Sent by itself: at once, and to whom connects; NULL: nothing any more. A constant. */
+/* Unasked: to whoever connects from now on, NULL for nothing; and to those that are connected. */
 void fake_redis_greet(struct fake_redis *fake, const char *text);
 void fake_redis_send(struct fake_redis *fake, const char *text);
 /* So many bytes leave in a turn of the loop; 0: all. */
