@@ -144,7 +144,7 @@ algorithms.sliding_window = function()
         end
         local before = total_before(log, first)
         local used = total - before
-        if used < 1 then -- and so none of the searches below would find an entry
+        if used < 1 or total > LARGEST then -- and so a search below might find no entry
             return broken('sliding_window')
         end
         local remaining = math.max(limit - used, 0)
@@ -152,7 +152,7 @@ algorithms.sliding_window = function()
         local grows = time_left(log, first, before, used + remaining + 1 - limit)
         local passes = newest
         if cost > remaining and cost <= limit then
-            passes = time_left(log, first, before, used + cost - limit)
+            passes = time_left(log, first, before, used - (limit - cost))
         end
         local state = {used, time, newest, grows, passes, remaining = remaining, log = log,
             first = first, is_mended = is_mended}

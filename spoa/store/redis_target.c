@@ -181,9 +181,11 @@ static bool refuse_scheme(struct bytes url, struct err *err)
 {
 	if (bytes_begin_with(url, BYTES("rediss:")) || bytes_begin_with(url, BYTES("redis+")))
 		return err_set(err, "TLS, Sentinel and Cluster are not in this version");
-	if (memchr(url.data, '@', url.len) != NULL) /* what stands before it may be a password */
+	struct bytes scheme = url;
+	(void)cut(&url, ':', &scheme);
+	if (memchr(scheme.data, '@', scheme.len) != NULL)
 		return err_set(err, "not redis:// or redis+unix://");
-	return err_set(err, "%s is not redis:// or redis+unix://", quoted(url).text);
+	return err_set(err, "%s is not redis:// or redis+unix://", quoted(scheme).text);
 }
 
 bool redis_target_parse(struct bytes url, struct redis_target *ret_target, struct err *err)

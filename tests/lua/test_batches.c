@@ -261,6 +261,7 @@ static int64_t strange_number(struct chance *chance)
 					  START_US - 1,
 					  START_US,
 					  START_US + 1,
+					  QUOTA_EXACT_MAX - 1,
 					  QUOTA_EXACT_MAX,
 					  QUOTA_EXACT_MAX + 2,
 					  INT64_MAX,

@@ -70,6 +70,7 @@ static const struct value values[] = {
 	{{"log: ones", SLIDING_WINDOW}, FILL(0xff, 24)},
 	{{"log: large base", SLIDING_WINDOW}, NUMBERS(TOO_LARGE, T, TOO_LARGE + 1)},
 	{{"log: large total", SLIDING_WINDOW}, NUMBERS(0, T, TOO_LARGE)},
+	{{"log: large total after a base", SLIDING_WINDOW}, NUMBERS(5, T, TOO_LARGE)},
 	{{"log: an entry of nothing", SLIDING_WINDOW}, NUMBERS(5, T, 5)},
 	{{"log: a negative use", SLIDING_WINDOW}, NUMBERS(5, T, 3)},
 	{{"log: totals that shrink", SLIDING_WINDOW}, NUMBERS(5, T, 8, T + 1, 3)},
