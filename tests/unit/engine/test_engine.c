@@ -24,6 +24,10 @@ struct fake_store {
 	enum behaviour behaviour;
 	struct store_op *asked[ASKED_MAX];
 	size_t asked_count;
+	/* What it was told of those that are late: when, and how many of them were by then. */
+	int64_t expired_us[ASKED_MAX];
+	size_t late_counts[ASKED_MAX];
+	size_t expired_count;
 };
 
 static void allow_all(struct store_op *op)
@@ -53,16 +57,41 @@ static enum store_state fake_ask(struct store *store, struct store_op *op)
 	return STORE_PENDING;
 }
 
+/* Only of those that did not answer yet: the others are gone. */
+static size_t count_late(const struct fake_store *fake)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ASKED_MAX; i++)
+		count += fake->asked[i] != NULL && fake->asked[i]->is_late;
+	return count;
+}
+
+static void fake_expired(struct store *store, int64_t mono_us)
+{
+	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
+
+	assert_true(fake->expired_count < ASKED_MAX);
+	fake->expired_us[fake->expired_count] = mono_us;
+	fake->late_counts[fake->expired_count++] = count_late(fake);
+}
+
 static void answer(struct fake_store *fake, size_t index)
 {
-	allow_all(fake->asked[index]);
-	fake->asked[index]->answered(fake->asked[index]);
+	struct store_op *op = fake->asked[index];
+
+	fake->asked[index] = NULL;
+	allow_all(op);
+	op->answered(op);
 }
 
 static void answer_error(struct fake_store *fake, size_t index, enum store_error error)
 {
-	store_op_fail(fake->asked[index], error);
-	fake->asked[index]->answered(fake->asked[index]);
+	struct store_op *op = fake->asked[index];
+
+	fake->asked[index] = NULL;
+	store_op_fail(op, error);
+	op->answered(op);
 }
 
 /* ---- an engine on it, and someone who asks ---- */
@@ -98,6 +127,7 @@ static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 	struct policies *policies = policies_of("first", on_error);
 
 	world->fake.store.ask = fake_ask;
+	world->fake.store.expired = fake_expired;
 	world->fake.behaviour = behaviour;
 	world->local = memory_store_new(MEMORY_LIMIT_MIN);
 	list_init(&world->open);
@@ -260,6 +290,101 @@ static void test_expire_at_the_deadline_answers_by_on_error(void **state)
 	}
 }
 
+/* ---- what the store is told of those that are late ---- */
+
+static void test_expire_tells_the_store_once_of_each_that_is_late(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+	struct fake_store *fake = &world->fake;
+
+	(void)state;
+	(void)ask_at(world, 0, "192.0.2.1", MONO_US);
+	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
+	(void)ask_at(world, 2, "192.0.2.1", MONO_US + 1);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US - 1);
+	assert_int_equal(fake->expired_count, 0);
+	assert_int_equal(count_late(fake), 0);
+
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_int_equal(fake->expired_count, 2);
+	assert_int_equal(count_late(fake), 2);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US); /* of the same it is not told again */
+	assert_int_equal(fake->expired_count, 2);
+	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
+	assert_int_equal(fake->expired_count, 3);
+
+	/* The op is marked by then, and the time is the one that was given. */
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(fake->late_counts[i], i + 1);
+	assert_int_equal(fake->expired_us[1], MONO_US + TIMEOUT_US);
+	assert_int_equal(fake->expired_us[2], MONO_US + 10 * TIMEOUT_US);
+	for (size_t i = 0; i < 3; i++)
+		answer(fake, i);
+	assert_int_equal(fake->expired_count, 3);
+	world_free(world);
+}
+
+static void test_expire_does_not_tell_of_what_was_answered_in_time(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	for (uint64_t id = 0; id < 3; id++)
+		(void)ask_at(world, id, "192.0.2.1", MONO_US);
+	answer(&world->fake, 1);
+	answer_error(&world->fake, 2, STORE_CONNECTION);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+
+	assert_int_equal(world->fake.expired_count, 1);
+	answer(&world->fake, 0);
+	world_free(world);
+}
+
+static void test_expire_does_not_tell_of_what_never_waited(void **state)
+{
+	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	(void)ask(world);
+	world->fake.behaviour = ANSWERS_AT_ONCE;
+	(void)ask(world);
+	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
+
+	assert_int_equal(world->fake.expired_count, 0);
+	world_free(world);
+}
+
+/* That the asker is gone does not matter: the store did not answer in time. */
+static void test_expire_tells_of_what_was_abandoned(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	(void)ask(world);
+	engine_abandon(&world->open);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+
+	assert_int_equal(world->fake.expired_count, 1);
+	assert_int_equal(world->done_count, 0);
+	answer(&world->fake, 0);
+	world_free(world);
+}
+
+/* A store that always answers at once has no use for it. */
+static void test_expire_store_that_is_not_to_be_told_is_not(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	world->fake.store.expired = NULL;
+	(void)ask(world);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+
+	assert_int_equal(world->done_count, 1);
+	answer(&world->fake, 0);
+	world_free(world);
+}
+
 static void test_on_error_local_counts_in_the_local_store(void **state)
 {
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
@@ -415,6 +540,11 @@ int main(void)
 		cmocka_unit_test(test_submit_answers_in_any_order_find_their_asker),
 		cmocka_unit_test(test_expire_before_the_deadline_does_nothing),
 		cmocka_unit_test(test_expire_at_the_deadline_answers_by_on_error),
+		cmocka_unit_test(test_expire_tells_the_store_once_of_each_that_is_late),
+		cmocka_unit_test(test_expire_does_not_tell_of_what_was_answered_in_time),
+		cmocka_unit_test(test_expire_does_not_tell_of_what_never_waited),
+		cmocka_unit_test(test_expire_tells_of_what_was_abandoned),
+		cmocka_unit_test(test_expire_store_that_is_not_to_be_told_is_not),
 		cmocka_unit_test(test_on_error_local_counts_in_the_local_store),
 		cmocka_unit_test(test_on_error_local_charges_nothing_when_another_check_denies),
 		cmocka_unit_test(test_store_that_fails_later_is_decided_by_on_error),

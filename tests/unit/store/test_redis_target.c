@@ -324,6 +324,9 @@ static void test_redis_target_parse_error_never_has_the_password(void **state)
 		"redis+unix:/:hunter2@/run/redis.sock",
 		"REDIS://agent:hunter2@h",
 		"agent:hunter2@h",
+		"redis:/:hunter2",
+		"redis:/h?password=hunter2",
+		"redis//:hunter2",
 		"http://agent:hunter2@h/",
 	};
 	(void)state;

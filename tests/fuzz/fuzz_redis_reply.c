@@ -1,0 +1,176 @@
+/*
+ * fuzz_redis_reply.c - a stream of bytes as Redis sends it: replies are found in it, and each is
+ * read as the one to a call of some requests. It decides all of a request's checks, by outcomes
+ * that can be, or none of them.
+ *
+ * The first byte says which requests, and in what pieces the rest comes.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <hiredis/read.h>
+
+#include "base/bytes.h"
+#include "base/compiler.h"
+#include "limit/request.h"
+#include "store/redis_reply.h"
+#include "store/redis_script.h"
+
+#define OPS_MAX    4
+#define CHECKS_MAX 4
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* ---- what was asked ---- */
+
+static const struct quota quotas[] = {
+	{.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 1000000},
+	{.algorithm = SLIDING_WINDOW, .limit = 5, .window_us = 60000000},
+	{.algorithm = SLIDING_WINDOW_COUNTER, .limit = 10, .window_us = 60000000},
+	{.algorithm = FIXED_WINDOW, .limit = 5, .window_us = 60000000},
+	/* As large as they get. */
+	{.algorithm = TOKEN_BUCKET,
+	 .limit = QUOTA_EXACT_MAX / 2 - 1,
+	 .refill_tokens = 1,
+	 .refill_us = 1},
+	{.algorithm = SLIDING_WINDOW, .limit = 1000000, .window_us = QUOTA_WINDOW_MAX_US},
+	{.algorithm = SLIDING_WINDOW_COUNTER,
+	 .limit = QUOTA_EXACT_MAX / 2 / 1000000,
+	 .window_us = QUOTA_WINDOW_MAX_US},
+	{.algorithm = FIXED_WINDOW, .limit = QUOTA_EXACT_MAX / 2, .window_us = QUOTA_WINDOW_MAX_US},
+};
+
+/* A letter for a quota, a digit for a cost; a comma between two requests. */
+static const char *const calls[] = {
+	"a1", "b1", "c1", "d1",       "a0b0c0d0",      "a9,b9,c9,d9",       "b5,b4,b3,b2",
+	"a7", "b6", "e1", "f8g8h8e8", "d1,d1d1,b2,a3", "h1,g1,f1b1c1d1,e9",
+};
+
+static const int64_t costs[] = {
+	0, 1, 2, 3, 4, 5, 6, 10, 1000000, INT64_MAX,
+};
+
+struct call {
+	struct list ops;
+	struct store_op op[OPS_MAX];
+	struct check checks[OPS_MAX][CHECKS_MAX];
+	struct check *pointers[OPS_MAX][CHECKS_MAX];
+};
+
+static void add_check(struct call *call, size_t op, char quota, char cost)
+{
+	struct check *check = &call->checks[op][call->op[op].count];
+
+	check->quota = &quotas[(quota - 'a') % ARRAY_SIZE(quotas)];
+	check->cost = costs[(cost - '0') % ARRAY_SIZE(costs)];
+	check->error = STORE_FULL; /* that is not said by Redis */
+	call->pointers[op][call->op[op].count++] = check;
+}
+
+static void fill(struct call *call, const char *text)
+{
+	size_t op = 0;
+
+	memset(call, 0, sizeof *call);
+	list_init(&call->ops);
+	for (; *text != '\0'; text += *text == ',' ? 1 : 2) {
+		if (*text == ',')
+			op++;
+		else
+			add_check(call, op, text[0], text[1]);
+	}
+	for (size_t i = 0; i <= op; i++) {
+		call->op[i].checks = call->pointers[i];
+		list_append(&call->ops, &call->op[i].link);
+	}
+}
+
+/* ---- what came of it ---- */
+
+static void check_outcome(const struct check *check)
+{
+	const struct outcome *outcome = &check->outcome;
+	int64_t limit = check->quota->limit;
+
+	ASSERT(outcome->remaining >= 0 && outcome->remaining <= limit);
+	ASSERT(outcome->retry_after_us >= -1);
+	ASSERT(outcome->allowed == (outcome->retry_after_us == 0));
+	ASSERT((outcome->retry_after_us == -1) == (check->cost > limit));
+	ASSERT(outcome->reset_us >= 0 && outcome->reset_us <= 2 * quota_full_us(check->quota));
+	ASSERT((outcome->reset_us == 0) == (outcome->remaining == limit));
+	ASSERT(outcome->grows_us >= 0 && outcome->grows_us <= outcome->reset_us);
+	ASSERT(outcome->retry_after_us <= outcome->reset_us);
+}
+
+/* All or nothing. */
+static void check_op(const struct store_op *op)
+{
+	enum store_error error = op->checks[0]->error;
+
+	ASSERT(error != STORE_FULL);
+	for (size_t i = 0; i < op->count; i++) {
+		const struct check *check = op->checks[i];
+		ASSERT(check->error == error && check->is_decided == (error == STORE_OK));
+		if (error == STORE_OK)
+			check_outcome(check);
+	}
+}
+
+static void read_call(const struct redis_reply *reply, const char *text)
+{
+	struct redis_call_reader reader;
+	struct call call;
+	struct bytes why;
+
+	fill(&call, text);
+	if (!redis_call_read(&reader, reply) || !redis_call_is_for(&reader, &call.ops))
+		return;
+	for (struct list *link = call.ops.next; link != &call.ops; link = link->next) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (!redis_call_next(&reader, op, &why))
+			return;
+		check_op(op);
+	}
+	ASSERT(reader.next == reader.end);
+}
+
+/* Each item is there to its last byte. */
+static void walk(const struct redis_reply *reply)
+{
+	static volatile uint8_t sum;
+
+	ASSERT(reply->count > 0);
+	for (size_t i = 0; i < reply->count; i++) {
+		const struct redis_item *item = &reply->items[i];
+		ASSERT(item->kind != REDIS_ARRAY || item->number >= 0);
+		for (size_t k = 0; k < item->text.len; k++)
+			sum = (uint8_t)(sum + item->text.data[k]);
+		if (item->kind == REDIS_ERROR)
+			ASSERT(redis_error_kind(item->text) != STORE_OK);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct redis_replies *replies;
+	redisReader *reader = redisReaderCreateWithFunctions(NULL);
+	size_t piece = size > 0 && data[0] >= 0x80 ? 1 : SIZE_MAX;
+	void *object;
+
+	if (replies == NULL)
+		replies = redis_replies_new();
+	ASSERT(reader != NULL && replies != NULL);
+	redis_replies_collect(replies, reader);
+	for (size_t at = 1; at < size;) {
+		size_t len = size - at < piece ? size - at : piece;
+		(void)redisReaderFeed(reader, (const char *)data + at, len);
+		at += len;
+		while (redisReaderGetReply(reader, &object) == REDIS_OK && object != NULL) {
+			struct redis_reply reply = redis_replies_last(replies);
+			walk(&reply);
+			read_call(&reply, calls[data[0] % ARRAY_SIZE(calls)]);
+		}
+	}
+	redisReaderFree(reader);
+	return 0;
+}
