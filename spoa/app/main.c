@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/load.h"
 #include "app/options.h"
-#include "app/policy_file.h"
 #include "app/probe.h"
 #include "app/serve.h"
 #include "version.h"
@@ -28,17 +28,6 @@ static int refuse_command(const char *command)
 	return refuse(err.text);
 }
 
-/* The set of the file, or an empty one; NULL, and the reason in `err`, when it is not good. */
-static struct policies *load_policies(const struct options *options, struct err *err)
-{
-	if (options->policies != NULL)
-		return policy_file_load(options->policies, options->on_error, err);
-	struct policies *policies = policies_new(options->on_error);
-	if (policies == NULL)
-		(void)err_set(err, "out of memory");
-	return policies;
-}
-
 static int run_serve(const struct options *options)
 {
 	struct err err;
@@ -59,6 +48,16 @@ static int run_check_config(const struct options *options)
 	return EXIT_SUCCESS;
 }
 
+static int run_probe_http(const char *url)
+{
+	struct err err;
+
+	if (probe_http(url, &err))
+		return EXIT_SUCCESS;
+	fprintf(stderr, "ratelimit-spoa: %s: %s\n", url, err.text);
+	return EXIT_FAILURE;
+}
+
 static int run_probe(char **args)
 {
 	struct options options;
@@ -68,13 +67,15 @@ static int run_probe(char **args)
 
 	if (args[0] != NULL && args[1] != NULL)
 		return refuse("probe takes one address");
+	if (args[0] != NULL && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
+		return run_probe_http(args[0]);
 	if (args[0] != NULL) {
 		if (!address_parse(bytes_from_text(args[0]), &address, &err))
 			return refuse(err.text);
 	} else {
 		if (!options_read(args, environ, &options, &help, &err))
 			return refuse(err.text);
-		address = options.spop_listen[0];
+		address = options.spop_listen.items[0];
 		address_make_reachable(&address);
 	}
 	if (probe_spop(&address, &err))

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "app/secret_file.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "net/spop_map.h"
@@ -16,20 +17,50 @@
 /* Takes the value, which is good for the life of the options; false when it is not accepted. */
 typedef bool take_fn(struct options *options, const char *value, struct err *err);
 
+static bool take_list(struct address_list *list, const char *value, struct err *err)
+{
+	struct bytes rest = bytes_from_text(value), item;
+
+	list->count = 0;
+	while (bytes_next_item(&rest, ',', &item)) {
+		if (list->count == OPTIONS_LISTEN_MAX)
+			return err_set(err, "more than %d addresses", OPTIONS_LISTEN_MAX);
+		if (!address_parse(bytes_trim(item), &list->items[list->count], err))
+			return false;
+		list->count++;
+	}
+	return true;
+}
+
 /* `err` is for those that know better than `accepted` what is wrong. */
 static bool take_spop_listen(struct options *options, const char *value, struct err *err)
 {
-	struct bytes list = bytes_from_text(value), item;
+	return take_list(&options->spop_listen, value, err);
+}
 
-	options->spop_listen_count = 0;
-	while (bytes_next_item(&list, ',', &item)) {
-		if (options->spop_listen_count == OPTIONS_LISTEN_MAX)
-			return err_set(err, "more than %d addresses", OPTIONS_LISTEN_MAX);
-		struct address *address = &options->spop_listen[options->spop_listen_count];
-		if (!address_parse(bytes_trim(item), address, err))
-			return false;
-		options->spop_listen_count++;
+static bool take_http_listen(struct options *options, const char *value, struct err *err)
+{
+	if (strcmp(value, "off") == 0) {
+		options->http_listen.count = 0;
+		return true;
 	}
+	if (take_list(&options->http_listen, value, err))
+		return true;
+	char why[ERR_TEXT_MAX];
+	memcpy(why, err->text, sizeof why);
+	return err_set(err, "%.*s, or off", 500, why);
+}
+
+static bool take_admin_listen(struct options *options, const char *value, struct err *err)
+{
+	options->admin_listen.count = 0;
+	return *value == '\0' || take_list(&options->admin_listen, value, err);
+}
+
+static bool take_http_token_file(struct options *options, const char *value, struct err *err)
+{
+	(void)err;
+	options->http_token_file = *value == '\0' ? NULL : value;
 	return true;
 }
 
@@ -120,6 +151,16 @@ static bool take_on_error(struct options *options, const char *value, struct err
 	return found >= 0;
 }
 
+static bool take_hash_keys(struct options *options, const char *value, struct err *err)
+{
+	static const char *const names[] = {"off", "on"};
+	int found = find_name(value, names, ARRAY_SIZE(names));
+
+	(void)err;
+	options->hash_keys = found == 1;
+	return found >= 0;
+}
+
 static bool take_memory_limit(struct options *options, const char *value, struct err *err)
 {
 	(void)err;
@@ -174,6 +215,16 @@ static bool take_log_format(struct options *options, const char *value, struct e
 	return found >= 0;
 }
 
+static bool take_log_decisions(struct options *options, const char *value, struct err *err)
+{
+	static const char *const names[] = {"off", "denied", "all"};
+	int found = find_name(value, names, ARRAY_SIZE(names));
+
+	(void)err;
+	options->log_decisions = (enum log_decisions)found;
+	return found >= 0;
+}
+
 static const struct option {
 	const char *name;
 	const char *fallback; /* the default, as a user would write it */
@@ -184,8 +235,14 @@ static const struct option {
 	{"spop-listen", "127.0.0.1:12345", take_spop_listen,
 	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated",
 	 "where HAProxy connects"},
-	{"http-listen", "off", is_off, "off (there is no HTTP port in this version)",
-	 "the HTTP port"},
+	{"http-listen", "127.0.0.1:8080", take_http_listen,
+	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated, or off",
+	 "/check, /health, /ready, and what shows the agent; off turns it off"},
+	{"admin-listen", "", take_admin_listen,
+	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated",
+	 "where the agent shows itself, instead of there"},
+	{"http-token-file", "", take_http_token_file, "a path",
+	 "a file whose first line is the bearer token that /check and those pages want"},
 	{"policies", "", take_policies, "a path", "the policy file"},
 	{"policies-watch", "off", is_off, "off (SIGHUP reloads the file)",
 	 "reload when the policy file changes"},
@@ -197,6 +254,8 @@ static const struct option {
 	 "what a check gets when the store can't answer"},
 	{"key-prefix", "rl:", take_key_prefix, "at most 64 printable characters, no braces",
 	 "starts every key in Redis"},
+	{"hash-keys", "off", take_hash_keys, "on or off",
+	 "what is counted by is seen nowhere, only its SHA-256"},
 	{"memory-limit", "256m", take_memory_limit, "a size from 64k to 128g",
 	 "the most memory that the memory store takes"},
 	{"max-frame-size", "65536", take_max_frame_size, "a size from 256 to 16m",
@@ -215,6 +274,8 @@ static const struct option {
 	{"log-level", "info", take_log_level, "error, warn, info or debug",
 	 "the least that is logged"},
 	{"log-format", "json", take_log_format, "json or text", "how it is logged"},
+	{"log-decisions", "off", take_log_decisions, "off, denied or all",
+	 "a line for each request, at most 100 a second"},
 };
 
 void options_print_help(FILE *to)
@@ -367,6 +428,24 @@ static int take_flag(struct options *options, char **args, struct err *err)
 	return 0;
 }
 
+/* Visible ASCII, as it stands in a header field. */
+static bool read_token(struct options *options, struct err *err)
+{
+	*options->http_token = '\0';
+	if (options->http_token_file == NULL)
+		return true;
+	if (!secret_file_read(options->http_token_file, options->http_token,
+			      sizeof options->http_token, err))
+		return err_at(err, "--http-token-file: ");
+	for (const char *c = options->http_token; *c != '\0'; c++)
+		if (*c <= ' ' || *c >= 0x7f)
+			return err_set(err,
+				       "--http-token-file: %s: accepted are printable characters "
+				       "without spaces",
+				       options->http_token_file);
+	return true;
+}
+
 bool options_read(char **args, char **environment, struct options *ret_options, bool *ret_help,
 		  struct err *err)
 {
@@ -387,6 +466,7 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 			return false;
 		args += taken;
 	}
-	return !ret_options->is_redis ||
-	       redis_login_apply(&ret_options->redis_login, &ret_options->store, err);
+	return read_token(ret_options, err) &&
+	       (!ret_options->is_redis ||
+		redis_login_apply(&ret_options->redis_login, &ret_options->store, err));
 }

@@ -23,14 +23,28 @@
 
 #define OPTIONS_LISTEN_MAX 16
 
+/* Which decisions are logged. */
+enum log_decisions { LOG_DECISIONS_OFF = 0, LOG_DECISIONS_DENIED, LOG_DECISIONS_ALL };
+
+struct address_list {
+	struct address items[OPTIONS_LISTEN_MAX];
+	size_t count;
+};
+
+#define OPTIONS_TOKEN_MAX 513
+
 struct options {
-	struct address spop_listen[OPTIONS_LISTEN_MAX];
-	size_t spop_listen_count;
+	struct address_list spop_listen;
+	struct address_list http_listen;
+	struct address_list admin_listen;
+	const char *http_token_file; /* a path, or NULL */
+	char http_token[OPTIONS_TOKEN_MAX];
 	const char *policies;      /* a path, or NULL */
 	bool is_redis;             /* else balances are in memory */
 	struct redis_target store; /* with is_redis */
 	struct redis_login redis_login;
 	const char *key_prefix;
+	bool hash_keys;
 	int64_t store_timeout_us;
 	enum on_error on_error;
 	uint64_t memory_limit;
@@ -42,6 +56,7 @@ struct options {
 	int64_t drain_timeout_us;
 	enum log_level log_level;
 	enum log_format log_format;
+	enum log_decisions log_decisions;
 };
 
 /*

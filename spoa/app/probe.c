@@ -1,6 +1,7 @@
 #include "app/probe.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -88,4 +89,61 @@ bool probe_spop(const struct address *address, struct err *err)
 	bool is_answered = send_healthcheck(fd) && read_answer(fd, memory, &frame);
 	close(fd);
 	return is_answered ? judge(&frame, err) : err_set(err, "no answer");
+}
+
+/* "host:port" and "/path" of an URL; port 80 when there is none. */
+static bool split_url(const char *url, char *authority, size_t max, const char **ret_path)
+{
+	const char *begin = url + strlen(PROBE_HTTP);
+	size_t len = strcspn(begin, "/");
+	const char *port = memrchr(begin, ':', len), *bracket = memrchr(begin, ']', len);
+	bool has_port = port != NULL && (bracket == NULL || port > bracket);
+	int written = snprintf(authority, max, "%.*s%s", (int)len, begin, has_port ? "" : ":80");
+
+	*ret_path = begin[len] == '\0' ? "/" : begin + len;
+	return written > 0 && (size_t)written < max;
+}
+
+static bool send_request(int fd, const char *authority, const char *path)
+{
+	char request[1024];
+	int len = snprintf(request, sizeof request,
+			   "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path,
+			   authority);
+
+	return len > 0 && (size_t)len < sizeof request &&
+	       send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+#define STATUS_LINE_BYTES 12 /* "HTTP/1.1 200" */
+
+static bool is_200(int fd, struct err *err)
+{
+	char line[STATUS_LINE_BYTES];
+	struct bytes bytes = bytes_from(line, sizeof line);
+
+	if (recv(fd, line, sizeof line, MSG_WAITALL) != sizeof line)
+		return err_set(err, "no answer");
+	if (bytes_begin_with(bytes, BYTES("HTTP/1.1 200")))
+		return true;
+	return err_set(err, "the answer is %s", quoted(bytes).text);
+}
+
+bool probe_http(const char *url, struct err *err)
+{
+	char authority[ADDRESS_TEXT_MAX];
+	struct address address;
+	const char *path;
+
+	if (!split_url(url, authority, sizeof authority, &path))
+		return err_set(err, "too long");
+	if (!address_parse(bytes_from_text(authority), &address, err))
+		return false;
+	int fd = open_connection(&address);
+	if (fd < 0)
+		return err_set(err, "can't connect: %s", strerror(errno));
+	bool is_good =
+		send_request(fd, authority, path) ? is_200(fd, err) : err_set(err, "can't send");
+	close(fd);
+	return is_good;
 }

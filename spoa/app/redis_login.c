@@ -1,8 +1,8 @@
 #include "app/redis_login.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "app/secret_file.h"
 
 #define USER     "RATELIMIT_REDIS_USER"
 #define PASSWORD "RATELIMIT_REDIS_PASSWORD"
@@ -35,26 +35,10 @@ static bool set(char *memory, size_t max, const char *value, const char *from, s
 	return true;
 }
 
-static bool read_file(const char *path, char *line, size_t max, struct err *err)
-{
-	FILE *file = fopen(path, "re");
-
-	errno = file == NULL ? errno : 0;
-	bool is_read = file != NULL && fgets(line, (int)max, file) != NULL;
-	int error = errno;
-	if (file != NULL)
-		(void)fclose(file);
-	if (!is_read)
-		return err_set(err, FILE_ ": %s: %s", path,
-			       error != 0 ? strerror(error) : "it is empty");
-	line[strcspn(line, "\r\n")] = '\0';
-	return *line != '\0' || err_set(err, FILE_ ": %s: its first line is empty", path);
-}
-
 static bool apply_password(const struct redis_login *login, struct redis_target *target,
 			   struct err *err)
 {
-	char line[REDIS_PASSWORD_MAX + 2];
+	char line[REDIS_PASSWORD_MAX];
 
 	if (login->password != NULL && login->password_file != NULL)
 		return err_set(err, PASSWORD ": " FILE_ " is set too; accepted is one of them");
@@ -63,8 +47,9 @@ static bool apply_password(const struct redis_login *login, struct redis_target 
 			   err);
 	if (login->password_file == NULL)
 		return true;
-	return read_file(login->password_file, line, sizeof line, err) &&
-	       set(target->password, sizeof target->password, line, FILE_, err);
+	if (!secret_file_read(login->password_file, line, sizeof line, err))
+		return err_at(err, FILE_ ": ");
+	return set(target->password, sizeof target->password, line, FILE_, err);
 }
 
 bool redis_login_apply(const struct redis_login *login, struct redis_target *target,

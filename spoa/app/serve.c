@@ -10,16 +10,23 @@
 
 #include <ev.h>
 
-#include "app/policy_file.h"
+#include "app/agent_view.h"
+#include "app/decision_log.h"
+#include "app/load.h"
+#include "app/pages.h"
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "net/http_server.h"
 #include "net/spop_server.h"
 #include "store/memory.h"
 #include "store/redis.h"
 #include "version.h"
 
-/* SERVING -- SIGTERM --> DRAINING -- --drain-delay --> ENDING -- no connection, or time --> over */
-enum agent_state { AGENT_SERVING = 0, AGENT_DRAINING, AGENT_ENDING };
+/*
+ * SERVING -- SIGTERM --> DRAINING -- --drain-delay --> ENDING -- no SPOP connection is left -->
+ * CLOSING -- no HTTP request is on the way, or at any time from ENDING on --drain-timeout --> over
+ */
+enum agent_state { AGENT_SERVING = 0, AGENT_DRAINING, AGENT_ENDING, AGENT_CLOSING };
 
 struct agent {
 	const struct options *options;
@@ -29,14 +36,25 @@ struct agent {
 	struct store *redis; /* NULL when balances are in memory */
 	struct engine *engine;
 	struct spop_server *spop;
+	struct http_server *http;
 	struct ev_prepare before_wait;
 	struct ev_timer deadline; /* the engine's next */
 	struct ev_timer drain;
+	struct ev_timer history;
 	struct ev_signal on_reload, on_term, on_int;
 	uint64_t evicted; /* as it was last logged */
+	struct decision_log decisions;
+	struct agent_view view;
 };
 
 /* ---- reload ---- */
+
+static void set_policies(struct agent *agent, struct policies *policies)
+{
+	engine_set_policies(agent->engine, policies);
+	agent->view.load.generation++;
+	agent->view.load.loaded_us = clock_now_us();
+}
 
 static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int events)
 {
@@ -50,12 +68,13 @@ static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int event
 		log_event(LOG_WARN, "reload_ignored", LOG_TEXT("reason", "there is no --policies"));
 		return;
 	}
-	policies = policy_file_load(options->policies, options->on_error, &err);
+	policies = load_policies(options, &err);
 	if (policies == NULL) {
+		agent->view.load.errors++;
 		log_event(LOG_ERROR, "reload_failed", LOG_TEXT("reason", err.text));
 		return;
 	}
-	engine_set_policies(agent->engine, policies);
+	set_policies(agent, policies);
 	log_event(LOG_INFO, "reloaded", LOG_TEXT("file", options->policies),
 		  LOG_INT("policies", policies_count(policies)));
 	policies_unref(policies);
@@ -95,6 +114,7 @@ static void stop(struct agent *agent, const char *signal_name)
 	if (agent->state != AGENT_SERVING)
 		_exit(EXIT_FAILURE); /* it is asked for twice: not even a Unix socket is removed */
 	agent->state = AGENT_DRAINING;
+	agent->view.is_draining = true;
 	log_event(LOG_INFO, "draining", LOG_TEXT("signal", signal_name),
 		  LOG_INT("delay_ms", agent->options->drain_delay_us / US_PER_MS));
 	spop_server_begin_drain(agent->spop);
@@ -119,24 +139,6 @@ static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int event
 
 /* ---- Redis ---- */
 
-static const char *error_kind(enum store_error error)
-{
-	static const char *const kinds[] = {
-		[STORE_OK] = "none",
-		[STORE_TIMEOUT] = "timeout",
-		[STORE_CONNECTION] = "connection",
-		[STORE_NOSCRIPT] = "noscript",
-		[STORE_MOVED] = "moved",
-		[STORE_LOADING] = "loading",
-		[STORE_READONLY] = "readonly",
-		[STORE_OOM] = "oom",
-		[STORE_OTHER] = "other",
-		[STORE_FULL] = "full",
-	};
-
-	return kinds[error];
-}
-
 static void on_store_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
 	const struct agent *agent = owner;
@@ -145,18 +147,19 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 		log_event(LOG_INFO, "store_up", LOG_TEXT("store", agent->options->store.text));
 	else
 		log_event(LOG_WARN, "store_down", LOG_TEXT("store", agent->options->store.text),
-			  LOG_TEXT("kind", error_kind(error)), LOG_TEXT("reason", why));
+			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
 /* A line a minute for each kind; requests of one policy may fail while others do not. */
 static void on_store_refused(void *owner, const struct store_op *op, enum store_error error,
 			     struct bytes why)
 {
-	static struct log_limit limits[STORE_FULL + 1];
+	static struct log_limit limits[STORE_ERROR_COUNT];
 
 	(void)owner;
 	limits[error].period_us = 60 * US_PER_SECOND;
-	log_limited(&limits[error], LOG_WARN, "store_error", LOG_TEXT("kind", error_kind(error)),
+	log_limited(&limits[error], LOG_WARN, "store_error",
+		    LOG_TEXT("kind", store_error_text(error)),
 		    LOG_TEXT("policy", op->checks[0]->policy->name), LOG_BYTES("reason", why));
 }
 
@@ -174,12 +177,31 @@ static void log_memory(struct agent *agent)
 		    LOG_INT("evicted", stats.evicted));
 }
 
+static void on_history(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct agent *agent = CONTAINER_OF(timer, struct agent, history);
+	struct engine_stats stats = engine_stats(agent->engine);
+
+	(void)loop, (void)events;
+	history_advance(&agent->view.history, stats.allowed, stats.blocked, clock_mono_us());
+}
+
 static void on_deadline(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct agent *agent = CONTAINER_OF(timer, struct agent, deadline);
 
 	(void)loop, (void)events;
 	engine_expire(agent->engine, clock_mono_us());
+}
+
+/* The HTTP listeners close last, when SPOP has nobody left. */
+static bool is_over(struct agent *agent)
+{
+	if (agent->state == AGENT_ENDING && spop_server_connections(agent->spop) == 0) {
+		agent->state = AGENT_CLOSING;
+		http_server_close_listeners(agent->http);
+	}
+	return agent->state == AGENT_CLOSING && http_server_is_idle(agent->http);
 }
 
 static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
@@ -189,7 +211,7 @@ static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int ev
 
 	(void)events;
 	log_memory(agent);
-	if (agent->state == AGENT_ENDING && spop_server_connections(agent->spop) == 0)
+	if (is_over(agent))
 		ev_break(loop, EVBREAK_ALL);
 	if (next_us < 0) {
 		ev_timer_stop(loop, &agent->deadline);
@@ -208,6 +230,8 @@ static void watch(struct agent *agent)
 	/* After what was read in the same turn: a reply that is there is not late. */
 	ev_set_priority(&agent->deadline, EV_MINPRI);
 	ev_init(&agent->drain, on_drain_timer);
+	ev_timer_init(&agent->history, on_history, HISTORY_STEP_S, HISTORY_STEP_S);
+	ev_timer_start(agent->loop, &agent->history);
 	ev_signal_init(&agent->on_reload, on_sighup, SIGHUP);
 	ev_signal_init(&agent->on_term, on_sigterm, SIGTERM);
 	ev_signal_init(&agent->on_int, on_sigint, SIGINT);
@@ -248,10 +272,27 @@ static bool connect_to_redis(struct agent *agent)
 	return agent->redis != NULL;
 }
 
+static void set_view(struct agent *agent)
+{
+	agent->view = (struct agent_view){
+		.options = agent->options,
+		.engine = agent->engine,
+		.memory = agent->memory,
+		.redis = agent->redis,
+		.spop = agent->spop,
+		.http = agent->http,
+		.load = {.generation = 1, .loaded_us = clock_now_us()},
+		.started_us = clock_now_us(),
+		.started_mono_us = clock_mono_us(),
+	};
+	history_init(&agent->view.history, agent->view.started_mono_us);
+}
+
 static bool build(struct agent *agent, struct policies *policies, struct err *err)
 {
 	const struct options *options = agent->options;
 
+	decision_log_init(&agent->decisions, options->log_decisions);
 	agent->loop = ev_default_loop(EVFLAG_AUTO);
 	agent->memory = memory_store_new(options->memory_limit);
 	if (agent->loop == NULL || agent->memory == NULL)
@@ -265,6 +306,10 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 			.on_error = options->on_error,
 			.max_in_flight = options->max_in_flight,
 			.store_timeout_us = options->store_timeout_us,
+			.mono_us = clock_mono_us,
+			.decided = options->log_decisions == LOG_DECISIONS_OFF ? NULL
+									       : decision_log_put,
+			.owner = &agent->decisions,
 		},
 		policies);
 	if (agent->engine == NULL)
@@ -276,22 +321,66 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 					      .max_connections = options->max_connections,
 					      .vars = options->spop_vars,
 				      });
-	if (agent->spop == NULL)
+	agent->http =
+		http_server_new(agent->loop, &(struct http_server_config){
+						     .engine = agent->engine,
+						     .pages = pages,
+						     .page_count = page_count,
+						     .owner = &agent->view,
+						     .token = bytes_from_text(options->http_token),
+					     });
+	if (agent->spop == NULL || agent->http == NULL)
 		return err_set(err, "out of memory");
+	set_view(agent);
+	return true;
+}
+
+static const struct address *find_wide(const struct address_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!address_is_local(&list->items[i]))
+			return &list->items[i];
+	return NULL;
+}
+
+/* Once, for the first that more than this machine can reach. */
+static void warn_without_token(const struct options *options)
+{
+	const struct address *wide = find_wide(&options->http_listen);
+
+	if (wide == NULL)
+		wide = find_wide(&options->admin_listen);
+	if (wide != NULL && *options->http_token == '\0')
+		log_event(LOG_WARN, "http_open_without_token", LOG_TEXT("address", wide->text),
+			  LOG_TEXT("hint", "--http-token-file"));
+}
+
+static bool listen_on(struct agent *agent, const struct address_list *list, bool is_main,
+		      bool is_admin, struct err *err)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!http_server_listen(agent->http, &list->items[i], is_main, is_admin, err))
+			return false;
 	return true;
 }
 
 static bool listen_on_all(struct agent *agent, struct err *err)
 {
-	for (size_t i = 0; i < agent->options->spop_listen_count; i++)
-		if (!spop_server_listen(agent->spop, &agent->options->spop_listen[i], err))
+	const struct options *options = agent->options;
+	bool is_split = options->admin_listen.count > 0;
+
+	for (size_t i = 0; i < options->spop_listen.count; i++)
+		if (!spop_server_listen(agent->spop, &options->spop_listen.items[i], err))
 			return false;
-	return true;
+	warn_without_token(options);
+	return listen_on(agent, &options->http_listen, true, !is_split, err) &&
+	       listen_on(agent, &options->admin_listen, false, true, err);
 }
 
 static void tear_down(struct agent *agent)
 {
 	spop_server_free(agent->spop);
+	http_server_free(agent->http);
 	store_free(agent->redis); /* before the engine: what still waits in a store is answered */
 	store_free(agent->memory);
 	engine_free(agent->engine);

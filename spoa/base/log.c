@@ -29,13 +29,17 @@ bool log_is_due(struct log_limit *limit, enum log_level level, int64_t *ret_supp
 
 	if (!is_on(level))
 		return false;
-	if (now_us < limit->next_us) {
+	if (now_us >= limit->next_us) {
+		limit->next_us = now_us + (limit->period_us > 0 ? limit->period_us : US_PER_SECOND);
+		limit->written = 0;
+	}
+	if (limit->written >= (limit->lines > 0 ? limit->lines : 1)) {
 		limit->suppressed++;
 		return false;
 	}
 	*ret_suppressed = limit->suppressed;
 	limit->suppressed = 0;
-	limit->next_us = now_us + (limit->period_us > 0 ? limit->period_us : US_PER_SECOND);
+	limit->written++;
 	return true;
 }
 
@@ -53,29 +57,6 @@ static void put_time(struct writer *w)
 	writer_put_text(w, text);
 }
 
-/* Bytes above 0x7e are escaped as if they were Latin-1: a line is ASCII whatever a client sends. */
-static void put_escaped(struct writer *w, struct bytes text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		uint8_t byte = text.data[i];
-		if (byte == '"' || byte == '\\')
-			writer_put_u8(w, '\\');
-		if (byte >= 0x20 && byte < 0x7f) {
-			writer_put_u8(w, byte);
-		} else {
-			writer_put_text(w, "\\u00");
-			writer_put_hex(w, bytes_from(&byte, 1));
-		}
-	}
-}
-
-static void put_string(struct writer *w, struct bytes text)
-{
-	writer_put_u8(w, '"');
-	put_escaped(w, text);
-	writer_put_u8(w, '"');
-}
-
 static void put_field(struct writer *w, const struct log_field *field)
 {
 	bool json = format_now == LOG_JSON;
@@ -83,10 +64,17 @@ static void put_field(struct writer *w, const struct log_field *field)
 	writer_put_text(w, json ? ",\"" : " ");
 	writer_put_text(w, field->name);
 	writer_put_text(w, json ? "\":" : "=");
-	if (field->is_text)
-		put_string(w, field->text);
-	else
+	switch (field->kind) {
+	case LOG_IS_NUMBER:
 		writer_put_decimal(w, field->number);
+		break;
+	case LOG_IS_TEXT:
+		writer_put_json_string(w, field->text);
+		break;
+	case LOG_IS_BOOL:
+		writer_put_text(w, field->number != 0 ? "true" : "false");
+		break;
+	}
 }
 
 static void put_start(struct writer *w, const char *level, const char *event)

@@ -19,22 +19,27 @@
 enum log_level { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_JSON = 0, LOG_PLAIN };
 
-/* A field: text when `is_text`, else a number. */
+enum log_kind { LOG_IS_NUMBER = 0, LOG_IS_TEXT, LOG_IS_BOOL };
+
 struct log_field {
 	const char *name;
 	struct bytes text;
-	int64_t number;
-	bool is_text;
+	int64_t number; /* or a bool */
+	enum log_kind kind;
 };
 
-#define LOG_BYTES(name, bytes) ((struct log_field){(name), (bytes), 0, true})
+#define LOG_BYTES(name, bytes) ((struct log_field){(name), (bytes), 0, LOG_IS_TEXT})
 #define LOG_TEXT(name, text)   LOG_BYTES(name, bytes_from_text(text))
-#define LOG_INT(name, value)   ((struct log_field){(name), {NULL, 0}, (int64_t)(value), false})
+#define LOG_INT(name, value) \
+	((struct log_field){(name), {NULL, 0}, (int64_t)(value), LOG_IS_NUMBER})
+#define LOG_BOOL(name, value) ((struct log_field){(name), {NULL, 0}, (value), LOG_IS_BOOL})
 
-/* At most one line a period for what can repeat; the next line says how many were left out. */
+/* So many lines a period at most for what can repeat; the next says how many were left out. */
 struct log_limit {
 	int64_t period_us; /* 0: a second */
-	int64_t next_us;
+	unsigned lines;    /* 0: one */
+	unsigned written;  /* in this period */
+	int64_t next_us;   /* when the next one begins */
 	int64_t suppressed;
 };
 

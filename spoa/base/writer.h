@@ -67,8 +67,12 @@ void writer_put_text(struct writer *w, const char *text);
 void writer_put_u32_be(struct writer *w, uint32_t value);
 void writer_put_decimal(struct writer *w, int64_t value);
 void writer_put_unsigned(struct writer *w, uint64_t value);
+/* value / 10^decimals, exactly, without zeros at the end: 1500 with 3 is 1.5. */
+void writer_put_fraction(struct writer *w, uint64_t value, unsigned decimals);
 /* Lower-case hexadecimal, two digits a byte. */
 void writer_put_hex(struct writer *w, struct bytes bytes);
+/* In quotes, as JSON and as ASCII: bytes above 0x7e are escaped as if they were Latin-1. */
+void writer_put_json_string(struct writer *w, struct bytes text);
 /* Ends with a NUL that is not counted in `len`; a full writer is cut to make room for it. */
 const char *writer_text(struct writer *w);
 

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/pool.h"
 
@@ -11,6 +12,7 @@ struct engine {
 	struct pool checks;
 	struct list waiting; /* for the store, oldest first: their deadlines are in order */
 	size_t in_flight;    /* checks that the store has not given back */
+	struct counter counter;
 };
 
 /*
@@ -29,8 +31,11 @@ struct inquiry {
 	struct asker asker;     /* `done` is NULL when nobody waits for the answer any more */
 	struct list open_link;  /* in asker.open */
 	struct list queue_link; /* in engine.waiting; in no list when late */
+	int64_t asked_us;       /* on the monotonic clock */
 	int64_t deadline_us;
 	int64_t now_us; /* when it was asked, for the local store */
+	uint8_t trace_len;
+	char trace[TRACE_MAX];
 };
 
 struct engine *engine_new(const struct engine_config *config, struct policies *policies)
@@ -41,6 +46,7 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 		return NULL;
 	engine->config = *config;
 	list_init(&engine->waiting);
+	counter_init(&engine->counter);
 	engine->policies = policies_ref(policies);
 	/* Above what may wait: the one that is being asked, or answered by on_error. */
 	if (!pool_init(&engine->inquiries, sizeof(struct inquiry), config->max_in_flight + 1) ||
@@ -67,8 +73,22 @@ void engine_set_policies(struct engine *engine, struct policies *policies)
 {
 	struct policies *old = engine->policies;
 
+	policies_inherit(policies, old);
 	engine->policies = policies_ref(policies);
 	policies_unref(old);
+}
+
+const struct policies *engine_policies(const struct engine *engine)
+{
+	return engine->policies;
+}
+
+struct engine_stats engine_stats(const struct engine *engine)
+{
+	struct engine_stats stats = engine->counter.stats;
+
+	stats.in_flight = engine->in_flight;
+	return stats;
 }
 
 struct inquiry *engine_begin(struct engine *engine)
@@ -80,18 +100,36 @@ struct inquiry *engine_begin(struct engine *engine)
 	request_init(&inquiry->request, engine->policies, &engine->checks);
 	list_init(&inquiry->open_link);
 	list_init(&inquiry->queue_link);
+	inquiry->trace_len = 0;
 	return inquiry;
+}
+
+static void keep_trace(struct inquiry *inquiry, const struct attributes *attributes)
+{
+	const struct value *trace = attributes_find(attributes, BYTES("traceparent"));
+
+	if (trace == NULL || trace->kind != VALUE_TEXT || trace->text.len > TRACE_MAX)
+		return;
+	inquiry->trace_len = (uint8_t)trace->text.len;
+	memcpy(inquiry->trace, trace->text.data, trace->text.len);
 }
 
 void engine_add(struct inquiry *inquiry, const struct attributes *attributes)
 {
 	request_add(&inquiry->request, attributes);
+	if (inquiry->engine->config.decided != NULL)
+		keep_trace(inquiry, attributes);
 }
 
 void engine_end(struct inquiry *inquiry)
 {
 	request_clear(&inquiry->request);
 	pool_put(&inquiry->engine->inquiries, inquiry);
+}
+
+const struct request *engine_request(const struct inquiry *inquiry)
+{
+	return &inquiry->request;
 }
 
 const struct verdict *engine_verdict(const struct inquiry *inquiry)
@@ -134,10 +172,22 @@ static void ask_local(struct inquiry *inquiry)
 			errors[i]; /* the verdict says that it was made without the store */
 }
 
-static void decide(struct inquiry *inquiry)
+static void decide(struct inquiry *inquiry, enum source source)
 {
+	struct engine *engine = inquiry->engine;
+	const struct engine_config *config = &engine->config;
+
 	ask_local(inquiry);
-	inquiry->verdict = verdict_fold(&inquiry->request, inquiry->engine->config.on_error);
+	inquiry->verdict = verdict_fold(&inquiry->request, config->on_error);
+	struct decision decision = {
+		.verdict = &inquiry->verdict,
+		.source = source,
+		.latency_us = config->mono_us() - inquiry->asked_us,
+		.trace = bytes_from(inquiry->trace, inquiry->trace_len),
+	};
+	counter_add(&engine->counter, &inquiry->verdict, source, decision.latency_us);
+	if (config->decided != NULL)
+		config->decided(config->owner, &decision);
 }
 
 /* Hands the verdict over, if somebody still waits for it. */
@@ -150,7 +200,7 @@ static void finish(struct inquiry *inquiry)
 	list_remove(&inquiry->queue_link);
 	if (asker.done == NULL)
 		return;
-	decide(inquiry);
+	decide(inquiry, asker.source);
 	asker.done(&asker, &inquiry->verdict);
 }
 
@@ -159,6 +209,7 @@ static void on_store_answered(struct store_op *op)
 	struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, op);
 
 	inquiry->engine->in_flight -= op->count;
+	inquiry->engine->counter.stats.late += op->is_late;
 	finish(inquiry);
 	engine_end(inquiry);
 }
@@ -176,6 +227,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	};
 	if (request->count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
+		engine->counter.stats.full++;
 		return STORE_DONE;
 	}
 	return store_ask(engine->config.store, &inquiry->op);
@@ -187,10 +239,11 @@ enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *ask
 	struct engine *engine = inquiry->engine;
 
 	inquiry->now_us = now_us;
+	inquiry->asked_us = mono_us;
 	if (inquiry->request.is_invalid && engine->config.on_error == ON_ERROR_DENY)
 		request_drop_checks(&inquiry->request); /* denied whole: nothing is charged */
 	if (inquiry->request.count == 0 || ask_store(inquiry) == STORE_DONE) {
-		decide(inquiry);
+		decide(inquiry, asker->source);
 		return ENGINE_DONE;
 	}
 	inquiry->asker = *asker;
@@ -230,6 +283,7 @@ void engine_expire(struct engine *engine, int64_t mono_us)
 
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
 		inquiry->op.is_late = true;
+		engine->counter.stats.expired++;
 		store_expired(engine->config.store, mono_us);
 		store_op_fail(&inquiry->op, STORE_TIMEOUT);
 		finish(inquiry);

@@ -24,11 +24,14 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "engine/count.h"
 #include "limit/verdict.h"
 #include "store/store.h"
 
 struct engine;
 struct inquiry;
+
+struct decision;
 
 struct engine_config {
 	struct store *store; /* neither is owned */
@@ -36,6 +39,19 @@ struct engine_config {
 	enum on_error on_error;
 	size_t max_in_flight; /* checks that wait for the store */
 	int64_t store_timeout_us;
+	int64_t (*mono_us)(void); /* when an answer leaves; only to count how long it took */
+	/* NULL, or what is told of each verdict before the asker gets it. */
+	void (*decided)(void *owner, const struct decision *decision);
+	void *owner;
+};
+
+#define TRACE_MAX 64 /* a traceparent has 55 (W3C Trace Context) */
+
+struct decision {
+	const struct verdict *verdict;
+	enum source source;
+	int64_t latency_us;
+	struct bytes trace; /* the attribute `traceparent`, if it was one */
 };
 
 /* Who asked: `open` is the asker's list of inquiries that have no verdict yet. */
@@ -45,6 +61,7 @@ struct asker {
 	void *owner;
 	uint64_t stream_id; /* what the answer needs, kept for the asker */
 	uint64_t frame_id;
+	enum source source;
 };
 
 enum engine_state { ENGINE_DONE = 0, ENGINE_PENDING };
@@ -54,10 +71,13 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 /* No inquiry may wait in the store any more: free the stores first. */
 void engine_free(struct engine *engine);
 
+/* They count on where policies of the same names have counted. */
 void engine_set_policies(struct engine *engine, struct policies *policies);
 
 struct inquiry *engine_begin(struct engine *engine);
 void engine_add(struct inquiry *inquiry, const struct attributes *attributes);
+/* What was added so far came to: for one who would rather not submit what is invalid. */
+const struct request *engine_request(const struct inquiry *inquiry);
 MUST_CHECK enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker,
 					   int64_t now_us, int64_t mono_us);
 const struct verdict *engine_verdict(const struct inquiry *inquiry);
@@ -66,6 +86,9 @@ void engine_end(struct inquiry *inquiry);
 
 /* The asker is gone: none of its inquiries will call done(). Empties its list. */
 void engine_abandon(struct list *open);
+
+const struct policies *engine_policies(const struct engine *engine);
+struct engine_stats engine_stats(const struct engine *engine);
 
 /* When the next deadline is, on the monotonic clock; -1 when nothing waits. */
 int64_t engine_next_us(const struct engine *engine);

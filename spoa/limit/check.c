@@ -5,6 +5,24 @@
 
 #include "base/writer.h"
 
+const char *store_error_text(enum store_error error)
+{
+	static const char *const texts[STORE_ERROR_COUNT] = {
+		[STORE_OK] = "none",
+		[STORE_TIMEOUT] = "timeout",
+		[STORE_CONNECTION] = "connection",
+		[STORE_NOSCRIPT] = "noscript",
+		[STORE_MOVED] = "moved",
+		[STORE_LOADING] = "loading",
+		[STORE_READONLY] = "readonly",
+		[STORE_OOM] = "oom",
+		[STORE_OTHER] = "other",
+		[STORE_FULL] = "full",
+	};
+
+	return texts[error];
+}
+
 /* One byte each, in lower case the algorithm's initials would clash. */
 static const char inline_codes[] = {
 	[TOKEN_BUCKET] = 't',
@@ -96,11 +114,13 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 	writer_put_u8(&w, ':');
 
 	struct writer text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
-	put_values(&text, values, count, is_explicit);
-	if (text.full) {
+	if (!check->policy->hash_keys)
+		put_values(&text, values, count, is_explicit);
+	if (check->policy->hash_keys || text.full) {
 		text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
 		put_hash(&text, values, count, is_explicit);
 	}
 	ASSERT(!w.full && !text.full);
+	check->values_at = w.len;
 	check->key_len = w.len + text.len;
 }

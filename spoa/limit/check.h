@@ -24,7 +24,11 @@ enum store_error {
 	STORE_OOM,
 	STORE_OTHER,
 	STORE_FULL, /* not asked: --max-in-flight */
+	STORE_ERROR_COUNT,
 };
+
+/* "timeout", "connection" and so on. */
+const char *store_error_text(enum store_error error);
 
 #define CHECK_VALUES_MAX 128 /* what is longer is replaced by its SHA-256 */
 #define CHECK_KEY_MAX    (POLICY_NAME_MAX + 96 + CHECK_VALUES_MAX)
@@ -37,6 +41,7 @@ struct check {
 	/* The balance: two checks meet in one if and only if this is equal. Printable ASCII. */
 	char key[CHECK_KEY_MAX];
 	size_t key_len;
+	size_t values_at; /* where in it the values begin */
 
 	/* The answer: an outcome, or an error and what on_error made of it. */
 	enum store_error error;
@@ -48,6 +53,7 @@ struct check {
  * The balance's key is `<policy>:<generation>:<value>|<value>...`, and for an inline policy
  * `inline:<its numbers>:<value>`. In a value everything but letters, digits and a few signs that
  * mean nothing here is escaped as %XX, so that no two different requests can write the same key.
+ * What is too long, or of a policy with hash_keys, is `#` and a SHA-256 of the values instead.
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
 
@@ -56,6 +62,12 @@ static inline bool check_is_denied(const struct check *check)
 {
 	return check->is_decided ? !check->outcome.allowed
 				 : check->policy->on_error == ON_ERROR_DENY;
+}
+
+/* What was counted by, without the policy: for people. */
+static inline struct bytes check_values(const struct check *check)
+{
+	return bytes_from(check->key + check->values_at, check->key_len - check->values_at);
 }
 
 static inline struct bytes check_key(const struct check *check)

@@ -29,7 +29,12 @@ struct policies *policies_new(enum on_error on_error)
 		.on_error = on_error,
 		.ipv4_prefix = POLICY_IPV4_PREFIX,
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
+		.tally = tally_new(),
 	};
+	if (policies->fallback.tally == NULL) {
+		free(policies);
+		return NULL;
+	}
 	return policies;
 }
 
@@ -45,6 +50,7 @@ static void policy_free(struct policy *policy)
 		return;
 	for (size_t i = 0; i < policy->key_count; i++)
 		free((void *)(uintptr_t)policy->key[i].data);
+	tally_unref(policy->tally);
 	free(policy);
 }
 
@@ -54,6 +60,7 @@ void policies_unref(struct policies *policies)
 		return;
 	for (size_t i = 0; i < policies->count; i++)
 		policy_free(policies->items[i]);
+	tally_unref(policies->fallback.tally);
 	free(policies->items);
 	free(policies->sorted);
 	free(policies);
@@ -139,7 +146,8 @@ static struct policy *policy_copy(const struct policy *policy, size_t position)
 	if (copy == NULL)
 		return NULL;
 	*copy = *policy;
-	if (!copy_key(copy, policy)) {
+	copy->tally = tally_new();
+	if (!copy_key(copy, policy) || copy->tally == NULL) {
 		policy_free(copy);
 		return NULL;
 	}
@@ -185,6 +193,31 @@ bool policies_add(struct policies *policies, const struct policy *policy)
 	insert_by_name(policies->sorted, policies->count, copy);
 	policies->count++;
 	return true;
+}
+
+void policies_hash_keys(struct policies *policies)
+{
+	policies->fallback.hash_keys = true;
+	for (size_t i = 0; i < policies->count; i++)
+		policies->items[i]->hash_keys = true;
+}
+
+static void inherit(struct policy *policy, const struct policy *before)
+{
+	if (before == NULL)
+		return;
+	tally_unref(policy->tally);
+	policy->tally = tally_ref(before->tally);
+	if (strcmp(policy->generation, before->generation) != 0)
+		tally_forget_keys(policy->tally);
+}
+
+void policies_inherit(struct policies *policies, const struct policies *before)
+{
+	inherit(&policies->fallback, &before->fallback);
+	for (size_t i = 0; i < policies->count; i++)
+		inherit(policies->items[i],
+			policies_find(before, bytes_from_text(policies->items[i]->name)));
 }
 
 size_t policies_count(const struct policies *policies)

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "limit/quota.h"
+#include "limit/tally.h"
 
 /* What a check gets when the store can't answer. */
 enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
@@ -36,6 +37,8 @@ struct policy {
 	/* A balance is this policy's own while this text is the same: what it counts and by what.
 	 */
 	char generation[POLICY_GENERATION_MAX + 1];
+	bool hash_keys;      /* what it counts by is nowhere to be read, only its hash */
+	struct tally *tally; /* a reference; what the engine counts of it */
 };
 
 struct policies;
@@ -52,6 +55,12 @@ MUST_CHECK bool attribute_name_is_reserved(struct bytes name);
  * filled in. False when memory is short. Only for a set that is not in use yet.
  */
 MUST_CHECK bool policies_add(struct policies *policies, const struct policy *policy);
+
+/* Keys are hashed from now on, those of inline policies too. Only for a set not in use yet. */
+void policies_hash_keys(struct policies *policies);
+
+/* Counts on where the set before it has counted policies of the same names. */
+void policies_inherit(struct policies *policies, const struct policies *before);
 
 size_t policies_count(const struct policies *policies);
 const struct policy *policies_at(const struct policies *policies, size_t position);

@@ -10,6 +10,7 @@ void request_init(struct request *request, struct policies *policies, struct poo
 	request->slots = slots;
 	request->count = 0;
 	request->is_invalid = false;
+	request->is_policy_unknown = false;
 	request->invalid_why = "";
 	request->left_out = 0;
 }
@@ -161,6 +162,7 @@ static void add_named(struct request *request, const struct reserved *reserved,
 
 	if (!find_named(request->policies, reserved->policy, &named)) {
 		set_invalid(request, "unknown policy");
+		request->is_policy_unknown = true;
 		return;
 	}
 	for (size_t i = 0; i < named.count; i++) {

@@ -25,6 +25,7 @@ struct request {
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
 	bool is_invalid;         /* a message was: see invalid_why */
+	bool is_policy_unknown;  /* and that is why */
 	size_t left_out;         /* checks above REQUEST_CHECKS_MAX */
 	const char *invalid_why; /* for the log; a constant */
 };

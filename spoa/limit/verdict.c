@@ -2,8 +2,6 @@
 
 #include "base/clock.h"
 
-#define ERROR_RETRY_US US_PER_SECOND
-
 /* -1 is the longest wait. */
 static bool waits_longer(const struct check *a, const struct check *b)
 {
@@ -89,7 +87,7 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 		verdict.lead = limited;
 	} else if (undecided != NULL) {
 		verdict.allowed = !check_is_denied(undecided);
-		verdict.retry_after_us = verdict.allowed ? 0 : ERROR_RETRY_US;
+		verdict.retry_after_us = verdict.allowed ? 0 : VERDICT_ERROR_RETRY_US;
 		verdict.lead = undecided;
 	} else {
 		verdict.lead = find_least_remaining(request);
@@ -172,4 +170,25 @@ void verdict_put_ratelimit_policy(struct writer *w, const struct check *check)
 	put_parameter(w, 'q', check->quota->limit);
 	if (window_us >= US_PER_SECOND)
 		put_parameter(w, 'w', seconds_up(window_us));
+}
+
+void verdict_put_headers(struct writer *limits, struct writer *policies,
+			 const struct verdict *verdict, size_t room)
+{
+	const struct check *check;
+
+	for (size_t i = 0; (check = verdict_header_check(verdict, i)) != NULL; i++) {
+		size_t limits_mark = writer_mark(limits), policies_mark = writer_mark(policies);
+		if (i > 0) {
+			writer_put_text(limits, ", ");
+			writer_put_text(policies, ", ");
+		}
+		verdict_put_ratelimit(limits, verdict, check);
+		verdict_put_ratelimit_policy(policies, check);
+		if (limits->full || policies->full || limits->len + policies->len > room) {
+			writer_rewind(limits, limits_mark);
+			writer_rewind(policies, policies_mark);
+			return;
+		}
+	}
 }

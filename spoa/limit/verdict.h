@@ -19,6 +19,7 @@ enum reason {
 	REASON_ERROR,
 	REASON_OK,
 	REASON_NONE,
+	REASON_COUNT,
 };
 
 struct verdict {
@@ -29,6 +30,8 @@ struct verdict {
 	int64_t retry_after_us;   /* 0 if allowed, -1 for never */
 	const struct check *lead; /* whose policy and numbers are told; NULL without a check */
 };
+
+#define VERDICT_ERROR_RETRY_US INT64_C(1000000) /* of a denial by on_error */
 
 /* `on_error` is the flag, by which an invalid message is answered. */
 struct verdict verdict_fold(const struct request *request, enum on_error on_error);
@@ -46,5 +49,8 @@ const struct check *verdict_header_check(const struct verdict *verdict, size_t i
 void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
 			   const struct check *check);
 void verdict_put_ratelimit_policy(struct writer *w, const struct check *check);
+/* Both headers, with as many policies as fit into `room` together, and the same in both. */
+void verdict_put_headers(struct writer *limits, struct writer *policies,
+			 const struct verdict *verdict, size_t room);
 
 #endif

@@ -123,6 +123,22 @@ void address_make_reachable(struct address *address)
 		v6->sin6_addr = in6addr_loopback;
 }
 
+bool address_is_local(const struct address *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->socket;
+
+	switch (address->socket.ss_family) {
+	case AF_INET:
+		return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) &&
+			v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+	}
+	return true;
+}
+
 void address_update_text(struct address *address, int fd)
 {
 	char host[INET6_ADDRSTRLEN], port[8];

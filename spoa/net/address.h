@@ -26,6 +26,8 @@ struct address {
 MUST_CHECK bool address_parse(struct bytes text, struct address *ret_address, struct err *err);
 /* The loopback address in place of a wildcard; others stay. */
 void address_make_reachable(struct address *address);
+/* Only this machine reaches it: loopback, or a Unix socket. */
+bool address_is_local(const struct address *address);
 /* What a bound socket really listens on: the port that was chosen for port 0. */
 void address_update_text(struct address *address, int fd);
 

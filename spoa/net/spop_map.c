@@ -121,28 +121,6 @@ static void put_optional(struct writer *w, unsigned vars, size_t index,
 	spop_put_unset_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name));
 }
 
-/* The two header strings, with as many policies as fit into `room`, and the same in both. */
-static void put_headers(struct writer *limits, struct writer *policies,
-			const struct verdict *verdict, size_t room)
-{
-	const struct check *check;
-
-	for (size_t i = 0; (check = verdict_header_check(verdict, i)) != NULL; i++) {
-		size_t limits_mark = writer_mark(limits), policies_mark = writer_mark(policies);
-		if (i > 0) {
-			writer_put_text(limits, ", ");
-			writer_put_text(policies, ", ");
-		}
-		verdict_put_ratelimit(limits, verdict, check);
-		verdict_put_ratelimit_policy(policies, check);
-		if (limits->full || policies->full || limits->len + policies->len > room) {
-			writer_rewind(limits, limits_mark);
-			writer_rewind(policies, policies_mark);
-			return;
-		}
-	}
-}
-
 static struct spop_data data_of_text(const struct writer *text)
 {
 	return text->len == 0 ? (struct spop_data){.type = SPOP_NULL}
@@ -158,7 +136,7 @@ static void put_optional_headers(struct writer *w, unsigned vars, const struct v
 	size_t overhead = size_of_unsets(vars, FIRST_HEADER) + 2 * STRING_OVERHEAD;
 
 	if (w->max - w->len > overhead)
-		put_headers(&limits, &policies, verdict, w->max - w->len - overhead);
+		verdict_put_headers(&limits, &policies, verdict, w->max - w->len - overhead);
 	struct spop_data limits_data = data_of_text(&limits),
 			 policies_data = data_of_text(&policies);
 	put_optional(w, vars, FIRST_HEADER, &limits_data);

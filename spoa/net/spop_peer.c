@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/request_log.h"
 #include "net/spop_map.h"
 #include "wire/spop_hello.h"
 #include "wire/spop_notify.h"
@@ -50,8 +51,10 @@ static void disconnect(struct spop_peer *peer, enum spop_status status, const ch
 {
 	struct writer *w = stream_writer(&peer->stream, DISCONNECT_MAX);
 
-	if (w != NULL)
+	if (w != NULL) {
 		spop_put_agent_disconnect(w, status, message);
+		peer->config->stats->agent_disconnects++;
+	}
 	end(peer);
 }
 
@@ -59,6 +62,7 @@ static void refuse(struct spop_peer *peer, enum spop_status status)
 {
 	static struct log_limit limit;
 
+	peer->config->stats->errors[spop_status_place(status)]++;
 	log_limited(&limit, LOG_WARN, "spop_refused", LOG_INT("status", status),
 		    LOG_TEXT("reason", spop_status_text(status)));
 	disconnect(peer, status, spop_status_text(status));
@@ -87,6 +91,7 @@ static void answer_hello(struct spop_peer *peer, const struct spop_hello *hello)
 		return;
 	}
 	spop_put_agent_hello(w, peer->max_frame_size, hello->pipelining);
+	peer->config->stats->agent_hellos++;
 	log_event(LOG_DEBUG, "spop_hello", LOG_BYTES("engine_id", hello->engine_id),
 		  LOG_INT("max_frame_size", peer->max_frame_size),
 		  LOG_INT("healthcheck", hello->healthcheck));
@@ -101,6 +106,7 @@ static void take_hello(struct spop_peer *peer, const struct spop_frame *frame)
 	struct spop_hello hello;
 	enum spop_status status = spop_hello_read(frame, &hello);
 
+	peer->config->stats->healthchecks += status == SPOP_NORMAL && hello.healthcheck;
 	if (status != SPOP_NORMAL)
 		refuse(peer, status);
 	else if (hello.healthcheck && peer->config->is_draining)
@@ -127,20 +133,18 @@ static void put_ack(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_i
 	ASSERT(!w.full);
 	spop_frame_end(&w, begin);
 	(void)writer_take(out, w.len);
+	peer->config->stats->acks++;
 }
 
 /* What is wrong with the configuration, on this side or HAProxy's. */
 static void log_mistakes(const struct request *request)
 {
-	static struct log_limit invalid, left_out;
+	static struct log_limit invalid;
 
 	if (request->is_invalid)
 		log_limited(&invalid, LOG_WARN, "spop_message_invalid",
 			    LOG_TEXT("reason", request->invalid_why));
-	if (request->left_out > 0)
-		log_limited(&left_out, LOG_WARN, "policies_left_out",
-			    LOG_INT("max", REQUEST_CHECKS_MAX),
-			    LOG_INT("left_out", request->left_out));
+	request_log_left_out(request);
 }
 
 static void answer(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id,
@@ -229,15 +233,26 @@ static void take_disconnect(struct spop_peer *peer, const struct spop_frame *fra
 		refuse(peer, SPOP_INVALID);
 		return;
 	}
-	if (status != SPOP_NORMAL && status != SPOP_TIMEOUT)
+	if (status != SPOP_NORMAL && status != SPOP_TIMEOUT) {
+		peer->config->stats->errors_of_haproxy[spop_status_place(status)]++;
 		log_limited(&limit, LOG_WARN, "spop_disconnected", LOG_INT("status", status),
 			    LOG_BYTES("message", message));
+	}
 	peer->end_when_idle = true;
+}
+
+static void count_frame(struct spop_server_stats *stats, uint8_t type)
+{
+	stats->notifies += type == SPOP_NOTIFY;
+	stats->hellos += type == SPOP_HAPROXY_HELLO;
+	stats->disconnects += type == SPOP_HAPROXY_DISCONNECT;
+	stats->others += type < SPOP_HAPROXY_HELLO || type > SPOP_NOTIFY;
 }
 
 static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
 		       int64_t mono_us)
 {
+	count_frame(peer->config->stats, frame->type);
 	if (frame->type == SPOP_HAPROXY_DISCONNECT) {
 		take_disconnect(peer, frame);
 	} else if (peer->state == PEER_HELLO) {
@@ -299,6 +314,7 @@ static void on_timeout(struct stream *stream)
 {
 	static struct log_limit limit;
 
+	peer_of(stream)->config->stats->hello_timeouts++;
 	log_limited(&limit, LOG_WARN, "spop_hello_timeout", LOG_INT("seconds", HELLO_SECONDS));
 	stream_close(stream);
 }

@@ -16,6 +16,7 @@
 
 #include "base/list.h"
 #include "engine/engine.h"
+#include "net/spop_stats.h"
 #include "net/stream.h"
 
 struct spop_peer;
@@ -24,6 +25,7 @@ struct spop_peer;
 struct spop_peer_config {
 	struct engine *engine;
 	struct streams *streams;
+	struct spop_server_stats *stats; /* counted into */
 	uint32_t max_frame_size;
 	unsigned vars;
 	bool is_draining;

@@ -19,7 +19,7 @@ struct spop_server {
 	struct ev_loop *loop;
 	struct spop_peer_config peer_config;
 	size_t max_connections;
-	size_t connections;
+	struct spop_server_stats stats;
 	struct list peers;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
@@ -36,7 +36,7 @@ static void on_ended(void *owner, struct list *link)
 	struct spop_server *server = owner;
 
 	list_remove(link);
-	server->connections--;
+	server->stats.connections--;
 	resume_listeners(server);
 }
 
@@ -45,7 +45,7 @@ static bool is_full(void *owner)
 	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 	const struct spop_server *server = owner;
 
-	if (server->connections < server->max_connections)
+	if (server->stats.connections < server->max_connections)
 		return false;
 	log_limited(&limit, LOG_WARN, "spop_connections_full",
 		    LOG_INT("max_connections", server->max_connections));
@@ -60,8 +60,10 @@ static void on_accept(void *owner, int fd)
 	/* On a Unix socket both fail, which is fine. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-	if (spop_peer_open(&server->peer_config, fd, &server->peers))
-		server->connections++;
+	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
+		server->stats.connections++;
+		server->stats.accepted++;
+	}
 }
 
 struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config)
@@ -77,6 +79,7 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 		.engine = config->engine,
 		.streams = streams_new(loop, config->max_frame_size + SPOP_LENGTH_BYTES),
 		.max_frame_size = config->max_frame_size,
+		.stats = &server->stats,
 		.vars = config->vars,
 		.ended = on_ended,
 		.owner = server,
@@ -124,7 +127,12 @@ void spop_server_end_connections(struct spop_server *server)
 
 size_t spop_server_connections(const struct spop_server *server)
 {
-	return server->connections;
+	return server->stats.connections;
+}
+
+struct spop_server_stats spop_server_stats(const struct spop_server *server)
+{
+	return server->stats;
 }
 
 void spop_server_free(struct spop_server *server)

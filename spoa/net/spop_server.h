@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "net/address.h"
+#include "net/spop_stats.h"
 
 struct ev_loop;
 struct spop_server;
@@ -31,6 +32,7 @@ void spop_server_begin_drain(struct spop_server *server);
 /* No more connections; each that is there ends the first time that nothing of it is in flight. */
 void spop_server_end_connections(struct spop_server *server);
 size_t spop_server_connections(const struct spop_server *server);
+struct spop_server_stats spop_server_stats(const struct spop_server *server);
 /* Those that are still there get their DISCONNECT, and are not waited for. */
 void spop_server_free(struct spop_server *server);
 

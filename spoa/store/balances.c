@@ -41,6 +41,13 @@ struct balance_id balances_id(const struct balances *b, struct bytes key)
 	return id;
 }
 
+uint64_t balances_bytes(const struct balances *b)
+{
+	uint64_t cells = b->cells.max - 1 - b->cells.unused;
+
+	return cells * CELL_BYTES + (uint64_t)b->index_size * sizeof *b->index;
+}
+
 /* ---- the index ---- */
 
 static uint32_t place_of(const struct balances *b, struct balance_id id)

@@ -78,6 +78,9 @@ void balances_sweep(struct balances *b, int64_t now_us);
 void balances_sweep_more(struct balances *b, int64_t now_us);
 void balances_forget_oldest(struct balances *b);
 
+/* What is in use, with the index. */
+uint64_t balances_bytes(const struct balances *b);
+
 static inline struct balance_cell *balances_at(const struct balances *b, uint32_t cell)
 {
 	return cells_at(&b->cells, cell);

@@ -253,5 +253,9 @@ struct memory_store_stats memory_store_stats(const struct store *store)
 {
 	const struct balances *balances = &memory_of(store)->balances;
 
-	return (struct memory_store_stats){balances->count, balances->evicted};
+	return (struct memory_store_stats){
+		.balances = balances->count,
+		.evicted = balances->evicted,
+		.bytes = balances_bytes(balances),
+	};
 }

@@ -22,6 +22,7 @@ struct store *memory_store_new(uint64_t memory_limit);
 struct memory_store_stats {
 	uint64_t balances;
 	uint64_t evicted; /* that were not full: forgotten before their time */
+	uint64_t bytes;   /* in use, of the limit */
 };
 
 struct memory_store_stats memory_store_stats(const struct store *store);

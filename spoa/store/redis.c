@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/pool.h"
 #include "store/redis_link.h"
@@ -18,6 +19,8 @@ struct redis_store {
 	struct list repeated; /* and those that are sent for the second time */
 	struct pool calls;
 	int64_t late_since_us; /* 0: the last reply came in time */
+	bool is_told_down;
+	struct redis_store_stats stats;
 	uint8_t command[REDIS_CALL_MAX];
 };
 
@@ -27,9 +30,10 @@ struct call {
 	struct redis_store *redis;
 	struct list ops;
 	bool is_repeated;
+	int64_t sent_us;
 };
 
-static struct redis_store *redis_of(struct store *store)
+static struct redis_store *redis_of(const struct store *store)
 {
 	return CONTAINER_OF(store, struct redis_store, store);
 }
@@ -41,18 +45,24 @@ static struct store_op *first_op(const struct list *ops)
 
 /* ---- answers ---- */
 
+static void fail_op(struct redis_store *redis, struct store_op *op, enum store_error error)
+{
+	store_op_fail(op, error);
+	redis->stats.errors[error] += !op->is_late; /* that was counted as a timeout */
+}
+
 static void answer(struct store_op *op)
 {
 	list_remove(&op->link);
 	op->answered(op);
 }
 
-static void answer_all(struct list *ops, enum store_error error)
+static void answer_all(struct redis_store *redis, struct list *ops, enum store_error error)
 {
 	struct store_op *op;
 
 	while ((op = first_op(ops)) != NULL) {
-		store_op_fail(op, error);
+		fail_op(redis, op, error);
 		answer(op);
 	}
 }
@@ -75,7 +85,7 @@ static void refuse_all(struct call *call, struct bytes why)
 	struct store_op *op;
 
 	while ((op = first_op(&call->ops)) != NULL) {
-		store_op_fail(op, error);
+		fail_op(call->redis, op, error);
 		tell_refused(call->redis, op, why);
 		answer(op);
 	}
@@ -90,6 +100,7 @@ static void repeat(struct call *call)
 	if (list_is_empty(&redis->repeated))
 		redis_link_load_script(redis->link);
 	while ((op = first_op(&call->ops)) != NULL) {
+		redis->stats.errors[STORE_NOSCRIPT]++;
 		if (op->is_late) {
 			store_op_fail(op, STORE_NOSCRIPT);
 			answer(op);
@@ -114,8 +125,10 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 			return false;
 		if (!op->is_late)
 			call->redis->late_since_us = 0;
-		if (op->checks[0]->error != STORE_OK)
+		if (op->checks[0]->error != STORE_OK) {
+			call->redis->stats.errors[op->checks[0]->error]++;
 			tell_refused(call->redis, op, why);
+		}
 		answer(op);
 	}
 	return true;
@@ -140,8 +153,10 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 {
 	struct call *call = CONTAINER_OF(asked, struct call, asked);
 
+	if (reply != NULL)
+		histogram_add(&call->redis->stats.latency, clock_mono_us() - call->sent_us);
 	if (reply == NULL)
-		answer_all(&call->ops, STORE_CONNECTION);
+		answer_all(call->redis, &call->ops, STORE_CONNECTION);
 	else
 		take_reply(call, reply);
 	pool_put(&call->redis->calls, call);
@@ -149,15 +164,26 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 
 /* ---- calls ---- */
 
+static void count_batch(struct redis_store_stats *stats, size_t ops)
+{
+	size_t bucket = 0;
+
+	while ((size_t)1 << bucket < ops)
+		bucket++;
+	stats->batches[bucket]++;
+	stats->calls++;
+	stats->requests += ops;
+}
+
 /* Moves from `ops` what goes into one call, which is at least the first. */
 static void collect(struct redis_store *redis, struct list *ops, struct call *call)
 {
 	size_t room = sizeof redis->command - 128; /* around the checks */
 	int64_t now_us = first_op(ops)->now_us;
 	struct store_op *op;
+	size_t count;
 
-	for (size_t count = 0; count < REDIS_CALL_OPS_MAX && (op = first_op(ops)) != NULL;
-	     count++) {
+	for (count = 0; count < REDIS_CALL_OPS_MAX && (op = first_op(ops)) != NULL; count++) {
 		size_t size = redis_call_size(op, redis->config.prefix);
 		if (size > room || (redis->config.is_time_given && op->now_us != now_us))
 			break;
@@ -165,6 +191,7 @@ static void collect(struct redis_store *redis, struct list *ops, struct call *ca
 		list_remove(&op->link);
 		list_append(&call->ops, &op->link);
 	}
+	count_batch(&redis->stats, count);
 }
 
 static void send_call(struct redis_store *redis, struct call *call)
@@ -177,6 +204,7 @@ static void send_call(struct redis_store *redis, struct call *call)
 	};
 
 	redis_call_put(&w, &form, &call->ops);
+	call->sent_us = clock_mono_us();
 	ASSERT(!w.full);
 	redis_link_send(redis->link, writer_bytes(&w), &call->asked);
 }
@@ -200,8 +228,8 @@ static void flush(void *owner)
 	struct redis_store *redis = owner;
 
 	if (!redis_link_is_up(redis->link)) {
-		answer_all(&redis->repeated, redis_link_error(redis->link));
-		answer_all(&redis->asked, redis_link_error(redis->link));
+		answer_all(redis, &redis->repeated, redis_link_error(redis->link));
+		answer_all(redis, &redis->asked, redis_link_error(redis->link));
 		redis->late_since_us = 0;
 		return;
 	}
@@ -211,8 +239,12 @@ static void flush(void *owner)
 
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
-	const struct redis_store_config *config = &((struct redis_store *)owner)->config;
+	struct redis_store *redis = owner;
+	const struct redis_store_config *config = &redis->config;
 
+	redis->stats.ups += is_up;
+	redis->stats.downs += !is_up && !redis->is_told_down; /* the reason may change */
+	redis->is_told_down = !is_up;
 	config->changed(config->owner, is_up, error, why);
 }
 
@@ -223,7 +255,7 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	struct redis_store *redis = redis_of(store);
 
 	if (!redis_link_is_up(redis->link)) {
-		store_op_fail(op, redis_link_error(redis->link));
+		fail_op(redis, op, redis_link_error(redis->link));
 		return STORE_DONE;
 	}
 	list_init(&op->link);
@@ -235,6 +267,7 @@ static void expired(struct store *store, int64_t mono_us)
 {
 	struct redis_store *redis = redis_of(store);
 
+	redis->stats.errors[STORE_TIMEOUT]++;
 	if (redis->late_since_us == 0)
 		redis->late_since_us = mono_us;
 	else if (mono_us - redis->late_since_us >= LATE_MAX_US)
@@ -246,10 +279,22 @@ static void release(struct store *store)
 	struct redis_store *redis = redis_of(store);
 
 	redis_link_free(redis->link);
-	answer_all(&redis->repeated, STORE_CONNECTION);
-	answer_all(&redis->asked, STORE_CONNECTION);
+	answer_all(redis, &redis->repeated, STORE_CONNECTION);
+	answer_all(redis, &redis->asked, STORE_CONNECTION);
 	pool_release(&redis->calls);
 	free(redis);
+}
+
+struct redis_store_stats redis_store_stats(const struct store *store)
+{
+	const struct redis_store *redis = redis_of(store);
+	struct redis_store_stats stats = redis->stats;
+
+	stats.is_up = redis_link_is_up(redis->link);
+	stats.error = redis_link_error(redis->link);
+	stats.why = redis_link_why(redis->link);
+	stats.connects = redis_link_connects(redis->link);
+	return stats;
 }
 
 struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_config *config)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/histogram.h"
 #include "store/redis_target.h"
 #include "store/store.h"
 
@@ -34,6 +35,23 @@ struct redis_store_config {
 			struct bytes why);
 	void *owner;
 };
+
+#define REDIS_BATCH_BOUNDS 6 /* 1, 2, 4 .. 32 requests */
+
+struct redis_store_stats {
+	bool is_up;
+	enum store_error error; /* why it is not */
+	const char *why;
+	uint64_t connects;                    /* times that it came up */
+	uint64_t ups, downs;                  /* changes of the state that were told */
+	uint64_t errors[STORE_ERROR_COUNT];   /* requests that got one, by kind */
+	struct histogram latency;             /* of calls */
+	uint64_t batches[REDIS_BATCH_BOUNDS]; /* calls with at most so many requests, not cumulative
+					       */
+	uint64_t calls, requests;
+};
+
+struct redis_store_stats redis_store_stats(const struct store *store);
 
 /* NULL when memory is short. That Redis can't be reached is not an error. */
 struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_config *config);

@@ -51,6 +51,7 @@ struct redis_link {
 	struct lookup_result found;
 	size_t next_address;
 	unsigned failures; /* in a row, of all addresses */
+	uint64_t connects;
 
 	redisAsyncContext *context; /* NULL: none */
 	struct ev_io readable, writable;
@@ -355,6 +356,7 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 		return;
 	}
 	link->state = LINK_UP;
+	link->connects++;
 	link->next_address = link->found.count; /* when it is lost, the name is asked for again */
 	link->was_silent = false;
 	set_timer(link, HEARTBEAT_SECONDS);
@@ -594,6 +596,16 @@ bool redis_link_is_up(const struct redis_link *link)
 enum store_error redis_link_error(const struct redis_link *link)
 {
 	return link->error;
+}
+
+const char *redis_link_why(const struct redis_link *link)
+{
+	return link->why;
+}
+
+uint64_t redis_link_connects(const struct redis_link *link)
+{
+	return link->connects;
 }
 
 const char *redis_link_hash(const struct redis_link *link)

@@ -55,6 +55,9 @@ void redis_link_free(struct redis_link *link);
 bool redis_link_is_up(const struct redis_link *link);
 /* Why it is not, or was not before. */
 enum store_error redis_link_error(const struct redis_link *link);
+const char *redis_link_why(const struct redis_link *link);
+/* How often it came up. */
+uint64_t redis_link_connects(const struct redis_link *link);
 
 /* While it is up. `command` is in Redis' protocol and is copied. */
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked);

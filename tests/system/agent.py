@@ -38,39 +38,49 @@ def run(*arguments, env=None, **options):
 
 class Agent(Process):
     """`listen` defaults to a free port of loopback; `policies` is the text of a policy file;
-    `store` is a URL; `wrapper` is a command that starts the agent and becomes it."""
+    `store` is a URL; `wrapper` is a command that starts the agent and becomes it. `http` is an
+    address, or true for a free port of loopback, which is `http_address` then."""
 
     def __init__(self, directory, *options, listen="127.0.0.1:0", policies=None, store=None,
-                 wrapper=(), **process):
+                 wrapper=(), http=None, **process):
         self.directory = Path(directory)
         self.ends_at_once = "--drain-delay" not in options
         self.policy_file = self.directory / "policies.json"
-        command = [*wrapper, BINARY, "--spop-listen", listen, "--http-listen", "off", *options]
+        http = "127.0.0.1:0" if http is True else http or "off"
+        command = [*wrapper, BINARY, "--spop-listen", listen, "--http-listen", http, *options]
         if policies is not None:
             self.policy_file.write_text(policies)
             command += ["--policies", self.policy_file]
         if store is not None:
             command += ["--store", store]
         super().__init__(command, self.directory / "agent.log", **process)
-        self.addresses = [self.wait_for_event("listening", n + 1)["address"]
-                          for n in range(listen.count(",") + 1)]
+        self.addresses = self.listening("spop", listen.count(",") + 1)
         self.address = self.addresses[0]
+        if http != "off":
+            self.http_addresses = self.listening("http", http.count(",") + 1)
+            self.http_address = self.http_addresses[0]
 
-    def events(self, name=None):
+    def listening(self, protocol, count):
+        """The addresses where it does, as soon as there are `count` of them."""
+        return [self.wait_for_event("listening", n + 1, protocol=protocol)["address"]
+                for n in range(count)]
+
+    def events(self, name=None, **fields):
         """The lines of the log, as far as they are complete."""
         text = self.output.read_text()
         lines = text[:text.rfind("\n") + 1].splitlines()
         events = [json.loads(line) for line in lines]
-        return [event for event in events if name in (None, event["event"])]
+        return [event for event in events if name in (None, event["event"])
+                and fields.items() <= event.items()]
 
-    def wait_for_event(self, name, count=1):
-        """The `count`th event of that name."""
+    def wait_for_event(self, name, count=1, **fields):
+        """The `count`th event of that name, with those fields."""
         def found():
-            assert self.is_running() or len(self.events(name)) >= count, \
+            assert self.is_running() or len(self.events(name, **fields)) >= count, \
                 f"the agent ended without {name}:\n{self.output.read_text()}"
-            return len(self.events(name)) >= count
+            return len(self.events(name, **fields)) >= count
         wait_until(found, f"the event {name} in {self.output}")
-        return self.events(name)[count - 1]
+        return self.events(name, **fields)[count - 1]
 
     def wait_for_store(self):
         """Until the store answers; the log says so only when that has lasted for a moment."""

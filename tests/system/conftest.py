@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+import http_client
 from agent import SHIPPED_POLICIES, Agent
 from haproxy import SUITES, Haproxy
+from http_client import HttpClient
 from origin import Origin
 from redis import FLAVOURS, Redis
 from tcp_proxy import TcpProxy
@@ -56,6 +58,13 @@ def start_agent(tmp_path, started):
 def agent(start_agent):
     """One with default settings and the shipped policies."""
     return start_agent(policies=SHIPPED_POLICIES.read_text())
+
+
+@pytest.fixture
+def client(start_agent):
+    """Of the HTTP port of an agent, `client.agent`."""
+    with HttpClient(start_agent(http=True, policies=http_client.POLICIES)) as opened:
+        yield opened
 
 
 @pytest.fixture

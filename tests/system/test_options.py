@@ -418,7 +418,7 @@ def test_the_log_is_json_lines(start_agent):
 def test_the_log_can_be_text(tmp_path, started):
     class TextAgent(Agent):
         """Reads the one event that the constructor waits for out of a line of text."""
-        def events(self, name=None):
+        def events(self, name=None, **_):
             found = re.findall(r"\blistening\b.*\b(127\.0\.0\.1:\d+)", self.output.read_text())
             return [{"event": "listening", "address": address} for address in found]
 

@@ -15,8 +15,8 @@ BLOCKS = re.findall(r"^ *```(\w*)\n(.*?)^ *```", README, re.MULTILINE | re.DOTAL
 COMMANDS = [line.strip() for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
 POLICIES = [block for kind, block in BLOCKS if kind == "json"]
 
-# test_demo.py runs the first, and the second runs this.
-ELSEWHERE = ["scripts/demo", "scripts/test"]
+# test_demo.py runs the first, the second runs this, and test_http_check.py asks.
+ELSEWHERE = ["scripts/demo", "scripts/test", *(c for c in COMMANDS if c.startswith("curl "))]
 
 
 @pytest.fixture(name="environment", scope="module")
@@ -25,7 +25,8 @@ def installed(tmp_path_factory):
     prefix = tmp_path_factory.mktemp("installed")
     path = f"{prefix}/usr/local/bin:{os.environ['PATH']}"
     return clean_environment({"DESTDIR": str(prefix), "PATH": path,
-                              "RATELIMIT_SPOP_LISTEN": "127.0.0.1:0"})
+                              "RATELIMIT_SPOP_LISTEN": "127.0.0.1:0",
+                              "RATELIMIT_HTTP_LISTEN": "127.0.0.1:0"})
 
 
 def run_to_the_start(command, environment, log):

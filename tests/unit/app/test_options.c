@@ -62,8 +62,12 @@ static void test_options_read_nothing_is_the_defaults(void **state)
 
 	struct options options = read_good(NOTHING, NOTHING);
 
-	assert_int_equal(options.spop_listen_count, 1);
-	assert_string_equal(options.spop_listen[0].text, "127.0.0.1:12345");
+	assert_int_equal(options.spop_listen.count, 1);
+	assert_string_equal(options.spop_listen.items[0].text, "127.0.0.1:12345");
+	assert_int_equal(options.http_listen.count, 1);
+	assert_string_equal(options.http_listen.items[0].text, "127.0.0.1:8080");
+	assert_int_equal(options.admin_listen.count, 0);
+	assert_string_equal(options.http_token, "");
 	assert_null(options.policies);
 	assert_false(options.is_redis);
 	assert_string_equal(options.key_prefix, "rl:");
@@ -78,6 +82,8 @@ static void test_options_read_nothing_is_the_defaults(void **state)
 	assert_int_equal(options.drain_timeout_us, 10 * SECOND);
 	assert_int_equal(options.log_level, LOG_INFO);
 	assert_int_equal(options.log_format, LOG_JSON);
+	assert_int_equal(options.log_decisions, LOG_DECISIONS_OFF);
+	assert_false(options.hash_keys);
 }
 
 /* ---- every option: what is taken, what is not ---- */
@@ -97,7 +103,10 @@ static const struct {
 	  "127.0.0.1:http", "::1:80", "[::1]", "[::1]80", "[]:80", "[127.0.0.1:80",
 	  "unix:", "unix:x.sock", "unix:/x?mode=888", "unix:/x?mode=1777", "unix:/x?x=1",
 	  "127.0.0.1:1,", ",127.0.0.1:1"}},
-	{"http-listen", {"off"}, {"", "no", "OFF"}},
+	{"http-listen",
+	 {"off", "127.0.0.1:8080", "[::]:0", "unix:/x?mode=0660", "127.0.0.1:1,[::1]:2"},
+	 {"", "no", "OFF", "127.0.0.1", "off,127.0.0.1:1", "127.0.0.1:1,"}},
+	{"admin-listen", {"", "127.0.0.1:9090", "unix:/x"}, {"off", "127.0.0.1", "127.0.0.1:1,"}},
 	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
 	{"policies-watch", {"off"}, {"", "yes", "OFF", "1"}},
 	{"store",
@@ -113,6 +122,7 @@ static const struct {
 	{"key-prefix",
 	 {"", "rl:", "a", "!~", "x-y_z.1/|%", X64},
 	 {" ", "a b", "{", "a}", "{a}", "\t", "\x7f", "\xc3\xa4", "a\n", X64 "x"}},
+	{"hash-keys", {"on", "off"}, {"", "On", "yes", "1"}},
 	{"memory-limit",
 	 {"64k", "256m", "1g", "1048576", "64K"},
 	 {"", "0", "1k", "x", "-1m", "1.5m", "1t", "1mb", " 1m", "257g", MANY, "99999999999999g"}},
@@ -132,6 +142,7 @@ static const struct {
 	{"drain-timeout", {"0s", "0ms", "1.5s", "1d"}, {"", "0", "-1s", "5", "x", "2d", "1w"}},
 	{"log-level", {"error", "warn", "info", "debug"}, {"", "Error", "warning", "trace", "3"}},
 	{"log-format", {"json", "text"}, {"", "JSON", "plain", "logfmt"}},
+	{"log-decisions", {"off", "denied", "all"}, {"", "on", "Denied", "blocked"}},
 };
 
 static void put_flag(char *flag, size_t max, const char *option, const char *value)
@@ -230,7 +241,8 @@ static void test_options_read_values_are_read(void **state)
 		read_good(ARGS("--policies=p.json", "--store-timeout=1.5s", "--on-error=local",
 			       "--memory-limit=64k", "--max-frame-size=256", "--max-connections=7",
 			       "--max-in-flight=8", "--spop-vars=policy,reset", "--drain-delay=3s",
-			       "--drain-timeout=1m", "--log-level=debug", "--log-format=text"),
+			       "--drain-timeout=1m", "--log-level=debug", "--log-format=text",
+			       "--hash-keys=on", "--log-decisions=denied"),
 			  NOTHING);
 
 	assert_string_equal(options.policies, "p.json");
@@ -245,6 +257,8 @@ static void test_options_read_values_are_read(void **state)
 	assert_int_equal(options.drain_timeout_us, 60 * SECOND);
 	assert_int_equal(options.log_level, LOG_DEBUG);
 	assert_int_equal(options.log_format, LOG_PLAIN);
+	assert_true(options.hash_keys);
+	assert_int_equal(options.log_decisions, LOG_DECISIONS_DENIED);
 }
 
 static void test_options_read_on_error_and_levels_are_told_apart(void **state)
@@ -264,13 +278,13 @@ static void test_options_read_listen_list_is_in_order(void **state)
 	struct options options = read_good(
 		ARGS("--spop-listen", "127.0.0.1:1, [::1]:2 ,unix:/x?mode=0660"), NOTHING);
 
-	assert_int_equal(options.spop_listen_count, 3);
-	assert_int_equal(options.spop_listen[0].socket.ss_family, AF_INET);
-	assert_int_equal(options.spop_listen[1].socket.ss_family, AF_INET6);
-	assert_int_equal(options.spop_listen[2].socket.ss_family, AF_UNIX);
-	assert_string_equal(options.spop_listen[1].text, "[::1]:2");
-	assert_true(options.spop_listen[2].has_mode);
-	assert_int_equal(options.spop_listen[2].mode, 0660);
+	assert_int_equal(options.spop_listen.count, 3);
+	assert_int_equal(options.spop_listen.items[0].socket.ss_family, AF_INET);
+	assert_int_equal(options.spop_listen.items[1].socket.ss_family, AF_INET6);
+	assert_int_equal(options.spop_listen.items[2].socket.ss_family, AF_UNIX);
+	assert_string_equal(options.spop_listen.items[1].text, "[::1]:2");
+	assert_true(options.spop_listen.items[2].has_mode);
+	assert_int_equal(options.spop_listen.items[2].mode, 0660);
 }
 
 static void test_options_read_listen_port_is_the_ports(void **state)
@@ -278,7 +292,8 @@ static void test_options_read_listen_port_is_the_ports(void **state)
 	(void)state;
 
 	struct options options = read_good(ARGS("--spop-listen=192.0.2.1:258"), NOTHING);
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&options.spop_listen[0].socket;
+	const struct sockaddr_in *v4 =
+		(const struct sockaddr_in *)&options.spop_listen.items[0].socket;
 
 	assert_int_equal(ntohs(v4->sin_port), 258);
 	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
@@ -291,7 +306,7 @@ static void test_options_read_more_addresses_than_fit_are_refused(void **state)
 
 	for (int i = 0; i < OPTIONS_LISTEN_MAX; i++)
 		strcat(list, i == 0 ? "127.0.0.1:1" : ",127.0.0.1:1");
-	assert_int_equal(read_good(ARGS("--spop-listen", list), NOTHING).spop_listen_count,
+	assert_int_equal(read_good(ARGS("--spop-listen", list), NOTHING).spop_listen.count,
 			 OPTIONS_LISTEN_MAX);
 	strcat(list, ",127.0.0.1:1");
 
@@ -305,7 +320,7 @@ static void test_options_read_unix_path_that_is_too_long_is_refused(void **state
 	(void)state;
 
 	memset(value + 6, 'x', 101); /* 107 bytes of path and a NUL, and one more */
-	assert_int_equal(read_good(ARGS("--spop-listen", value), NOTHING).spop_listen_count, 1);
+	assert_int_equal(read_good(ARGS("--spop-listen", value), NOTHING).spop_listen.count, 1);
 	memset(value + 6, 'x', 107);
 	(void)read_bad(ARGS("--spop-listen", value), NOTHING);
 }
@@ -332,8 +347,8 @@ static void test_options_read_repeated_flag_the_last_counts(void **state)
 			  NOTHING);
 
 	assert_int_equal(options.max_in_flight, 6);
-	assert_int_equal(options.spop_listen_count, 1);
-	assert_string_equal(options.spop_listen[0].text, "127.0.0.1:2");
+	assert_int_equal(options.spop_listen.count, 1);
+	assert_string_equal(options.spop_listen.items[0].text, "127.0.0.1:2");
 }
 
 static void test_options_read_unknown_flag_is_refused(void **state)

@@ -112,6 +112,27 @@ static void test_writer_put_hex_is_two_digits_a_byte(void **state)
 	sweep_encoder(BYTES("000fa5ff"), put_hex, &bytes);
 }
 
+static void test_writer_put_fraction_is_exact_without_zeros_at_the_end(void **state)
+{
+	static const struct {
+		uint64_t value;
+		unsigned decimals;
+		const char *expected;
+	} cases[] = {
+		{0, 6, "0"},        {1, 6, "0.000001"}, {50, 6, "0.00005"},
+		{1000000, 6, "1"},  {2500, 3, "2.5"},   {100000, 3, "100"},
+		{1001, 3, "1.001"}, {12, 0, "12"},      {UINT64_MAX, 6, "18446744073709.551615"},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char memory[32];
+		struct writer w = writer_on(memory, sizeof memory);
+		writer_put_fraction(&w, cases[i].value, cases[i].decimals);
+		assert_string_equal(writer_text(&w), cases[i].expected);
+	}
+}
+
 static void test_writer_take_full_sticks(void **state)
 {
 	char memory[4] = "....";
@@ -204,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_writer_put_unsigned_any_number_is_its_text),
 		cmocka_unit_test(test_writer_put_u32_be_is_most_significant_first),
 		cmocka_unit_test(test_writer_put_hex_is_two_digits_a_byte),
+		cmocka_unit_test(test_writer_put_fraction_is_exact_without_zeros_at_the_end),
 		cmocka_unit_test(test_writer_take_full_sticks),
 		cmocka_unit_test(test_writer_take_length_near_the_largest_does_not_wrap),
 		cmocka_unit_test(test_writer_rewind_takes_back_what_was_put_and_the_failure),

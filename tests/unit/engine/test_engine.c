@@ -120,6 +120,11 @@ static struct policies *policies_of(const char *name, enum on_error on_error)
 	return policies;
 }
 
+static int64_t mono_us(void)
+{
+	return MONO_US;
+}
+
 static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 			       size_t max_in_flight)
 {
@@ -138,6 +143,7 @@ static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 			.on_error = on_error,
 			.max_in_flight = max_in_flight,
 			.store_timeout_us = TIMEOUT_US,
+			.mono_us = mono_us,
 		},
 		policies);
 	assert_non_null(world->engine);

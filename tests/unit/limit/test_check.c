@@ -182,6 +182,38 @@ static void test_check_set_key_longer_than_fits_is_hashed(void **state)
 	policies_unref(policies);
 }
 
+static void test_check_set_key_with_hash_keys_shows_no_value(void **state)
+{
+	struct policies *policies = POLICIES("login:src,path");
+	(void)state;
+
+	policies_hash_keys(policies);
+	struct check check = check_of(policies, "login");
+	struct value values[] = {address("", "192.0.2.1").value, value_text(BYTES("/"))};
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+
+	/* SHA-256 of "|", 00 00 00 09, "192.0.2.1", 00 00 00 01, "/". */
+	assert_key(&check,
+		   "login:%s:#90e742dedbbe708a15baa2a519823285a06d06bbe4fef70167b90c90033b6da2");
+	policies_unref(policies);
+}
+
+static void test_check_set_key_with_hash_keys_inline_ones_too(void **state)
+{
+	struct policies *policies = POLICIES("login:src");
+	struct check check = {.policy = policies_inline(policies),
+			      .own_quota = {.limit = 5, .refill_tokens = 1, .refill_us = 1}};
+	(void)state;
+
+	policies_hash_keys(policies);
+	check.quota = &check.own_quota;
+	set_text_key(&check, BYTES("x"));
+
+	assert_int_equal(check_values(&check).len, 1 + 64);
+	assert_int_equal(check_values(&check).data[0], '#');
+	policies_unref(policies);
+}
+
 static void test_check_set_key_longest_name_fits(void **state)
 {
 	static const char name[] =
@@ -470,6 +502,8 @@ int main(void)
 		cmocka_unit_test(test_check_set_key_inline_is_named_by_its_numbers),
 		cmocka_unit_test(test_check_set_key_largest_inline_numbers_fit),
 		cmocka_unit_test(test_check_set_key_longer_than_fits_is_hashed),
+		cmocka_unit_test(test_check_set_key_with_hash_keys_shows_no_value),
+		cmocka_unit_test(test_check_set_key_with_hash_keys_inline_ones_too),
 		cmocka_unit_test(test_check_set_key_longest_name_fits),
 		cmocka_unit_test(test_check_set_key_is_equal_if_and_only_if_the_question_is),
 	};

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -321,6 +322,39 @@ static void test_policies_unref_the_last_reference_frees(void **state)
 	policies_unref(again);
 }
 
+static void test_policies_inherit_counts_on_by_name(void **state)
+{
+	struct policies *before = POLICIES("login:src", "gone:src");
+	struct policies *after = POLICIES("new:src", "login:src");
+	(void)state;
+
+	policies_at(before, 0)->tally->checks[TALLY_DENIED] = 3;
+	policies_inline(before)->tally->checks[TALLY_ALLOWED] = 4;
+	policies_inherit(after, before);
+	policies_unref(before);
+
+	assert_int_equal(policies_at(after, 0)->tally->checks[TALLY_DENIED], 0);
+	assert_int_equal(policies_at(after, 1)->tally->checks[TALLY_DENIED], 3);
+	assert_int_equal(policies_inline(after)->tally->checks[TALLY_ALLOWED], 4);
+	policies_unref(after);
+}
+
+static void test_policies_inherit_another_key_forgets_the_top_ones(void **state)
+{
+	struct policies *before = POLICIES("login:src", "same:src");
+	struct policies *after = POLICIES("login:user", "same:src");
+	(void)state;
+
+	for (size_t i = 0; i < 2; i++)
+		policies_at(before, i)->tally->seen = calloc(1, sizeof(struct top_keys));
+	policies_inherit(after, before);
+
+	assert_null(policies_at(after, 0)->tally->seen);
+	assert_non_null(policies_at(after, 1)->tally->seen);
+	policies_unref(before);
+	policies_unref(after);
+}
+
 static void test_policies_unref_takes_null(void **state)
 {
 	(void)state;
@@ -352,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_policies_add_copies_the_names_of_the_key),
 		cmocka_unit_test(test_policies_inline_has_the_defaults),
 		cmocka_unit_test(test_policies_unref_the_last_reference_frees),
+		cmocka_unit_test(test_policies_inherit_counts_on_by_name),
+		cmocka_unit_test(test_policies_inherit_another_key_forgets_the_top_ones),
 		cmocka_unit_test(test_policies_unref_takes_null),
 	};
 

@@ -1,0 +1,17 @@
+/*
+ * load.h - the policies that the options ask for, at start and again at each reload.
+ */
+#ifndef APP_LOAD_H
+#define APP_LOAD_H
+
+#include "app/options.h"
+#include "base/err.h"
+#include "limit/policy.h"
+
+/*
+ * The set of the file, or an empty one without --policies, with one reference, which is the
+ * caller's; NULL, and the reason in `err`, when it is not good.
+ */
+struct policies *load_policies(const struct options *options, struct err *err);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * histogram.h - how long things took, in the buckets that the metrics show.
+ *
+ * One set of bounds for all: from 50 us to 100 ms, and above.
+ */
+#ifndef BASE_HISTOGRAM_H
+#define BASE_HISTOGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HISTOGRAM_BOUNDS 11
+
+extern const int64_t histogram_bounds_us[HISTOGRAM_BOUNDS];
+
+struct histogram {
+	uint64_t buckets[HISTOGRAM_BOUNDS + 1]; /* not cumulative; the last is above all bounds */
+	uint64_t count;
+	uint64_t sum_us;
+};
+
+void histogram_add(struct histogram *histogram, int64_t us);
+/* The upper bound of the bucket in which that share of all is reached; 0 when there are none. */
+int64_t histogram_quantile_us(const struct histogram *histogram, double share);
+
+#endif

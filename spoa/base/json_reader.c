@@ -1,0 +1,338 @@
+#include "base/json_reader.h"
+
+#include "base/utf8.h"
+
+/* ---- is it JSON? ---- */
+
+struct reader {
+	struct bytes rest;
+	const char *why; /* what is wrong at the beginning of `rest` */
+};
+
+static bool refuse(struct reader *r, const char *why)
+{
+	r->why = why;
+	return false;
+}
+
+static bool next_is(const struct reader *r, char c)
+{
+	return r->rest.len > 0 && r->rest.data[0] == (uint8_t)c;
+}
+
+static bool take(struct reader *r, char c)
+{
+	if (!next_is(r, c))
+		return false;
+	r->rest = bytes_skip(r->rest, 1);
+	return true;
+}
+
+static struct bytes skip_space(struct bytes text)
+{
+	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t' ||
+				text.data[0] == '\n' || text.data[0] == '\r'))
+		text = bytes_skip(text, 1);
+	return text;
+}
+
+static bool read_literal(struct reader *r, struct bytes literal)
+{
+	if (!bytes_begin_with(r->rest, literal))
+		return refuse(r, "not JSON");
+	r->rest = bytes_skip(r->rest, literal.len);
+	return true;
+}
+
+static bool read_digits(struct reader *r)
+{
+	size_t count = 0;
+
+	while (count < r->rest.len && r->rest.data[count] >= '0' && r->rest.data[count] <= '9')
+		count++;
+	r->rest = bytes_skip(r->rest, count);
+	return count > 0 || refuse(r, "not JSON");
+}
+
+static bool read_number(struct reader *r)
+{
+	(void)take(r, '-');
+	if (!take(r, '0') && !read_digits(r))
+		return false;
+	if (take(r, '.') && !read_digits(r))
+		return false;
+	if (!take(r, 'e') && !take(r, 'E'))
+		return true;
+	if (!take(r, '+'))
+		(void)take(r, '-');
+	return read_digits(r);
+}
+
+/* Four hexadecimal digits; -1 when they are not there. */
+static int32_t hex_of(struct bytes text)
+{
+	int32_t code = 0;
+
+	if (text.len < 4)
+		return -1;
+	for (size_t i = 0; i < 4; i++) {
+		uint8_t c = text.data[i], letter = c | 0x20;
+		if (c >= '0' && c <= '9')
+			code = code * 16 + c - '0';
+		else if (letter >= 'a' && letter <= 'f')
+			code = code * 16 + letter - 'a' + 10;
+		else
+			return -1;
+	}
+	return code;
+}
+
+static bool is_surrogate(int32_t code, int32_t first)
+{
+	return code >= first && code < first + 0x400;
+}
+
+/* The character of the \u escape at the front and its length, of a pair both; -1 if there is none.
+ */
+static int32_t read_unicode_escape(struct bytes text, size_t *ret_len)
+{
+	if (!bytes_begin_with(text, BYTES("\\u")))
+		return -1;
+	int32_t code = hex_of(bytes_skip(text, 2));
+	*ret_len = 6;
+	if (is_surrogate(code, 0xdc00))
+		return -1;
+	if (!is_surrogate(code, 0xd800))
+		return code;
+	struct bytes behind = bytes_skip(text, 6);
+	int32_t low = bytes_begin_with(behind, BYTES("\\u")) ? hex_of(bytes_skip(behind, 2)) : -1;
+	*ret_len = 12;
+	return is_surrogate(low, 0xdc00) ? 0x10000 + (code - 0xd800) * 0x400 + low - 0xdc00 : -1;
+}
+
+/* What a one-letter escape stands for; 0 when it is none. */
+static uint8_t unescape(uint8_t letter)
+{
+	static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+	const char *found = letter == '\0' ? NULL : strchr(letters, letter);
+
+	return found == NULL ? 0 : (uint8_t)meant[found - letters];
+}
+
+static bool read_escape(struct reader *r)
+{
+	size_t len = 2;
+
+	if (r->rest.len >= 2 && unescape(r->rest.data[1]) == 0) {
+		int32_t code = read_unicode_escape(r->rest, &len);
+		if (code == 0)
+			return refuse(r, "a NUL character");
+		if (code < 0)
+			return refuse(r, "not an escape");
+	}
+	if (r->rest.len < len)
+		return refuse(r, "not JSON");
+	r->rest = bytes_skip(r->rest, len);
+	return true;
+}
+
+static bool read_character(struct reader *r)
+{
+	size_t len = utf8_length(r->rest);
+
+	if (len == 0)
+		return refuse(r, "invalid UTF-8");
+	if (r->rest.data[0] == '\0')
+		return refuse(r, "a NUL character");
+	if (r->rest.data[0] < 0x20)
+		return refuse(r, "a control character in a string");
+	r->rest = bytes_skip(r->rest, len);
+	return true;
+}
+
+static bool read_string(struct reader *r)
+{
+	if (!take(r, '"'))
+		return refuse(r, "not JSON");
+	while (!take(r, '"')) {
+		if (r->rest.len == 0)
+			return refuse(r, "not JSON");
+		if (next_is(r, '\\') ? !read_escape(r) : !read_character(r))
+			return false;
+	}
+	return true;
+}
+
+static bool read_value(struct reader *r, unsigned depth);
+
+static bool read_name(struct reader *r)
+{
+	r->rest = skip_space(r->rest);
+	if (!read_string(r))
+		return false;
+	r->rest = skip_space(r->rest);
+	return take(r, ':') || refuse(r, "not JSON");
+}
+
+/* Behind the opening bracket. */
+static bool read_members(struct reader *r, char end, unsigned depth)
+{
+	if (depth > JSON_DEPTH_MAX)
+		return refuse(r, "nested too deeply");
+	r->rest = skip_space(r->rest);
+	if (take(r, end))
+		return true;
+	do {
+		if ((end == '}' && !read_name(r)) || !read_value(r, depth))
+			return false;
+	} while (take(r, ','));
+	return take(r, end) || refuse(r, "not JSON");
+}
+
+/* With the space around it. It calls itself at most JSON_DEPTH_MAX times. */
+static bool read_value(struct reader *r, unsigned depth)
+{
+	bool is_good;
+
+	r->rest = skip_space(r->rest);
+	if (next_is(r, '"'))
+		is_good = read_string(r);
+	else if (take(r, '{'))
+		is_good = read_members(r, '}', depth + 1);
+	else if (take(r, '['))
+		is_good = read_members(r, ']', depth + 1);
+	else if (next_is(r, 't'))
+		is_good = read_literal(r, BYTES("true"));
+	else if (next_is(r, 'f'))
+		is_good = read_literal(r, BYTES("false"));
+	else if (next_is(r, 'n'))
+		is_good = read_literal(r, BYTES("null"));
+	else
+		is_good = read_number(r);
+	r->rest = skip_space(r->rest);
+	return is_good;
+}
+
+/* ---- what is good is walked ---- */
+
+/* Where the string ends that begins behind `text`'s quote. */
+static size_t string_length(struct bytes text)
+{
+	size_t len = 0;
+
+	while (text.data[len] != '"')
+		len += text.data[len] == '\\' ? 2 : 1;
+	return len;
+}
+
+static size_t container_length(struct bytes text)
+{
+	size_t len = 0;
+
+	for (unsigned open = 1;; len++) {
+		uint8_t c = text.data[len];
+		if (c == '"')
+			len += 1 + string_length(bytes_skip(text, len + 1));
+		open += c == '{' || c == '[';
+		open -= c == '}' || c == ']';
+		if (open == 0)
+			return len;
+	}
+}
+
+static size_t word_length(struct bytes text)
+{
+	size_t len = 0;
+
+	while (len < text.len && strchr(",]} \t\r\n", text.data[len]) == NULL)
+		len++;
+	return len;
+}
+
+static struct json_value take_value(struct bytes *from)
+{
+	struct bytes text = skip_space(*from);
+	struct bytes inside = bytes_skip(text, 1);
+	struct json_value value = {.kind = JSON_NUMBER};
+	size_t quotes = 2;
+
+	if (text.data[0] == '"') {
+		value = (struct json_value){JSON_STRING,
+					    bytes_from(inside.data, string_length(inside))};
+	} else if (text.data[0] == '{' || text.data[0] == '[') {
+		value.kind = text.data[0] == '{' ? JSON_OBJECT : JSON_ARRAY;
+		value.text = bytes_from(inside.data, container_length(inside));
+	} else {
+		if (text.data[0] == 'n')
+			value.kind = JSON_NULL;
+		else if (text.data[0] == 't' || text.data[0] == 'f')
+			value.kind = text.data[0] == 't' ? JSON_TRUE : JSON_FALSE;
+		value.text = bytes_from(text.data, word_length(text));
+		quotes = 0;
+	}
+	*from = skip_space(bytes_skip(text, value.text.len + quotes));
+	return value;
+}
+
+bool json_read(struct bytes text, struct json_value *ret_root, struct err *err)
+{
+	struct reader r = {.rest = text};
+
+	if (!read_value(&r, 0) || (r.rest.len > 0 && !refuse(&r, "not JSON"))) {
+		if (next_is(&r, '\0'))
+			r.why = "a NUL character";
+		return err_set(err, "%s, at byte %zu", r.why, text.len - r.rest.len);
+	}
+	*ret_root = take_value(&text);
+	return true;
+}
+
+/* The comma behind what was taken. */
+static void skip_comma(struct bytes *rest)
+{
+	if (rest->len > 0)
+		*rest = bytes_skip(*rest, 1);
+}
+
+bool json_next_field(struct json_value *object, struct json_value *ret_name,
+		     struct json_value *ret_value)
+{
+	object->text = skip_space(object->text);
+	if (object->text.len == 0)
+		return false;
+	*ret_name = take_value(&object->text);
+	object->text = bytes_skip(object->text, 1); /* the colon */
+	*ret_value = take_value(&object->text);
+	skip_comma(&object->text);
+	return true;
+}
+
+bool json_next_item(struct json_value *array, struct json_value *ret_item)
+{
+	array->text = skip_space(array->text);
+	if (array->text.len == 0)
+		return false;
+	*ret_item = take_value(&array->text);
+	skip_comma(&array->text);
+	return true;
+}
+
+struct bytes json_string(const struct json_value *string, struct writer *memory)
+{
+	struct bytes rest = string->text;
+	size_t begin = memory->len, len;
+
+	if (rest.len == 0 || memchr(rest.data, '\\', rest.len) == NULL)
+		return rest;
+	for (; rest.len > 0; rest = bytes_skip(rest, len)) {
+		len = rest.data[0] == '\\' ? 2 : 1;
+		if (len == 1)
+			writer_put_u8(memory, rest.data[0]);
+		else if (rest.data[1] != 'u')
+			writer_put_u8(memory, unescape(rest.data[1]));
+		else
+			utf8_put(memory, (uint32_t)read_unicode_escape(rest, &len));
+	}
+	ASSERT(!memory->full);
+	return bytes_from(memory->data + begin, memory->len - begin);
+}

@@ -1,0 +1,40 @@
+/*
+ * count.h - what the engine counts: of every request, of every check in its policy's tally, and
+ * which keys come most often.
+ */
+#ifndef ENGINE_COUNT_H
+#define ENGINE_COUNT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sodium.h>
+
+#include "base/histogram.h"
+#include "limit/verdict.h"
+
+struct engine_stats {
+	uint64_t reasons[SOURCE_COUNT][REASON_COUNT];
+	/* Requests to which no policy applied, or none whole. */
+	uint64_t none_allowed[SOURCE_COUNT];
+	uint64_t none_blocked[SOURCE_COUNT];
+	uint64_t allowed, blocked; /* all of them */
+	struct histogram latency[SOURCE_COUNT];
+	uint64_t degraded;
+	uint64_t left_out; /* checks above 16 a request */
+	uint64_t full;     /* requests that were above max_in_flight */
+	uint64_t expired;  /* requests answered at their deadline */
+	uint64_t late;     /* and those of them that the store came to answer after all */
+	size_t in_flight;  /* checks that wait in the store now */
+};
+
+struct counter {
+	struct engine_stats stats;
+	uint8_t secret[crypto_shorthash_KEYBYTES]; /* nobody chooses keys that meet */
+};
+
+void counter_init(struct counter *counter);
+void counter_add(struct counter *counter, const struct verdict *verdict, enum source source,
+		 int64_t latency_us);
+
+#endif

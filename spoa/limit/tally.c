@@ -1,0 +1,33 @@
+#include "limit/tally.h"
+
+#include <stdlib.h>
+
+struct tally *tally_new(void)
+{
+	struct tally *tally = calloc(1, sizeof *tally);
+
+	if (tally != NULL)
+		tally->references = 1;
+	return tally;
+}
+
+struct tally *tally_ref(struct tally *tally)
+{
+	tally->references++;
+	return tally;
+}
+
+void tally_unref(struct tally *tally)
+{
+	if (tally == NULL || --tally->references > 0)
+		return;
+	tally_forget_keys(tally);
+	free(tally);
+}
+
+void tally_forget_keys(struct tally *tally)
+{
+	free(tally->seen);
+	free(tally->denied);
+	tally->seen = tally->denied = NULL;
+}

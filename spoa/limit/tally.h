@@ -1,0 +1,46 @@
+/*
+ * tally.h - what was counted of a policy. It lives as long as a policy of that name does, over
+ * reloads, so that counters only grow.
+ */
+#ifndef LIMIT_TALLY_H
+#define LIMIT_TALLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/histogram.h"
+#include "limit/top_keys.h"
+
+/* Who asked. */
+enum source { SOURCE_SPOP = 0, SOURCE_HTTP, SOURCE_COUNT };
+
+/* What a check came to, by itself. */
+enum tally_result {
+	TALLY_ALLOWED = 0,
+	TALLY_DENIED,
+	TALLY_SHADOW_DENIED,
+	TALLY_ERROR,
+	TALLY_RESULT_COUNT,
+};
+
+struct tally {
+	unsigned references;
+	uint64_t checks[TALLY_RESULT_COUNT];
+	/* Requests whose verdict names this policy. */
+	uint64_t requests_allowed[SOURCE_COUNT];
+	uint64_t requests_blocked[SOURCE_COUNT];
+	struct histogram latency;
+	/* NULL until the first key; allocated once each, or not at all when memory is short. */
+	struct top_keys *seen;
+	struct top_keys *denied;
+};
+
+/* NULL when memory is short. */
+struct tally *tally_new(void);
+struct tally *tally_ref(struct tally *tally);
+void tally_unref(struct tally *tally);
+/* When it will be counted by other keys than before. */
+void tally_forget_keys(struct tally *tally);
+
+#endif

@@ -1,0 +1,84 @@
+#include "limit/top_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+
+static size_t find(const struct top_keys *top, uint64_t hash)
+{
+	size_t at = 0;
+
+	while (at < top->count && top->hashes[at] != hash)
+		at++;
+	return at;
+}
+
+static uint64_t lowest_count(const struct top_keys *top)
+{
+	uint64_t lowest = top->keys[0].count;
+
+	for (size_t i = 1; i < top->count; i++)
+		if (top->keys[i].count < lowest)
+			lowest = top->keys[i].count;
+	return lowest;
+}
+
+/* A round of the hand for each count: most keys of a broad stream cost a step or two. */
+static size_t find_least(struct top_keys *top)
+{
+	for (size_t steps = 0;; steps++) {
+		size_t at = top->hand;
+		if (steps == TOP_KEYS_MAX)
+			top->least = lowest_count(top);
+		top->hand = (at + 1) % TOP_KEYS_MAX;
+		if (top->keys[at].count == top->least)
+			return at;
+		ASSERT(steps < 2 * TOP_KEYS_MAX);
+	}
+}
+
+static void take_place(struct top_keys *top, size_t at, struct bytes key, uint64_t hash)
+{
+	struct top_key *entry = &top->keys[at];
+	size_t len = key.len < sizeof entry->text ? key.len : sizeof entry->text;
+
+	entry->error = entry->count;
+	entry->len = (uint8_t)len;
+	memcpy(entry->text, key.data, len);
+	top->hashes[at] = hash;
+}
+
+void top_keys_add(struct top_keys *top, struct bytes key, uint64_t hash, int64_t remaining)
+{
+	size_t at = find(top, hash);
+
+	if (at == top->count) {
+		if (top->count < TOP_KEYS_MAX)
+			top->keys[top->count++].count = 0;
+		else
+			at = find_least(top);
+		take_place(top, at, key, hash);
+	}
+	top->keys[at].count++;
+	top->keys[at].remaining = remaining;
+	top->total++;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct top_key *left = *(const struct top_key *const *)a;
+	const struct top_key *right = *(const struct top_key *const *)b;
+
+	if (top_key_certain(left) != top_key_certain(right))
+		return top_key_certain(left) < top_key_certain(right) ? 1 : -1;
+	return left->count < right->count ? 1 : -(left->count > right->count);
+}
+
+size_t top_keys_sorted(const struct top_keys *top, const struct top_key *ret_keys[TOP_KEYS_MAX])
+{
+	for (size_t i = 0; i < top->count; i++)
+		ret_keys[i] = &top->keys[i];
+	qsort(ret_keys, top->count, sizeof ret_keys[0], compare);
+	return top->count;
+}

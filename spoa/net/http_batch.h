@@ -1,0 +1,26 @@
+/*
+ * http_batch.h - the results of a batch, which may come in any order, as one JSON object.
+ */
+#ifndef NET_HTTP_BATCH_H
+#define NET_HTTP_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+#include "base/compiler.h"
+
+struct http_batch;
+
+/* Of `count` results, at most HTTP_CHECKS_MAX. NULL when memory is short. */
+struct http_batch *http_batch_new(size_t count, void *owner);
+void *http_batch_owner(const struct http_batch *batch);
+void http_batch_free(struct http_batch *batch);
+
+/* Each once; `json` is copied. */
+void http_batch_add(struct http_batch *batch, size_t index, struct bytes json);
+bool http_batch_is_complete(const struct http_batch *batch);
+/* {"results":[...]} in memory from malloc, which is the caller's; NULL when memory was short. */
+void *http_batch_join(const struct http_batch *batch, size_t *ret_len);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * http_reply.h - a verdict, or what is wrong with a request, as HTTP tells it: status, JSON and
+ * header values (INTERFACE.md sections 4 and 8).
+ */
+#ifndef NET_HTTP_REPLY_H
+#define NET_HTTP_REPLY_H
+
+#include "base/writer.h"
+#include "limit/verdict.h"
+
+#define HTTP_VERDICT_MAX 5120 /* sixteen policies with long names and large numbers fit */
+#define HTTP_PROBLEM_MAX 2048
+
+/* Of a verdict that is not `invalid`; `deny_status` is 0, or what a denial is to be. */
+unsigned http_reply_status(const struct verdict *verdict, unsigned deny_status);
+void http_reply_put_verdict(struct writer *w, const struct verdict *verdict);
+/* RFC 9457; `detail` may be any text. */
+void http_reply_put_problem(struct writer *w, unsigned status, const char *detail);
+
+#define HTTP_LIMITS_MAX 2048 /* sixteen policies fit */
+
+/* The values of header fields; one that is not sent is empty. */
+struct http_limits {
+	char ratelimit[HTTP_LIMITS_MAX];
+	char ratelimit_policy[HTTP_LIMITS_MAX];
+	char retry_after[24];
+};
+
+void http_reply_set_limits(struct http_limits *limits, const struct verdict *verdict);
+
+#endif

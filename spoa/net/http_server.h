@@ -1,0 +1,70 @@
+/*
+ * http_server.h - the HTTP port (INTERFACE.md section 4): /check, and pages that somebody else
+ * writes.
+ */
+#ifndef NET_HTTP_SERVER_H
+#define NET_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "engine/engine.h"
+#include "net/address.h"
+
+struct ev_loop;
+struct http_server;
+
+/* Who may see a page. */
+enum http_access {
+	HTTP_PUBLIC = 0, /* everybody: health checks */
+	HTTP_TOKEN,      /* who has the token, if one is set */
+	HTTP_PRIVATE,    /* who has the token; without one, only over loopback */
+};
+
+struct http_page {
+	const char *path;
+	const char *content_type;
+	enum http_access access;
+	bool is_admin;                              /* with --admin-listen, only there */
+	unsigned (*status)(const void *owner);      /* NULL: 200 */
+	void (*write)(const void *owner, FILE *to); /* the body */
+	const char *(*headers)(void);               /* NULL, or more lines: "Name: value\n" */
+};
+
+struct http_server_config {
+	struct engine *engine; /* not owned */
+	const struct http_page *pages;
+	size_t page_count;
+	const void *owner;  /* of the pages */
+	struct bytes token; /* empty: none */
+};
+
+struct http_server_stats {
+	size_t connections;
+	uint64_t accepted;
+	uint64_t evicted;     /* to make room */
+	uint64_t timeouts;    /* requests that were not complete in time */
+	uint64_t refused;     /* for whom no room could be made */
+	uint64_t problems[6]; /* answers that were no verdict, by status / 100 */
+	uint64_t requests;
+};
+
+/* NULL when memory is short. */
+struct http_server *http_server_new(struct ev_loop *loop, const struct http_server_config *config);
+/* `is_admin`: serves the admin pages; `is_main`: /check and the others. Both without
+ * --admin-listen. */
+MUST_CHECK bool http_server_listen(struct http_server *server, const struct address *address,
+				   bool is_main, bool is_admin, struct err *err);
+struct http_server_stats http_server_stats(const struct http_server *server);
+/* No more connections; those without a request end now, the others with their answer. */
+void http_server_close_listeners(struct http_server *server);
+/* No request is on the way. */
+bool http_server_is_idle(const struct http_server *server);
+/* Who still waits for the engine gets a 503, and nobody is waited for. */
+void http_server_free(struct http_server *server);
+
+#endif
