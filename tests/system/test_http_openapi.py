@@ -1,0 +1,196 @@
+"""Real answers, the errors included, against docs/openapi.json."""
+
+import json
+import re
+import signal
+
+import jsonschema
+import pytest
+
+import http_client
+from cases import named
+from http_client import CAPACITY, HttpClient
+from processes import ROOT, wait_until
+
+DOCUMENT = json.loads((ROOT / "docs/openapi.json").read_text())
+INLINE = {"key": "x", "algorithm": "token_bucket", "capacity": 2, "refill_rate": "1/1h"}
+
+
+def resolve(part):
+    while "$ref" in part:
+        found = DOCUMENT
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        part = found
+    return part
+
+
+def validate(value, schema):
+    """Against a part of the document, whose references are the document's."""
+    jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]}) \
+        .validate(value)
+
+
+def assert_is_described(answer, method, path):
+    """Its status, type, headers and body are what the document says."""
+    operation = DOCUMENT["paths"][path][method]
+    assert str(answer.status) in operation["responses"], answer
+    response = resolve(operation["responses"][str(answer.status)])
+    for name, header in response.get("headers", {}).items():
+        header, value = resolve(header), answer.headers.get(name.lower())
+        assert value is not None or not header.get("required"), (name, answer)
+        if value is not None:
+            validate(value, header["schema"])
+    said = {name for name in answer.headers if name in
+            ("ratelimit", "ratelimit-policy", "retry-after", "allow", "accept-post")}
+    assert said <= {name.lower() for name in response.get("headers", {})}, answer
+    kind = answer.type.split(";")[0]
+    assert kind in response["content"], answer
+    body = answer.json if "json" in kind else answer.body.decode()
+    validate(body, response["content"][kind]["schema"])
+
+
+def is_valid_request(body):
+    schema = DOCUMENT["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]
+    try:
+        validate(body, schema["schema"])
+        return True
+    except jsonschema.ValidationError:
+        return False
+
+
+GOOD_BODIES = {
+    "policy": {"policy": "login", "key": "x"},
+    "inline": INLINE,
+    "attributes": {"attributes": {"src": "x", "n": 1, "b": True, "z": None}},
+    "none": {"attributes": {}},
+    "cost": {"policy": "login", "key": "x", "cost": 0},
+    "a batch": {"checks": [{"policy": "login", "key": "x"}, INLINE]},
+    "denied for ever": {"policy": "login", "key": "x", "cost": 99},
+    "window": {"algorithm": "sliding_window", "limit": 5, "window": "1m", "key": 5},
+    "an example": DOCUMENT["paths"]["/check"]["post"]["requestBody"]["content"]
+                  ["application/json"]["examples"]["batch"]["value"],
+}
+BAD_BODIES = {
+    "empty": {}, "key alone": {"key": "x"}, "an array": [], "no checks": {"checks": []},
+    "unknown field": {"policy": "login", "key": "x", "a": 1},
+    "cost -1": {"policy": "login", "key": "x", "cost": -1},
+    "cost 1.5": {"policy": "login", "key": "x", "cost": 1.5},
+    "a list": {"attributes": {"src": []}}, "algorithm": {**INLINE, "algorithm": "leaky"},
+    "101": {"checks": [INLINE] * 101}, "both": {"checks": [INLINE], "cost": 1},
+    "capacity 0": {**INLINE, "capacity": 0}, "key a list": {"policy": "login", "key": [1]},
+}
+
+
+@pytest.mark.parametrize("body", named(GOOD_BODIES))
+def test_a_good_request_is_described_and_so_is_its_answer(client, body):
+    assert is_valid_request(body)
+    answer = client.post(body)
+    assert answer.status in (200, 429)
+    assert_is_described(answer, "post", "/check")
+
+
+@pytest.mark.parametrize("body", named(BAD_BODIES))
+def test_a_bad_request_is_bad_by_the_document_too(client, body):
+    assert not is_valid_request(body)
+    answer = client.post(body)
+    assert answer.status == 400
+    assert_is_described(answer, "post", "/check")
+
+
+@pytest.mark.parametrize("deny_status", ["", "deny_status=401", "deny_status=403"])
+def test_denials_are_described(client, deny_status):
+    for _ in range(CAPACITY + 1):
+        got = client.get(f"/check?policy=login&key=x&{deny_status}")
+        posted = client.post({"policy": "login", "key": "y"}, f"/check?{deny_status}")
+        assert_is_described(got, "get", "/check")
+        assert_is_described(posted, "post", "/check")
+    assert got.status == posted.status == int(deny_status[-3:] or 429)
+
+
+@pytest.mark.parametrize("status, method, arguments", named({
+    "400": (400, "get", ("GET", "/check?a=b&a=c")),
+    "404": (404, "get", ("GET", "/check?policy=nope&key=x")),
+    "405": (405, "get", ("PUT", "/check")),
+    "413": (413, "post", ("POST", "/check", b" " * 70000, {"Content-Type": "application/json"})),
+    "415": (415, "post", ("POST", "/check", b"{}", {"Content-Type": "text/plain"})),
+    "404 of a POST": (404, "post", ("POST", "/check", b'{"policy":"nope","key":"x"}',
+                                    {"Content-Type": "application/json"})),
+    "a batch of problems": (200, "post", ("POST", "/check", b'{"checks":[1,{"policy":"a"}]}',
+                                          {"Content-Type": "application/json"})),
+}))
+def test_problems_are_described(client, status, method, arguments):
+    answer = client.request(*arguments)
+    assert answer.status == status
+    assert_is_described(answer, method, "/check")
+
+
+PAGES = [path for path in DOCUMENT["paths"] if path != "/check"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_described(client, path):
+    for number in range(40):
+        client.check(policy="login", key=f"{number % 7}")
+    client.post(INLINE)
+    for method in ("GET", "POST"):
+        answer = client.request(method, path)
+        assert answer.status == {"GET": 200, "POST": 405}[method]
+        assert_is_described(answer, "get", path)
+
+
+def test_the_document_is_served_as_it_is(client):
+    assert client.get("/openapi.json").json == DOCUMENT
+
+
+def test_errors_of_the_store_are_described(start_agent):
+    agent = start_agent("--on-error", "deny", http=True, store="redis://127.0.0.1:1",
+                        policies=http_client.POLICIES)
+    with HttpClient(agent) as client:
+        answer = client.check_get(policy="login", key="x")
+        assert answer.status == 503
+        assert_is_described(answer, "get", "/check")
+        assert_is_described(client.post({"policy": "login", "key": "x"}), "post", "/check")
+        assert_is_described(client.post({"checks": [INLINE]}), "post", "/check")
+        wait_until(lambda: client.get("/health").json["store"]["state"] == "down", "an outage")
+        for path in ("/health", "/status"):
+            assert_is_described(client.get(path), "get", path)
+
+
+def test_an_end_of_readiness_is_described(start_agent):
+    agent = start_agent("--drain-delay", "60s", http=True, policies=http_client.POLICIES)
+    with HttpClient(agent) as client:
+        agent.signal(signal.SIGTERM)
+        answer = wait_until(lambda: (got := client.get("/ready")).status == 503 and got, "503")
+        assert_is_described(answer, "get", "/ready")
+
+
+def test_a_missing_token_is_described(start_agent, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    token.chmod(0o600)
+    agent = start_agent("--http-token-file", token, http=True, policies=http_client.POLICIES)
+    with HttpClient(agent) as client:
+        for path in ("/check", "/metrics", "/status", "/top"):
+            answer = client.get(path)
+            assert answer.status == 401
+            assert_is_described(answer, "get", path)
+            good = client.get(path, {"Authorization": "Bearer secret"})
+            assert_is_described(good, "get", path)
+            assert good.status == 200
+        assert client.get("/health").status == client.get("/ready").status == 200
+
+
+def test_the_document_itself():
+    text = json.dumps(DOCUMENT)
+    assert re.fullmatch(r"3\.1\.\d", DOCUMENT["openapi"])
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for reference in re.findall(r'"\$ref": "([^"]+)"', text):
+        assert resolve({"$ref": reference})
+    for kind in ("schemas", "responses", "headers"):
+        for name in DOCUMENT["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text, f"{name} is used nowhere"
+    operations = [one["operationId"] for path in DOCUMENT["paths"].values()
+                  for one in path.values()]
+    assert len(operations) == len(set(operations))
