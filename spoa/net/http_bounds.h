@@ -18,6 +18,7 @@
 #define HTTP_ADDRESS_CONNECTIONS_MAX 512 /* of one client address, or one IPv6 /64 */
 
 #define HTTP_REQUEST_US (10 * US_PER_SECOND) /* from its first byte until it is complete */
+#define HTTP_GONE_US    US_PER_SECOND        /* of it, when the client has gone already */
 #define HTTP_ANSWER_US  (30 * US_PER_SECOND) /* until it is read */
 #define HTTP_IDLE_US    (60 * US_PER_SECOND) /* between two requests */
 
