@@ -188,25 +188,41 @@ static uint64_t random_below(uint64_t max)
 	return (random_state >> 33) % max;
 }
 
-/* As long as it gets in digits, or short. */
-static int64_t random_number(int64_t max)
+/* What the checks of a call have in common: nothing, or an algorithm, or that all is long. */
+struct likeness {
+	bool is_of_one_algorithm;
+	enum algorithm algorithm;
+	bool is_longest;
+};
+
+static struct likeness random_likeness(void)
 {
-	int64_t low = random_below(2) == 0 ? 1 : max - max / 10;
+	return (struct likeness){random_below(2) == 0, (enum algorithm)random_below(4),
+				 random_below(2) == 0};
+}
+
+static int64_t random_number(int64_t max, bool is_longest)
+{
+	int64_t low = is_longest || random_below(2) == 0 ? max - max / 10 : 1;
 
 	return low + (int64_t)random_below((uint64_t)(max - low) / 2 + 1);
 }
 
-static void make_random(struct check *check, struct quota *quota)
+static void make_random(struct check *check, struct quota *quota, const struct likeness *like)
 {
+	bool is_longest = like->is_longest;
+
 	*quota = (struct quota){
-		.algorithm = (enum algorithm)random_below(4),
-		.limit = random_number(EXACT / 2),
-		.refill_tokens = random_number(EXACT),
-		.refill_us = random_number(EXACT),
-		.window_us = random_number(QUOTA_WINDOW_MAX_US),
+		.algorithm = like->is_of_one_algorithm ? like->algorithm
+						       : (enum algorithm)random_below(4),
+		.limit = random_number(EXACT / 2, is_longest),
+		.refill_tokens = random_number(EXACT, is_longest),
+		.refill_us = random_number(EXACT, is_longest),
+		.window_us = random_number(is_longest ? EXACT : QUOTA_WINDOW_MAX_US, is_longest),
 	};
-	check_make(check, "", quota, random_below(2) == 0 ? INT64_MAX : random_number(EXACT));
-	check->key_len = random_below(2) == 0 ? CHECK_KEY_MAX : random_below(CHECK_KEY_MAX);
+	check_make(check, "", quota,
+		   is_longest || random_below(2) == 0 ? INT64_MAX : random_number(EXACT, false));
+	check->key_len = is_longest ? CHECK_KEY_MAX : random_below(CHECK_KEY_MAX);
 	memset(check->key, 'k', check->key_len);
 }
 
@@ -222,13 +238,14 @@ struct random_call {
 static size_t fill_random(struct random_call *r)
 {
 	size_t size = 0, count = 1 + random_below(REDIS_CALL_OPS_MAX);
+	struct likeness like = random_likeness();
 
 	list_init(&r->call.ops);
 	for (size_t i = 0; i < count; i++) {
 		size_t checks = random_below(4) == 0 ? REQUEST_CHECKS_MAX
 						     : 1 + random_below(REQUEST_CHECKS_MAX);
 		for (size_t k = 0; k < checks; k++) {
-			make_random(&r->checks[i][k], &r->quotas[i][k]);
+			make_random(&r->checks[i][k], &r->quotas[i][k], &like);
 			r->pointers[i][k] = &r->checks[i][k];
 		}
 		op_in(&r->ops[i], &r->call.ops, r->pointers[i], checks);
@@ -811,13 +828,17 @@ static void test_redis_call_next_state_that_contradicts_is_refused(void **state)
 		{FIXED, 1, "T 0 6 T"},
 		/* a balance behind the time that it was brought up to, or too far ahead */
 		{BUCKET, 1, "T 0 0 T-1"},
+		{BUCKET, 1, "T 0 0 T-0.000001"},
 		{BUCKET, 1, "T 0 0 0"},
 		{BUCKET, 1, "T 0 0 T+10.000001"},
 		{LOG, 1, "T 0 5 T-1 T-1 T-1 T-1"},
+		{LOG, 1, "T 0 5 T-0.000001 T-1 T-1 T-1"},
 		{LOG, 1, "T 0 5 T+60.000001 T+1 T+1 T+1"},
 		{COUNTER, 10, "T 0 6 3 T-1"},
+		{COUNTER, 10, "T 0 6 3 T-0.000001"},
 		{COUNTER, 10, "T 0 6 3 T+120.000001"},
 		{FIXED, 1, "T 0 5 T-1"},
+		{FIXED, 1, "T 0 5 T-0.000001"},
 		{FIXED, 1, "T 0 5 T+60.000001"},
 		/* a log in disorder, or of what has left */
 		{LOG, 1, "T 0 5 T T+1 T T"},

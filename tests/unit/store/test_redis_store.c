@@ -647,6 +647,21 @@ static void test_ask_all_of_a_turn_leaves_in_one_write(void **state)
 	world_close(world);
 }
 
+/* Not first asked whether it may, which would be a turn later. */
+static void test_ask_leaves_before_the_loop_waits(void **state)
+{
+	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
+
+	(void)state;
+	ask_many(world, 1);
+	ev_run(world->loop, EVRUN_NOWAIT);
+
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 1);
+	AWAIT(world, are_answered(1));
+	world_close(world);
+}
+
 static void test_ask_as_many_as_can_be_in_flight_are_answered(void **state)
 {
 	struct world *world = world_up();
@@ -969,11 +984,14 @@ static void test_noscript_and_then_the_connection_is_lost_is_answered_once(void 
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
 	ask_many(world, 5);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 3);
 	fake_redis_hang_up(world->fake);
 	AWAIT(world, are_answered(5));
 
 	assert_errors(5, STORE_CONNECTION);
+	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
 	await_up(world);
 	world_close(world);
 }
@@ -1162,16 +1180,21 @@ static void test_expired_before_a_new_connection_does_not_count_for_it(void **st
 	struct world *world = world_up();
 
 	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	store_expired(world->store, 1000000);
 	fake_redis_hang_up(world->fake);
 	AWAIT(world, world->change_count == 1);
 	store_expired(world->store, 1001000); /* while there is none */
-	await_up(world);
+	while (ask_it(world, &questions[0]) == STORE_DONE)
+		turn(world);
 	store_expired(world->store, 1030000);
-	assert_int_equal(ask_and_await(world), STORE_OK);
+	for (int i = 0; i < 5; i++)
+		ev_run(world->loop, EVRUN_NOWAIT);
 
+	assert_int_equal(questions[0].answers, 0);
 	assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
 	world_close(world);
+	assert_errors(1, STORE_CONNECTION);
 }
 
 /* Nothing is asked; that nothing works is found out by itself, by one PING. */
@@ -1182,11 +1205,30 @@ static void test_heartbeat_finds_a_silent_server(void **state)
 	(void)state;
 	fake_redis_say(world->fake, FAKE_PING, FAKE_SILENCE, FAKE_ALWAYS);
 	assert_true(await_change(world, 1)->is_up);
+	int64_t sent_us = clock_mono_us();
 	assert_false(await_change(world, 2)->is_up);
 
 	assert_int_equal(world->changes[1].error, STORE_TIMEOUT);
-	assert_int_equal(commands(world, FAKE_PING), 2); /* the probe, and a heartbeat */
+	assert_true(clock_mono_us() - sent_us > 450 * US_PER_MS); /* two of 250 ms */
+	assert_int_equal(commands(world, FAKE_PING), 2);          /* the probe, and a heartbeat */
 	assert_true(is_down(world));
+	world_close(world);
+}
+
+/* There is always a question on its way, and the answers come. */
+static void test_heartbeat_of_a_busy_server_is_not_needed(void **state)
+{
+	struct world *world = world_up();
+	int64_t start_us = clock_mono_us();
+
+	(void)state;
+	questions[0].next = &questions[0];
+	ask_many(world, 1);
+	AWAIT(world, clock_mono_us() - start_us > 1100 * US_PER_MS); /* four beats */
+
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	assert_in_range(commands(world, FAKE_PING), 1, 2);
+	questions[0].next = NULL;
 	world_close(world);
 }
 
@@ -1262,16 +1304,22 @@ static void test_free_answers_what_is_in_flight(void **state)
 	free_with(world, 50);
 }
 
+/* Before Redis says that it has no script, before it is asked for it again, and after. */
 static void test_free_answers_what_is_repeated(void **state)
 {
-	struct world *world = world_up();
-
 	(void)state;
-	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
-	fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
-	ask_many(world, 5);
-	AWAIT(world, commands(world, FAKE_EVALSHA) == 3);
-	free_with(world, 5);
+
+	for (int turns = 0; turns < 5; turns++) {
+		struct world *world = world_up();
+		fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+		fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
+		ask_many(world, 5);
+		AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+		fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+		for (int i = 0; i < turns; i++)
+			ev_run(world->loop, EVRUN_NOWAIT);
+		free_with(world, 5);
+	}
 }
 
 /* In whatever state it is. */
@@ -1311,6 +1359,7 @@ int main(void)
 		cmocka_unit_test(test_ask_is_answered_later_and_once),
 		cmocka_unit_test(test_ask_from_an_answer_is_taken),
 		cmocka_unit_test(test_ask_all_of_a_turn_leaves_in_one_write),
+		cmocka_unit_test(test_ask_leaves_before_the_loop_waits),
 		cmocka_unit_test(test_ask_as_many_as_can_be_in_flight_are_answered),
 		cmocka_unit_test(test_ask_calls_are_at_most_64_kilobytes),
 		cmocka_unit_test(test_ask_with_a_time_of_its_own_says_it),
@@ -1337,6 +1386,7 @@ int main(void)
 		cmocka_unit_test(test_expired_with_late_answers_between_does_not),
 		cmocka_unit_test(test_expired_before_a_new_connection_does_not_count_for_it),
 		cmocka_unit_test(test_heartbeat_finds_a_silent_server),
+		cmocka_unit_test(test_heartbeat_of_a_busy_server_is_not_needed),
 		cmocka_unit_test(test_heartbeat_error_gives_the_connection_up),
 		cmocka_unit_test(test_changed_is_told_once_a_change),
 		cmocka_unit_test(test_free_answers_what_did_not_leave_yet),
