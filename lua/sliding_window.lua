@@ -78,10 +78,9 @@ algorithms.sliding_window = function()
         return (entry(log, find(log, first, 2, before + units)))
     end
 
-    local function is_sane(log, window, state)
-        local used, last, newest, grows, passes = unpack(state)
-        return log.base <= LARGEST and used <= LARGEST and last <= LARGEST and
-            newest <= last and grows <= newest and passes <= newest and
+    local function is_sane(window, state)
+        local _, last, newest, grows, passes = unpack(state)
+        return last <= LARGEST and newest <= last and grows <= newest and passes <= newest and
             grows > last - window and passes > last - window
     end
 
@@ -159,7 +158,7 @@ algorithms.sliding_window = function()
         if is_mended then
             state[3], state[4], state[5] = now, now, now
         end
-        return is_sane(log, window, state) and state or broken('sliding_window')
+        return is_sane(window, state) and state or broken('sliding_window')
     end
 
     local function take(key, state, units, _, window)
