@@ -1,18 +1,21 @@
 --[[
 ratelimit-spoa: all limiters, for any number of requests in one call.
 
-    EVALSHA <sha> <n> KEYS[1] .. KEYS[n] <time> { <checks> { <check> } }
+    EVALSHA <sha> <n> KEYS[1] .. KEYS[n] <time> { <checks> <shadow> { <check> } }
 
     KEYS    one for each check, in the order of the checks
     time    `now`: the server's own. Or microseconds, for tests and replay only; TTLs are then at
             least an hour, since the server's own time goes on
-    checks  how many checks the next request has; they are charged together or not at all
+    checks  how many checks the next request has; they are charged together or not at all. With a
+            minus nothing is charged: the request is denied already
+    shadow  how many more it has behind those, in shadow: each is decided alone, stops nothing, and
+            is charged if it would pass and the request is allowed
     check   token_bucket <cost> <capacity> <tokens> <us>    it gets so many tokens every so many us
             sliding_window <cost> <limit> <window us>
             sliding_window_counter <cost> <limit> <window us>
             fixed_window <cost> <limit> <window us>
 
-The reply is one array: the time that was counted by; then for each request 1 if it was charged, or
+The reply is one array: the time that was counted by; then for each request 1 if it was allowed, or
 0, and behind it for each of its checks the state as it was found, brought up to that time:
 
     token_bucket            level, last
@@ -21,11 +24,12 @@ The reply is one array: the time that was counted by; then for each request 1 if
     sliding_window_counter  previous, current, last
     fixed_window            used, last
 
-A request that can't be decided has an error in place of all that, and nothing of it was charged.
+A request that can't be decided has an error in place of all that, and nothing of it was charged. A
+check in shadow has one in place of its own state only.
 
-    $ redis-cli EVALSHA <sha> 1 rl:example now 1 token_bucket 1 10 1 1000000
+    $ redis-cli EVALSHA <sha> 1 rl:example now 1 0 token_bucket 1 10 1 1000000
     1) (integer) 1764000000000000    the time
-    2) (integer) 1                   charged
+    2) (integer) 1                   allowed
     3) (integer) 10000000            level: it had 10 tokens, in millionths of one
     4) (integer) 1764000000000000    last: it is new
 

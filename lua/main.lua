@@ -5,11 +5,13 @@ local made = {}
 
 while arg < #ARGV do
     local checks = {}
-    local is_allowed, failure = true, nil
+    local count, shadow = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+    local is_allowed, failure = count >= 0, nil
+    count = math.abs(count)
 
     -- All looks of a request come before its first write.
-    arg = arg + 1
-    for i = 1, tonumber(ARGV[arg]) do
+    arg = arg + 2
+    for i = 1, count + shadow do
         local name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
         local p, q = tonumber(ARGV[arg + 4]), nil
         arg, key = arg + 4, key + 1
@@ -23,18 +25,26 @@ while arg < #ARGV do
             made[name] = algorithm
         end
         local state = algorithm.look(KEYS[key], cost, limit, p, q)
-        failure = state.err and state or failure
-        is_allowed = is_allowed and not failure and cost <= state.remaining
+        if i <= count then
+            failure = state.err and state or failure
+            is_allowed = is_allowed and not failure and cost <= state.remaining
+        end
         checks[i] = {key = KEYS[key], take = algorithm.take, cost = cost, limit = limit, p = p, q = q,
             state = state}
     end
 
     for i = 1, failure and 0 or #checks do
         local check = checks[i]
-        local units = is_allowed and check.cost or 0
-        if units > 0 or check.state.is_mended then
-            local written = check.take(check.key, check.state, units, check.limit, check.p, check.q)
-            failure = written.err and written or failure
+        local state = check.state
+        local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
+        local units = passes and check.cost or 0
+        if units > 0 or state.is_mended then
+            local written = check.take(check.key, state, units, check.limit, check.p, check.q)
+            if written.err and i <= count then
+                failure = written
+            elseif written.err then
+                check.state = written
+            end
         end
     end
 
@@ -42,6 +52,10 @@ while arg < #ARGV do
     reply[length] = failure or (is_allowed and 1 or 0)
     for i = 1, failure and 0 or #checks do
         local state = checks[i].state
+        if state.err then
+            length = length + 1
+            reply[length] = state
+        end
         for field = 1, #state do
             length = length + 1
             reply[length] = state[field]

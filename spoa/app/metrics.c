@@ -86,6 +86,16 @@ static void put_checks(struct exposition *e, const struct agent_stats *stats)
 				       policy_at(stats, i)->tally->checks[j]);
 }
 
+static void put_bad_costs(struct exposition *e, const struct agent_stats *stats)
+{
+	exposition_begin(
+		e, "ratelimit_bad_costs_total", "counter",
+		"Checks that cost 1, since the attribute of cost was not there or no number.");
+	for (size_t i = 0; i < policies_count(stats->policies); i++)
+		exposition_put(e, LABELS({"policy", policy_at(stats, i)->name}),
+			       policy_at(stats, i)->tally->bad_costs);
+}
+
 static void put_engine(struct exposition *e, const struct agent_stats *stats)
 {
 	const struct engine_stats *engine = &stats->engine;
@@ -294,6 +304,7 @@ void metrics_put(FILE *to, const struct agent_stats *stats)
 	put_decided(&e, stats);
 	put_reasons(&e, &stats->engine);
 	put_checks(&e, stats);
+	put_bad_costs(&e, stats);
 	put_engine(&e, stats);
 	put_store(&e, stats);
 	put_memory(&e, stats);

@@ -204,11 +204,11 @@ static bool read_policy(const cJSON *item, enum on_error on_error, struct policy
 	struct fields fields = {0};
 
 	*policy = (struct policy){
-		.on_error = on_error,
+		.terms.on_error = on_error,
 		.ipv4_prefix = POLICY_IPV4_PREFIX,
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
 	};
-	return collect_fields(item, &fields, err) && read_quota(&fields, &policy->quota, err) &&
+	return collect_fields(item, &fields, err) && read_quota(&fields, &policy->terms.quota, err) &&
 	       read_key(fields.key, policy, err);
 }
 

@@ -105,7 +105,7 @@ static void put_policy(struct json *json, const struct ranking *ranking, size_t 
 	json_begin(json, NULL, '{');
 	json_put_text(json, "policy", policy->name);
 	if (!is_inline)
-		put_quota(json, &policy->quota);
+		put_quota(json, &policy->terms.quota);
 	json_put_unsigned(json, "checks", ranking->checks[index]);
 	json_put_unsigned(json, "allowed", tally->checks[TALLY_ALLOWED]);
 	json_put_unsigned(json, "denied", tally->checks[TALLY_DENIED]);

@@ -13,7 +13,9 @@ static enum tally_result result_of(const struct check *check)
 {
 	if (!check->is_decided)
 		return TALLY_ERROR;
-	return check->outcome.allowed ? TALLY_ALLOWED : TALLY_DENIED;
+	if (check->outcome.allowed)
+		return TALLY_ALLOWED;
+	return check->is_shadow ? TALLY_SHADOW_DENIED : TALLY_DENIED;
 }
 
 /* Made when the first key comes: of ten thousand policies few may ever be used. */

@@ -28,6 +28,7 @@ struct inquiry {
 	struct request request;
 	struct verdict verdict;
 	struct store_op op;
+	struct check *asked[REQUEST_CHECKS_MAX]; /* the op's: those not decided already */
 	struct asker asker;     /* `done` is NULL when nobody waits for the answer any more */
 	struct list open_link;  /* in asker.open */
 	struct list queue_link; /* in engine.waiting; in no list when late */
@@ -137,39 +138,68 @@ const struct verdict *engine_verdict(const struct inquiry *inquiry)
 	return &inquiry->verdict;
 }
 
-static bool is_denied_already(const struct request *request)
+static bool is_blocked(const struct request *request)
 {
 	for (size_t i = 0; i < request->count; i++)
-		if (check_is_denied(request->checks[i]))
+		if (request->checks[i]->is_decided && check_denies(request->checks[i]))
 			return true;
 	return false;
 }
 
+static bool is_denied_already(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (check_denies(request->checks[i]))
+			return true;
+	return false;
+}
+
+static bool is_for_store(const struct check *check)
+{
+	return !check->is_decided;
+}
+
+static bool is_for_local(const struct check *check)
+{
+	return !check->is_decided && check->terms->on_error == ON_ERROR_LOCAL;
+}
+
+/* An op of the checks that it is for, those in shadow last. */
+static struct store_op make_op(const struct inquiry *inquiry, struct check **checks,
+			       bool (*is_for)(const struct check *check))
+{
+	const struct request *request = &inquiry->request;
+	struct store_op op = {.checks = checks, .now_us = inquiry->now_us};
+
+	for (size_t i = 0; i < request->count; i++)
+		if (is_for(request->checks[i]) && !request->checks[i]->is_shadow)
+			checks[op.count++] = request->checks[i];
+	for (size_t i = 0; i < request->count; i++)
+		if (is_for(request->checks[i]) && request->checks[i]->is_shadow)
+			checks[op.count + op.shadow++] = request->checks[i];
+	op.count += op.shadow;
+	return op;
+}
+
 /*
- * Decides by the local store what on_error=local says: all of it together, or none. When the
- * request is denied whatever the local store says, it is not asked, since it would charge.
+ * Decides by the local store what on_error=local says: all of it together, or none. The verdict
+ * still says that it was made without the store.
  */
 static void ask_local(struct inquiry *inquiry)
 {
-	const struct request *request = &inquiry->request;
 	struct check *checks[REQUEST_CHECKS_MAX];
 	enum store_error errors[REQUEST_CHECKS_MAX];
-	struct store_op op = {.checks = checks, .now_us = inquiry->now_us};
+	struct store_op op = make_op(inquiry, checks, is_for_local);
 
-	for (size_t i = 0; i < request->count; i++) {
-		struct check *check = request->checks[i];
-		if (check->is_decided || check->policy->on_error != ON_ERROR_LOCAL)
-			continue;
-		errors[op.count] = check->error;
-		checks[op.count++] = check;
-	}
-	if (op.count == 0 || is_denied_already(request))
+	if (op.count == 0)
 		return;
+	op.is_denied = is_denied_already(&inquiry->request);
+	for (size_t i = 0; i < op.count; i++)
+		errors[i] = checks[i]->error;
 	enum store_state state = store_ask(inquiry->engine->config.local, &op);
 	ASSERT(state == STORE_DONE);
 	for (size_t i = 0; i < op.count; i++)
-		checks[i]->error =
-			errors[i]; /* the verdict says that it was made without the store */
+		checks[i]->error = errors[i];
 }
 
 static void decide(struct inquiry *inquiry, enum source source)
@@ -217,15 +247,14 @@ static void on_store_answered(struct store_op *op)
 static enum store_state ask_store(struct inquiry *inquiry)
 {
 	struct engine *engine = inquiry->engine;
-	const struct request *request = &inquiry->request;
 
-	inquiry->op = (struct store_op){
-		.checks = request->checks,
-		.count = request->count,
-		.now_us = inquiry->now_us,
-		.answered = on_store_answered,
-	};
-	if (request->count > engine->config.max_in_flight - engine->in_flight) {
+	/* Of what is not decided on_error says nothing yet: only what is blocked denies already. */
+	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
+	inquiry->op.is_denied = is_blocked(&inquiry->request);
+	inquiry->op.answered = on_store_answered;
+	if (inquiry->op.count == 0)
+		return STORE_DONE;
+	if (inquiry->op.count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
 		engine->counter.stats.full++;
 		return STORE_DONE;
@@ -242,7 +271,7 @@ enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *ask
 	inquiry->asked_us = mono_us;
 	if (inquiry->request.is_invalid && engine->config.on_error == ON_ERROR_DENY)
 		request_drop_checks(&inquiry->request); /* denied whole: nothing is charged */
-	if (inquiry->request.count == 0 || ask_store(inquiry) == STORE_DONE) {
+	if (ask_store(inquiry) == STORE_DONE) {
 		decide(inquiry, asker->source);
 		return ENGINE_DONE;
 	}

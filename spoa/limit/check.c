@@ -110,7 +110,7 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 	if (check->quota == &check->own_quota)
 		put_numbers(&w, check->quota);
 	else
-		writer_put_text(&w, check->policy->generation);
+		writer_put_text(&w, check->terms->generation);
 	writer_put_u8(&w, ':');
 
 	struct writer text = writer_on(w.data + w.len, CHECK_VALUES_MAX);

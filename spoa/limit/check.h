@@ -35,8 +35,10 @@ const char *store_error_text(enum store_error error);
 
 struct check {
 	const struct policy *policy; /* lives as long as the request's set of policies */
-	const struct quota *quota;   /* the policy's, or `own_quota` */
+	const struct terms *terms;   /* the policy's, or those of an override */
+	const struct quota *quota;   /* the terms', or `own_quota` */
 	struct quota own_quota;
+	bool is_shadow; /* as the terms say, unless it is one with a check that is not */
 	int64_t cost;
 	/* The balance: two checks meet in one if and only if this is equal. Printable ASCII. */
 	char key[CHECK_KEY_MAX];
@@ -61,7 +63,19 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 static inline bool check_is_denied(const struct check *check)
 {
 	return check->is_decided ? !check->outcome.allowed
-				 : check->policy->on_error == ON_ERROR_DENY;
+				 : check->terms->on_error == ON_ERROR_DENY;
+}
+
+/* What stops the request. */
+static inline bool check_denies(const struct check *check)
+{
+	return check_is_denied(check) && !check->is_shadow;
+}
+
+/* What is told of it: what is blocked has no numbers. */
+static inline int64_t check_limit(const struct check *check)
+{
+	return check->terms->is_blocked ? 0 : check->quota->limit;
 }
 
 /* What was counted by, without the policy: for people. */

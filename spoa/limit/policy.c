@@ -7,13 +7,15 @@
 
 #include "base/writer.h"
 #include "limit/balance.h"
+#include "limit/policy_index.h"
 
 struct policies {
 	size_t references;
 	size_t count;
-	struct policy **items;  /* in file order */
-	struct policy **sorted; /* by name */
-	struct policy fallback; /* "inline" */
+	struct policy **items;      /* in file order */
+	struct policy **sorted;     /* by name */
+	struct policy fallback;     /* "inline" */
+	struct policy_index *index; /* NULL until it is compiled */
 };
 
 struct policies *policies_new(enum on_error on_error)
@@ -26,7 +28,7 @@ struct policies *policies_new(enum on_error on_error)
 	policies->fallback = (struct policy){
 		.name = "inline",
 		.position = SIZE_MAX,
-		.on_error = on_error,
+		.terms.on_error = on_error,
 		.ipv4_prefix = POLICY_IPV4_PREFIX,
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
 		.tally = tally_new(),
@@ -44,12 +46,29 @@ struct policies *policies_ref(struct policies *policies)
 	return policies;
 }
 
+void policy_drop(struct policy *policy)
+{
+	conditions_release(&policy->match);
+	for (size_t i = 0; i < policy->override_count; i++)
+		conditions_release(&policy->overrides[i].match);
+	free(policy->overrides);
+	policy->overrides = NULL;
+	policy->override_count = 0;
+}
+
+static void free_name(struct bytes name)
+{
+	free((void *)(uintptr_t)name.data);
+}
+
 static void policy_free(struct policy *policy)
 {
-	if (policy == NULL)
-		return;
 	for (size_t i = 0; i < policy->key_count; i++)
-		free((void *)(uintptr_t)policy->key[i].data);
+		free_name(policy->key[i]);
+	free_name(policy->terms.cost_attribute);
+	for (size_t i = 0; i < policy->override_count; i++)
+		free_name(policy->overrides[i].terms.cost_attribute);
+	policy_drop(policy);
 	tally_unref(policy->tally);
 	free(policy);
 }
@@ -61,6 +80,7 @@ void policies_unref(struct policies *policies)
 	for (size_t i = 0; i < policies->count; i++)
 		policy_free(policies->items[i]);
 	tally_unref(policies->fallback.tally);
+	policy_index_free(policies->index);
 	free(policies->items);
 	free(policies->sorted);
 	free(policies);
@@ -93,18 +113,43 @@ bool attribute_name_is_reserved(struct bytes name)
 	return false;
 }
 
-static bool copy_key(struct policy *to, const struct policy *from)
+struct override *policy_add_override(struct policy *policy)
 {
-	to->key_count = 0;
-	for (size_t i = 0; i < from->key_count; i++) {
-		struct bytes name = from->key[i];
-		uint8_t *copy = malloc(name.len + 1);
-		if (copy == NULL)
-			return false;
-		memcpy(copy, name.data, name.len);
-		to->key[to->key_count++] = bytes_from(copy, name.len);
-	}
-	return true;
+	struct override *larger =
+		realloc(policy->overrides, (policy->override_count + 1) * sizeof(struct override));
+
+	if (larger == NULL)
+		return NULL;
+	policy->overrides = larger;
+	struct override *override = &larger[policy->override_count++];
+	*override = (struct override){.terms = policy->terms};
+	return override;
+}
+
+static bool copy_name(struct bytes *name)
+{
+	uint8_t *copy;
+
+	if (name->data == NULL)
+		return true;
+	copy = malloc(name->len + 1);
+	if (copy != NULL)
+		memcpy(copy, name->data, name->len);
+	*name = bytes_from(copy, copy == NULL ? 0 : name->len);
+	return copy != NULL;
+}
+
+/* In place of the views; on failure what was not copied is gone from it, and so not freed. */
+static bool copy_names(struct policy *policy)
+{
+	bool is_whole = true;
+
+	for (size_t i = 0; i < policy->key_count; i++)
+		is_whole = copy_name(&policy->key[i]) && is_whole;
+	is_whole = copy_name(&policy->terms.cost_attribute) && is_whole;
+	for (size_t i = 0; i < policy->override_count; i++)
+		is_whole = copy_name(&policy->overrides[i].terms.cost_attribute) && is_whole;
+	return is_whole;
 }
 
 static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
@@ -117,42 +162,74 @@ static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
 	crypto_hash_sha256_update(state, text.data, text.len);
 }
 
-/* All agents must come to the same text: nothing of this machine or this run goes into it. */
-static void set_generation(struct policy *policy)
+static void hash_conditions(crypto_hash_sha256_state *state, const struct conditions *conditions)
+{
+	hash_text(state, BYTES("override"));
+	for (size_t i = 0; i < conditions->count; i++) {
+		const struct condition *condition = &conditions->items[i];
+		hash_text(state, condition->attribute);
+		for (size_t j = 0; j < condition->count; j++)
+			hash_text(state, condition->patterns[j].text);
+		hash_text(state, BYTES(""));
+	}
+}
+
+/*
+ * All agents must come to the same text: nothing of this machine or this run goes into it. `match`
+ * is that of an override which has balances of its own, or NULL.
+ */
+static void set_generation(struct terms *terms, const struct policy *policy,
+			   const struct conditions *match)
 {
 	uint8_t hash[crypto_hash_sha256_BYTES];
 	crypto_hash_sha256_state state;
 	char numbers[96];
 
-	int len = snprintf(numbers, sizeof numbers, "%d %s %lld %u %u", STATE_FORMAT,
-			   algorithm_name(policy->quota.algorithm),
-			   (long long)policy->quota.window_us, policy->ipv4_prefix,
-			   policy->ipv6_prefix);
+	int len =
+		snprintf(numbers, sizeof numbers, "%d %s %lld %u %u", STATE_FORMAT,
+			 algorithm_name(terms->quota.algorithm), (long long)terms->quota.window_us,
+			 policy->ipv4_prefix, policy->ipv6_prefix);
 	crypto_hash_sha256_init(&state);
 	hash_text(&state, bytes_from(numbers, (size_t)len));
 	for (size_t i = 0; i < policy->key_count; i++)
 		hash_text(&state, policy->key[i]);
+	if (match != NULL)
+		hash_conditions(&state, match);
 	crypto_hash_sha256_final(&state, hash);
 
-	struct writer w = writer_on(policy->generation, sizeof policy->generation);
+	struct writer w = writer_on(terms->generation, sizeof terms->generation);
 	writer_put_hex(&w, bytes_from(hash, POLICY_GENERATION_MAX / 2));
 	(void)writer_text(&w);
 }
 
+static void set_generations(struct policy *policy)
+{
+	set_generation(&policy->terms, policy, NULL);
+	for (size_t i = 0; i < policy->override_count; i++) {
+		struct override *override = &policy->overrides[i];
+		set_generation(&override->terms, policy,
+			       override->has_own_balances ? &override->match : NULL);
+	}
+}
+
+/* Takes over what `policy` owns. */
 static struct policy *policy_copy(const struct policy *policy, size_t position)
 {
 	struct policy *copy = malloc(sizeof *copy);
 
-	if (copy == NULL)
+	if (copy == NULL) {
+		struct policy taken = *policy;
+		policy_drop(&taken);
 		return NULL;
+	}
 	*copy = *policy;
 	copy->tally = tally_new();
-	if (!copy_key(copy, policy) || copy->tally == NULL) {
+	if (!copy_names(copy) || copy->tally == NULL) {
 		policy_free(copy);
 		return NULL;
 	}
 	copy->position = position;
-	set_generation(copy);
+	set_generations(copy);
 	return copy;
 }
 
@@ -183,12 +260,15 @@ static bool make_room(struct policy ***items, size_t count)
 
 bool policies_add(struct policies *policies, const struct policy *policy)
 {
-	if (!make_room(&policies->items, policies->count) ||
-	    !make_room(&policies->sorted, policies->count))
-		return false;
 	struct policy *copy = policy_copy(policy, policies->count);
+
 	if (copy == NULL)
 		return false;
+	if (!make_room(&policies->items, policies->count) ||
+	    !make_room(&policies->sorted, policies->count)) {
+		policy_free(copy);
+		return false;
+	}
 	policies->items[policies->count] = copy;
 	insert_by_name(policies->sorted, policies->count, copy);
 	policies->count++;
@@ -208,7 +288,7 @@ static void inherit(struct policy *policy, const struct policy *before)
 		return;
 	tally_unref(policy->tally);
 	policy->tally = tally_ref(before->tally);
-	if (strcmp(policy->generation, before->generation) != 0)
+	if (strcmp(policy->terms.generation, before->terms.generation) != 0)
 		tally_forget_keys(policy->tally);
 }
 
@@ -251,4 +331,51 @@ const struct policy *policies_find(const struct policies *policies, struct bytes
 const struct policy *policies_inline(const struct policies *policies)
 {
 	return &policies->fallback;
+}
+
+bool policies_compile(struct policies *policies)
+{
+	ASSERT(policies->index == NULL);
+	policies->index = policy_index_new(policies->items, policies->count);
+	return policies->index != NULL;
+}
+
+void policies_search(struct policies *policies, const struct attributes *attributes)
+{
+	if (policies->index != NULL)
+		policy_index_search(policies->index, attributes);
+}
+
+static size_t next_candidate(const struct policies *policies, size_t at)
+{
+	return policies->index != NULL ? policy_index_next(policies->index, at) : at;
+}
+
+const struct policy *policies_next_found(const struct policies *policies,
+					 const struct attributes *attributes, size_t *at)
+{
+	for (size_t i = next_candidate(policies, *at); i < policies->count;
+	     i = next_candidate(policies, i + 1)) {
+		if (!conditions_fit(&policies->items[i]->match, attributes, NULL))
+			continue;
+		*at = i + 1;
+		return policies->items[i];
+	}
+	return NULL;
+}
+
+const struct terms *policy_terms(const struct policy *policy, const struct attributes *attributes,
+				 const struct value *key)
+{
+	struct attribute instead;
+
+	if (policy->override_count > 0 && key != NULL && policy->key_count == 1)
+		instead = (struct attribute){policy->key[0], *key};
+	else
+		key = NULL;
+	for (size_t i = 0; i < policy->override_count; i++)
+		if (conditions_fit(&policy->overrides[i].match, attributes,
+				   key == NULL ? NULL : &instead))
+			return &policy->overrides[i].terms;
+	return &policy->terms;
 }

@@ -34,15 +34,20 @@ static void set_invalid(struct request *request, const char *why)
 	request->invalid_why = why;
 }
 
-/* Adds the cost to the check that counts by the same balance, if there is one already. */
+/*
+ * Adds the cost to the check that counts by the same balance, if there is one already. It is then
+ * in shadow only if both are.
+ */
 static bool merge(struct request *request, const struct check *check)
 {
 	for (size_t i = 0; i < request->count; i++) {
 		struct check *other = request->checks[i];
-		if (!bytes_equal(check_key(other), check_key(check)))
+		if (!bytes_equal(check_key(other), check_key(check)) ||
+		    other->is_decided != check->is_decided) /* one is blocked */
 			continue;
 		if (__builtin_add_overflow(other->cost, check->cost, &other->cost))
 			other->cost = INT64_MAX;
+		other->is_shadow = other->is_shadow && check->is_shadow;
 		return true;
 	}
 	return false;
@@ -83,6 +88,36 @@ static bool find_values(const struct policy *policy, const struct reserved *rese
 	return true;
 }
 
+/* A request that only asks stays one; a number of the policy's holds for all others. */
+static int64_t find_cost(const struct policy *policy, const struct terms *terms,
+			 const struct reserved *reserved, const struct attributes *attributes)
+{
+	const struct value *value;
+	int64_t cost = 1;
+
+	if (reserved->cost == 0 || (terms->cost == 0 && terms->cost_attribute.data == NULL))
+		return reserved->cost;
+	if (terms->cost > 0)
+		return terms->cost;
+	value = attributes_find(attributes, terms->cost_attribute);
+	if (value == NULL || !value_to_whole(value, 1, &cost))
+		policy->tally->bad_costs++;
+	return cost;
+}
+
+static void set_quota(struct check *check, const struct reserved *reserved, bool is_inline)
+{
+	if (is_inline)
+		check->own_quota = reserved->quota;
+	check->quota = is_inline ? &check->own_quota : &check->terms->quota;
+}
+
+/* Is denied already, without the store. */
+static struct outcome blocked(void)
+{
+	return (struct outcome){.allowed = false, .retry_after_us = -1, .reset_us = -1};
+}
+
 /* False when an attribute that the policy counts by is absent. */
 static bool add_check(struct request *request, const struct policy *policy,
 		      const struct reserved *reserved, const struct attributes *attributes)
@@ -93,16 +128,19 @@ static bool add_check(struct request *request, const struct policy *policy,
 
 	if (!find_values(policy, reserved, attributes, values, &count))
 		return false;
+	const struct terms *terms = policy_terms(policy, attributes, reserved->key);
+	if (terms->is_unlimited)
+		return true;
 	struct check *check = pool_get(request->slots);
 	ASSERT(check != NULL);
 	check->policy = policy;
-	if (is_inline)
-		check->own_quota = reserved->quota;
-	check->quota = is_inline ? &check->own_quota : &policy->quota;
-	check->cost = reserved->cost;
+	check->terms = terms;
+	set_quota(check, reserved, is_inline);
+	check->is_shadow = terms->is_shadow;
+	check->cost = find_cost(policy, terms, reserved, attributes);
 	check->error = STORE_OK;
-	check->is_decided = false;
-	check->outcome = (struct outcome){0};
+	check->is_decided = terms->is_blocked;
+	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
 	check_set_key(check, values, count,
 		      reserved->key != NULL && !is_inline && policy->key_count != 1);
 	if (merge(request, check))
@@ -190,8 +228,10 @@ void request_add(struct request *request, const struct attributes *attributes)
 	} else if (reserved.has_algorithm) {
 		(void)add_check(request, policies_inline(request->policies), &reserved, attributes);
 	} else {
-		for (size_t i = 0; i < policies_count(request->policies); i++)
-			(void)add_check(request, policies_at(request->policies, i), &reserved,
-					attributes);
+		const struct policy *policy;
+		policies_search(request->policies, attributes);
+		for (size_t at = 0;
+		     (policy = policies_next_found(request->policies, attributes, &at)) != NULL;)
+			(void)add_check(request, policy, &reserved, attributes);
 	}
 }

@@ -54,21 +54,6 @@ static struct arguments find_arguments(const struct attributes *attributes)
 	return arguments;
 }
 
-/* A whole number of at least `min`, as a number or as text. */
-static bool read_whole(const struct value *value, int64_t min, int64_t *ret_number)
-{
-	uint64_t number;
-
-	if (value->kind == VALUE_NATURAL)
-		number = value->natural;
-	else if (value->kind != VALUE_TEXT || !parse_whole(value->text, INT64_MAX, &number))
-		return false;
-	if (number > INT64_MAX || (int64_t)number < min)
-		return false;
-	*ret_number = (int64_t)number;
-	return true;
-}
-
 static bool read_refill_rate(const struct value *value, struct ratio *ret_tokens_per_us)
 {
 	if (value->kind == VALUE_TEXT)
@@ -109,11 +94,11 @@ static bool read_window(const struct value *value, int64_t *ret_us)
 
 static const char *read_numbers(const struct arguments *a, struct numbers *numbers)
 {
-	if (a->capacity != NULL && !read_whole(a->capacity, 1, &numbers->capacity))
+	if (a->capacity != NULL && !value_to_whole(a->capacity, 1, &numbers->capacity))
 		return "capacity is not a whole number of at least 1";
 	if (a->refill_rate != NULL && !read_refill_rate(a->refill_rate, &numbers->tokens_per_us))
 		return "refill_rate is not a rate";
-	if (a->limit != NULL && !read_whole(a->limit, 1, &numbers->limit))
+	if (a->limit != NULL && !value_to_whole(a->limit, 1, &numbers->limit))
 		return "limit is not a whole number of at least 1";
 	if (a->window != NULL && !read_window(a->window, &numbers->window_us))
 		return "window is not a duration from 1ms to 3650d";
@@ -149,7 +134,7 @@ static const char *read_arguments(const struct arguments *a, struct reserved *re
 
 	if (a->policy != NULL && a->policy->kind != VALUE_TEXT)
 		return "policy is not a string";
-	if (a->cost != NULL && !read_whole(a->cost, 0, &reserved->cost))
+	if (a->cost != NULL && !value_to_whole(a->cost, 0, &reserved->cost))
 		return "cost is not a whole number from 0 on";
 	why = read_numbers(a, &numbers);
 	if (why == NULL && a->algorithm != NULL)

@@ -27,6 +27,7 @@ enum tally_result {
 struct tally {
 	unsigned references;
 	uint64_t checks[TALLY_RESULT_COUNT];
+	uint64_t bad_costs; /* its attribute did not say what a request costs */
 	/* Requests whose verdict names this policy. */
 	uint64_t requests_allowed[SOURCE_COUNT];
 	uint64_t requests_blocked[SOURCE_COUNT];

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "base/writer.h"
 
 const struct value *attributes_find(const struct attributes *attributes, struct bytes name)
@@ -71,6 +72,20 @@ void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_
 		cut(value->ipv4, sizeof value->ipv4, ipv4_prefix);
 	if (value->kind == VALUE_IPV6)
 		cut(value->ipv6, sizeof value->ipv6, ipv6_prefix);
+}
+
+bool value_to_whole(const struct value *value, int64_t min, int64_t *ret_number)
+{
+	uint64_t number;
+
+	if (value->kind == VALUE_NATURAL)
+		number = value->natural;
+	else if (value->kind != VALUE_TEXT || !parse_whole(value->text, INT64_MAX, &number))
+		return false;
+	if (number > INT64_MAX || (int64_t)number < min)
+		return false;
+	*ret_number = (int64_t)number;
+	return true;
 }
 
 static void put_ipv4(struct writer *w, const uint8_t ipv4[4])

@@ -66,6 +66,9 @@ struct value value_canonical(const struct value *value);
 /* Clears what stands behind the prefix of an address; other values stay as they are. */
 void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_prefix);
 
+/* A whole number of at least `min`, as a number or as text. */
+MUST_CHECK bool value_to_whole(const struct value *value, int64_t min, int64_t *ret_number);
+
 #define VALUE_SHORT_TEXT_MAX 48
 
 /*

@@ -11,18 +11,26 @@ static bool waits_longer(const struct check *a, const struct check *b)
 	       a->outcome.retry_after_us > b->outcome.retry_after_us;
 }
 
-/* The denied one with the longest wait. */
+/* The one that stops the request, with the longest wait. */
 static const struct check *find_limited(const struct request *request)
 {
 	const struct check *found = NULL;
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
-		if (check->is_decided && check_is_denied(check) &&
+		if (check->is_decided && check_denies(check) &&
 		    (found == NULL || waits_longer(check, found)))
 			found = check;
 	}
 	return found;
+}
+
+static bool is_blocked(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (request->checks[i]->terms->is_blocked && !request->checks[i]->is_shadow)
+			return true;
+	return false;
 }
 
 /* The first that on_error decided; one that it denied before one that it allowed. */
@@ -32,22 +40,39 @@ static const struct check *find_undecided(const struct request *request)
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
-		if (!check->is_decided &&
+		if (!check->is_decided && !check->is_shadow &&
 		    (found == NULL || (check_is_denied(check) && !check_is_denied(found))))
 			found = check;
 	}
 	return found;
 }
 
+/* The first that would have denied. */
+static const struct check *find_shadow(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (request->checks[i]->is_shadow && check_is_denied(request->checks[i]))
+			return request->checks[i];
+	return NULL;
+}
+
+/* One that limits comes before one in shadow, and one with numbers before one without. */
+static bool leads(const struct check *a, const struct check *b)
+{
+	if (a->is_shadow != b->is_shadow)
+		return b->is_shadow;
+	if (a->is_decided != b->is_decided)
+		return a->is_decided;
+	return a->outcome.remaining < b->outcome.remaining;
+}
+
 static const struct check *find_least_remaining(const struct request *request)
 {
 	const struct check *found = NULL;
 
-	for (size_t i = 0; i < request->count; i++) {
-		const struct check *check = request->checks[i];
-		if (found == NULL || check->outcome.remaining < found->outcome.remaining)
-			found = check;
-	}
+	for (size_t i = 0; i < request->count; i++)
+		if (found == NULL || leads(request->checks[i], found))
+			found = request->checks[i];
 	return found;
 }
 
@@ -59,41 +84,39 @@ static bool is_degraded(const struct request *request)
 	return false;
 }
 
-static enum reason find_reason(const struct request *request, bool is_limited, bool is_error)
-{
-	if (request->is_invalid)
-		return REASON_INVALID;
-	if (is_limited)
-		return REASON_LIMITED;
-	if (is_error)
-		return REASON_ERROR;
-	return request->count > 0 ? REASON_OK : REASON_NONE;
-}
-
 struct verdict verdict_fold(const struct request *request, enum on_error on_error)
 {
 	const struct check *limited = find_limited(request);
 	const struct check *undecided = find_undecided(request);
+	const struct check *shadow = find_shadow(request);
 	struct verdict verdict = {
 		.request = request,
 		.allowed = true,
 		.degraded = is_degraded(request),
-		.reason = find_reason(request, limited != NULL, undecided != NULL),
+		.reason = request->count > 0 ? REASON_OK : REASON_NONE,
 	};
 
 	if (limited != NULL) {
 		verdict.allowed = false;
+		verdict.reason = is_blocked(request) ? REASON_BLOCKED : REASON_LIMITED;
 		verdict.retry_after_us = limited->outcome.retry_after_us;
 		verdict.lead = limited;
 	} else if (undecided != NULL) {
 		verdict.allowed = !check_is_denied(undecided);
+		verdict.reason = REASON_ERROR;
 		verdict.retry_after_us = verdict.allowed ? 0 : VERDICT_ERROR_RETRY_US;
 		verdict.lead = undecided;
+	} else if (shadow != NULL) {
+		verdict.reason = REASON_SHADOW;
+		verdict.lead = shadow;
 	} else {
 		verdict.lead = find_least_remaining(request);
 	}
+	if (!request->is_invalid)
+		return verdict;
+	verdict.reason = REASON_INVALID;
 	/* The same message stays invalid however long its sender waits. */
-	if (request->is_invalid && on_error == ON_ERROR_DENY) {
+	if (on_error == ON_ERROR_DENY) {
 		verdict.allowed = false;
 		verdict.retry_after_us = -1;
 	}
@@ -102,7 +125,8 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 
 const char *reason_text(enum reason reason)
 {
-	static const char *const texts[] = {"invalid", "limited", "error", "ok", "none"};
+	static const char *const texts[] = {"invalid", "blocked", "limited", "error",
+					    "shadow",  "ok",      "none"};
 
 	return texts[reason];
 }
@@ -117,15 +141,22 @@ int64_t milliseconds_up(int64_t us)
 	return us < 0 ? -1 : divide_up(us, US_PER_MS);
 }
 
+static bool is_in_headers(const struct check *check)
+{
+	return check->is_decided && !check->is_shadow && !check->terms->is_blocked;
+}
+
 const struct check *verdict_header_check(const struct verdict *verdict, size_t index)
 {
-	if (verdict->lead == NULL || !verdict->lead->is_decided || index >= verdict->request->count)
+	const struct check *lead = verdict->lead;
+
+	if (lead == NULL || !lead->is_decided)
 		return NULL;
-	if (index == 0)
-		return verdict->lead;
+	if (is_in_headers(lead) && index-- == 0)
+		return lead;
 	for (size_t i = 0; i < verdict->request->count; i++) {
 		const struct check *check = verdict->request->checks[i];
-		if (check != verdict->lead && check->is_decided && --index == 0)
+		if (check != lead && is_in_headers(check) && index-- == 0)
 			return check;
 	}
 	return NULL;

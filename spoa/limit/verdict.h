@@ -15,8 +15,10 @@
 /* In order: the first that holds is the reason. */
 enum reason {
 	REASON_INVALID = 0,
+	REASON_BLOCKED,
 	REASON_LIMITED,
 	REASON_ERROR,
+	REASON_SHADOW,
 	REASON_OK,
 	REASON_NONE,
 	REASON_COUNT,
@@ -43,7 +45,8 @@ int64_t milliseconds_up(int64_t us);
 
 /*
  * The checks that the RateLimit and RateLimit-Policy headers tell of, the lead first; NULL behind
- * the last. The items follow the IETF draft, revision 10, sections 3 and 4.
+ * the last. What is in shadow or blocked is not told of. The items follow the IETF draft, revision
+ * 10, sections 3 and 4.
  */
 const struct check *verdict_header_check(const struct verdict *verdict, size_t index);
 void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,

@@ -30,7 +30,7 @@ static void put_text(struct writer *w, const char *name, const char *value)
 /* What is known of a check beside its decision; of one that on_error decided less is known. */
 static void put_numbers(struct writer *w, const struct check *check, int64_t retry_after_us)
 {
-	put_number(w, ",\"limit\":", check->quota->limit);
+	put_number(w, ",\"limit\":", check_limit(check));
 	if (check->is_decided)
 		put_number(w, ",\"remaining\":", check->outcome.remaining);
 	put_number(w, ",\"retry_after_ms\":", milliseconds_up(retry_after_us));
@@ -45,6 +45,8 @@ static void put_check(struct writer *w, const struct check *check)
 	put_text(w, "{\"policy\":", check->policy->name);
 	put_bool(w, ",\"allowed\":", !check_is_denied(check));
 	put_numbers(w, check, check->is_decided ? check->outcome.retry_after_us : retry_after_us);
+	if (check->is_shadow)
+		put_bool(w, ",\"shadow\":", true);
 	writer_put_u8(w, '}');
 }
 

@@ -155,7 +155,7 @@ void spop_map_put_verdict(struct writer *w, const struct verdict *verdict, unsig
 	set(w, "retry_after_ms", spop_int64(milliseconds_up(verdict->retry_after_us)));
 	if (lead != NULL) {
 		optional[0] = spop_str(bytes_from_text(lead->policy->name));
-		optional[1] = spop_int64(lead->quota->limit);
+		optional[1] = spop_int64(check_limit(lead));
 	}
 	if (lead != NULL && lead->is_decided) {
 		optional[2] = spop_int64(lead->outcome.remaining);

@@ -133,15 +133,21 @@ static void write_back(struct balances *balances, struct finding *finding,
 	}
 }
 
-static void answer(struct balances *balances, struct finding *finding, struct check *check,
-		   int64_t now_us, bool allowed)
+static bool would_pass(const struct finding *finding, const struct check *check)
 {
-	bool charged = allowed && check->cost > 0;
+	return check->cost <= balance_remaining(&finding->balance, check->quota);
+}
+
+/* `passes`: it would, and so does the request. */
+static void answer(struct balances *balances, struct finding *finding, struct check *check,
+		   int64_t now_us, bool passes)
+{
+	bool charged = passes && check->cost > 0;
 	struct balance *b = &finding->balance;
 
 	if (charged)
 		balance_take(b, check->quota, check->cost);
-	check->outcome = balance_outcome(b, check->quota, now_us, check->cost, allowed);
+	check->outcome = balance_outcome(b, check->quota, now_us, check->cost, passes);
 	check->is_decided = true;
 	check->error = STORE_OK;
 	if (charged || (b->mended && finding->cell != 0))
@@ -207,7 +213,7 @@ static enum store_state ask(struct store *store, struct store_op *op)
 {
 	struct balances *balances = &memory_of(store)->balances;
 	struct finding findings[REQUEST_CHECKS_MAX];
-	bool allowed = true;
+	bool allowed = !op->is_denied;
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_sweep(balances, op->now_us);
@@ -217,13 +223,13 @@ static enum store_state ask(struct store *store, struct store_op *op)
 		return STORE_DONE;
 	}
 	for (size_t i = 0; i < op->count; i++) {
-		const struct check *check = op->checks[i];
-		look(&findings[i], check, op->now_us);
-		allowed = allowed &&
-			  check->cost <= balance_remaining(&findings[i].balance, check->quota);
+		look(&findings[i], op->checks[i], op->now_us);
+		if (i < op->count - op->shadow && !would_pass(&findings[i], op->checks[i]))
+			allowed = false;
 	}
 	for (size_t i = 0; i < op->count; i++)
-		answer(balances, &findings[i], op->checks[i], op->now_us, allowed);
+		answer(balances, &findings[i], op->checks[i], op->now_us,
+		       allowed && would_pass(&findings[i], op->checks[i]));
 	return STORE_DONE;
 }
 

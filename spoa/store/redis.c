@@ -70,7 +70,7 @@ static void answer_all(struct redis_store *redis, struct list *ops, enum store_e
 static void tell_refused(const struct redis_store *redis, const struct store_op *op,
 			 struct bytes why)
 {
-	enum store_error error = op->checks[0]->error;
+	enum store_error error = store_op_error(op);
 
 	redis->config.refused(redis->config.owner, op, error, why);
 	/* It is one that can't be written to: another one may have taken its place. */
@@ -125,8 +125,8 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 			return false;
 		if (!op->is_late)
 			call->redis->late_since_us = 0;
-		if (op->checks[0]->error != STORE_OK) {
-			call->redis->stats.errors[op->checks[0]->error]++;
+		if (store_op_error(op) != STORE_OK) {
+			call->redis->stats.errors[store_op_error(op)]++;
 			tell_refused(call->redis, op, why);
 		}
 		answer(op);

@@ -6,7 +6,7 @@
 
 /* "$22\r\nsliding_window_counter\r\n" and four numbers of at most 16 digits, and around the key. */
 #define CHECK_BYTES (29 + 4 * 23 + 8)
-#define OP_BYTES    8 /* how many checks it has */
+#define OP_BYTES    16 /* how many checks it has */
 
 /* ---- the call ---- */
 
@@ -71,6 +71,15 @@ static void put_check(struct writer *w, const struct check *check)
 	}
 }
 
+/* When nothing is charged anyway, a check in shadow is like any other. */
+static void put_counts(struct writer *w, const struct store_op *op)
+{
+	int64_t count = (int64_t)op->count, shadow = (int64_t)op->shadow;
+
+	put_number(w, op->is_denied ? -count : count - shadow);
+	put_number(w, op->is_denied ? 0 : shadow);
+}
+
 static struct store_op *op_of(const struct list *link)
 {
 	return CONTAINER_OF(link, struct store_op, link);
@@ -83,7 +92,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		const struct store_op *op = op_of(link);
 		keys += op->count;
-		arguments++;
+		arguments += 2;
 		for (size_t i = 0; i < op->count; i++)
 			arguments += arguments_of(op->checks[i]->quota);
 	}
@@ -99,7 +108,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	else
 		put_number(w, form->time_us);
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
-		put_number(w, (int64_t)op_of(link)->count);
+		put_counts(w, op_of(link));
 		for (size_t i = 0; i < op_of(link)->count; i++)
 			put_check(w, op_of(link)->checks[i]);
 	}
@@ -141,31 +150,57 @@ bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply 
 	return true;
 }
 
-static size_t numbers_of(const struct store_op *op)
+static size_t numbers_of(const struct check *check)
 {
 	static const size_t states[] = {[TOKEN_BUCKET] = 2,
 					[SLIDING_WINDOW] = 5,
 					[SLIDING_WINDOW_COUNTER] = 3,
 					[FIXED_WINDOW] = 2};
-	size_t count = 1;
 
-	for (size_t i = 0; i < op->count; i++)
-		count += states[op->checks[i]->quota->algorithm];
-	return count;
+	return states[check->quota->algorithm];
+}
+
+static bool is_error(const struct redis_call_reader *reader)
+{
+	return reader->next != reader->end && reader->next->kind == REDIS_ERROR;
+}
+
+/* Whether it has an error of its own: in shadow, or all that are charged together, by the first. */
+static bool stands_alone(const struct store_op *op, size_t check)
+{
+	return !op->is_denied && check >= op->count - op->shadow;
+}
+
+static bool skip(struct redis_call_reader *reader, size_t items)
+{
+	if (items > (size_t)(reader->end - reader->next))
+		return false;
+	reader->next += items;
+	return true;
+}
+
+static bool skip_op(struct redis_call_reader *reader, const struct store_op *op)
+{
+	bool is_failed = is_error(reader);
+
+	if (!skip(reader, 1))
+		return false;
+	for (size_t i = 0; i < op->count && !is_failed; i++) {
+		bool is_alone = stands_alone(op, i) && is_error(reader);
+		if (!skip(reader, is_alone ? 1 : numbers_of(op->checks[i])))
+			return false;
+	}
+	return true;
 }
 
 bool redis_call_is_for(const struct redis_call_reader *reader, const struct list *ops)
 {
-	const struct redis_item *next = reader->next;
+	struct redis_call_reader ahead = *reader;
 
-	for (const struct list *link = ops->next; link != ops; link = link->next) {
-		size_t left = (size_t)(reader->end - next);
-		size_t count = left > 0 && next->kind == REDIS_ERROR ? 1 : numbers_of(op_of(link));
-		if (count > left)
+	for (const struct list *link = ops->next; link != ops; link = link->next)
+		if (!skip_op(&ahead, op_of(link)))
 			return false;
-		next += count;
-	}
-	return next == reader->end;
+	return ahead.next == ahead.end;
 }
 
 /*
@@ -262,12 +297,33 @@ static bool decide(struct redis_call_reader *reader, struct check *check, bool c
 	return true;
 }
 
+/* Its own error, of one in shadow. */
+static void fail_check(struct redis_call_reader *reader, struct check *check, struct bytes *ret_why)
+{
+	*ret_why = reader->next++->text;
+	check->error = redis_error_kind(*ret_why);
+	check->is_decided = false;
+}
+
+static bool decide_shadow(struct redis_call_reader *reader, struct check *check, bool allowed)
+{
+	struct redis_call_reader again = *reader;
+
+	/* It was charged if it would pass, which the state says. */
+	if (!decide(reader, check, false))
+		return false;
+	if (!allowed || !check->outcome.allowed)
+		return true;
+	*reader = again;
+	return decide(reader, check, true);
+}
+
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
 {
-	bool is_denied = false;
+	bool is_denied = op->is_denied;
 	int64_t charged;
 
-	if (reader->next != reader->end && reader->next->kind == REDIS_ERROR) {
+	if (is_error(reader)) {
 		*ret_why = reader->next++->text;
 		store_op_fail(op, redis_error_kind(*ret_why));
 		return true;
@@ -275,9 +331,17 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 	if (!next_number(reader, 1, &charged))
 		return false;
 	for (size_t i = 0; i < op->count; i++) {
-		if (!decide(reader, op->checks[i], charged == 1))
-			return false;
-		is_denied = is_denied || !op->checks[i]->outcome.allowed;
+		struct check *check = op->checks[i];
+		if (stands_alone(op, i) && is_error(reader)) {
+			fail_check(reader, check, ret_why);
+		} else if (stands_alone(op, i)) {
+			if (!decide_shadow(reader, check, charged == 1))
+				return false;
+		} else {
+			if (!decide(reader, check, charged == 1))
+				return false;
+			is_denied = is_denied || !check->outcome.allowed;
+		}
 	}
-	return charged == 1 || is_denied;
+	return (charged == 0) == is_denied;
 }

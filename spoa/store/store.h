@@ -2,7 +2,9 @@
  * store.h - the contract of everything that keeps balances.
  *
  * A store is asked for a whole request, once: all its checks are charged together or not at all.
- * It answers each check with an outcome (is_decided) or an error kind.
+ * It answers each check with an outcome (is_decided) or an error kind. Checks in shadow stand
+ * behind the others and take no part in that: each is decided alone, stops nothing, and is charged
+ * if it would allow and the request is allowed.
  *
  * store_ask returns STORE_DONE when all is answered. Or it returns STORE_PENDING and answers later:
  * then `answered` is called exactly once, never inside store_ask, also when the link is lost or the
@@ -26,6 +28,8 @@ enum store_state { STORE_DONE = 0, STORE_PENDING };
 struct store_op {
 	struct check *const *checks;
 	size_t count;   /* at least 1 */
+	size_t shadow;  /* how many of them, the last ones, are in shadow */
+	bool is_denied; /* whatever they come to: nothing is charged */
 	int64_t now_us; /* the epoch's time; a store with a clock of its own does not look at it */
 	bool is_late;   /* nobody waits any more: what was not sent yet need not be, nor repeated */
 	void (*answered)(struct store_op *op);
@@ -62,6 +66,16 @@ static inline void store_op_fail(struct store_op *op, enum store_error error)
 		op->checks[i]->error = error;
 		op->checks[i]->is_decided = false;
 	}
+}
+
+/* Why a check was not answered, the first; STORE_OK when all were. */
+static inline enum store_error store_op_error(const struct store_op *op)
+{
+	enum store_error error = STORE_OK;
+
+	for (size_t i = 0; i < op->count && error == STORE_OK; i++)
+		error = op->checks[i]->error;
+	return error;
 }
 
 #endif

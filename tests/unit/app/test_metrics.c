@@ -179,7 +179,7 @@ static void test_metrics_put_clients_add_no_series(void **state)
 	world_release(&world);
 }
 
-static void test_metrics_put_a_policy_is_eight_series(void **state)
+static void test_metrics_put_a_policy_is_nine_series(void **state)
 {
 	static const char two[] =
 		"{\"policies\":{"
@@ -193,7 +193,7 @@ static void test_metrics_put_a_policy_is_eight_series(void **state)
 	struct agent_stats stats = world_stats(&one), more_stats = world_stats(&other);
 	char *page = page_of(&stats), *more = page_of(&more_stats);
 
-	assert_int_equal(count(more, "\n"), count(page, "\n") + 8);
+	assert_int_equal(count(more, "\n"), count(page, "\n") + 9);
 	free(page);
 	free(more);
 	world_release(&one);
@@ -233,7 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metrics_put_is_the_golden_page),
 		cmocka_unit_test(test_metrics_put_clients_add_no_series),
-		cmocka_unit_test(test_metrics_put_a_policy_is_eight_series),
+		cmocka_unit_test(test_metrics_put_a_policy_is_nine_series),
 		cmocka_unit_test(test_metrics_put_is_what_the_docs_say),
 	};
 

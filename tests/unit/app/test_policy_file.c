@@ -67,7 +67,7 @@ static struct err parse_bad(struct bytes json)
 static void assert_quota(const char *json, struct quota expected)
 {
 	struct policies *policies = parse_good(json);
-	const struct quota *quota = &policies_at(policies, 0)->quota;
+	const struct quota *quota = &policies_at(policies, 0)->terms.quota;
 
 	if (quota->algorithm != expected.algorithm || quota->limit != expected.limit ||
 	    quota->refill_tokens != expected.refill_tokens ||
@@ -135,7 +135,7 @@ static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct policies *policies = parse_good(cases[i].fields);
-		assert_int_equal(policies_at(policies, 0)->quota.algorithm, cases[i].expected);
+		assert_int_equal(policies_at(policies, 0)->terms.quota.algorithm, cases[i].expected);
 		policies_unref(policies);
 	}
 }
@@ -186,10 +186,10 @@ static void test_policy_file_parse_defaults_are_the_flags(void **state)
 	(void)state;
 
 	assert_non_null(policies);
-	assert_int_equal(policies_at(policies, 0)->on_error, ON_ERROR_LOCAL);
+	assert_int_equal(policies_at(policies, 0)->terms.on_error, ON_ERROR_LOCAL);
 	assert_int_equal(policies_at(policies, 0)->ipv4_prefix, 32);
 	assert_int_equal(policies_at(policies, 0)->ipv6_prefix, 64);
-	assert_int_equal(policies_inline(policies)->on_error, ON_ERROR_LOCAL);
+	assert_int_equal(policies_inline(policies)->terms.on_error, ON_ERROR_LOCAL);
 	policies_unref(policies);
 }
 

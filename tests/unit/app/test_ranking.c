@@ -13,7 +13,7 @@ static struct policies *many(size_t count)
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 
 	for (size_t i = 0; i < count; i++) {
-		struct policy policy = {.quota = {.algorithm = FIXED_WINDOW, .limit = 1}};
+		struct policy policy = {.terms.quota = {.algorithm = FIXED_WINDOW, .limit = 1}};
 		snprintf(policy.name, sizeof policy.name, "p%zu", i);
 		assert_true(policies_add(policies, &policy));
 	}

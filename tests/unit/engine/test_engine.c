@@ -110,11 +110,11 @@ struct world {
 static struct policies *policies_of(const char *name, enum on_error on_error)
 {
 	struct policies *policies = policies_new(on_error);
-	struct policy policy = {.on_error = on_error, .ipv4_prefix = 32, .ipv6_prefix = 64};
+	struct policy policy = {.terms.on_error = on_error, .ipv4_prefix = 32, .ipv6_prefix = 64};
 	struct err err;
 
 	strcpy(policy.name, name);
-	assert_true(quota_set_window(&policy.quota, FIXED_WINDOW, 2, 3600000000, &err));
+	assert_true(quota_set_window(&policy.terms.quota, FIXED_WINDOW, 2, 3600000000, &err));
 	policy.key[policy.key_count++] = BYTES("src");
 	assert_true(policies_add(policies, &policy));
 	return policies;
@@ -416,7 +416,7 @@ static void test_on_error_local_charges_nothing_when_another_check_denies(void *
 
 	(void)state;
 	strcpy(local.name, "local");
-	local.on_error = ON_ERROR_LOCAL;
+	local.terms.on_error = ON_ERROR_LOCAL;
 	assert_true(policies_add(policies, &local));
 	struct policies *only_local = policies_new(ON_ERROR_LOCAL);
 	assert_true(policies_add(only_local, &local));

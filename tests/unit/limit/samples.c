@@ -50,7 +50,7 @@ struct policy policy_of(const char *notation)
 {
 	struct bytes keys = bytes_from_text(strchr(notation, ':') + 1), key;
 	struct policy policy = {
-		.quota = {.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60000000},
+		.terms.quota = {.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60000000},
 		.ipv4_prefix = POLICY_IPV4_PREFIX,
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
 	};

@@ -22,14 +22,15 @@ static struct check check_of(const struct policies *policies, const char *name)
 	const struct policy *policy = policies_find(policies, bytes_from_text(name));
 
 	assert_non_null(policy);
-	return (struct check){.policy = policy, .quota = &policy->quota};
+	return (struct check){
+		.policy = policy, .terms = &policy->terms, .quota = &policy->terms.quota};
 }
 
 static void assert_key(struct check *check, const char *format)
 {
 	char expected[CHECK_KEY_MAX + 1];
 
-	snprintf(expected, sizeof expected, format, check->policy->generation);
+	snprintf(expected, sizeof expected, format, check->policy->terms.generation);
 	assert_bytes_text(check_key(check), expected);
 }
 
@@ -135,6 +136,7 @@ static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check check = {.policy = policies_inline(policies),
+				      .terms = &policies_inline(policies)->terms,
 				      .own_quota = cases[i].quota};
 		check.quota = &check.own_quota;
 		set_text_key(&check, BYTES("x"));
@@ -147,6 +149,7 @@ static void test_check_set_key_largest_inline_numbers_fit(void **state)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = {.policy = policies_inline(policies),
+			      .terms = &policies_inline(policies)->terms,
 			      .own_quota = {.algorithm = TOKEN_BUCKET,
 					    .limit = INT64_MAX,
 					    .refill_tokens = INT64_MAX,
@@ -202,6 +205,7 @@ static void test_check_set_key_with_hash_keys_inline_ones_too(void **state)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = {.policy = policies_inline(policies),
+			      .terms = &policies_inline(policies)->terms,
 			      .own_quota = {.limit = 5, .refill_tokens = 1, .refill_us = 1}};
 	(void)state;
 
@@ -430,7 +434,8 @@ static void set_key(struct check *check, struct policies *const *sets, const str
 
 	if (draft->owner < OWNERS) {
 		check->policy = policies_at(sets[draft->owner], 0);
-		check->quota = &check->policy->quota;
+		check->terms = &check->policy->terms;
+		check->quota = &check->terms->quota;
 	} else {
 		check->policy = policies_inline(sets[0]);
 		check->own_quota = quotas[draft->owner - OWNERS];

@@ -80,7 +80,7 @@ static struct generation generation_of(const struct policy *policy)
 
 	assert_non_null(policies);
 	assert_true(policies_add(policies, policy));
-	strcpy(generation.text, policies_at(policies, 0)->generation);
+	strcpy(generation.text, policies_at(policies, 0)->terms.generation);
 	policies_unref(policies);
 	return generation;
 }
@@ -105,7 +105,7 @@ static void test_policies_add_generation_is_as_it_always_was(void **state)
 	struct policy bucket = policy_of("tenant:tenant,path");
 	(void)state;
 
-	bucket.quota = (struct quota){
+	bucket.terms.quota = (struct quota){
 		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
 
 	assert_string_equal(generation_of(&window).text, "7ce8ecead1b5");
@@ -117,8 +117,8 @@ static void test_policies_add_generation_is_stable_under_what_a_reload_may_chang
 	struct policy before = policy_of("login:src"), after = policy_of("other:src");
 	(void)state;
 
-	after.quota.limit = 1000;
-	after.on_error = ON_ERROR_DENY;
+	after.terms.quota.limit = 1000;
+	after.terms.on_error = ON_ERROR_DENY;
 	after.position = 7;
 
 	assert_same_generation(&before, &after);
@@ -129,9 +129,9 @@ static void test_policies_add_generation_does_not_depend_on_a_buckets_numbers(vo
 	struct policy before = policy_of("login:src"), after = policy_of("login:src");
 	(void)state;
 
-	before.quota = (struct quota){
+	before.terms.quota = (struct quota){
 		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
-	after.quota = (struct quota){
+	after.terms.quota = (struct quota){
 		.algorithm = TOKEN_BUCKET, .limit = 99, .refill_tokens = 3, .refill_us = 7000000};
 
 	assert_same_generation(&before, &after);
@@ -143,8 +143,8 @@ static void test_policies_add_generation_does_not_depend_on_the_place(void **sta
 	struct policies *two = POLICIES("b:path", "c:x", "a:src");
 	(void)state;
 
-	assert_string_equal(policies_find(one, BYTES("a"))->generation,
-			    policies_find(two, BYTES("a"))->generation);
+	assert_string_equal(policies_find(one, BYTES("a"))->terms.generation,
+			    policies_find(two, BYTES("a"))->terms.generation);
 
 	policies_unref(one);
 	policies_unref(two);
@@ -159,8 +159,8 @@ static void test_policies_add_generation_tells_algorithms(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
 		for (size_t k = 0; k < i; k++) {
 			struct policy a = policy_of("login:src"), b = policy_of("login:src");
-			a.quota.algorithm = algorithms[i];
-			b.quota.algorithm = algorithms[k];
+			a.terms.quota.algorithm = algorithms[i];
+			b.terms.quota.algorithm = algorithms[k];
 			assert_other_generation(&a, &b);
 		}
 }
@@ -170,7 +170,7 @@ static void test_policies_add_generation_tells_windows(void **state)
 	struct policy before = policy_of("login:src"), after = policy_of("login:src");
 	(void)state;
 
-	after.quota.window_us++;
+	after.terms.quota.window_us++;
 
 	assert_other_generation(&before, &after);
 }
@@ -303,7 +303,7 @@ static void test_policies_inline_has_the_defaults(void **state)
 	const struct policy *found = policies_inline(policies);
 
 	assert_string_equal(found->name, "inline");
-	assert_int_equal(found->on_error, ON_ERROR_DENY);
+	assert_int_equal(found->terms.on_error, ON_ERROR_DENY);
 	assert_int_equal(found->ipv4_prefix, 32);
 	assert_int_equal(found->ipv6_prefix, 64);
 	policies_unref(policies);

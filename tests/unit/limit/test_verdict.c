@@ -50,7 +50,9 @@ static void set_check(struct check *check, const struct policy *policy, struct g
 	/* A slot still holds what its last user left in it. */
 	memset(check, 0x5a, sizeof *check);
 	check->policy = policy;
-	check->quota = &policy->quota;
+	check->terms = &policy->terms;
+	check->quota = &policy->terms.quota;
+	check->is_shadow = false;
 	check->cost = 1;
 	check->error = is_in(given.answer, PASSED, STOPPED) ? STORE_OK : STORE_TIMEOUT;
 	check->is_decided = !is_in(given.answer, FAILED_ALLOW, FAILED_DENY);
@@ -73,9 +75,9 @@ static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX],
 	for (size_t i = 0; i < CHECKS_MAX && given[i].answer != NO_CHECK; i++) {
 		scene->policies[i].name[0] = (char)('a' + i);
 		scene->policies[i].position = i;
-		scene->policies[i].on_error =
+		scene->policies[i].terms.on_error =
 			given[i].answer == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
-		scene->policies[i].quota = (struct quota){
+		scene->policies[i].terms.quota = (struct quota){
 			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
 		set_check(&scene->checks[i], &scene->policies[i], given[i]);
 		scene->request.checks[i] = &scene->checks[i];
@@ -494,8 +496,9 @@ static void test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up(vo
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct policy policy = {.name = "a", .quota = cases[i].quota};
-		struct check check = {.policy = &policy, .quota = &policy.quota};
+		struct policy policy = {.name = "a", .terms.quota = cases[i].quota};
+		struct check check = {
+			.policy = &policy, .terms = &policy.terms, .quota = &policy.terms.quota};
 		char memory[64];
 		struct writer w = writer_on(memory, sizeof memory);
 

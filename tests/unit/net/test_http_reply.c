@@ -31,10 +31,12 @@ static struct check *add(const char *name, int64_t limit)
 	memset(policy, 0, sizeof *policy);
 	memset(check, 0x5a, sizeof *check);
 	snprintf(policy->name, sizeof policy->name, "%s", name);
-	policy->quota =
+	policy->terms.quota =
 		(struct quota){.algorithm = FIXED_WINDOW, .limit = limit, .window_us = 60 * SECOND};
 	check->policy = policy;
-	check->quota = &policy->quota;
+	check->terms = &policy->terms;
+	check->quota = &policy->terms.quota;
+	check->is_shadow = false;
 	check->error = STORE_OK;
 	check->is_decided = true;
 	request.checks[request.count++] = check;
@@ -57,7 +59,7 @@ static void add_failed(const char *name, int64_t limit, enum on_error on_error)
 {
 	struct check *check = add(name, limit);
 
-	policies[request.count - 1].on_error = on_error;
+	policies[request.count - 1].terms.on_error = on_error;
 	check->error = STORE_TIMEOUT;
 	check->is_decided = false;
 }

@@ -157,10 +157,11 @@ static void set_scene(struct scene *scene, size_t count, size_t name_len)
 		struct check *check = &scene->checks[i];
 		memset(policy->name, (int)('a' + i), name_len);
 		policy->position = i;
-		policy->quota = (struct quota){
+		policy->terms.quota = (struct quota){
 			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
 		check->policy = policy;
-		check->quota = &policy->quota;
+		check->terms = &policy->terms;
+		check->quota = &policy->terms.quota;
 		check->is_decided = true;
 		check->outcome = (struct outcome){.allowed = true,
 						  .remaining = 5,
@@ -174,8 +175,8 @@ static void set_scene(struct scene *scene, size_t count, size_t name_len)
 static void make_large(struct scene *scene)
 {
 	for (size_t i = 0; i < scene->request.count; i++) {
-		scene->policies[i].quota.limit = MANY;
-		scene->policies[i].quota.window_us = QUOTA_WINDOW_MAX_US;
+		scene->policies[i].terms.quota.limit = MANY;
+		scene->policies[i].terms.quota.window_us = QUOTA_WINDOW_MAX_US;
 		scene->checks[i].outcome = (struct outcome){.allowed = false,
 							    .remaining = MANY - 1,
 							    .retry_after_us = QUOTA_WINDOW_MAX_US,
@@ -396,7 +397,7 @@ static void test_spop_map_put_verdict_error_has_policy_and_limit_only(void **sta
 			 "allowed=true reason=error degraded=true retry_after=0 retry_after_ms=0 "
 			 "policy=b limit=10 -remaining -reset -ratelimit -ratelimit_policy");
 
-	scene.policies[1].on_error = ON_ERROR_DENY;
+	scene.policies[1].terms.on_error = ON_ERROR_DENY;
 	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
 			 "allowed=false reason=error degraded=true retry_after=1 "
 			 "retry_after_ms=1000 policy=b limit=10 -remaining -reset -ratelimit "

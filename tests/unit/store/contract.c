@@ -21,6 +21,8 @@ struct check *check_make(struct check *check, const char *key, const struct quot
 {
 	memset(check, 0, sizeof *check);
 	check->policy = &test_policy;
+	check->terms = &test_policy.terms;
+	check->is_shadow = false;
 	check->quota = quota;
 	check->cost = cost;
 	check->key_len = strlen(key);

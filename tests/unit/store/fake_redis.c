@@ -175,7 +175,8 @@ static void put_charged(struct writer *w, const struct bytes *words, size_t coun
 
 	writer_put_text(&body, ":" TIME "\r\n");
 	while (at < count) {
-		size_t checks = number_of(words[at++]);
+		size_t checks = number_of(words[at]); /* none in shadow */
+		at += 2;
 		writer_put_text(&body, ":1\r\n");
 		items++;
 		for (size_t i = 0; i < checks; i++)

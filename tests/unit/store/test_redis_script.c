@@ -87,8 +87,8 @@ static void test_redis_call_put_one_bucket_is_these_bytes(void **state)
 	list_init(&call.ops);
 	op_in(&op, &call.ops, (struct check *[]){check_make(&check, "key", &quota, 3)}, 1);
 
-	sweep_encoder(BYTES("*11\r\n$7\r\nEVALSHA\r\n$40\r\n" HASH "\r\n$1\r\n1\r\n"
-			    "$6\r\nrl:key\r\n$3\r\nnow\r\n$1\r\n1\r\n"
+	sweep_encoder(BYTES("*12\r\n$7\r\nEVALSHA\r\n$40\r\n" HASH "\r\n$1\r\n1\r\n"
+			    "$6\r\nrl:key\r\n$3\r\nnow\r\n$1\r\n1\r\n$1\r\n0\r\n"
 			    "$12\r\ntoken_bucket\r\n$1\r\n3\r\n$2\r\n10\r\n$1\r\n1\r\n"
 			    "$7\r\n1000000\r\n"),
 		      put_call, &call);
@@ -116,7 +116,7 @@ static void test_redis_call_put_each_algorithm_has_its_numbers(void **state)
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &cases[i].quota, 2)}, 1);
-		snprintf(words, sizeof words, "EVALSHA " HASH " 1 k now 1 %s", cases[i].words);
+		snprintf(words, sizeof words, "EVALSHA " HASH " 1 k now 1 0 %s", cases[i].words);
 		assert_call(&call, words);
 	}
 }
@@ -143,9 +143,9 @@ static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **stat
 	      2);
 
 	assert_call(&call, "EVALSHA " HASH " 5 p/a p/b p/c p/a p/d 1700000000000000 "
-			   "2 token_bucket 1 10 1 1000000 sliding_window 0 5 60000000 "
-			   "1 sliding_window_counter 3 6 60000000 "
-			   "2 token_bucket 4 10 1 1000000 fixed_window 5 7 60000000");
+			   "2 0 token_bucket 1 10 1 1000000 sliding_window 0 5 60000000 "
+			   "1 0 sliding_window_counter 3 6 60000000 "
+			   "2 0 token_bucket 4 10 1 1000000 fixed_window 5 7 60000000");
 }
 
 /* Above the limit it is all the same, and a double must hold it. */
@@ -173,7 +173,7 @@ static void test_redis_call_put_cost_above_the_limit_is_the_limit_and_one(void *
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &quota, cases[i].cost)}, 1);
-		snprintf(words, sizeof words, "EVALSHA " HASH " 1 k now 1 %s", cases[i].words);
+		snprintf(words, sizeof words, "EVALSHA " HASH " 1 k now 1 0 %s", cases[i].words);
 		assert_call(&call, words);
 	}
 }

@@ -305,7 +305,7 @@ static void test_greeting_of_the_default_user_says_no_login(void **state)
 	assert_memory_equal(fake_redis_last(world->fake, FAKE_SCRIPT), "SCRIPT LOAD --[[", 16);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_PING), "PING");
 	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
-			    "EVALSHA " FAKE_HASH " 1 rl:hello now 1 fixed_window 1 5 60000000");
+			    "EVALSHA " FAKE_HASH " 1 rl:hello now 1 0 fixed_window 1 5 60000000");
 	assert_int_equal(commands(world, FAKE_OTHER), 0);
 	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
 	world_close(world);
@@ -738,7 +738,7 @@ static void test_ask_with_a_time_of_its_own_says_it(void **state)
 	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 2);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
 			    "EVALSHA " FAKE_HASH
-			    " 1 k2 1700000000000001 1 fixed_window 1 5 60000000");
+			    " 1 k2 1700000000000001 1 0 fixed_window 1 5 60000000");
 	world_close(world);
 }
 
@@ -955,7 +955,7 @@ static void test_noscript_late_requests_are_not_repeated(void **state)
 	assert_int_equal(questions[1].check.error, STORE_OK);
 	assert_int_equal(questions[2].check.error, STORE_NOSCRIPT);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
-			    "EVALSHA " FAKE_HASH " 1 rl:k1 now 1 fixed_window 1 5 60000000");
+			    "EVALSHA " FAKE_HASH " 1 rl:k1 now 1 0 fixed_window 1 5 60000000");
 	world_close(world);
 }
 
