@@ -29,7 +29,8 @@ static const struct number_flag number_flags[] = {
 	{"--in-flight", NUMBER(in_flight), 1, 1000, "unanswered checks of each connection (20)"},
 	{"--seconds", NUMBER(seconds), 1, 3600, "the measured time (5)"},
 	{"--warmup", NUMBER(warmup_seconds), 0, 3600, "seconds before it that don't count (1)"},
-	{"--checks", NUMBER(checks), 1, UINT64_C(1000000000), "end after so many checks instead"},
+	{"--checks", NUMBER(checks), 1, UINT64_C(1000000000),
+	 "end after just so many checks instead"},
 	{"--keys", NUMBER(keys), 0, 1 << 24, "random addresses from 10.0.0.0 on (10000); 0: none"},
 };
 

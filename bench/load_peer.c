@@ -138,18 +138,20 @@ bool load_peer_write(struct load_peer *peer, struct err *err)
 	return true;
 }
 
-bool load_peer_ask(struct load_peer *peer, struct load_question *question, struct err *err)
+bool load_peer_ask(struct load_peer *peer, struct load_question *question, uint64_t most,
+		   struct load_tally *tally, struct err *err)
 {
 	int64_t now_us;
 
-	if (peer->free_count == 0)
+	if (peer->free_count == 0 || most == 0)
 		return true;
 	now_us = clock_mono_us();
-	while (peer->free_count > 0) {
+	for (; peer->free_count > 0 && most > 0; most--) {
 		struct load_slot *slot = &peer->slots[peer->free[--peer->free_count]];
 		load_question_put(question, &peer->out, slot->stream_id);
 		slot->sent_us = now_us;
 		slot->is_waiting = true;
+		load_tally_ask(tally);
 	}
 	/* There is room for a question of each slot. */
 	ASSERT(!peer->out.full);
@@ -157,11 +159,6 @@ bool load_peer_ask(struct load_peer *peer, struct load_question *question, struc
 }
 
 /* ---- waiting ---- */
-
-bool load_peer_is_idle(const struct load_peer *peer)
-{
-	return peer->free_count == peer->slot_count;
-}
 
 bool load_peer_is_in_time(const struct load_peer *peer, int64_t since_us, struct err *err)
 {

@@ -6,7 +6,8 @@
  * asked for, or a second one, is noticed. All frame-ids are 1, as HAProxy's.
  *
  *     readable --> load_peer_read: counts the answers, frees their slots
- *              --> load_peer_ask:  a new check for each free slot, all in one write
+ *              --> load_peer_ask:  a new check for each free slot, all in one write;
+ *                                  fewer when no more than `most` are wanted
  *
  * Nothing here waits. After a false the reason is in `err` and the connection is of no more use.
  */
@@ -47,12 +48,11 @@ MUST_CHECK bool load_peer_init(struct load_peer *peer, int fd, size_t in_flight,
 void load_peer_release(struct load_peer *peer);
 
 MUST_CHECK bool load_peer_read(struct load_peer *peer, struct load_tally *tally, struct err *err);
-MUST_CHECK bool load_peer_ask(struct load_peer *peer, struct load_question *question,
-			      struct err *err);
+MUST_CHECK bool load_peer_ask(struct load_peer *peer, struct load_question *question, uint64_t most,
+			      struct load_tally *tally, struct err *err);
 /* What is left of the last write; more than nothing means: when it is writable again. */
 MUST_CHECK bool load_peer_write(struct load_peer *peer, struct err *err);
 
-bool load_peer_is_idle(const struct load_peer *peer);
 /* False when a check waits since before `since_us`. */
 MUST_CHECK bool load_peer_is_in_time(const struct load_peer *peer, int64_t since_us,
 				     struct err *err);

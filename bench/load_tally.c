@@ -16,8 +16,14 @@ void load_tally_release(struct load_tally *tally)
 	tally->latencies = NULL;
 }
 
+void load_tally_ask(struct load_tally *tally)
+{
+	tally->in_flight++;
+}
+
 void load_tally_add(struct load_tally *tally, const struct load_answer *answer, int64_t took_us)
 {
+	tally->in_flight--;
 	if (!tally->is_on)
 		return;
 	tally->checks++;

@@ -18,7 +18,8 @@
 #define LOAD_WAIT_MAX_US (5 * US_PER_SECOND)
 
 struct load_tally {
-	bool is_on; /* else nothing is counted */
+	uint64_t in_flight; /* asked and not answered, at any time */
+	bool is_on;         /* else nothing below is counted */
 	uint64_t checks;
 	uint64_t allowed, denied, undecided; /* undecided: no variable `allowed` */
 	uint64_t degraded;
@@ -28,6 +29,7 @@ struct load_tally {
 
 MUST_CHECK bool load_tally_init(struct load_tally *tally);
 void load_tally_release(struct load_tally *tally);
+void load_tally_ask(struct load_tally *tally);
 void load_tally_add(struct load_tally *tally, const struct load_answer *answer, int64_t took_us);
 /* The latency that `per_mille` of 1000 answers do not exceed; of 1000 it is the longest. */
 int64_t load_tally_latency_us(const struct load_tally *tally, unsigned per_mille);

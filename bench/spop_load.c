@@ -139,12 +139,17 @@ static bool begin_drain(struct load *load, int64_t now_us, struct err *err)
 	return true;
 }
 
-static bool all_are_idle(const struct load *load)
+/*
+ * So many more may be asked. With --checks just as many are asked in the measured time as are to be
+ * answered in it; in the warm-up, in which none is counted, never more than that are in flight.
+ */
+static uint64_t still_to_ask(const struct load *load)
 {
-	for (size_t i = 0; i < load->peer_count; i++)
-		if (!load_peer_is_idle(&load->peers[i]))
-			return false;
-	return true;
+	if (load->phase >= LOAD_DRAIN)
+		return 0;
+	if (load->options.checks == 0)
+		return UINT64_MAX;
+	return load->options.checks - load->tally.checks - load->tally.in_flight;
 }
 
 static bool step(struct load *load, int64_t now_us, struct err *err)
@@ -159,7 +164,7 @@ static bool step(struct load *load, int64_t now_us, struct err *err)
 			return true;
 		return begin_drain(load, now_us, err);
 	case LOAD_DRAIN:
-		if (all_are_idle(load))
+		if (load->tally.in_flight == 0)
 			load->phase = LOAD_DONE;
 		return true;
 	case LOAD_DONE:
@@ -178,7 +183,7 @@ static bool serve_peer(struct load *load, struct load_peer *peer, uint32_t event
 		return false;
 	if ((events & ~(uint32_t)EPOLLOUT) != 0 && !load_peer_read(peer, &load->tally, err))
 		return false;
-	if (load->phase < LOAD_DRAIN && !load_peer_ask(peer, &load->question, err))
+	if (!load_peer_ask(peer, &load->question, still_to_ask(load), &load->tally, err))
 		return false;
 	if (was_behind != (peer->out.len > 0) && !watch(load, peer, EPOLL_CTL_MOD))
 		return err_set(err, "epoll: %s", strerror(errno));

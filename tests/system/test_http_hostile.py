@@ -252,15 +252,49 @@ def test_a_cut_request_is_not_taken(watched, data):
 BODY = b'{"policy":"wide","key":"other"}'
 
 
-@pytest.mark.parametrize("chunks", named({
-    "small": [*(b"1\r\n%c\r\n" % byte for byte in BODY), b"0\r\n\r\n"],
-    "a trailer": [b"%x\r\n%s\r\n" % (len(BODY), BODY),
-                  b"0\r\nContent-Length: 5\r\nX-Attr-Key: y\r\n\r\n"],
-    "an extension": [b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)],
-    "a bare LF": [b"%x\n%s\n0\n\n" % (len(BODY), BODY)],
-}))
-def test_chunks_are_taken_and_nothing_behind_them(watched, chunks):
-    """A proxy before the agent may have read them otherwise."""
-    assert_one_answer(watched, chunked(*chunks) + PREY, 200)
+OF_BODY = b"%x\r\n%s\r\n" % (len(BODY), BODY)
+
+
+def test_small_chunks_are_taken(watched):
+    """There is no doubt where they end: what comes behind is a request like any other."""
+    chunks = [b"1\r\n%c\r\n" % byte for byte in BODY]
+
+    with watched.raw(chunked(*chunks, b"0\r\n\r\n")) as raw:
+        assert raw.read_answer().status == 200
 
     assert watched.left("other", "wide") == 10**6 - 1
+
+
+def test_trailers_are_taken_and_nothing_behind_them(watched):
+    """A proxy before the agent may have read them otherwise."""
+    trailers = b"0\r\nContent-Length: 5\r\nX-Attr-Key: y\r\n\r\n"
+
+    assert_one_answer(watched, chunked(OF_BODY, trailers) + PREY, 200)
+
+    assert watched.left("other", "wide") == 10**6 - 1
+
+
+@pytest.mark.parametrize("chunks", named({
+    "an extension": [b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)],
+    "an extension at the end": [OF_BODY, b"0;a=b\r\n\r\n"],
+    "an extension and a trailer": [OF_BODY, b"0;a=b\r\nX-A: b\r\n\r\n"],
+    "an extension with a bare LF": [b"%x;a=b\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)],
+    "an extension with a bare CR": [b"%x;a\rb\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)],
+    "a bare LF": [b"%x\n%s\n0\n\n" % (len(BODY), BODY)],
+    "a bare LF behind a size": [b"%x\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)],
+    "a bare LF behind a chunk": [b"%x\r\n%s\n0\r\n\r\n" % (len(BODY), BODY)],
+    "a bare LF behind the last size": [OF_BODY, b"0\n\r\n"],
+    "a bare LF at the end": [OF_BODY, b"0\r\n\n"],
+}))
+def test_of_doubtful_chunks_a_whole_request_is_made_or_none_and_nothing_behind_them(
+        watched, chunks):
+    """The library decides, and its versions differ: before 1.0 it takes a bare LF for a line's end,
+    as it should not (RFC 9112, section 7.1), and ignores extensions, as it should (7.1.1); 1.0.1
+    refuses both. That is no matter as long as the connection ends, for then what a proxy before
+    the agent, which may have read the chunks otherwise, takes for a body is never a request."""
+    with watched.raw(chunked(*chunks) + PREY) as raw:
+        answers = raw.read_all()
+
+    assert [answer.status for answer in answers] in ([200], [400])
+    is_taken = answers[0].status == 200
+    assert watched.left("other", "wide") == 10**6 - is_taken

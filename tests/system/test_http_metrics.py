@@ -157,7 +157,8 @@ def test_a_scrape_is_quick(used, alike):
 
 
 def test_a_hung_redis_is_seen_in_the_metrics(start_agent, redis):
-    agent = start_agent(http=True, policies=http_client.POLICIES, store=redis.url)
+    agent = start_agent("--store-timeout", "5s", http=True, policies=http_client.POLICIES,
+                        store=redis.url)
     agent.wait_for_store()
     with HttpClient(agent) as client:
         assert client.check(policy="login", key="x").left == CAPACITY - 1
@@ -208,4 +209,4 @@ def test_a_real_prometheus_has_the_count(used, tmp_path, started):
     assert server.query("sum(requests_allowed_total)") == CAPACITY + 3
     assert server.query("up") == 1
     assert server.query("histogram_quantile(0.99, ratelimit_request_duration_seconds_bucket"
-                        '{source="http"})') < 0.1
+                        '{source="http"})') < 1

@@ -68,7 +68,8 @@ def test_memory_and_descriptors_are_flat_over_connections(client, data):
 
 
 def test_answers_of_redis_to_clients_that_left_leave_nothing(start_agent, redis):
-    agent = start_agent(http=True, policies=http_client.POLICIES, store=redis.url)
+    agent = start_agent("--store-timeout", "5s", http=True, policies=http_client.POLICIES,
+                        store=redis.url)
     agent.wait_for_store()
     with HttpClient(agent) as client:
         def leave(count):

@@ -12,6 +12,9 @@ from processes import ROOT, clean_environment
 from trees import program
 
 DOCS = (ROOT / "docs/redis.md").read_text()
+# Nothing is to be decided without Redis, on a busy machine neither.
+PATIENT = ("--store-timeout", "5s")
+
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
 COMMANDS = [block for kind, block in BLOCKS if kind == "sh"]
 ACL = next(block for _, block in BLOCKS if block.startswith("ACL SETUSER")).split()
@@ -20,7 +23,7 @@ ACL = next(block for _, block in BLOCKS if block.startswith("ACL SETUSER")).spli
 @pytest.fixture(name="shared")
 def start_agent_on_redis(start_agent, redis):
     """An agent whose policy has counted one client."""
-    agent = start_agent(store=redis.url, policies=policies_text(per_ip=bucket(5)))
+    agent = start_agent(*PATIENT, store=redis.url, policies=policies_text(per_ip=bucket(5)))
     agent.wait_for_event("store_up")
     with agent.connect() as peer:
         assert peer.ask(src=spop.ip("203.0.113.9")).remaining == 4
@@ -89,7 +92,7 @@ def test_the_user_of_the_page_may_do_what_an_agent_does(redis, start_agent):
              {"algorithm": name, "limit": 40, "window": "1h", "key": ["src"]}
              for name in ("token_bucket", "sliding_window", "sliding_window_counter",
                           "fixed_window")}
-    agent = start_agent(store=redis.url, policies=policies_text(**every), env={
+    agent = start_agent(*PATIENT, store=redis.url, policies=policies_text(**every), env={
         "RATELIMIT_REDIS_USER": ACL[2], "RATELIMIT_REDIS_PASSWORD": "s3cret"})
     agent.wait_for_event("store_up")
 

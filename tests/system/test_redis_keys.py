@@ -63,7 +63,7 @@ def test_keys_are_gone_when_their_balance_is_full(start_shared, each_redis, poli
         for n in range(50):
             peer.ask(k=str(n), cost=LIMIT)
 
-        wait_until(lambda: not each_redis.keys(), "the keys to expire", timeout=2)
+        wait_until(lambda: not each_redis.keys(), "the keys to expire", timeout=5)
         wait_until(lambda: each_redis.ask("DBSIZE") == 0, "their memory to be free")
         assert peer.ask(k="0", cost=LIMIT).allowed
 

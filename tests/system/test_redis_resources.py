@@ -36,7 +36,7 @@ def test_a_check_costs_no_more_when_redis_hangs(start_agent, redis, on_error):
     with agent.connect() as peer:
         cpu_of(agent, peer, 500)
         well = cpu_of(agent, peer, 5000)
-        assert not peer.ask(k="x").degraded
+        wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
 
         redis.signal(signal.SIGSTOP)
         hanging = cpu_of(agent, peer, 5000)
@@ -79,9 +79,9 @@ def test_memory_and_descriptors_stay_through_100_outages(start_agent, wire):
         def ride_out(count):
             for _ in range(count):
                 # It is said when it has lasted a moment; what flaps is tried ever more rarely.
-                ups, downs = len(agent.events("store_up")), len(agent.events("store_down"))
+                # The end is not awaited too: it may be down already, as the machine has stalled.
+                ups = len(agent.events("store_up"))
                 wire.cut()
-                agent.wait_for_event("store_down", downs + 1)
                 agent.wait_for_event("store_up", ups + 1)
 
         agent.wait_for_event("store_up")
@@ -93,6 +93,7 @@ def test_memory_and_descriptors_stay_through_100_outages(start_agent, wire):
         wait_until(lambda: agent.descriptors() == descriptors, "the descriptors of before")
 
     assert (load.wrong, load.lost) == ([], 0)
+    assert wire.connections > 110
     assert sum(answer.is_degraded for answer in load.answers) > 100
 
 

@@ -203,7 +203,7 @@ def wait_for_hello(peer, seconds):
 def served_and_waiting(peers):
     """Those that got AGENT-HELLO, up to the first that did not."""
     for number, peer in enumerate(peers):
-        if not wait_for_hello(peer, 0.5):
+        if not wait_for_hello(peer, 2):
             return peers[:number], peers[number:]
     return peers, []
 
