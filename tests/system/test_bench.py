@@ -1,4 +1,4 @@
-"""bench/spop-load, whose figures are worth nothing when it does not see what went wrong."""
+"""bench/: figures are worth nothing when what makes them does not see what went wrong."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 import spop
 from agent import bucket, policies_text
-from processes import ROOT, PATIENCE, Process, wait_until
+from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
 
 LOAD = ROOT / "build/bench/spop-load"
 
@@ -61,3 +61,67 @@ def test_it_fails_when_the_agent_is_gone(start_agent, tmp_path):
 
     assert running.wait() == 1
     assert len(running.lines()) == 1
+
+
+def bench(name, *options):
+    """The tables that it prints: what stands in a line's first cell, and the others."""
+    done = subprocess.run([ROOT / "bench" / name, *map(str, options)], capture_output=True,
+                          text=True, env=clean_environment(), timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [[cell.strip() for cell in line.strip("|").split("|")]
+             for line in done.stdout.splitlines() if line.startswith("|")]
+    return {cells[0]: [float(cell) for cell in cells[1:] if cell] for cells in lines
+            if cells[1][:1].isdigit() and cells[1][-1:].isdigit()}
+
+
+SHORT = ["--rounds", 1, "--seconds", 1, "--warmup", 1]
+
+
+def test_checks_over_http_are_compared_with_a_bare_handler():
+    rows = bench("run-http", "rate", *SHORT)
+
+    for who in ("agent", "bare handler"):
+        for what in ("requests a second", "CPU a request, system, µs", "share of its core, %"):
+            assert all(value > 0 for value in rows[f"{who}: {what}"])
+    rates = zip(rows["agent: requests a second"], rows["bare handler: requests a second"])
+    assert rows["requests a second, of the agent to the bare handler"] == \
+        pytest.approx([ours / bare for ours, bare in rates], abs=0.001)
+    assert len(rows["CPU a request, of the bare handler to the agent"]) == 2
+
+
+def test_latencies_beside_slow_clients_are_compared():
+    rows = bench("run-http", "slow", "--clients", 20, *SHORT)
+
+    for what in ("p50", "p99", "p99.9"):
+        pairs = zip(rows[f"20 slow clients: latency {what}, µs"],
+                    rows[f"alone: latency {what}, µs"])
+        assert rows[f"latency {what}, with them to without"] == \
+            pytest.approx([slow / alone for slow, alone in pairs], abs=0.01)
+
+
+def test_memory_is_printed_ten_times():
+    rows = bench("run-http", "memory", "--requests", 50_000, "--fresh", 50)
+
+    counts = sorted(map(int, rows))
+    assert len(counts) >= 11
+    assert counts[0] == 1 and counts[-1] >= 50_000
+    assert all(memory > 0 for connections, memory in rows.values())
+    assert rows[str(counts[-1])][0] >= 1_000
+
+
+def test_checks_over_spop_are_compared_with_redis_benchmark():
+    rows = bench("run", "--checks", 1000, *SHORT)
+
+    assert len(rows["checks of the Redis store to calls of redis-benchmark"]) == 2
+    assert rows["memory store: agent's instructions a check"][0] > 0
+
+
+@pytest.mark.parametrize("name, options", [
+    ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"])])
+def test_a_bench_that_is_called_wrongly_says_how(name, options):
+    done = subprocess.run([ROOT / "bench" / name, *options], capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"bench/{name}" in done.stderr
