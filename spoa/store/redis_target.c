@@ -1,5 +1,6 @@
 #include "store/redis_target.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -108,6 +109,18 @@ static bool is_host(struct bytes text)
 	return text.len > 0 && text.len < REDIS_HOST_MAX;
 }
 
+static bool is_ipv6(struct bytes text)
+{
+	char host[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (text.len >= sizeof host)
+		return false;
+	memcpy(host, text.data, text.len);
+	host[text.len] = '\0';
+	return inet_pton(AF_INET6, host, &address) == 1;
+}
+
 /* "host", "host:port", "[v6]", "[v6]:port" */
 static bool read_host(struct bytes text, struct redis_target *target, struct err *err)
 {
@@ -116,7 +129,7 @@ static bool read_host(struct bytes text, struct redis_target *target, struct err
 
 	if (bytes_begin_with(text, BYTES("["))) {
 		text = bytes_skip(text, 1);
-		if (!cut(&text, ']', &host) || memchr(host.data, ':', host.len) == NULL ||
+		if (!cut(&text, ']', &host) || !is_ipv6(host) ||
 		    (text.len > 0 && text.data[0] != ':'))
 			return err_set(err, "the host: not host, host:port or [v6]:port");
 		if (text.len > 0)
@@ -197,6 +210,9 @@ bool redis_target_parse(struct bytes url, struct redis_target *ret_target, struc
 		is_good = read_unix(bytes_skip(url, strlen("redis+unix://")), &target, err);
 	else if (bytes_begin_with(url, BYTES("redis://")))
 		is_good = read_tcp(bytes_skip(url, strlen("redis://")), &target, err);
+	else if (bytes_begin_with(url, BYTES("redis+unix:")))
+		return err_set(err, "the path: does not follow redis+unix://, as in "
+				    "redis+unix:///run/redis.sock");
 	else
 		return refuse_scheme(url, err);
 	if (!is_good)

@@ -303,6 +303,18 @@ static void test_redis_login_apply_file_without_a_first_line_is_refused(void **s
 	assert_says(&carriage_return, "its first line is empty");
 }
 
+static void test_redis_login_apply_file_with_a_nul_is_refused(void **state)
+{
+	(void)state;
+
+	struct err begins = refuse_file("\0" SECRET, 8);
+	struct err ends = refuse_file("x\0\n", 3);
+
+	assert_says(&begins, "a NUL character");
+	assert_says(&ends, "a NUL character");
+	assert_string_equal(apply_file(SECRET "\n\0", 9).password, SECRET);
+}
+
 static void test_redis_login_apply_file_that_is_not_there_is_refused(void **state)
 {
 	struct place place = place_new();
@@ -360,6 +372,7 @@ int main(void)
 			test_redis_login_apply_longest_values_fit_and_one_byte_more_does_not),
 		cmocka_unit_test(test_redis_login_apply_file_gives_its_first_line),
 		cmocka_unit_test(test_redis_login_apply_file_without_a_first_line_is_refused),
+		cmocka_unit_test(test_redis_login_apply_file_with_a_nul_is_refused),
 		cmocka_unit_test(test_redis_login_apply_file_that_is_not_there_is_refused),
 		cmocka_unit_test(
 			test_redis_login_apply_file_longest_line_fits_and_one_byte_more_does_not),
