@@ -83,3 +83,33 @@ void json_put_bool(struct json *json, const char *name, bool value)
 	put_name(json, name);
 	(void)fputs_unlocked(value ? "true" : "false", json->to);
 }
+
+static void put_utf8_string(struct json *json, struct bytes text)
+{
+	(void)putc_unlocked('"', json->to);
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t byte = text.data[i];
+		if (byte == '"' || byte == '\\')
+			(void)putc_unlocked('\\', json->to);
+		if (byte < 0x20)
+			fprintf(json->to, "\\u%04x", byte);
+		else
+			(void)putc_unlocked(byte, json->to);
+	}
+	(void)putc_unlocked('"', json->to);
+}
+
+void json_put_utf8(struct json *json, const char *name, struct bytes text)
+{
+	put_name(json, name);
+	put_utf8_string(json, text);
+}
+
+void json_begin_utf8(struct json *json, struct bytes name, char bracket)
+{
+	put_name(json, NULL);
+	put_utf8_string(json, name);
+	(void)putc_unlocked(':', json->to);
+	(void)putc_unlocked(bracket, json->to);
+	json->needs_comma = false;
+}

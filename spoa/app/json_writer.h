@@ -35,6 +35,9 @@ void json_put_int(struct json *json, const char *name, int64_t value);
 void json_put_unsigned(struct json *json, const char *name, uint64_t value);
 /* value / 10^decimals, exactly. */
 void json_put_fraction(struct json *json, const char *name, uint64_t value, unsigned decimals);
+/* For text that is known to be UTF-8, of any length: it stays what it is. */
+void json_put_utf8(struct json *json, const char *name, struct bytes text);
+void json_begin_utf8(struct json *json, struct bytes name, char bracket);
 void json_put_bool(struct json *json, const char *name, bool value);
 
 #endif

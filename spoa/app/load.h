@@ -5,13 +5,17 @@
 #define APP_LOAD_H
 
 #include "app/options.h"
+#include "app/problems.h"
 #include "base/err.h"
 #include "limit/policy.h"
 
 /*
  * The set of the file, or an empty one without --policies, with one reference, which is the
- * caller's; NULL, and the reason in `err`, when it is not good.
+ * caller's; NULL, and the reasons, when it is not good.
  */
+struct policies *load_policies_or_problems(const struct options *options,
+					   struct problems *ret_problems);
+/* The same with the reasons in one line: the first, and how many more there are. */
 struct policies *load_policies(const struct options *options, struct err *err);
 
 #endif

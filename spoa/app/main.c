@@ -6,6 +6,8 @@
 
 #include "app/load.h"
 #include "app/options.h"
+#include "app/policies_json.h"
+#include "app/policies_table.h"
 #include "app/probe.h"
 #include "app/serve.h"
 #include "version.h"
@@ -28,24 +30,22 @@ static int refuse_command(const char *command)
 	return refuse(err.text);
 }
 
-static int run_serve(const struct options *options)
+/* NULL when there are problems, which it has told. */
+static struct policies *load(const struct options *options)
 {
-	struct err err;
-	struct policies *policies = load_policies(options, &err);
-
-	return policies == NULL ? refuse(err.text) : serve(options, policies);
-}
-
-static int run_check_config(const struct options *options)
-{
-	struct err err;
-	struct policies *policies = load_policies(options, &err);
+	struct problems problems;
+	struct policies *policies = load_policies_or_problems(options, &problems);
 
 	if (policies == NULL)
-		return refuse(err.text);
-	printf("the configuration is good: %zu policies\n", policies_count(policies));
-	policies_unref(policies);
-	return EXIT_SUCCESS;
+		problems_print(&problems, "ratelimit-spoa: ", stderr);
+	return policies;
+}
+
+static int run_serve(const struct options *options)
+{
+	struct policies *policies = load(options);
+
+	return policies == NULL ? EXIT_USAGE : serve(options, policies);
 }
 
 static int run_probe_http(const char *url)
@@ -105,6 +105,52 @@ static int run(char **args, int (*command)(const struct options *))
 	return command(&options);
 }
 
+/* Takes the flag that only check-config has out of its arguments. */
+static bool take_json_flag(char **args)
+{
+	bool found = false;
+	char **kept = args;
+
+	for (; *args != NULL; args++) {
+		if (strcmp(*args, "--json") == 0)
+			found = true;
+		else
+			*kept++ = *args;
+	}
+	*kept = NULL;
+	return found;
+}
+
+static int show(const struct options *options, void (*put)(const struct policies *, FILE *))
+{
+	struct policies *policies = load(options);
+
+	if (policies == NULL)
+		return EXIT_USAGE;
+	put(policies, stdout);
+	policies_unref(policies);
+	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void put_table(const struct policies *policies, FILE *to)
+{
+	size_t count = policies_count(policies);
+
+	policies_table_put(policies, to);
+	fprintf(to, "the configuration is good: %zu %s\n", count,
+		count == 1 ? "policy" : "policies");
+}
+
+static int show_as_table(const struct options *options)
+{
+	return show(options, put_table);
+}
+
+static int show_as_json(const struct options *options)
+{
+	return show(options, policies_json_put);
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -114,7 +160,7 @@ int main(int argc, char **argv)
 	if (strcmp(command, "serve") == 0)
 		return run(argv + 2, run_serve);
 	if (strcmp(command, "check-config") == 0)
-		return run(argv + 2, run_check_config);
+		return run(argv + 2, take_json_flag(argv + 2) ? show_as_json : show_as_table);
 	if (strcmp(command, "probe") == 0)
 		return run_probe(argv + 2);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)

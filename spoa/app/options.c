@@ -281,7 +281,8 @@ static const struct option {
 void options_print_help(FILE *to)
 {
 	fputs("usage: ratelimit-spoa [serve] [options]     answers HAProxy, in the foreground\n"
-	      "       ratelimit-spoa check-config [options]\n"
+	      "       ratelimit-spoa check-config [--json] [options]\n"
+	      "                                           shows the policies, opens no ports\n"
 	      "       ratelimit-spoa probe [ADDRESS]      asks a running agent; exits 0 or 1\n"
 	      "       ratelimit-spoa version\n\n"
 	      "Each option is also an environment variable: --spop-listen is "

@@ -274,15 +274,23 @@ static struct json_value take_value(struct bytes *from)
 	return value;
 }
 
-bool json_read(struct bytes text, struct json_value *ret_root, struct err *err)
+const char *json_find_fault(struct bytes text, size_t *ret_at)
 {
 	struct reader r = {.rest = text};
 
-	if (!read_value(&r, 0) || (r.rest.len > 0 && !refuse(&r, "not JSON"))) {
-		if (next_is(&r, '\0'))
-			r.why = "a NUL character";
-		return err_set(err, "%s, at byte %zu", r.why, text.len - r.rest.len);
-	}
+	if (read_value(&r, 0) && (r.rest.len == 0 || refuse(&r, "not JSON")))
+		return NULL;
+	*ret_at = text.len - r.rest.len;
+	return next_is(&r, '\0') ? "a NUL character" : r.why;
+}
+
+bool json_read(struct bytes text, struct json_value *ret_root, struct err *err)
+{
+	size_t at;
+	const char *why = json_find_fault(text, &at);
+
+	if (why != NULL)
+		return err_set(err, "%s, at byte %zu", why, at);
 	*ret_root = take_value(&text);
 	return true;
 }

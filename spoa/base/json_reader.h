@@ -41,7 +41,9 @@ struct json_value {
 	struct bytes text;
 };
 
-/* `err` says what is wrong, and at which byte. */
+/* What is wrong with it first, and at which byte; NULL when it is JSON. */
+const char *json_find_fault(struct bytes text, size_t *ret_at);
+/* `err` says both. */
 MUST_CHECK bool json_read(struct bytes text, struct json_value *ret_root, struct err *err);
 
 /* Take the next one off the front of an object or an array; false behind the last. */

@@ -40,8 +40,10 @@ static void check_attribute(const struct attribute *attribute)
 static struct policies *make_policies(void)
 {
 	struct policies *policies = policies_new(ON_ERROR_DENY);
-	struct policy all = {.name = "all", .quota = {FIXED_WINDOW, .limit = 5, .window_us = 1000}};
-	struct policy src = {.name = "src", .quota = {FIXED_WINDOW, .limit = 5, .window_us = 1000}};
+	struct policy all = {.name = "all",
+			     .terms.quota = {FIXED_WINDOW, .limit = 5, .window_us = 1000}};
+	struct policy src = {.name = "src",
+			     .terms.quota = {FIXED_WINDOW, .limit = 5, .window_us = 1000}};
 
 	src.key[src.key_count++] = BYTES("src");
 	ASSERT(policies != NULL && policies_add(policies, &all) && policies_add(policies, &src));

@@ -1,6 +1,6 @@
 /*
  * fuzz_policy_file.c - a policy file of any bytes: it is taken whole, and then what it holds is
- * within its bounds, or it is refused with an error that is one printable line.
+ * within its bounds, or it is refused with problems that are one printable line each.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,6 +23,32 @@ static void check_quota(const struct quota *quota)
 	ASSERT(quota->algorithm != SLIDING_WINDOW || quota->limit <= QUOTA_LOG_LIMIT_MAX);
 }
 
+static void check_attribute(struct bytes name)
+{
+	ASSERT(name.len > 0);
+	ASSERT(memchr(name.data, '\0', name.len) == NULL);
+	ASSERT(!attribute_name_is_reserved(name));
+}
+
+static void check_match(const struct conditions *match)
+{
+	for (size_t i = 0; i < match->count; i++) {
+		check_attribute(match->items[i].attribute);
+		ASSERT(match->items[i].count > 0);
+	}
+}
+
+static void check_terms(const struct terms *terms)
+{
+	ASSERT(strlen(terms->generation) == POLICY_GENERATION_MAX);
+	ASSERT(terms->cost >= 0 && terms->cost <= QUOTA_EXACT_MAX / 2);
+	ASSERT(terms->cost == 0 || terms->cost_attribute.data == NULL);
+	ASSERT(!terms->is_unlimited || !terms->is_blocked);
+	if (terms->cost_attribute.data != NULL)
+		check_attribute(terms->cost_attribute);
+	check_quota(&terms->quota);
+}
+
 static void check_policy(const struct policies *policies, size_t position)
 {
 	const struct policy *policy = policies_at(policies, position);
@@ -30,14 +56,17 @@ static void check_policy(const struct policies *policies, size_t position)
 	ASSERT(policy->position == position);
 	ASSERT(policy_name_is_good(bytes_from_text(policy->name)));
 	ASSERT(policies_find(policies, bytes_from_text(policy->name)) == policy);
-	ASSERT(strlen(policy->generation) == POLICY_GENERATION_MAX);
+	ASSERT(policy->ipv4_prefix <= 32 && policy->ipv6_prefix <= 128);
 	ASSERT(policy->key_count <= POLICY_KEY_MAX);
-	for (size_t i = 0; i < policy->key_count; i++) {
-		ASSERT(policy->key[i].len > 0);
-		ASSERT(memchr(policy->key[i].data, '\0', policy->key[i].len) == NULL);
-		ASSERT(!attribute_name_is_reserved(policy->key[i]));
+	for (size_t i = 0; i < policy->key_count; i++)
+		check_attribute(policy->key[i]);
+	check_match(&policy->match);
+	check_terms(&policy->terms);
+	for (size_t i = 0; i < policy->override_count; i++) {
+		ASSERT(policy->overrides[i].match.count > 0);
+		check_match(&policy->overrides[i].match);
+		check_terms(&policy->overrides[i].terms);
 	}
-	check_quota(&policy->quota);
 }
 
 static void check_error(const struct err *err)
@@ -53,16 +82,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* In a block of its own, with the NUL that policy_file_parse wants behind it. */
 	char *json = malloc(size + 1);
-	struct err err = {""};
+	struct problems problems;
 	ASSERT(json != NULL);
 
 	if (size > 0)
 		memcpy(json, data, size);
 	json[size] = '\0';
-	struct policies *policies = policy_file_parse(bytes_from(json, size), ON_ERROR_ALLOW, &err);
+	struct policies *policies =
+		policy_file_parse(bytes_from(json, size), ON_ERROR_ALLOW, &problems);
 	free(json); /* the policies keep no view of it */
 	if (policies == NULL) {
-		check_error(&err);
+		ASSERT(problems.count > 0);
+		for (size_t i = 0; i < problems.count && i < PROBLEMS_MAX; i++)
+			check_error(&problems.items[i]);
 		return 0;
 	}
 	for (size_t i = 0; i < policies_count(policies); i++)

@@ -31,8 +31,8 @@ static void add_policy(struct policies *policies, const char *name, const char *
 {
 	struct bytes list = bytes_from_text(keys), key;
 	struct policy policy = {
-		.quota = {.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60000000},
-		.on_error = on_error,
+		.terms.quota = {.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60000000},
+		.terms.on_error = on_error,
 		.ipv4_prefix = 24,
 		.ipv6_prefix = 56,
 	};

@@ -104,6 +104,27 @@ static void test_json_put_bytes_too_long_is_cut(void **state)
 	free(page.text);
 }
 
+static void test_json_put_utf8_stays_what_it_is(void **state)
+{
+	static const char text[] = "\xc3\xa4\xf0\x9f\x98\x80\\\"/\x01\n\x7f";
+	struct page page;
+	char expected[64];
+	(void)state;
+
+	page_begin(&page);
+	json_begin(&page.json, NULL, '{');
+	json_put_utf8(&page.json, "a", bytes_from_text(text));
+	json_begin_utf8(&page.json, bytes_from_text("\xc3\xa4\""), '[');
+	json_put_utf8(&page.json, NULL, BYTES(""));
+	json_put_utf8(&page.json, NULL, BYTES("x"));
+	json_end(&page.json, ']');
+	json_end(&page.json, '}');
+
+	snprintf(expected, sizeof expected, "{\"a\":\"%s\",\"%s\":[\"\",\"x\"]}",
+		 "\xc3\xa4\xf0\x9f\x98\x80\\\\\\\"/\\u0001\\u000a\x7f", "\xc3\xa4\\\"");
+	assert_page(&page, expected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +132,7 @@ int main(void)
 		cmocka_unit_test(test_json_put_bytes_any_byte_is_valid_ascii),
 		cmocka_unit_test(test_json_put_bytes_nul_and_markup_are_text),
 		cmocka_unit_test(test_json_put_bytes_too_long_is_cut),
+		cmocka_unit_test(test_json_put_utf8_stays_what_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,10 +34,15 @@
 #define KEYS(list)  FIELDS(WINDOW "\"limit\":10,\"window\":1,\"key\":" list)
 #define NAMED(name) POLICIES("\"" name "\":{" WINDOW "\"limit\":10,\"window\":1" KEY "}")
 
+/* `err` is the first problem. */
 static struct policies *parse(struct bytes json, struct err *err)
 {
-	err->text[0] = '\0';
-	return policy_file_parse(json, ON_ERROR_ALLOW, err);
+	struct problems problems;
+	struct policies *policies = policy_file_parse(json, ON_ERROR_ALLOW, &problems);
+
+	if (policies == NULL)
+		*err = problems.items[0];
+	return policies;
 }
 
 static struct policies *parse_good(const char *json)
@@ -135,7 +140,8 @@ static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct policies *policies = parse_good(cases[i].fields);
-		assert_int_equal(policies_at(policies, 0)->terms.quota.algorithm, cases[i].expected);
+		assert_int_equal(policies_at(policies, 0)->terms.quota.algorithm,
+				 cases[i].expected);
 		policies_unref(policies);
 	}
 }
@@ -181,8 +187,8 @@ static void test_policy_file_parse_key_is_in_order(void **state)
 
 static void test_policy_file_parse_defaults_are_the_flags(void **state)
 {
-	struct err err;
-	struct policies *policies = policy_file_parse(BYTES(NAMED("p")), ON_ERROR_LOCAL, &err);
+	struct problems problems;
+	struct policies *policies = policy_file_parse(BYTES(NAMED("p")), ON_ERROR_LOCAL, &problems);
 	(void)state;
 
 	assert_non_null(policies);
@@ -191,6 +197,174 @@ static void test_policy_file_parse_defaults_are_the_flags(void **state)
 	assert_int_equal(policies_at(policies, 0)->ipv6_prefix, 64);
 	assert_int_equal(policies_inline(policies)->terms.on_error, ON_ERROR_LOCAL);
 	policies_unref(policies);
+}
+
+/* ---- all the other fields ---- */
+
+#define BASE      WINDOW "\"limit\":10,\"window\":1" KEY ","
+#define AND(text) FIELDS(BASE text)
+
+static void test_policy_file_parse_match_is_in_order(void **state)
+{
+	struct policies *policies = parse_good(AND(
+		"\"match\":{\"path\":[\"/a\",\"/b*\"],\"src\":\"10.0.0.0/8\",\"\\u00e4\":\"\"}"));
+	const struct conditions *match = &policies_at(policies, 0)->match;
+	(void)state;
+
+	assert_int_equal(match->count, 3);
+	assert_bytes_text(match->items[0].attribute, "path");
+	assert_int_equal(match->items[0].count, 2);
+	assert_bytes_text(match->items[0].patterns[0].text, "/a");
+	assert_bytes_text(match->items[0].patterns[1].text, "/b*");
+	assert_int_equal(match->items[1].count, 1);
+	assert_int_equal(match->items[1].patterns[0].network.kind, VALUE_IPV4);
+	assert_bytes_text(match->items[2].attribute, "\xc3\xa4");
+	assert_bytes_text(match->items[2].patterns[0].text, "");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_what_is_not_said_is_off(void **state)
+{
+	struct policies *policies = parse_good(NAMED("p"));
+	const struct policy *policy = policies_at(policies, 0);
+	(void)state;
+
+	assert_int_equal(policy->match.count, 0);
+	assert_int_equal(policy->override_count, 0);
+	assert_false(policy->terms.is_shadow || policy->terms.is_unlimited ||
+		     policy->terms.is_blocked);
+	assert_int_equal(policy->terms.cost, 0);
+	assert_null(policy->terms.cost_attribute.data);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_terms_are_the_policys(void **state)
+{
+	struct policies *policies =
+		parse_good(AND("\"cost\":7,\"shadow\":true,\"on_error\":\"deny\","
+			       "\"ipv4_prefix\":0,\"ipv6_prefix\":128"));
+	const struct policy *policy = policies_at(policies, 0);
+	(void)state;
+
+	assert_int_equal(policy->terms.cost, 7);
+	assert_true(policy->terms.is_shadow);
+	assert_int_equal(policy->terms.on_error, ON_ERROR_DENY);
+	assert_int_equal(policy->ipv4_prefix, 0);
+	assert_int_equal(policy->ipv6_prefix, 128);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_has_what_it_does_not_replace(void **state)
+{
+	struct policies *policies = parse_good(
+		AND("\"overrides\":[{\"match\":{\"a\":\"1\"}},"
+		    "{\"match\":{\"a\":\"2\"},\"limit\":20},"
+		    "{\"match\":{\"a\":\"3\"},\"window\":\"2s\",\"shadow\":false},"
+		    "{\"match\":{\"a\":\"4\"},\"cost\":\"bytes\",\"on_error\":\"local\"}],"
+		    "\"cost\":7,\"shadow\":true,\"on_error\":\"deny\""));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_int_equal(policies_at(policies, 0)->override_count, 4);
+	assert_int_equal(overrides[0].terms.quota.limit, 10);
+	assert_int_equal(overrides[0].terms.cost, 7);
+	assert_true(overrides[0].terms.is_shadow);
+	assert_int_equal(overrides[0].terms.on_error, ON_ERROR_DENY);
+	assert_false(overrides[0].has_own_balances);
+	assert_int_equal(overrides[1].terms.quota.limit, 20);
+	assert_int_equal(overrides[1].terms.quota.window_us, SECOND);
+	assert_true(overrides[1].has_own_balances);
+	assert_int_equal(overrides[2].terms.quota.limit, 10);
+	assert_int_equal(overrides[2].terms.quota.window_us, 2 * SECOND);
+	assert_false(overrides[2].terms.is_shadow);
+	assert_true(overrides[2].has_own_balances);
+	assert_int_equal(overrides[3].terms.cost, 0);
+	assert_bytes_text(overrides[3].terms.cost_attribute, "bytes");
+	assert_int_equal(overrides[3].terms.on_error, ON_ERROR_LOCAL);
+	assert_false(overrides[3].has_own_balances);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_of_a_bucket_changes_either_number(void **state)
+{
+	struct policies *policies = parse_good(FIELDS(
+		BUCKET "\"capacity\":10,\"refill_rate\":1" KEY ",\"cost\":\"bytes\",\"overrides\":["
+		       "{\"match\":{\"a\":\"1\"},\"capacity\":20,\"cost\":3},"
+		       "{\"match\":{\"a\":\"2\"},\"refill_rate\":\"1/1m\"}]"));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_int_equal(overrides[0].terms.quota.limit, 20);
+	assert_int_equal(overrides[0].terms.quota.refill_us, SECOND);
+	assert_int_equal(overrides[0].terms.cost, 3);
+	assert_null(overrides[0].terms.cost_attribute.data);
+	assert_int_equal(overrides[1].terms.quota.limit, 10);
+	assert_int_equal(overrides[1].terms.quota.refill_us, 60 * SECOND);
+	assert_bytes_text(overrides[1].terms.cost_attribute, "bytes");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_may_free_or_block(void **state)
+{
+	struct policies *policies =
+		parse_good(AND("\"overrides\":[{\"match\":{\"a\":\"1\"},\"unlimited\":true},"
+			       "{\"match\":{\"a\":\"2\"},\"blocked\":true,\"unlimited\":false}]"));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_true(overrides[0].terms.is_unlimited && !overrides[0].terms.is_blocked);
+	assert_true(overrides[1].terms.is_blocked && !overrides[1].terms.is_unlimited);
+	policies_unref(policies);
+}
+
+/* Found by the index, which a load makes: the second is, the first is not. */
+static void test_policy_file_parse_policies_are_found_by_match(void **state)
+{
+	struct policies *policies =
+		parse_good(POLICIES("\"a\":{" BASE "\"match\":{\"path\":\"/a\"}},"
+				    "\"b\":{" BASE "\"match\":{\"path\":\"/b\"}}"));
+	struct attribute path = {BYTES("path"), value_text(BYTES("/b"))};
+	struct attributes attributes = {&path, 1};
+	size_t at = 0;
+	(void)state;
+
+	policies_search(policies, &attributes);
+
+	const struct policy *found = policies_next_found(policies, &attributes, &at);
+	assert_non_null(found);
+	assert_string_equal(found->name, "b");
+	assert_null(policies_next_found(policies, &attributes, &at));
+	policies_unref(policies);
+}
+
+static uint64_t fingerprint_of(const char *json)
+{
+	struct policies *policies = parse_good(json);
+	uint64_t fingerprint = policies_at(policies, 0)->fingerprint;
+
+	policies_unref(policies);
+	return fingerprint;
+}
+
+static void test_policy_file_parse_fingerprint_changes_with_any_field(void **state)
+{
+	static const char *const others[] = {
+		LIMIT("11"),
+		LENGTH("2"),
+		KEYS("[\"src\"]"),
+		AND("\"shadow\":false"),
+		AND("\"cost\":1"),
+		AND("\"match\":{\"a\":\"b\"}"),
+		AND("\"match\":{\"a\":\"c\"}"),
+		AND("\"overrides\":[{\"match\":{\"a\":\"b\"},\"blocked\":true}]"),
+	};
+	uint64_t first = fingerprint_of(NAMED("p"));
+	(void)state;
+
+	assert_true(fingerprint_of(" " NAMED("p") "\n") == first);
+	assert_true(fingerprint_of(NAMED("q")) == first);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_true(fingerprint_of(others[i]) != first);
 }
 
 static void test_policy_file_parse_no_policies_is_good(void **state)
@@ -295,7 +469,7 @@ static const struct {
 	{RATE("true"), "policies.p.refill_rate: "},
 	{RATE("1e999"), "policies.p.refill_rate: "},
 	{RATE("1e-300"), "policies.p.refill_rate: "},
-	{RATE("0.3333333333333333"), "policies.p.refill_rate: "},
+	{RATE("0.3333333333333333"), "line 1, column 74: a decimal of more than 15 digits"},
 	{FIELDS(BUCKET "\"capacity\":1e12,\"refill_rate\":0.0001" KEY),
 	 "policies.p.refill_rate: with a capacity of 1000000000000 it can't be kept exactly; write "
 	 "a ratio"},
@@ -324,13 +498,13 @@ static const struct {
 	{KEYS("\"src\""), "policies.p.key: "},
 	{KEYS("null"), "policies.p.key: "},
 	{KEYS("{}"), "policies.p.key: "},
-	{KEYS("[1]"), "policies.p.key: "},
-	{KEYS("[\"src\",null]"), "policies.p.key: "},
-	{KEYS("[[\"src\"]]"), "policies.p.key: "},
-	{KEYS("[\"\"]"), "policies.p.key: \"\" is not the name"},
-	{KEYS("[\"src\",\"src\"]"), "policies.p.key: \"src\" stands there twice"},
-	{KEYS("[\"key\"]"), "policies.p.key: \"key\" is a reserved name"},
-	{KEYS("[\"cost\"]"), "policies.p.key: \"cost\" is a reserved name"},
+	{KEYS("[1]"), "policies.p.key[0]: 1 is not the name"},
+	{KEYS("[\"src\",null]"), "policies.p.key[1]: null is not the name"},
+	{KEYS("[[\"src\"]]"), "policies.p.key[0]: a list is not the name"},
+	{KEYS("[\"\"]"), "policies.p.key[0]: \"\" is not the name"},
+	{KEYS("[\"src\",\"src\"]"), "policies.p.key[1]: \"src\" stands there twice"},
+	{KEYS("[\"key\"]"), "policies.p.key[0]: \"key\" is a reserved name"},
+	{KEYS("[\"cost\"]"), "policies.p.key[0]: \"cost\" is a reserved name"},
 	{KEYS("[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\",\"m\","
 	      "\"n\",\"o\",\"p\",\"q\"]"),
 	 "policies.p.key: more than 16 attributes"},
@@ -346,6 +520,49 @@ static void test_policy_file_parse_refused_names_the_place(void **state)
 			fail_msg("%s\n%s\nin place of\n%s", refused[i].json, err.text,
 				 refused[i].error);
 	}
+}
+
+static void test_policy_file_parse_all_problems_are_told(void **state)
+{
+	static const char *const expected[] = {
+		"x: unknown field; accepted is policies",
+		"policies.a.limit: 0 is not a whole number from 1 to 2^52",
+		"policies.a.window: \"1x\" is not a duration",
+		"policies.a.key: is missing",
+		"policies.a.overrides[0].match: is missing",
+		"policies.a.overrides[2]: must be an object, not 1",
+		"policies: \"b c\" is not a name",
+		"policies.d: must be an object, not null",
+		"policies.e.key[1]: true is not the name of an attribute",
+	};
+	struct problems problems;
+	(void)state;
+
+	assert_null(policy_file_parse(
+		BYTES("{\"x\":1,\"policies\":{\"a\":{" WINDOW "\"limit\":0,\"window\":\"1x\","
+		      "\"overrides\":[{\"limit\":1},{\"match\":{\"a\":\"b\"}},1]},"
+		      "\"b c\":{},\"d\":null,"
+		      "\"e\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"a\",true]}}}"),
+		ON_ERROR_ALLOW, &problems));
+
+	assert_int_equal(problems.count, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		assert_ptr_equal(strstr(problems.items[i].text, expected[i]),
+				 problems.items[i].text);
+}
+
+/* What is wrong with the policy is told once, and not again for each override that has it too. */
+static void test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed(void **state)
+{
+	struct problems problems;
+	(void)state;
+
+	assert_null(policy_file_parse(
+		BYTES(FIELDS(WINDOW "\"limit\":0,\"window\":1" KEY
+				    ",\"overrides\":[{\"match\":{\"a\":\"b\"},\"window\":2}]")),
+		ON_ERROR_ALLOW, &problems));
+
+	assert_int_equal(problems.count, 1);
 }
 
 static void test_policy_file_parse_unknown_field_is_named(void **state)
@@ -409,10 +626,9 @@ static void test_policy_file_parse_not_json_names_line_and_column(void **state)
 		{"{\"policies\":{}}\n\n{}", "line 3, column 1: "},
 		{"{\"policies\":{}}}", "line 1, column 16: "},
 		{"{\"policies\" {}}", "line 1, column 13: "},
-		/* cJSON points behind the byte where a name should begin. */
-		{"{'policies':{}}", "line 1, column 3: "},
-		{"{policies:{}}", "line 1, column 3: "},
-		{"{\"policies\":{},}", "line 1, column 17: "},
+		{"{'policies':{}}", "line 1, column 2: "},
+		{"{policies:{}}", "line 1, column 2: "},
+		{"{\"policies\":{},}", "line 1, column 16: "},
 		{"// comment\n{\"policies\":{}}", "line 1, column 1: "},
 	};
 	(void)state;
@@ -523,10 +739,10 @@ static struct file file_of(struct bytes content)
 static void test_policy_file_load_good_file_is_taken(void **state)
 {
 	struct file file = file_of(BYTES(NAMED("login") "\n"));
-	struct err err;
+	struct problems problems;
 	(void)state;
 
-	struct policies *policies = policy_file_load(file.path, ON_ERROR_ALLOW, &err);
+	struct policies *policies = policy_file_load(file.path, ON_ERROR_ALLOW, &problems);
 
 	assert_non_null(policies);
 	assert_string_equal(policies_at(policies, 0)->name, "login");
@@ -536,13 +752,14 @@ static void test_policy_file_load_good_file_is_taken(void **state)
 
 static void assert_load_fails(const char *path, const char *reason)
 {
-	struct err err;
+	struct problems problems;
 	char expected[ERR_TEXT_MAX];
 
-	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &err));
+	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &problems));
 
 	snprintf(expected, sizeof expected, "%s: %s", path, reason);
-	assert_ptr_equal(strstr(err.text, expected), err.text);
+	assert_int_equal(problems.count, 1);
+	assert_ptr_equal(strstr(problems.items[0].text, expected), problems.items[0].text);
 }
 
 static void test_policy_file_load_error_begins_with_the_path(void **state)
@@ -587,7 +804,7 @@ static void test_policy_file_load_too_large_file_is_refused(void **state)
 static void test_policy_file_load_long_path_still_has_an_error(void **state)
 {
 	char path[2000];
-	struct err err;
+	struct problems problems;
 	(void)state;
 
 	memset(path, '/', sizeof path);
@@ -595,9 +812,10 @@ static void test_policy_file_load_long_path_still_has_an_error(void **state)
 	struct file file = file_of(BYTES(LENGTH("\"1x\"")));
 	snprintf(path + sizeof path - 16, 16, "%d", file.fd);
 
-	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &err));
+	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &problems));
 
-	assert_string_not_equal(err.text, "");
+	assert_int_equal(problems.count, 1);
+	assert_string_not_equal(problems.items[0].text, "");
 	close(file.fd);
 }
 
@@ -610,8 +828,18 @@ int main(void)
 		cmocka_unit_test(test_policy_file_parse_policies_are_in_file_order),
 		cmocka_unit_test(test_policy_file_parse_key_is_in_order),
 		cmocka_unit_test(test_policy_file_parse_defaults_are_the_flags),
+		cmocka_unit_test(test_policy_file_parse_match_is_in_order),
+		cmocka_unit_test(test_policy_file_parse_what_is_not_said_is_off),
+		cmocka_unit_test(test_policy_file_parse_terms_are_the_policys),
+		cmocka_unit_test(test_policy_file_parse_override_has_what_it_does_not_replace),
+		cmocka_unit_test(test_policy_file_parse_override_of_a_bucket_changes_either_number),
+		cmocka_unit_test(test_policy_file_parse_override_may_free_or_block),
+		cmocka_unit_test(test_policy_file_parse_policies_are_found_by_match),
+		cmocka_unit_test(test_policy_file_parse_fingerprint_changes_with_any_field),
 		cmocka_unit_test(test_policy_file_parse_no_policies_is_good),
 		cmocka_unit_test(test_policy_file_parse_refused_names_the_place),
+		cmocka_unit_test(test_policy_file_parse_all_problems_are_told),
+		cmocka_unit_test(test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed),
 		cmocka_unit_test(test_policy_file_parse_unknown_field_is_named),
 		cmocka_unit_test(test_policy_file_parse_refused_says_the_reason),
 		cmocka_unit_test(test_policy_file_parse_long_values_are_shortened),

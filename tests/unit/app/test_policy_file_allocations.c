@@ -25,13 +25,18 @@ static const char good[] =
 	"\"per-ip\":{\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":0.5,"
 	"\"key\":[\"src\"]},"
 	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1m\","
-	"\"key\":[\"src\",\"path\"]},"
+	"\"key\":[\"src\",\"path\"],"
+	"\"match\":{\"method\":\"POST\",\"path\":[\"/login\",\"/api/*\"],\"src\":\"10.0.0.0/8\"},"
+	"\"cost\":\"bytes\",\"overrides\":[{\"match\":{\"src\":[\"10.1.0.0/16\",\"::1\"]},"
+	"\"cost\":\"units\",\"limit\":9},{\"match\":{\"path\":\"/x\"},\"blocked\":true}]},"
 	"\"all\":{\"algorithm\":\"fixed_window\",\"limit\":5,\"window\":60,\"key\":[]}}}";
 
-static const char bad_number[] =
+/* Wrong in many places, some behind what has taken memory. */
+static const char bad[] =
 	"{\"policies\":{"
 	"\"per-ip\":{\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":0.5,"
-	"\"key\":[\"src\"]},"
+	"\"key\":[\"src\"],\"match\":{\"path\":[\"/\",1],\"src\":\"10.0.0.0/33\"},"
+	"\"overrides\":[{\"match\":{\"src\":\"10.0.0.1\"},\"limit\":1},1]},"
 	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":0.5,\"window\":\"1m\","
 	"\"key\":[\"src\",\"path\"]}}}";
 
@@ -50,25 +55,35 @@ struct outcome {
 	struct err err;
 };
 
+static void set_error(struct outcome *outcome, const struct problems *problems)
+{
+	strcpy(outcome->err.text, UNTOUCHED);
+	assert_true((outcome->policies == NULL) == (problems->count > 0));
+	if (problems->count > 0)
+		outcome->err = problems->items[0];
+}
+
 static struct outcome parse_failing_at(const char *json, size_t index)
 {
+	struct problems problems;
 	struct outcome outcome;
 
-	strcpy(outcome.err.text, UNTOUCHED);
 	allocations_fail_at(index);
-	outcome.policies = policy_file_parse(bytes_from_text(json), ON_ERROR_ALLOW, &outcome.err);
+	outcome.policies = policy_file_parse(bytes_from_text(json), ON_ERROR_ALLOW, &problems);
 	outcome.reached = allocations_end();
+	set_error(&outcome, &problems);
 	return outcome;
 }
 
 static struct outcome load_failing_at(const char *path, size_t index)
 {
+	struct problems problems;
 	struct outcome outcome;
 
-	strcpy(outcome.err.text, UNTOUCHED);
 	allocations_fail_at(index);
-	outcome.policies = policy_file_load(path, ON_ERROR_ALLOW, &outcome.err);
+	outcome.policies = policy_file_load(path, ON_ERROR_ALLOW, &problems);
 	outcome.reached = allocations_end();
+	set_error(&outcome, &problems);
 	return outcome;
 }
 
@@ -129,7 +144,7 @@ static void test_policy_file_parse_bad_file_without_memory_is_refused(void **sta
 	(void)state;
 
 	for (size_t index = 0; reached; index++) {
-		struct outcome outcome = parse_failing_at(bad_number, index);
+		struct outcome outcome = parse_failing_at(bad, index);
 		assert_null(outcome.policies);
 		reached = outcome.reached;
 	}

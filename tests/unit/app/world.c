@@ -30,12 +30,13 @@ void world_init(struct world *world, const char *policies)
 {
 	struct bytes text = bytes_from_text(policies);
 	char *none[] = {NULL};
+	struct problems problems;
 	struct err err;
 	bool help;
 
 	*world = (struct world){.memory = memory_store_new(1 << 20)};
 	assert_true(options_read(none, none, &world->options, &help, &err));
-	struct policies *set = policy_file_parse(text, ON_ERROR_ALLOW, &err);
+	struct policies *set = policy_file_parse(text, ON_ERROR_ALLOW, &problems);
 	assert_non_null(set);
 	world->engine = engine_new(&(struct engine_config){.store = world->memory,
 							   .local = world->memory,

@@ -1,0 +1,19 @@
+/*
+ * policy_text.h - what a policy holds, written as it may stand in the policy file.
+ */
+#ifndef APP_POLICY_TEXT_H
+#define APP_POLICY_TEXT_H
+
+#include <stdint.h>
+
+#include "base/writer.h"
+#include "limit/policy.h"
+
+/* "allow", "deny" or "local". */
+const char *policy_text_on_error(enum on_error on_error);
+/* The shortest of what is exact: "1d", "90s", "1.5ms". */
+void policy_text_put_duration(struct writer *w, int64_t us);
+/* Tokens per second, "50" or "0.5", or a ratio, "1000/1m". */
+void policy_text_put_refill_rate(struct writer *w, const struct quota *quota);
+
+#endif

@@ -1,0 +1,191 @@
+"""What each field of a policy does to requests, asked over HTTP."""
+
+import pytest
+
+from agent import bucket, policies_text
+from http_client import HttpClient
+
+
+@pytest.fixture
+def ask(start_agent):
+    """Starts an agent with the policies and gives a function that asks it by attributes."""
+    opened = []
+
+    def start(*options, **policies):
+        agent = start_agent(*options, http=True, policies=policies_text(**policies))
+        client = HttpClient(agent)
+        opened.append(client)
+
+        def check(cost=None, **attributes):
+            more = {} if cost is None else {"cost": cost}
+            return client.check(attributes=attributes, **more).json
+        return check
+    yield start
+    for client in opened:
+        client.connection.close()
+
+
+def names(verdict):
+    return [check["policy"] for check in verdict["policies"]]
+
+
+def test_match_says_which_requests_a_policy_is_for(ask):
+    match = {"method": ["POST", "PUT"], "path": "/api/*"}
+    check = ask(p={**bucket(5), "match": match})
+
+    assert names(check(src="192.0.2.1", method="POST", path="/api/x")) == ["p"]
+    assert names(check(src="192.0.2.1", method="PUT", path="/api/")) == ["p"]
+    for other in ({"method": "GET", "path": "/api/x"}, {"method": "POST", "path": "/ap"},
+                  {"path": "/api/x"}, {"method": "post", "path": "/api/x"}):
+        assert check(src="192.0.2.1", **other)["reason"] == "none"
+
+
+@pytest.mark.parametrize("network,inside,outside", [
+    ("10.0.0.0/8", ["10.255.0.1", "::ffff:10.1.2.3"], ["11.0.0.0", "::a00:1", "10.0.0.0/8x"]),
+    ("2001:db8::/32", ["2001:DB8:0:0:1:0:0:1"], ["2001:db9::1", "10.0.0.1"]),
+    ("::ffff:10.0.0.0/104", ["10.0.0.1"], ["11.0.0.1", "::1"]),
+    ("192.0.2.1", ["192.0.2.1", "::ffff:192.0.2.1"], ["192.0.2.2"]),
+    ("::/0", ["::1", "2001:db8::1"], ["192.0.2.1", "text"]),
+])
+def test_match_on_a_network_fits_addresses_of_it(ask, network, inside, outside):
+    check = ask(p={**bucket(100, key=[]), "match": {"src": network}})
+
+    for address in inside:
+        assert names(check(src=address)) == ["p"], address
+    for address in outside:
+        assert check(src=address)["reason"] == "none", address
+
+
+def test_all_that_fit_are_charged_together_or_not_at_all(ask):
+    check = ask(few=bucket(1, key=["src"]), many=bucket(10, key=["src"]))
+
+    assert names(check(src="192.0.2.1")) == ["few", "many"]
+    denied = check(src="192.0.2.1")
+
+    assert (denied["allowed"], denied["policy"]) == (False, "few")
+    assert [p["remaining"] for p in denied["policies"]] == [0, 9]
+
+
+def test_a_key_of_several_attributes_counts_each_combination(ask):
+    check = ask(p=bucket(5, key=["src", "path"]))
+
+    assert check(src="192.0.2.1", path="/a")["remaining"] == 4
+    assert check(src="192.0.2.1", path="/b")["remaining"] == 4
+    assert check(src="192.0.2.1", path="/a")["remaining"] == 3
+    assert check(src="192.0.2.1")["reason"] == "none"
+
+
+def test_cost_is_the_policys_whatever_the_request_says(ask):
+    check = ask(p={**bucket(10), "cost": 3})
+
+    assert check(src="192.0.2.1")["remaining"] == 7
+    assert check(src="192.0.2.1", cost=5)["remaining"] == 4
+    assert check(src="192.0.2.1", cost=0)["remaining"] == 4
+
+
+@pytest.mark.parametrize("value,cost", [("4", 4), (4, 4), ("0", 1), ("-1", 1), ("1.5", 1),
+                                        ("many", 1), ("", 1), (True, 1), (None, 1)])
+def test_cost_is_read_from_an_attribute(ask, value, cost):
+    check = ask(p={**bucket(10), "cost": "units"})
+
+    assert check(src="192.0.2.1", units=value, cost=7)["remaining"] == 10 - cost
+
+
+def test_the_first_override_that_fits_replaces_numbers(ask):
+    check = ask(p={**bucket(5), "overrides": [
+        {"match": {"plan": "gold"}, "capacity": 50}, {"match": {"plan": "*"}, "capacity": 10}]})
+
+    assert check(src="192.0.2.1", plan="gold")["limit"] == 50
+    assert check(src="192.0.2.1", plan="silver")["limit"] == 10
+    assert check(src="192.0.2.1")["limit"] == 5
+    # Each has a balance of its own.
+    assert check(src="192.0.2.1", plan="gold")["remaining"] == 48
+    assert check(src="192.0.2.1", plan="bronze")["remaining"] == 8
+    assert check(src="192.0.2.1")["remaining"] == 3
+
+
+def test_an_override_of_the_cost_only_shares_the_balance(ask):
+    check = ask(p={**bucket(10), "overrides": [{"match": {"method": "POST"}, "cost": 5}]})
+
+    assert check(src="192.0.2.1", method="GET")["remaining"] == 9
+    assert check(src="192.0.2.1", method="POST")["remaining"] == 4
+
+
+def test_who_is_unlimited_is_not_checked(ask):
+    check = ask(p={**bucket(1), "overrides": [{"match": {"src": "10.0.0.0/8"},
+                                               "unlimited": True}]})
+
+    for _ in range(3):
+        assert check(src="10.1.1.1")["reason"] == "none"
+    assert check(src="192.0.2.1")["policy"] == "p"
+
+
+def test_who_is_blocked_is_always_denied(ask):
+    check = ask(p={**bucket(5), "overrides": [{"match": {"src": "192.0.2.66"}, "blocked": True}]})
+
+    denied = check(src="192.0.2.66")
+
+    assert (denied["allowed"], denied["reason"], denied["policy"]) == (False, "blocked", "p")
+    assert (denied["limit"], denied["remaining"], denied["retry_after_ms"]) == (0, 0, -1)
+    assert check(src="192.0.2.1")["allowed"]
+
+
+@pytest.mark.parametrize("prefixes,one,other,is_one", [
+    ({}, "192.0.2.1", "192.0.2.2", False),
+    ({"ipv4_prefix": 24}, "192.0.2.1", "192.0.2.200", True),
+    ({"ipv4_prefix": 24}, "192.0.2.1", "192.0.3.1", False),
+    ({"ipv4_prefix": 0}, "192.0.2.1", "10.0.0.1", True),
+    ({}, "2001:db8::1", "2001:db8:0:0:ffff::2", True),
+    ({}, "2001:db8::1", "2001:db8:0:1::1", False),
+    ({"ipv6_prefix": 128}, "2001:db8::1", "2001:db8::2", False),
+    ({"ipv6_prefix": 32}, "2001:db8::1", "2001:db8:ffff::1", True),
+])
+def test_addresses_are_counted_by_their_prefix(ask, prefixes, one, other, is_one):
+    check = ask(p={**bucket(5), **prefixes})
+
+    assert check(src=one)["remaining"] == 4
+    assert check(src=other)["remaining"] == (3 if is_one else 4)
+
+
+def test_shadow_is_reported_and_denies_nothing(ask):
+    check = ask(dark={**bucket(1), "shadow": True}, light=bucket(10))
+
+    assert check(src="192.0.2.1")["reason"] == "ok"
+    over = check(src="192.0.2.1")
+
+    assert (over["allowed"], over["reason"], over["policy"]) == (True, "shadow", "dark")
+    assert over["policies"][0]["shadow"] is True and over["policies"][0]["allowed"] is False
+    assert over["policies"][1]["remaining"] == 8
+
+
+def test_an_override_takes_a_policy_out_of_its_shadow(ask):
+    check = ask(p={**bucket(1), "shadow": True,
+                   "overrides": [{"match": {"path": "/login"}, "shadow": False}]})
+
+    assert check(src="192.0.2.1", path="/")["allowed"]
+    assert check(src="192.0.2.1", path="/")["reason"] == "shadow"
+    assert check(src="192.0.2.1", path="/login")["reason"] == "limited"
+
+
+@pytest.fixture
+def nowhere(tmp_path):
+    """A store that nothing answers at."""
+    return "--store", f"redis+unix://{tmp_path}/nosuch.socket"
+
+
+def test_on_error_is_the_policys_own(ask, nowhere):
+    check = ask(*nowhere, strict={**bucket(5, key=["a"]), "on_error": "deny"},
+                local={**bucket(5, key=["b"]), "on_error": "local"}, flag=bucket(5, key=["c"]))
+
+    assert check(a="x")["allowed"] is False
+    assert (check(b="x")["remaining"], check(b="x")["remaining"]) == (4, 3)
+    flag = check(c="x")
+    assert (flag["allowed"], flag["reason"], flag["degraded"]) == (True, "error", True)
+
+
+def test_on_error_of_an_override_holds_for_its_requests(ask, nowhere):
+    check = ask(*nowhere, p={**bucket(5), "overrides": [
+        {"match": {"path": "/pay"}, "on_error": "deny"}]})
+
+    assert check(src="192.0.2.1", path="/")["allowed"]
+    assert check(src="192.0.2.1", path="/pay")["allowed"] is False
