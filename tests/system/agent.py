@@ -29,9 +29,9 @@ def window(limit=10, length="1h", algorithm="sliding_window", key=("src",)):
     return {"algorithm": algorithm, "limit": limit, "window": length, "key": list(key)}
 
 
-def run(*arguments, env=None, **options):
+def run(*arguments, env=None, stdin="", **options):
     """A run that ends by itself: its exit status and what it printed."""
-    return subprocess.run([BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True,
+    return subprocess.run([BINARY, *map(str, arguments)], input=stdin, text=True,
                           capture_output=True, env=clean_environment(env), timeout=PATIENCE,
                           check=False, **options)
 

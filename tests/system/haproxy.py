@@ -6,9 +6,8 @@ import subprocess
 from processes import ROOT, Process, wait_until
 from trees import program
 
-SHIPPED_CONF = ROOT / "haproxy-conf/haproxy.cfg"
-SHIPPED_SPOE = ROOT / "haproxy-conf/ratelimit-spoe.conf"
-SHIPPED_SPOE_PATH = "/etc/haproxy/ratelimit-spoe.conf"
+SHIPPED = ROOT / "haproxy-conf"
+INSTALLED = "/etc/haproxy/"
 HAPROXY = "usr/sbin/haproxy"
 SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}
 
@@ -19,20 +18,22 @@ OWN_GLOBAL = """global
 """
 
 
-def replace_once(text, old, new):
-    assert text.count(old) == 1, f"{old!r} stands there {text.count(old)} times"
-    return text.replace(old, new)
+def replace_all(text, replacements):
+    for old, new in replacements:
+        assert old in text, f"{old!r} does not stand there"
+        text = text.replace(old, new)
+    return text
 
 
-def shipped_files(directory, addresses=(), spoe=(), conf=()):
-    """Copies of the shipped pair in `directory`, with the (old, new) replacements."""
-    spoe_text, conf_text = SHIPPED_SPOE.read_text(), SHIPPED_CONF.read_text()
-    for old, new in spoe:
-        spoe_text = replace_once(spoe_text, old, new)
-    for old, new in [(SHIPPED_SPOE_PATH, str(directory / "spoe.conf")), *addresses, *conf]:
-        conf_text = replace_once(conf_text, old, new)
-    (directory / "spoe.conf").write_text(spoe_text)
-    (directory / "haproxy.cfg").write_text(conf_text)
+def shipped_files(directory, addresses=(), spoe=(), conf=(), folder=SHIPPED):
+    """Copies of the pair in `folder`, and of its maps, with the (old, new) replacements."""
+    conf = [(f"{INSTALLED}ratelimit-spoe.conf", str(directory / "spoe.conf")), *addresses, *conf]
+    for table in folder.glob("*.map"):
+        (directory / table.name).write_text(table.read_text())
+        spoe = [(INSTALLED + table.name, str(directory / table.name)), *spoe]
+    (directory / "spoe.conf").write_text(
+        replace_all((folder / "ratelimit-spoe.conf").read_text(), spoe))
+    (directory / "haproxy.cfg").write_text(replace_all((folder / "haproxy.cfg").read_text(), conf))
     return directory / "haproxy.cfg"
 
 
@@ -64,13 +65,13 @@ def reserve_port():
 
 
 class Haproxy(Process):
-    """`spoe` and `conf` are further replacements in the shipped files."""
+    """`spoe` and `conf` are further replacements in the files of `folder`."""
 
-    def __init__(self, suite, directory, agent_address, origin_address, spoe=(), conf=()):
+    def __init__(self, suite, directory, agent_address, origin_address, **changes):
         self.suite, self.directory, self.generation = suite, directory, 0
         self.port, self.reserved = reserve_port()
         agent_address = agent_address.replace("unix:", "unix@")
-        self.conf = shipped_files(directory, spoe=spoe, conf=conf, addresses=[
+        self.conf = shipped_files(directory, **changes, addresses=[
             ("bind :80", f"bind 127.0.0.1:{self.port}\n    bind [::1]:{self.port}"),
             ("127.0.0.1:8000", origin_address),
             ("127.0.0.1:12345", agent_address)])

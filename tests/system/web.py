@@ -31,20 +31,20 @@ class Answer(NamedTuple):
         return self.ended - self.began
 
 
-def get(port, source="127.0.0.1", method="GET", path="/"):
+def get(port, source="127.0.0.1", method="GET", path="/", headers=()):
     """One request over a connection of its own, from an address of loopback."""
     host = "::1" if ":" in source else "127.0.0.1"
     connection = http.client.HTTPConnection(host, port, PATIENCE, source_address=(source, 0))
     began = time.monotonic()
     try:
-        connection.request(method, path, headers={"Connection": "close"})
+        connection.request(method, path, headers={"Connection": "close", **dict(headers)})
         response = connection.getresponse()
         response.read()
     finally:
         connection.close()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    assert len(headers) == len(response.getheaders()), "a header came twice"
-    return Answer(response.status, headers, began, time.monotonic())
+    got = {name.lower(): value for name, value in response.getheaders()}
+    assert len(got) == len(response.getheaders()), "a header came twice"
+    return Answer(response.status, got, began, time.monotonic())
 
 
 def get_asked(port, source="127.0.0.1", **request):
