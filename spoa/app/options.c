@@ -64,12 +64,6 @@ static bool take_http_token_file(struct options *options, const char *value, str
 	return true;
 }
 
-static bool is_off(struct options *options, const char *value, struct err *err)
-{
-	(void)options, (void)err;
-	return strcmp(value, "off") == 0;
-}
-
 static bool take_policies(struct options *options, const char *value, struct err *err)
 {
 	(void)err;
@@ -151,14 +145,25 @@ static bool take_on_error(struct options *options, const char *value, struct err
 	return found >= 0;
 }
 
-static bool take_hash_keys(struct options *options, const char *value, struct err *err)
+static bool take_on_off(const char *value, bool *ret_is_on)
 {
 	static const char *const names[] = {"off", "on"};
 	int found = find_name(value, names, ARRAY_SIZE(names));
 
-	(void)err;
-	options->hash_keys = found == 1;
+	*ret_is_on = found == 1;
 	return found >= 0;
+}
+
+static bool take_policies_watch(struct options *options, const char *value, struct err *err)
+{
+	(void)err;
+	return take_on_off(value, &options->policies_watch);
+}
+
+static bool take_hash_keys(struct options *options, const char *value, struct err *err)
+{
+	(void)err;
+	return take_on_off(value, &options->hash_keys);
 }
 
 static bool take_memory_limit(struct options *options, const char *value, struct err *err)
@@ -244,8 +249,8 @@ static const struct option {
 	{"http-token-file", "", take_http_token_file, "a path",
 	 "a file whose first line is the bearer token that /check and those pages want"},
 	{"policies", "", take_policies, "a path", "the policy file"},
-	{"policies-watch", "off", is_off, "off (SIGHUP reloads the file)",
-	 "reload when the policy file changes"},
+	{"policies-watch", "on", take_policies_watch, "on or off",
+	 "reload when the policy file changes, not by SIGHUP alone"},
 	{"store", "memory:", take_store, "memory:, or the URL of a Redis",
 	 "where balances live: memory:, redis://host[:port][/db], redis+unix:///path[?db=N]"},
 	{"store-timeout", "2ms", take_store_timeout, "a duration from 1ms to 1d",

@@ -39,7 +39,8 @@ struct options {
 	struct address_list admin_listen;
 	const char *http_token_file; /* a path, or NULL */
 	char http_token[OPTIONS_TOKEN_MAX];
-	const char *policies;      /* a path, or NULL */
+	const char *policies; /* a path, or NULL */
+	bool policies_watch;
 	bool is_redis;             /* else balances are in memory */
 	struct redis_target store; /* with is_redis */
 	struct redis_login redis_login;

@@ -12,8 +12,9 @@
 
 #include "app/agent_view.h"
 #include "app/decision_log.h"
-#include "app/load.h"
+#include "app/drain.h"
 #include "app/pages.h"
+#include "app/reload.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "net/http_server.h"
@@ -22,16 +23,9 @@
 #include "store/redis.h"
 #include "version.h"
 
-/*
- * SERVING -- SIGTERM --> DRAINING -- --drain-delay --> ENDING -- no SPOP connection is left -->
- * CLOSING -- no HTTP request is on the way, or at any time from ENDING on --drain-timeout --> over
- */
-enum agent_state { AGENT_SERVING = 0, AGENT_DRAINING, AGENT_ENDING, AGENT_CLOSING };
-
 struct agent {
 	const struct options *options;
 	struct ev_loop *loop;
-	enum agent_state state;
 	struct store *memory;
 	struct store *redis; /* NULL when balances are in memory */
 	struct engine *engine;
@@ -39,103 +33,13 @@ struct agent {
 	struct http_server *http;
 	struct ev_prepare before_wait;
 	struct ev_timer deadline; /* the engine's next */
-	struct ev_timer drain;
 	struct ev_timer history;
-	struct ev_signal on_reload, on_term, on_int;
+	struct reload reload;
+	struct drain drain;
 	uint64_t evicted; /* as it was last logged */
 	struct decision_log decisions;
 	struct agent_view view;
 };
-
-/* ---- reload ---- */
-
-static void set_policies(struct agent *agent, struct policies *policies)
-{
-	engine_set_policies(agent->engine, policies);
-	agent->view.load.generation++;
-	agent->view.load.loaded_us = clock_now_us();
-}
-
-static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int events)
-{
-	struct agent *agent = CONTAINER_OF(watcher, struct agent, on_reload);
-	const struct options *options = agent->options;
-	struct policies *policies;
-	struct err err;
-
-	(void)loop, (void)events;
-	if (options->policies == NULL) {
-		log_event(LOG_WARN, "reload_ignored", LOG_TEXT("reason", "there is no --policies"));
-		return;
-	}
-	policies = load_policies(options, &err);
-	if (policies == NULL) {
-		agent->view.load.errors++;
-		log_event(LOG_ERROR, "reload_failed", LOG_TEXT("reason", err.text));
-		return;
-	}
-	set_policies(agent, policies);
-	log_event(LOG_INFO, "reloaded", LOG_TEXT("file", options->policies),
-		  LOG_INT("policies", policies_count(policies)));
-	policies_unref(policies);
-}
-
-/* ---- drain ---- */
-
-static void end_connections(struct agent *agent)
-{
-	agent->state = AGENT_ENDING;
-	agent->drain.repeat = (double)agent->options->drain_timeout_us / 1e6;
-	spop_server_end_connections(agent->spop);
-	log_event(LOG_INFO, "ending", LOG_INT("connections", spop_server_connections(agent->spop)));
-	if (agent->drain.repeat > 0)
-		ev_timer_again(agent->loop, &agent->drain);
-	else
-		ev_break(agent->loop, EVBREAK_ALL);
-}
-
-static void on_drain_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
-{
-	struct agent *agent = CONTAINER_OF(timer, struct agent, drain);
-
-	(void)events;
-	ev_timer_stop(loop, timer);
-	if (agent->state == AGENT_DRAINING) {
-		end_connections(agent);
-		return;
-	}
-	log_event(LOG_WARN, "drain_timeout",
-		  LOG_INT("connections", spop_server_connections(agent->spop)));
-	ev_break(loop, EVBREAK_ALL);
-}
-
-static void stop(struct agent *agent, const char *signal_name)
-{
-	if (agent->state != AGENT_SERVING)
-		_exit(EXIT_FAILURE); /* it is asked for twice: not even a Unix socket is removed */
-	agent->state = AGENT_DRAINING;
-	agent->view.is_draining = true;
-	log_event(LOG_INFO, "draining", LOG_TEXT("signal", signal_name),
-		  LOG_INT("delay_ms", agent->options->drain_delay_us / US_PER_MS));
-	spop_server_begin_drain(agent->spop);
-	agent->drain.repeat = (double)agent->options->drain_delay_us / 1e6;
-	if (agent->drain.repeat > 0)
-		ev_timer_again(agent->loop, &agent->drain);
-	else
-		end_connections(agent);
-}
-
-static void on_sigterm(struct ev_loop *loop, struct ev_signal *watcher, int events)
-{
-	(void)loop, (void)events;
-	stop(CONTAINER_OF(watcher, struct agent, on_term), "SIGTERM");
-}
-
-static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int events)
-{
-	(void)loop, (void)events;
-	stop(CONTAINER_OF(watcher, struct agent, on_int), "SIGINT");
-}
 
 /* ---- Redis ---- */
 
@@ -194,16 +98,6 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *timer, int events
 	engine_expire(agent->engine, clock_mono_us());
 }
 
-/* The HTTP listeners close last, when SPOP has nobody left. */
-static bool is_over(struct agent *agent)
-{
-	if (agent->state == AGENT_ENDING && spop_server_connections(agent->spop) == 0) {
-		agent->state = AGENT_CLOSING;
-		http_server_close_listeners(agent->http);
-	}
-	return agent->state == AGENT_CLOSING && http_server_is_idle(agent->http);
-}
-
 static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
 {
 	struct agent *agent = CONTAINER_OF(watcher, struct agent, before_wait);
@@ -211,8 +105,7 @@ static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int ev
 
 	(void)events;
 	log_memory(agent);
-	if (is_over(agent))
-		ev_break(loop, EVBREAK_ALL);
+	drain_advance(&agent->drain);
 	if (next_us < 0) {
 		ev_timer_stop(loop, &agent->deadline);
 		return;
@@ -229,15 +122,23 @@ static void watch(struct agent *agent)
 	ev_init(&agent->deadline, on_deadline);
 	/* After what was read in the same turn: a reply that is there is not late. */
 	ev_set_priority(&agent->deadline, EV_MINPRI);
-	ev_init(&agent->drain, on_drain_timer);
 	ev_timer_init(&agent->history, on_history, HISTORY_STEP_S, HISTORY_STEP_S);
 	ev_timer_start(agent->loop, &agent->history);
-	ev_signal_init(&agent->on_reload, on_sighup, SIGHUP);
-	ev_signal_init(&agent->on_term, on_sigterm, SIGTERM);
-	ev_signal_init(&agent->on_int, on_sigint, SIGINT);
-	ev_signal_start(agent->loop, &agent->on_reload);
-	ev_signal_start(agent->loop, &agent->on_term);
-	ev_signal_start(agent->loop, &agent->on_int);
+	agent->reload = (struct reload){
+		.loop = agent->loop,
+		.options = agent->options,
+		.engine = agent->engine,
+		.stats = &agent->view.load,
+	};
+	reload_init(&agent->reload);
+	agent->drain = (struct drain){
+		.loop = agent->loop,
+		.options = agent->options,
+		.spop = agent->spop,
+		.http = agent->http,
+		.is_draining = &agent->view.is_draining,
+	};
+	drain_init(&agent->drain);
 }
 
 /* ---- start and end ---- */
@@ -379,6 +280,7 @@ static bool listen_on_all(struct agent *agent, struct err *err)
 
 static void tear_down(struct agent *agent)
 {
+	reload_release(&agent->reload);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	store_free(agent->redis); /* before the engine: what still waits in a store is answered */

@@ -1,6 +1,6 @@
 /*
- * serve.h - the agent: puts the floors together, runs the loop, reloads and drains by signals
- * (INTERFACE.md section 7).
+ * serve.h - the agent: puts the floors together and runs the loop. By signals it reloads (reload.h)
+ * and drains (drain.h).
  */
 #ifndef APP_SERVE_H
 #define APP_SERVE_H

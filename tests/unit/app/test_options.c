@@ -108,7 +108,7 @@ static const struct {
 	 {"", "no", "OFF", "127.0.0.1", "off,127.0.0.1:1", "127.0.0.1:1,"}},
 	{"admin-listen", {"", "127.0.0.1:9090", "unix:/x"}, {"off", "127.0.0.1", "127.0.0.1:1,"}},
 	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
-	{"policies-watch", {"off"}, {"", "yes", "OFF", "1"}},
+	{"policies-watch", {"on", "off"}, {"", "yes", "OFF", "1"}},
 	{"store",
 	 {"memory:", "redis://h", "redis://h:1/2", "redis://[::1]", "redis+unix:///x",
 	  "redis+unix:///x?db=1"},

@@ -1,0 +1,148 @@
+#include "limit/policy_changes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "samples.h"
+
+/* "a1 b2": the names of policies, of one letter, and their fingerprints, of one digit. */
+static struct policies *set_of(const char *notation)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	char name[] = "?:src";
+
+	assert_non_null(policies);
+	for (; *notation != '\0'; notation += notation[2] == ' ' ? 3 : 2) {
+		name[0] = notation[0];
+		struct policy policy = policy_of(name);
+		policy.fingerprint = (uint64_t)notation[1];
+		assert_true(policies_add(policies, &policy));
+	}
+	return policies;
+}
+
+static void assert_changes(const char *before, const char *after, const char *added,
+			   const char *changed, const char *removed, bool is_reordered)
+{
+	struct policies *one = set_of(before), *other = set_of(after);
+	struct policy_changes changes = policies_compare(one, other);
+
+	assert_string_equal(policy_names_text(&changes.added).text, added);
+	assert_string_equal(policy_names_text(&changes.changed).text, changed);
+	assert_string_equal(policy_names_text(&changes.removed).text, removed);
+	assert_int_equal(changes.is_reordered, is_reordered);
+	assert_int_equal(policy_changes_are_none(&changes),
+			 *added == '\0' && *changed == '\0' && *removed == '\0' && !is_reordered);
+	policies_unref(one);
+	policies_unref(other);
+}
+
+static void test_policies_compare_the_same_is_no_change(void **state)
+{
+	(void)state;
+
+	assert_changes("", "", "", "", "", false);
+	assert_changes("a1", "a1", "", "", "", false);
+	assert_changes("c3 a1 b2", "c3 a1 b2", "", "", "", false);
+}
+
+static void test_policies_compare_tells_what_changed_in_file_order(void **state)
+{
+	(void)state;
+
+	assert_changes("", "b1 a1", "b,a", "", "", false);
+	assert_changes("b1 a1", "", "", "", "b,a", false);
+	assert_changes("a1", "a2", "", "a", "", false);
+	assert_changes("d1 a1 b1 c1", "d2 x1 b2 c1 y1", "x,y", "d,b", "a", false);
+	assert_changes("a1", "b1", "b", "", "a", false);
+}
+
+static void test_policies_compare_another_order_is_a_change(void **state)
+{
+	(void)state;
+
+	assert_changes("a1 b1", "b1 a1", "", "", "", true);
+	assert_changes("a1 b1 c1", "b1 c1 a1", "", "", "", true);
+	assert_changes("a1 b1 c1", "c1 b2 a1", "", "b", "", true);
+}
+
+static void test_policies_compare_what_comes_and_goes_reorders_nothing(void **state)
+{
+	(void)state;
+
+	assert_changes("a1 b1", "x1 a1 y1 b1 z1", "x,y,z", "", "", false);
+	assert_changes("x1 a1 y1 b1", "a1 b1", "", "", "x,y", false);
+	assert_changes("a1 b1", "b1 x1", "x", "", "a", false);
+}
+
+/* A fingerprint is compared whole. */
+static void test_policies_compare_every_bit_of_a_fingerprint_counts(void **state)
+{
+	(void)state;
+
+	for (unsigned bit = 0; bit < 64; bit++) {
+		struct policies *one = set_of("a0"), *other = policies_new(ON_ERROR_ALLOW);
+		struct policy policy = policy_of("a:src");
+		policy.fingerprint = (uint64_t)'0' ^ UINT64_C(1) << bit;
+		assert_true(policies_add(other, &policy));
+
+		struct policy_changes changes = policies_compare(one, other);
+
+		assert_int_equal(changes.changed.count, 1);
+		policies_unref(one);
+		policies_unref(other);
+	}
+}
+
+static void test_policy_names_text_the_longest_fits(void **state)
+{
+	char name[POLICY_NAME_MAX + 1], expected[POLICY_NAMES_TEXT_MAX] = "";
+	struct policy_names names = {.count = POLICIES_MAX};
+	(void)state;
+
+	snprintf(name, sizeof name, "%0*d", POLICY_NAME_MAX, 0);
+	for (size_t i = 0; i < POLICIES_SHOWN; i++) {
+		names.shown[i] = name;
+		snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s%s",
+			 i == 0 ? "" : ",", name);
+	}
+	strcat(expected, " and 9990 more");
+
+	assert_string_equal(policy_names_text(&names).text, expected);
+}
+
+static void test_policy_names_text_ten_are_all_there(void **state)
+{
+	struct policies *none = set_of(""), *ten = set_of("a1 b1 c1 d1 e1 f1 g1 h1 i1 j1"),
+			*eleven = set_of("a1 b1 c1 d1 e1 f1 g1 h1 i1 j1 k1");
+	struct policy_changes of_ten = policies_compare(none, ten),
+			      of_eleven = policies_compare(none, eleven);
+	(void)state;
+
+	assert_string_equal(policy_names_text(&of_ten.added).text, "a,b,c,d,e,f,g,h,i,j");
+	assert_string_equal(policy_names_text(&of_eleven.added).text,
+			    "a,b,c,d,e,f,g,h,i,j and 1 more");
+	policies_unref(none);
+	policies_unref(ten);
+	policies_unref(eleven);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_policies_compare_the_same_is_no_change),
+		cmocka_unit_test(test_policies_compare_tells_what_changed_in_file_order),
+		cmocka_unit_test(test_policies_compare_another_order_is_a_change),
+		cmocka_unit_test(test_policies_compare_what_comes_and_goes_reorders_nothing),
+		cmocka_unit_test(test_policies_compare_every_bit_of_a_fingerprint_counts),
+		cmocka_unit_test(test_policy_names_text_the_longest_fits),
+		cmocka_unit_test(test_policy_names_text_ten_are_all_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
