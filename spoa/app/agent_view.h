@@ -25,6 +25,7 @@ struct load_stats {
 	uint64_t generation; /* how often they were loaded */
 	uint64_t errors;     /* reloads that changed nothing */
 	int64_t loaded_us;   /* the last load, since the epoch */
+	bool last_failed;    /* the last reload did; others run than the file says */
 };
 
 struct agent_view {

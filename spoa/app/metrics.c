@@ -163,6 +163,9 @@ static void put_store(struct exposition *e, const struct agent_stats *stats)
 	exposition_put(e, LABELS({"kind", stats->is_redis ? "redis" : "memory"}), 1);
 	put_one(e, "ratelimit_store_up", "gauge", "1 while the store can be asked.",
 		!stats->is_redis || redis->is_up);
+	exposition_begin(e, "ratelimit_store_timeout_seconds", "gauge",
+			 "The value of --store-timeout.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->options->store_timeout_us, 6);
 	exposition_begin(e, "ratelimit_store_transitions_total", "counter",
 			 "Changes of the state of the store.");
 	exposition_put(e, LABELS({"to", "up"}), redis->ups);
@@ -267,6 +270,8 @@ static void put_policies(struct exposition *e, const struct agent_stats *stats)
 		"How often the policies were loaded since the start.", stats->load.generation);
 	put_one(e, "ratelimit_policy_reload_errors_total", "counter",
 		"Reloads that failed and changed nothing.", stats->load.errors);
+	put_one(e, "ratelimit_policy_last_reload_successful", "gauge",
+		"0 while the last reload is one that failed.", !stats->load.last_failed);
 	exposition_begin(e, "ratelimit_policy_last_load_timestamp_seconds", "gauge",
 			 "When the policies in use were loaded.");
 	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->load.loaded_us, 6);

@@ -26,7 +26,7 @@ static void use(struct reload *reload, struct policies *policies,
 
 static void fail(struct reload *reload, const char *reason, const char *cause)
 {
-	reload->has_failed = true;
+	reload->stats->last_failed = true;
 	reload->stats->errors++;
 	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause), LOG_TEXT("reason", reason));
 }
@@ -42,12 +42,12 @@ static void reload_policies(struct reload *reload, bool is_asked_for)
 		return;
 	}
 	struct policy_changes changes = policies_compare(engine_policies(reload->engine), policies);
-	if (is_asked_for || reload->has_failed || !policy_changes_are_none(&changes))
+	if (is_asked_for || reload->stats->last_failed || !policy_changes_are_none(&changes))
 		use(reload, policies, &changes, cause);
 	else
 		log_event(LOG_DEBUG, "reload_unneeded",
 			  LOG_TEXT("file", reload->options->policies));
-	reload->has_failed = false;
+	reload->stats->last_failed = false;
 	policies_unref(policies);
 }
 

@@ -13,8 +13,6 @@
 #ifndef APP_RELOAD_H
 #define APP_RELOAD_H
 
-#include <stdbool.h>
-
 #include <ev.h>
 
 #include "app/agent_view.h"
@@ -30,7 +28,6 @@ struct reload {
 	struct load_stats *stats;
 	struct ev_signal on_signal;
 	struct file_watch *watch; /* NULL: none */
-	bool has_failed;          /* the last time */
 };
 
 /* The first four are set. */

@@ -85,6 +85,7 @@ static void fill(struct agent_stats *stats)
 	for (size_t i = 0; i < REDIS_BATCH_BOUNDS; i++)
 		stats->redis.batches[i] = i + 1;
 	stats->is_redis = true;
+	stats->load.last_failed = true;
 	stats->redis.calls = 21;
 	stats->redis.requests = 300;
 	stats->redis.connects = 7;
