@@ -11,7 +11,7 @@ struct engine {
 	struct pool inquiries;
 	struct pool checks;
 	struct list waiting; /* for the store, oldest first: their deadlines are in order */
-	size_t in_flight;    /* checks that the store has not given back */
+	size_t in_flight;    /* checks of requests that the store has not given back */
 	struct counter counter;
 };
 
@@ -171,13 +171,19 @@ static struct store_op make_op(const struct inquiry *inquiry, struct check **che
 	const struct request *request = &inquiry->request;
 	struct store_op op = {.checks = checks, .now_us = inquiry->now_us};
 
-	for (size_t i = 0; i < request->count; i++)
-		if (is_for(request->checks[i]) && !request->checks[i]->is_shadow)
-			checks[op.count++] = request->checks[i];
-	for (size_t i = 0; i < request->count; i++)
+	for (size_t i = 0; i < request->count; i++) {
+		struct check *check = request->checks[i];
+		if (!is_for(check))
+			continue;
+		if (check->is_shadow)
+			op.shadow++;
+		else
+			checks[op.count++] = check;
+	}
+	size_t end = op.count + op.shadow;
+	for (size_t i = 0; op.count < end; i++)
 		if (is_for(request->checks[i]) && request->checks[i]->is_shadow)
-			checks[op.count + op.shadow++] = request->checks[i];
-	op.count += op.shadow;
+			checks[op.count++] = request->checks[i];
 	return op;
 }
 
@@ -238,7 +244,7 @@ static void on_store_answered(struct store_op *op)
 {
 	struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, op);
 
-	inquiry->engine->in_flight -= op->count;
+	inquiry->engine->in_flight -= inquiry->request.count;
 	inquiry->engine->counter.stats.late += op->is_late;
 	finish(inquiry);
 	engine_end(inquiry);
@@ -254,7 +260,8 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	inquiry->op.answered = on_store_answered;
 	if (inquiry->op.count == 0)
 		return STORE_DONE;
-	if (inquiry->op.count > engine->config.max_in_flight - engine->in_flight) {
+	/* All of its checks hold a slot until the store answers, those that are blocked too. */
+	if (inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
 		engine->counter.stats.full++;
 		return STORE_DONE;
@@ -277,7 +284,7 @@ enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *ask
 	}
 	inquiry->asker = *asker;
 	inquiry->deadline_us = mono_us + engine->config.store_timeout_us;
-	engine->in_flight += inquiry->op.count;
+	engine->in_flight += inquiry->request.count;
 	list_append(asker->open, &inquiry->open_link);
 	list_append(&engine->waiting, &inquiry->queue_link);
 	return ENGINE_PENDING;

@@ -9,6 +9,9 @@
 #include "limit/balance.h"
 #include "limit/policy_index.h"
 
+/* So few overrides are looked at one by one. */
+#define OVERRIDES_FEW 8
+
 struct policies {
 	size_t references;
 	size_t count;
@@ -51,6 +54,8 @@ void policy_drop(struct policy *policy)
 	conditions_release(&policy->match);
 	for (size_t i = 0; i < policy->override_count; i++)
 		conditions_release(&policy->overrides[i].match);
+	policy_index_free(policy->override_index);
+	policy->override_index = NULL;
 	free(policy->overrides);
 	policy->overrides = NULL;
 	policy->override_count = 0;
@@ -152,25 +157,32 @@ static bool copy_names(struct policy *policy)
 	return is_whole;
 }
 
-static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
+static void hash_count(crypto_hash_sha256_state *state, size_t count)
 {
 	uint8_t memory[4];
-	struct writer len = writer_on(memory, sizeof memory);
+	struct writer w = writer_on(memory, sizeof memory);
 
-	writer_put_u32_be(&len, (uint32_t)text.len); /* in front: ["ab"] and ["a","b"] differ */
-	crypto_hash_sha256_update(state, len.data, len.len);
+	writer_put_u32_be(&w, (uint32_t)count);
+	crypto_hash_sha256_update(state, w.data, w.len);
+}
+
+/* The length is in front: ["ab"] and ["a","b"] differ. */
+static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
+{
+	hash_count(state, text.len);
 	crypto_hash_sha256_update(state, text.data, text.len);
 }
 
+/* Counts too: a pattern is any text, and could else be taken for an attribute. */
 static void hash_conditions(crypto_hash_sha256_state *state, const struct conditions *conditions)
 {
-	hash_text(state, BYTES("override"));
+	hash_count(state, conditions->count);
 	for (size_t i = 0; i < conditions->count; i++) {
 		const struct condition *condition = &conditions->items[i];
 		hash_text(state, condition->attribute);
+		hash_count(state, condition->count);
 		for (size_t j = 0; j < condition->count; j++)
 			hash_text(state, condition->patterns[j].text);
-		hash_text(state, BYTES(""));
 	}
 }
 
@@ -190,11 +202,13 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 			 algorithm_name(terms->quota.algorithm), (long long)terms->quota.window_us,
 			 policy->ipv4_prefix, policy->ipv6_prefix);
 	crypto_hash_sha256_init(&state);
+	if (match != NULL) { /* in front, where else the numbers stand: never taken for a key */
+		hash_text(&state, BYTES("override"));
+		hash_conditions(&state, match);
+	}
 	hash_text(&state, bytes_from(numbers, (size_t)len));
 	for (size_t i = 0; i < policy->key_count; i++)
 		hash_text(&state, policy->key[i]);
-	if (match != NULL)
-		hash_conditions(&state, match);
 	crypto_hash_sha256_final(&state, hash);
 
 	struct writer w = writer_on(terms->generation, sizeof terms->generation);
@@ -333,29 +347,58 @@ const struct policy *policies_inline(const struct policies *policies)
 	return &policies->fallback;
 }
 
+static bool compile_overrides(struct policy *policy, const struct conditions **matches)
+{
+	if (policy->override_count <= OVERRIDES_FEW)
+		return true;
+	for (size_t i = 0; i < policy->override_count; i++)
+		matches[i] = &policy->overrides[i].match;
+	policy->override_index = policy_index_new(matches, policy->override_count);
+	return policy->override_index != NULL;
+}
+
+static size_t most_matches(const struct policies *policies)
+{
+	size_t most = policies->count;
+
+	for (size_t i = 0; i < policies->count; i++)
+		if (policies->items[i]->override_count > most)
+			most = policies->items[i]->override_count;
+	return most;
+}
+
 bool policies_compile(struct policies *policies)
 {
+	const struct conditions **matches = calloc(most_matches(policies) + 1, sizeof *matches);
+	bool is_whole = matches != NULL;
+
 	ASSERT(policies->index == NULL);
-	policies->index = policy_index_new(policies->items, policies->count);
+	for (size_t i = 0; i < policies->count && is_whole; i++)
+		is_whole = compile_overrides(policies->items[i], matches);
+	for (size_t i = 0; i < policies->count && is_whole; i++)
+		matches[i] = &policies->items[i]->match;
+	if (is_whole)
+		policies->index = policy_index_new(matches, policies->count);
+	free(matches);
 	return policies->index != NULL;
 }
 
 void policies_search(struct policies *policies, const struct attributes *attributes)
 {
 	if (policies->index != NULL)
-		policy_index_search(policies->index, attributes);
+		policy_index_search(policies->index, attributes, NULL);
 }
 
-static size_t next_candidate(const struct policies *policies, size_t at)
+static size_t next_candidate(const struct policy_index *index, size_t at)
 {
-	return policies->index != NULL ? policy_index_next(policies->index, at) : at;
+	return index != NULL ? policy_index_next(index, at) : at;
 }
 
 const struct policy *policies_next_found(const struct policies *policies,
 					 const struct attributes *attributes, size_t *at)
 {
-	for (size_t i = next_candidate(policies, *at); i < policies->count;
-	     i = next_candidate(policies, i + 1)) {
+	for (size_t i = next_candidate(policies->index, *at); i < policies->count;
+	     i = next_candidate(policies->index, i + 1)) {
 		if (!conditions_fit(&policies->items[i]->match, attributes, NULL))
 			continue;
 		*at = i + 1;
@@ -367,15 +410,21 @@ const struct policy *policies_next_found(const struct policies *policies,
 const struct terms *policy_terms(const struct policy *policy, const struct attributes *attributes,
 				 const struct value *key)
 {
-	struct attribute instead;
+	const struct policy_index *index = policy->override_index;
+	struct attribute in_place;
+	const struct attribute *instead = NULL;
 
-	if (policy->override_count > 0 && key != NULL && policy->key_count == 1)
-		instead = (struct attribute){policy->key[0], *key};
-	else
-		key = NULL;
-	for (size_t i = 0; i < policy->override_count; i++)
-		if (conditions_fit(&policy->overrides[i].match, attributes,
-				   key == NULL ? NULL : &instead))
+	if (policy->override_count == 0)
+		return &policy->terms;
+	if (key != NULL && policy->key_count == 1) {
+		in_place = (struct attribute){policy->key[0], *key};
+		instead = &in_place;
+	}
+	if (index != NULL)
+		policy_index_search(policy->override_index, attributes, instead);
+	for (size_t i = next_candidate(index, 0); i < policy->override_count;
+	     i = next_candidate(index, i + 1))
+		if (conditions_fit(&policy->overrides[i].match, attributes, instead))
 			return &policy->overrides[i].terms;
 	return &policy->terms;
 }

@@ -60,6 +60,7 @@ struct policy {
 	struct conditions match;
 	struct override *overrides; /* in order: the first that fits holds */
 	size_t override_count;
+	struct policy_index *override_index; /* NULL: they are few, or not compiled */
 	uint64_t fingerprint; /* of all that the file says of it: for telling what a reload changed
 			       */
 	bool hash_keys;       /* what it counts by is nowhere to be read, only its hash */
@@ -87,8 +88,8 @@ struct override *policy_add_override(struct policy *policy);
 void policy_drop(struct policy *policy);
 
 /*
- * Makes what policies_search finds the policies by; without it all of them are looked at. False
- * when memory is short. When all policies are there.
+ * Makes what policies_search finds the policies by, and policy_terms many overrides; without it all
+ * of them are looked at. False when memory is short. When all policies are there.
  */
 MUST_CHECK bool policies_compile(struct policies *policies);
 /*

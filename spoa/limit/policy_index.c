@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "limit/policy.h"
+#include "base/compiler.h"
 
 #define PREFIX_MAX  64 /* bytes of a beginning that are looked at */
 #define WORD_BITS   64
@@ -110,7 +110,7 @@ static void table_release(struct table *table)
 
 static struct slot *table_find(const struct table *table, uint64_t hash)
 {
-	size_t at = hash & table->mask;
+	size_t at = hash >> 1 & table->mask; /* the lowest bit is always set */
 
 	while (table->slots[at].hash != 0 && table->slots[at].hash != hash)
 		at = (at + 1) & table->mask;
@@ -255,27 +255,28 @@ static const struct condition *choose(const struct policy_index *index, const st
 	return chosen;
 }
 
-static size_t count_patterns(struct policy *const *policies, size_t count, size_t *ret_conditions)
+static size_t count_patterns(const struct conditions *const *matches, size_t count,
+			     size_t *ret_conditions)
 {
 	size_t patterns = 0;
 
 	*ret_conditions = 0;
 	for (size_t i = 0; i < count; i++) {
-		*ret_conditions += policies[i]->match.count;
-		for (size_t j = 0; j < policies[i]->match.count; j++)
-			patterns += policies[i]->match.items[j].count;
+		*ret_conditions += matches[i]->count;
+		for (size_t j = 0; j < matches[i]->count; j++)
+			patterns += matches[i]->items[j].count;
 	}
 	return patterns;
 }
 
-static void fill(struct policy_index *index, struct table *all, struct policy *const *policies,
-		 size_t count)
+static void fill(struct policy_index *index, struct table *all,
+		 const struct conditions *const *matches, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		for (size_t j = 0; j < policies[i]->match.count; j++)
-			add_condition(index, all, &policies[i]->match.items[j], i);
+		for (size_t j = 0; j < matches[i]->count; j++)
+			add_condition(index, all, &matches[i]->items[j], i);
 	for (size_t i = 0; i < count; i++) {
-		const struct condition *chosen = choose(index, all, &policies[i]->match);
+		const struct condition *chosen = choose(index, all, matches[i]);
 		if (chosen == NULL) {
 			index->always[i / WORD_BITS] |= UINT64_C(1) << i % WORD_BITS;
 			continue;
@@ -287,11 +288,11 @@ static void fill(struct policy_index *index, struct table *all, struct policy *c
 	}
 }
 
-struct policy_index *policy_index_new(struct policy *const *policies, size_t count)
+struct policy_index *policy_index_new(const struct conditions *const *matches, size_t count)
 {
 	struct policy_index *index = calloc(1, sizeof *index);
 	struct table all = {0};
-	size_t conditions, patterns = count_patterns(policies, count, &conditions);
+	size_t conditions, patterns = count_patterns(matches, count, &conditions);
 
 	if (index == NULL)
 		return NULL;
@@ -304,7 +305,7 @@ struct policy_index *policy_index_new(struct policy *const *policies, size_t cou
 			table_init(&index->by_value, 2 * patterns) &&
 			table_init(&all, 2 * patterns);
 	if (is_whole)
-		fill(index, &all, policies, count);
+		fill(index, &all, matches, count);
 	table_release(&all);
 	if (!is_whole) {
 		policy_index_free(index);
@@ -381,18 +382,25 @@ static void find_value(struct policy_index *index, size_t attribute, const struc
 	find_text(index, attribute, value_to_text(&canonical, memory));
 }
 
+static void find_attribute(struct policy_index *index, const struct attribute *attribute)
+{
+	size_t at = find_indexed(index, attribute->name);
+
+	if (at != SIZE_MAX && attribute->value.kind != VALUE_ABSENT)
+		find_value(index, at, &attribute->value);
+}
+
 /* Of a repeated attribute all values are searched: one too many is told by conditions_fit. */
-void policy_index_search(struct policy_index *index, const struct attributes *attributes)
+void policy_index_search(struct policy_index *index, const struct attributes *attributes,
+			 const struct attribute *instead)
 {
 	memcpy(index->found, index->always, index->words * sizeof *index->found);
 	if (index->indexed_count == 0)
 		return;
-	for (size_t i = 0; i < attributes->count; i++) {
-		const struct attribute *attribute = &attributes->items[i];
-		size_t at = find_indexed(index, attribute->name);
-		if (at != SIZE_MAX && attribute->value.kind != VALUE_ABSENT)
-			find_value(index, at, &attribute->value);
-	}
+	for (size_t i = 0; i < attributes->count; i++)
+		find_attribute(index, &attributes->items[i]);
+	if (instead != NULL)
+		find_attribute(index, instead);
 }
 
 size_t policy_index_next(const struct policy_index *index, size_t from)

@@ -1,5 +1,6 @@
 /*
- * policy_index.h - which of many policies may fit a request, without looking at each.
+ * policy_index.h - which of many policies may fit a request, without looking at each; and which of
+ * many overrides of one policy.
  *
  * Of each policy's `match` one attribute is chosen, and the policy is found by what the request's
  * value of it must be: a text, the beginning of one up to the first `*`, or a network. The choice
@@ -17,16 +18,18 @@
 
 #include <stddef.h>
 
+#include "limit/conditions.h"
 #include "limit/value.h"
 
-struct policy;
 struct policy_index;
 
-/* It reads the policies now only. NULL when memory is short. */
-struct policy_index *policy_index_new(struct policy *const *policies, size_t count);
+/* Of the `match` of each; they must outlive it. NULL when memory is short. */
+struct policy_index *policy_index_new(const struct conditions *const *matches, size_t count);
 void policy_index_free(struct policy_index *index);
 
-void policy_index_search(struct policy_index *index, const struct attributes *attributes);
+/* `instead` as of conditions_fit. */
+void policy_index_search(struct policy_index *index, const struct attributes *attributes,
+			 const struct attribute *instead);
 /* The first position found that is not below `from`; at least the count when there is none. */
 size_t policy_index_next(const struct policy_index *index, size_t from);
 

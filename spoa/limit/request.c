@@ -34,9 +34,20 @@ static void set_invalid(struct request *request, const char *why)
 	request->invalid_why = why;
 }
 
+/* Whose on_error holds for both: what limits before what is in shadow, then the stricter. */
+static bool is_stricter(const struct terms *a, const struct terms *b)
+{
+	static const int ranks[] = {
+		[ON_ERROR_ALLOW] = 0, [ON_ERROR_LOCAL] = 1, [ON_ERROR_DENY] = 2};
+
+	if (a->is_shadow != b->is_shadow)
+		return b->is_shadow;
+	return ranks[a->on_error] > ranks[b->on_error];
+}
+
 /*
  * Adds the cost to the check that counts by the same balance, if there is one already. It is then
- * in shadow only if both are.
+ * in shadow only if both are. The quotas are equal, or the balances were not.
  */
 static bool merge(struct request *request, const struct check *check)
 {
@@ -47,6 +58,8 @@ static bool merge(struct request *request, const struct check *check)
 			continue;
 		if (__builtin_add_overflow(other->cost, check->cost, &other->cost))
 			other->cost = INT64_MAX;
+		if (is_stricter(check->terms, other->terms))
+			other->terms = check->terms;
 		other->is_shadow = other->is_shadow && check->is_shadow;
 		return true;
 	}

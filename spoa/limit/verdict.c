@@ -150,7 +150,8 @@ const struct check *verdict_header_check(const struct verdict *verdict, size_t i
 {
 	const struct check *lead = verdict->lead;
 
-	if (lead == NULL || !lead->is_decided)
+	/* on_error decided the outcome; when the lead is in shadow it did not. */
+	if (lead == NULL || (!lead->is_decided && !lead->is_shadow))
 		return NULL;
 	if (is_in_headers(lead) && index-- == 0)
 		return lead;

@@ -156,9 +156,15 @@ static void answer(struct balances *balances, struct finding *finding, struct ch
 
 /* ---- a request ---- */
 
-static void locate(struct balances *balances, const struct store_op *op, struct finding *findings)
+/* Checks of an op that are decided together, from `first` on and before `end`. */
+struct part {
+	size_t first, end;
+};
+
+static void locate(struct balances *balances, const struct store_op *op, struct part part,
+		   struct finding *findings)
 {
-	for (size_t i = 0; i < op->count; i++) {
+	for (size_t i = part.first; i < part.end; i++) {
 		findings[i].balances = balances;
 		findings[i].id = balances_id(balances, check_key(op->checks[i]));
 		findings[i].cell = balances_find(balances, findings[i].id);
@@ -167,11 +173,12 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 	}
 }
 
-static uint32_t cells_needed(const struct store_op *op, const struct finding *findings)
+static uint32_t cells_needed(const struct store_op *op, struct part part,
+			     const struct finding *findings)
 {
 	uint32_t cells = 0;
 
-	for (size_t i = 0; i < op->count; i++) {
+	for (size_t i = part.first; i < part.end; i++) {
 		const struct check *check = op->checks[i];
 		if (check->cost == 0)
 			continue;
@@ -191,45 +198,66 @@ static bool is_located(uint32_t cell, const struct finding *findings, size_t cou
 }
 
 /*
- * Makes sure of enough cells before the request is decided, so that nothing that it looks at is
- * forgotten before it is written back. What was located is the most recently used, so when one of
- * those is the oldest too, there is nothing else left to forget.
+ * Makes sure of enough cells before a part is decided, so that nothing that it looks at, or that
+ * was decided before it, is forgotten for it. What was located is the most recently used, so when
+ * one of those is the oldest too, there is nothing else left to forget.
  */
-static bool make_room(struct balances *balances, const struct store_op *op,
+static bool make_room(struct balances *balances, const struct store_op *op, struct part part,
 		      struct finding *findings)
 {
-	if (balances->cells.unused >= cells_needed(op, findings))
+	struct part kept = {0, part.end};
+
+	if (balances->cells.unused >= cells_needed(op, part, findings))
 		return true;
 	balances_sweep_more(balances, op->now_us);
-	locate(balances, op, findings); /* one of them may have been full */
-	uint32_t needed = cells_needed(op, findings);
+	locate(balances, op, kept, findings); /* one of them may have been full */
+	uint32_t needed = cells_needed(op, part, findings);
 	while (balances->cells.unused < needed && balances->oldest != 0 &&
-	       !is_located(balances->oldest, findings, op->count))
+	       !is_located(balances->oldest, findings, kept.end))
 		balances_forget_oldest(balances);
 	return balances->cells.unused >= needed;
+}
+
+/* In shadow: what it finds and whether there is room for it is told of it alone. */
+static void ask_shadow(struct balances *balances, const struct store_op *op, size_t index,
+		       struct finding *findings, bool allowed)
+{
+	struct finding *finding = &findings[index];
+	struct part alone = {index, index + 1};
+	struct check *check = op->checks[index];
+
+	locate(balances, op, alone, findings); /* anew: room was made meanwhile */
+	if (!make_room(balances, op, alone, findings)) {
+		check->error = STORE_OOM;
+		check->is_decided = false;
+		return;
+	}
+	look(finding, check, op->now_us);
+	answer(balances, finding, check, op->now_us, allowed && would_pass(finding, check));
 }
 
 static enum store_state ask(struct store *store, struct store_op *op)
 {
 	struct balances *balances = &memory_of(store)->balances;
 	struct finding findings[REQUEST_CHECKS_MAX];
+	struct part all = {0, op->count}, together = {0, op->count - op->shadow};
 	bool allowed = !op->is_denied;
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_sweep(balances, op->now_us);
-	locate(balances, op, findings);
-	if (!make_room(balances, op, findings)) {
+	locate(balances, op, all, findings);
+	if (!make_room(balances, op, together, findings)) {
 		store_op_fail(op, STORE_OOM);
 		return STORE_DONE;
 	}
-	for (size_t i = 0; i < op->count; i++) {
+	for (size_t i = 0; i < together.end; i++) {
 		look(&findings[i], op->checks[i], op->now_us);
-		if (i < op->count - op->shadow && !would_pass(&findings[i], op->checks[i]))
-			allowed = false;
+		allowed = allowed && would_pass(&findings[i], op->checks[i]);
 	}
-	for (size_t i = 0; i < op->count; i++)
-		answer(balances, &findings[i], op->checks[i], op->now_us,
-		       allowed && would_pass(&findings[i], op->checks[i]));
+	for (size_t i = 0; i < together.end; i++)
+		answer(balances, &findings[i], op->checks[i], op->now_us, allowed);
+	for (size_t i = together.end; i < op->count; i++)
+		ask_shadow(balances, op, i, findings, allowed);
 	return STORE_DONE;
 }
 

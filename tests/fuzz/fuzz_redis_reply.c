@@ -1,7 +1,7 @@
 /*
  * fuzz_redis_reply.c - a stream of bytes as Redis sends it: replies are found in it, and each is
  * read as the one to a call of some requests. It decides all of a request's checks, by outcomes
- * that can be, or none of them.
+ * that can be, or none of them; those in shadow each by itself.
  *
  * The first byte says which requests, and in what pieces the rest comes.
  */
@@ -40,10 +40,28 @@ static const struct quota quotas[] = {
 	{.algorithm = FIXED_WINDOW, .limit = QUOTA_EXACT_MAX / 2, .window_us = QUOTA_WINDOW_MAX_US},
 };
 
-/* A letter for a quota, a digit for a cost; a comma between two requests. */
+/*
+ * A letter for a quota, a digit for a cost; a comma between two requests. Behind a slash they are
+ * in shadow; a request with an exclamation mark is denied already.
+ */
 static const char *const calls[] = {
-	"a1", "b1", "c1", "d1",       "a0b0c0d0",      "a9,b9,c9,d9",       "b5,b4,b3,b2",
-	"a7", "b6", "e1", "f8g8h8e8", "d1,d1d1,b2,a3", "h1,g1,f1b1c1d1,e9",
+	"a1",
+	"b1",
+	"c1",
+	"d1",
+	"a0b0c0d0",
+	"a9,b9,c9,d9",
+	"b5,b4,b3,b2",
+	"a7",
+	"b6",
+	"e1",
+	"f8g8h8e8",
+	"d1,d1d1,b2,a3",
+	"h1,g1,f1b1c1d1,e9",
+	"d1/d1",
+	"a3/b1c1d0",
+	"/b1,d1/a1",
+	"!d1a1/c1,/d2d9",
 };
 
 static const int64_t costs[] = {
@@ -73,11 +91,19 @@ static void fill(struct call *call, const char *text)
 
 	memset(call, 0, sizeof *call);
 	list_init(&call->ops);
-	for (; *text != '\0'; text += *text == ',' ? 1 : 2) {
-		if (*text == ',')
+	for (bool is_shadow = false; *text != '\0'; text++) {
+		if (*text == ',') {
 			op++;
-		else
+			is_shadow = false;
+		} else if (*text == '!') {
+			call->op[op].is_denied = true;
+		} else if (*text == '/') {
+			is_shadow = true;
+		} else {
 			add_check(call, op, text[0], text[1]);
+			call->op[op].shadow += is_shadow;
+			text++;
+		}
 	}
 	for (size_t i = 0; i <= op; i++) {
 		call->op[i].checks = call->pointers[i];
@@ -102,16 +128,17 @@ static void check_outcome(const struct check *check)
 	ASSERT(outcome->retry_after_us <= outcome->reset_us);
 }
 
-/* All or nothing. */
+/* All or nothing, but for what is in shadow. */
 static void check_op(const struct store_op *op)
 {
-	enum store_error error = op->checks[0]->error;
+	size_t together = op->is_denied ? op->count : op->count - op->shadow;
 
-	ASSERT(error != STORE_FULL);
 	for (size_t i = 0; i < op->count; i++) {
 		const struct check *check = op->checks[i];
-		ASSERT(check->error == error && check->is_decided == (error == STORE_OK));
-		if (error == STORE_OK)
+		ASSERT(check->error != STORE_FULL);
+		ASSERT(i >= together || check->error == op->checks[0]->error);
+		ASSERT(check->is_decided == (check->error == STORE_OK));
+		if (check->is_decided)
 			check_outcome(check);
 	}
 }

@@ -1,7 +1,8 @@
 /*
- * fuzz_request.c - messages of any attributes, asked about a fixed set of policies, decided at
- * random, and told as an ACK. Keys must be printable and differ, costs must not wrap, the ACK must
- * fit and be read back.
+ * fuzz_request.c - messages of any attributes, asked about a fixed set of policies, with and
+ * without an index of them, decided at random, and told as an ACK. Both must come to the same
+ * checks; keys must be printable and differ, costs must not wrap, the ACK must fit and be read
+ * back.
  *
  * The input is a byte for on_error, and attributes: a byte of a name, a byte of a kind, what the
  * kind needs. A kind of 0xff begins the next message.
@@ -26,8 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- what is asked about ---- */
 
-static void add_policy(struct policies *policies, const char *name, const char *keys,
-		       enum on_error on_error)
+static struct policy policy_of(const char *name, const char *keys, enum on_error on_error)
 {
 	struct bytes list = bytes_from_text(keys), key;
 	struct policy policy = {
@@ -40,21 +40,97 @@ static void add_policy(struct policies *policies, const char *name, const char *
 	memcpy(policy.name, name, strlen(name));
 	while (list.len > 0 && bytes_next_item(&list, ',', &key))
 		policy.key[policy.key_count++] = key;
+	return policy;
+}
+
+static void add_condition(struct conditions *match, const char *attribute, const char *patterns)
+{
+	struct condition *condition = conditions_add(match, bytes_from_text(attribute));
+	struct bytes list = bytes_from_text(patterns), pattern;
+
+	ASSERT(condition != NULL);
+	while (bytes_next_item(&list, '|', &pattern))
+		ASSERT(condition_add_pattern(condition, pattern));
+}
+
+/* The terms of an override for requests whose attribute fits. */
+static struct terms *add_override(struct policy *policy, const char *attribute,
+				  const char *patterns)
+{
+	struct override *override = policy_add_override(policy);
+
+	ASSERT(override != NULL);
+	add_condition(&override->match, attribute, patterns);
+	return &override->terms;
+}
+
+static void add_plain(struct policies *policies, const char *name, const char *keys,
+		      enum on_error on_error)
+{
+	struct policy policy = policy_of(name, keys, on_error);
+
 	ASSERT(policies_add(policies, &policy));
 }
 
-static struct policies *new_policies(void)
+/* Conditions of every sort. */
+static void add_matched(struct policies *policies)
+{
+	static const struct {
+		const char *name, *attribute, *patterns, *and_attribute, *and_patterns;
+	} all[] = {
+		{"exact", "path", "/|/login|", "x", "true|1"},
+		{"stars", "path", "/a*|*.css|/b*c*", "y", "*"},
+		{"nets", "src", "10.0.0.0/8|2001:db8::/32|::/0|192.0.2.1", "path", "*"},
+		{"mapped", "src", "::ffff:192.0.2.0/120|::ffff:0:0/97", "src", "*.*|*:*"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct policy policy = policy_of(all[i].name, "src", ON_ERROR_LOCAL);
+		add_condition(&policy.match, all[i].attribute, all[i].patterns);
+		add_condition(&policy.match, all[i].and_attribute, all[i].and_patterns);
+		policy.terms.is_shadow = i % 2 == 1;
+		ASSERT(policies_add(policies, &policy));
+	}
+}
+
+/* Overrides of every sort; and in `plans` so many that they have an index. */
+static void add_overridden(struct policies *policies)
+{
+	struct policy policy = policy_of("terms", "x", ON_ERROR_DENY);
+	struct policy plans = policy_of("plans", "y", ON_ERROR_ALLOW);
+	static const char *const patterns[] = {"",   "1",    "2*",        "true", "*a",
+					       "/*", "::/0", "0.0.0.0/0", "a*b",  "0"};
+
+	add_override(&policy, "y", "u*")->is_unlimited = true;
+	add_override(&policy, "y", "b*")->is_blocked = true;
+	add_override(&policy, "y", "")->is_shadow = true;
+	add_override(&policy, "x", "::/0|true")->cost = 7;
+	add_override(&policy, "src", "0.0.0.0/1")->cost_attribute = BYTES("path");
+	add_override(&policy, "x", "1*")->quota.limit = 99;
+	policy.overrides[policy.override_count - 1].has_own_balances = true;
+	ASSERT(policies_add(policies, &policy));
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+		add_override(&plans, "y", patterns[i])->quota.limit = 20 + (int64_t)i;
+		plans.overrides[i].has_own_balances = true;
+	}
+	ASSERT(policies_add(policies, &plans));
+}
+
+static struct policies *new_policies(bool has_index)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	char name[] = "extra-a";
 	ASSERT(policies != NULL);
 
-	add_policy(policies, "src", "src", ON_ERROR_ALLOW);
-	add_policy(policies, "path", "path", ON_ERROR_DENY);
-	add_policy(policies, "both", "src,path", ON_ERROR_LOCAL);
-	add_policy(policies, "all", "", ON_ERROR_ALLOW);
-	for (; name[6] <= 'p'; name[6]++) /* 20 with these: more than one request takes */
-		add_policy(policies, name, "x", ON_ERROR_ALLOW);
+	add_plain(policies, "src", "src", ON_ERROR_ALLOW);
+	add_plain(policies, "path", "path", ON_ERROR_DENY);
+	add_plain(policies, "both", "src,path", ON_ERROR_LOCAL);
+	add_plain(policies, "all", "", ON_ERROR_ALLOW);
+	add_matched(policies);
+	add_overridden(policies);
+	for (; name[6] <= 'p'; name[6]++) /* more with these than one request takes */
+		add_plain(policies, name, "x", ON_ERROR_ALLOW);
+	ASSERT(!has_index || policies_compile(policies));
 	return policies;
 }
 
@@ -78,6 +154,12 @@ static const char *const texts[] = {
 	"2001:DB8::1",
 	"1m",
 	"extra-a,extra-b,extra-c",
+	"terms,plans",
+	"/login",
+	"/a/b.css",
+	"10.1.2.3",
+	"unlimited",
+	"blocked",
 };
 
 static bool read_address(struct bytes *from, uint8_t *address, size_t len)
@@ -183,7 +265,25 @@ static void check_request(const struct request *request)
 		ASSERT(i == 0 ||
 		       request->checks[i - 1]->policy->position <= check->policy->position);
 		for (size_t k = 0; k < i; k++)
-			ASSERT(!bytes_equal(check_key(check), check_key(request->checks[k])));
+			ASSERT(!bytes_equal(check_key(check), check_key(request->checks[k])) ||
+			       check->is_decided != request->checks[k]->is_decided);
+		ASSERT(!check->terms->is_unlimited);
+		ASSERT(check->is_decided == check->terms->is_blocked);
+	}
+}
+
+/* The policies of both are the same, but for the index. */
+static void check_alike(const struct request *a, const struct request *b)
+{
+	ASSERT(a->count == b->count && a->left_out == b->left_out);
+	ASSERT(a->is_invalid == b->is_invalid && a->invalid_why == b->invalid_why);
+	for (size_t i = 0; i < a->count; i++) {
+		const struct check *one = a->checks[i], *other = b->checks[i];
+		ASSERT(bytes_equal(check_key(one), check_key(other)));
+		ASSERT(one->cost == other->cost && one->is_shadow == other->is_shadow);
+		ASSERT(one->is_decided == other->is_decided);
+		ASSERT(one->quota->limit == other->quota->limit);
+		ASSERT(one->terms->on_error == other->terms->on_error);
 	}
 }
 
@@ -192,6 +292,8 @@ static void answer(struct request *request, unsigned seed)
 {
 	for (size_t i = 0; i < request->count; i++) {
 		struct check *check = request->checks[i];
+		if (check->is_decided) /* blocked: no store is asked */
+			continue;
 		unsigned dice = seed + (unsigned)i * 7 + (unsigned)check->key[check->key_len - 1];
 		check->error = dice % 3 == 0 ? STORE_TIMEOUT : STORE_OK;
 		check->is_decided = dice % 3 != 0 || dice % 2 == 0;
@@ -237,7 +339,8 @@ static void tell(const struct request *request, enum on_error on_error, size_t m
 	ASSERT((verdict.retry_after_us == 0) == verdict.allowed);
 	for (size_t i = 0; i <= REQUEST_CHECKS_MAX; i++) {
 		const struct check *check = verdict_header_check(&verdict, i);
-		ASSERT(check == NULL || check->is_decided);
+		ASSERT(check == NULL ||
+		       (check->is_decided && !check->is_shadow && !check->terms->is_blocked));
 	}
 	spop_map_put_verdict(&w, &verdict, SPOP_VARS_ALL);
 	ASSERT(!w.full);
@@ -246,21 +349,27 @@ static void tell(const struct request *request, enum on_error on_error, size_t m
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct policies *policies;
+	static struct policies *policies, *without_index;
 	static struct pool slots;
 	struct bytes from = bytes_from(data, size);
-	struct request request;
+	struct request request, again;
 	uint8_t seed;
 
 	if (policies == NULL) {
-		policies = new_policies();
-		ASSERT(pool_init(&slots, sizeof(struct check), REQUEST_CHECKS_MAX + 1));
+		policies = new_policies(true);
+		without_index = new_policies(false);
+		ASSERT(pool_init(&slots, sizeof(struct check), 2 * REQUEST_CHECKS_MAX + 1));
 	}
 	if (!read_u8(&from, &seed))
 		return 0;
+	struct bytes from_again = from;
 	request_init(&request, policies, &slots);
 	fill(&request, &from);
 	check_request(&request);
+	request_init(&again, without_index, &slots);
+	fill(&again, &from_again);
+	check_alike(&request, &again);
+	request_clear(&again);
 	answer(&request, seed / 3u);
 	tell(&request, (enum on_error)(seed % 3), SMALLEST_ACK);
 	tell(&request, (enum on_error)(seed % 3), SPOP_ACK_MAX);

@@ -25,8 +25,9 @@ struct stage;
 enum expectation { EXPECT_ANYTHING = 0, EXPECT_OUTCOMES, EXPECT_ERROR };
 
 struct question {
-	struct check checks[REQUEST_CHECKS_MAX];
-	struct outcome outcomes[REQUEST_CHECKS_MAX]; /* expected ones */
+	struct check checks[REQUEST_CHECKS_MAX]; /* as they were added; `pointers` as they stand */
+	struct outcome outcomes[REQUEST_CHECKS_MAX];     /* expected ones */
+	enum store_error own_errors[REQUEST_CHECKS_MAX]; /* in place of one, of those in shadow */
 	enum expectation expectation;
 	enum store_error error; /* of all of them, with EXPECT_ERROR */
 	struct stage *stage;
@@ -43,7 +44,10 @@ struct redis_server *stage_server(const struct stage *stage);
 struct question *stage_question(struct stage *stage, int64_t now_us);
 struct check *question_add(struct question *question, const char *key, const struct quota *quota,
 			   int64_t cost);
-/* What another store, which answers at once, says to the same request when it is asked now. */
+/*
+ * What another store, which answers at once, says to the same request when it is asked now; but not
+ * for checks that have an error of their own. What is in shadow or denied is set in `op` before.
+ */
 void question_expect(struct question *question, struct store *store);
 void question_expect_error(struct question *question, enum store_error error);
 void stage_ask(struct stage *stage, struct question *question);

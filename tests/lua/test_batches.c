@@ -1,7 +1,8 @@
 /*
  * Many requests in one call, of several checks each, with the same keys in many of them: Redis says
- * what the memory store says to one after the other. One that meets an unusable value is answered
- * by an error, charges nothing, and spoils no other.
+ * what the memory store says to one after the other, also of those with checks in shadow and of
+ * those that are denied already. One that meets an unusable value is answered by an error, charges
+ * nothing, and spoils no other; in shadow it spoils no other check.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,6 +37,10 @@ struct pair {
 	/* Requests that passed; that were denied, but one of their checks alone would have passed.
 	 */
 	int64_t allowed, denied_as_one, unusable;
+	/* That passed, and one in shadow would have denied; that did not, and one in shadow would
+	 * have passed; that were denied already; with an unusable one in shadow.
+	 */
+	int64_t shadow_denied, shadow_passed, denied_already, shadow_unusable;
 };
 
 static int begin(void **state)
@@ -113,28 +118,60 @@ static void swap_checks(struct question *question, size_t a, size_t b)
 	question->pointers[b] = check;
 }
 
+static void choose_shadow(struct pair *pair, struct question *question)
+{
+	if (chance_is_one_in(&pair->chance, 2))
+		question->op.shadow =
+			(size_t)chance_between(&pair->chance, 0, (int64_t)question->op.count);
+	question->op.is_denied = chance_is_one_in(&pair->chance, 16);
+}
+
+static bool is_in_shadow(const struct question *question, size_t place)
+{
+	return place >= question->op.count - question->op.shadow;
+}
+
 static void add_unusable(struct pair *pair, struct question *question)
 {
 	struct unusable unusable = unusable_at(chance_bits(&pair->chance) % unusable_count());
 	struct quota quota = quota_for(unusable);
+	size_t last = question->op.count;
 
 	(void)question_add(question, unusable.key, &quota, chance_between(&pair->chance, 0, 3));
-	swap_checks(question, question->op.count - 1,
-		    chance_bits(&pair->chance) % question->op.count);
-	question_expect_error(question, STORE_OTHER);
+	size_t place = chance_bits(&pair->chance) % question->op.count;
+	swap_checks(question, last, place);
+	choose_shadow(pair, question);
 	pair->unusable++;
+	if (!is_in_shadow(question, place) || question->op.is_denied) {
+		question_expect_error(question, STORE_OTHER);
+		return;
+	}
+	question->own_errors[last] = STORE_OTHER;
+	question_expect(question, pair->memory);
+	pair->shadow_unusable++;
 }
 
 static void count(struct pair *pair, const struct question *question)
 {
 	bool is_one_allowed = false, is_one_denied = false;
+	bool is_shadow_allowed = false, is_shadow_denied = false;
 
 	for (size_t i = 0; i < question->op.count; i++) {
-		is_one_allowed |= question->outcomes[i].allowed && question->checks[i].cost > 0;
-		is_one_denied |= !question->outcomes[i].allowed;
+		const struct check *check = question->pointers[i];
+		bool allowed = question->outcomes[check - question->checks].allowed;
+		bool is_shadow = is_in_shadow(question, i);
+		is_one_allowed |= !is_shadow && allowed && check->cost > 0;
+		is_one_denied |= !is_shadow && !allowed;
+		is_shadow_allowed |= is_shadow && allowed && check->cost > 0;
+		is_shadow_denied |= is_shadow && !allowed;
 	}
+	pair->denied_already += question->op.is_denied;
+	if (question->op.is_denied)
+		return;
 	pair->allowed += !is_one_denied;
 	pair->denied_as_one += is_one_denied && is_one_allowed;
+	pair->shadow_denied += !is_one_denied && is_shadow_denied;
+	pair->shadow_passed += is_one_denied && is_shadow_allowed;
 }
 
 static void ask_randomly(struct pair *pair, bool with_unusable)
@@ -145,6 +182,7 @@ static void ask_randomly(struct pair *pair, bool with_unusable)
 	if (with_unusable && chance_is_one_in(&pair->chance, 6)) {
 		add_unusable(pair, question);
 	} else {
+		choose_shadow(pair, question);
 		question_expect(question, pair->memory);
 		count(pair, question);
 	}
@@ -192,10 +230,17 @@ static void play_rounds(struct pair *pair, bool with_unusable)
 		stage_settle(pair->stage);
 		step_time(pair);
 	}
-	print_message("%d requests passed, %d were denied as one, %d met what is unusable\n",
-		      (int)pair->allowed, (int)pair->denied_as_one, (int)pair->unusable);
+	print_message("%d requests passed, %d were denied as one, %d before they were asked; of "
+		      "those in shadow %d would have denied, %d would have passed; %d met what is "
+		      "unusable, %d in shadow\n",
+		      (int)pair->allowed, (int)pair->denied_as_one, (int)pair->denied_already,
+		      (int)pair->shadow_denied, (int)pair->shadow_passed, (int)pair->unusable,
+		      (int)pair->shadow_unusable);
 	assert_in_range(pair->allowed, 1000, ROUNDS * 70);
-	assert_in_range(pair->denied_as_one, 1000, ROUNDS * 70);
+	assert_in_range(pair->denied_as_one, 500, ROUNDS * 70);
+	assert_in_range(pair->denied_already, 500, ROUNDS * 70);
+	assert_in_range(pair->shadow_denied, 500, ROUNDS * 70);
+	assert_in_range(pair->shadow_passed, 500, ROUNDS * 70);
 }
 
 static void test_random_requests_agree_with_the_memory_store(void **state)
@@ -211,23 +256,32 @@ static void test_random_requests_with_unusable_keys_agree_but_for_those(void **s
 	play_rounds(pair, true);
 
 	assert_in_range(pair->unusable, 1000, ROUNDS * 70);
+	assert_in_range(pair->shadow_unusable, 200, ROUNDS * 70);
 	unusable_assert_untouched(stage_server(pair->stage), PREFIX);
 }
 
-/* "good" is charged before and after the unusable one, and not with it. */
+/*
+ * "good" is charged before and after the unusable one, and not with it. With it in shadow it is
+ * charged; in shadow with it, which is not, it is not.
+ */
 static void ask_around(struct pair *pair, struct unusable unusable, int64_t cost)
 {
 	struct quota good = window_of(FIXED_WINDOW, 1000000, WINDOW), bad = quota_for(unusable);
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 5; i++) {
 		struct question *question = stage_question(pair->stage, pair->now_us);
 		(void)question_add(question, "good", &good, 1);
-		if (i == 1) {
+		if (i > 0 && i < 4)
 			(void)question_add(question, unusable.key, &bad, cost);
+		question->op.shadow = i == 2 || i == 3 ? 1 : 0;
+		if (i == 3)
+			swap_checks(question, 0, 1);
+		if (i == 2)
+			question->own_errors[1] = STORE_OTHER;
+		if (i == 1 || i == 3)
 			question_expect_error(question, STORE_OTHER);
-		} else {
+		else
 			question_expect(question, pair->memory);
-		}
 		stage_ask(pair->stage, question);
 	}
 	stage_settle(pair->stage);
@@ -357,15 +411,18 @@ static void test_seventy_requests_of_a_turn_are_three_calls(void **state)
 	assert_int_equal(calls_of_the_script(pair->stage) - before, 3);
 }
 
-/* Two keys, so that there is a first write and another one. */
-static void ask_both_keys(struct pair *pair, bool is_full)
+/* Two keys, so that there is a first write and another one; of `a` it may only ask. */
+static void ask_both_keys(struct pair *pair, int64_t cost_a, size_t shadow, bool is_full)
 {
 	struct question *question = stage_question(pair->stage, pair->now_us);
 	struct quota bucket = bucket_of(10, "1"), window = window_of(SLIDING_WINDOW, 10, WINDOW);
 
-	(void)question_add(question, "a", &bucket, 1);
+	(void)question_add(question, "a", &bucket, cost_a);
 	(void)question_add(question, "b", &window, 1);
-	if (is_full)
+	question->op.shadow = shadow;
+	if (is_full && shadow == 1 && cost_a == 0)
+		question->own_errors[1] = STORE_OOM; /* the other one has nothing to write */
+	if (is_full && question->own_errors[1] == STORE_OK)
 		question_expect_error(question, STORE_OOM);
 	else
 		question_expect(question, pair->memory);
@@ -378,13 +435,18 @@ static void test_full_redis_is_an_error_and_charges_nothing(void **state)
 	struct pair *pair = *state;
 	struct redis_server *server = stage_server(pair->stage);
 
-	ask_both_keys(pair, false);
+	ask_both_keys(pair, 1, 0, false);
 	(void)redis_server_ask_number(server, "CONFIG SET maxmemory 1");
-	for (int i = 0; i < 3; i++)
-		ask_both_keys(pair, true);
+	for (int i = 0; i < 3; i++) {
+		ask_both_keys(pair, 1, 0, true);
+		ask_both_keys(pair, 1, 1, true);
+		ask_both_keys(pair, 1, 2, true);
+		ask_both_keys(pair, 0, 1, true);
+	}
 	(void)redis_server_ask_number(server, "CONFIG SET maxmemory 0");
 
-	ask_both_keys(pair, false);
+	ask_both_keys(pair, 1, 0, false);
+	ask_both_keys(pair, 1, 1, false);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

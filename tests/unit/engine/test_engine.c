@@ -107,16 +107,32 @@ struct world {
 	uint64_t done_ids[ASKED_MAX];
 };
 
-static struct policies *policies_of(const char *name, enum on_error on_error)
+/* Two an hour, by src. */
+static struct policy policy_of(const char *name, enum on_error on_error)
 {
-	struct policies *policies = policies_new(on_error);
 	struct policy policy = {.terms.on_error = on_error, .ipv4_prefix = 32, .ipv6_prefix = 64};
 	struct err err;
 
 	strcpy(policy.name, name);
 	assert_true(quota_set_window(&policy.terms.quota, FIXED_WINDOW, 2, 3600000000, &err));
 	policy.key[policy.key_count++] = BYTES("src");
+	return policy;
+}
+
+static void add_policy(struct policies *policies, const char *name, struct terms terms)
+{
+	struct policy policy = policy_of(name, terms.on_error);
+
+	policy.terms.is_shadow = terms.is_shadow;
+	policy.terms.is_blocked = terms.is_blocked;
 	assert_true(policies_add(policies, &policy));
+}
+
+static struct policies *policies_of(const char *name, enum on_error on_error)
+{
+	struct policies *policies = policies_new(on_error);
+
+	add_policy(policies, name, (struct terms){.on_error = on_error});
 	return policies;
 }
 
@@ -514,6 +530,291 @@ static void test_set_policies_open_requests_keep_those_that_they_began_with(void
 	world_free(world);
 }
 
+/* ---- shadow and blocked ---- */
+
+static const struct terms limits = {.on_error = ON_ERROR_ALLOW},
+			  denies = {.on_error = ON_ERROR_DENY},
+			  local = {.on_error = ON_ERROR_LOCAL}, blocks = {.is_blocked = true},
+			  shadow = {.is_shadow = true},
+			  local_shadow = {.on_error = ON_ERROR_LOCAL, .is_shadow = true};
+
+/* Policies a, b and so on of such terms, up to NULL, take the place of what was there. */
+static void set_terms(struct world *world, const struct terms *const *terms)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	char name[] = "a";
+
+	for (; *terms != NULL; terms++, name[0]++)
+		add_policy(policies, name, **terms);
+	engine_set_policies(world->engine, policies);
+	policies_unref(policies);
+}
+#define SET_TERMS(world, ...) set_terms(world, (const struct terms *const[]){__VA_ARGS__, NULL})
+
+static const struct tally *tally_of(const struct world *world, size_t position)
+{
+	return policies_at(engine_policies(world->engine), position)->tally;
+}
+
+static void test_submit_nothing_but_blocked_does_not_ask_the_store(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &blocks, &blocks);
+	assert_int_equal(ask(world), ENGINE_DONE);
+
+	assert_false(world->last.allowed || world->last.degraded);
+	assert_int_equal(world->last.reason, REASON_BLOCKED);
+	assert_int_equal(world->last.retry_after_us, -1);
+	assert_int_equal(world->fake.asked_count, 0);
+	assert_int_equal(tally_of(world, 0)->checks[TALLY_DENIED], 1);
+	assert_int_equal(tally_of(world, 0)->requests_blocked[SOURCE_SPOP], 1);
+	assert_int_equal(tally_of(world, 1)->checks[TALLY_DENIED], 1);
+	world_free(world);
+}
+
+static void test_submit_blocked_makes_the_others_look_only(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &limits, &blocks, &shadow);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+
+	const struct store_op *op = world->fake.asked[0];
+	assert_int_equal(op->count, 2);
+	assert_int_equal(op->shadow, 1);
+	assert_true(op->is_denied);
+	assert_string_equal(op->checks[0]->policy->name, "a");
+	answer(&world->fake, 0);
+	assert_int_equal(world->last.reason, REASON_BLOCKED);
+	assert_string_equal(world->last_policy, "b");
+	world_free(world);
+}
+
+static void test_submit_blocked_in_shadow_denies_nothing(void **state)
+{
+	static const struct terms blocks_in_shadow = {.is_blocked = true, .is_shadow = true};
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &limits, &blocks_in_shadow);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+
+	assert_false(world->fake.asked[0]->is_denied);
+	answer(&world->fake, 0);
+	assert_true(world->last.allowed);
+	assert_int_equal(world->last.reason, REASON_SHADOW);
+	assert_int_equal(tally_of(world, 1)->checks[TALLY_SHADOW_DENIED], 1);
+	world_free(world);
+}
+
+/* They hold slots as long as the request waits: a store that is dead must not use up all. */
+static void test_submit_blocked_counts_in_flight_with_those_that_wait(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 40);
+
+	(void)state;
+	SET_TERMS(world, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks,
+		  &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &limits);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	assert_int_equal(engine_stats(world->engine).in_flight, 32);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(ask(world), ENGINE_DONE);
+		assert_int_equal(world->last.reason, REASON_BLOCKED);
+		assert_true(world->last.degraded);
+	}
+	assert_int_equal(engine_stats(world->engine).full, 10);
+
+	answer(&world->fake, 0);
+	assert_int_equal(engine_stats(world->engine).in_flight, 16);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer(&world->fake, 1);
+	answer(&world->fake, 2);
+	assert_int_equal(engine_stats(world->engine).in_flight, 0);
+	world_free(world);
+}
+
+static void test_submit_those_in_shadow_stand_behind_the_others(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+	char names[5] = "";
+
+	(void)state;
+	SET_TERMS(world, &shadow, &limits, &shadow, &denies);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+
+	const struct store_op *op = world->fake.asked[0];
+	for (size_t i = 0; i < op->count; i++)
+		names[i] = op->checks[i]->policy->name[0];
+	assert_string_equal(names, "bdac");
+	assert_int_equal(op->shadow, 2);
+	assert_false(op->is_denied);
+	answer(&world->fake, 0);
+	world_free(world);
+}
+
+/* What the store says of the checks of an op: a letter each. */
+static void answer_each(struct fake_store *fake, size_t index, const char *answers)
+{
+	struct store_op *op = fake->asked[index];
+
+	assert_int_equal(strlen(answers), op->count);
+	fake->asked[index] = NULL;
+	for (size_t i = 0; i < op->count; i++) {
+		struct check *check = op->checks[i];
+		check->is_decided = answers[i] != 'e';
+		check->error = answers[i] == 'e' ? STORE_OTHER : STORE_OK;
+		check->outcome = answers[i] == 'p'
+					 ? (struct outcome){.allowed = true, .remaining = 7}
+					 : (struct outcome){.retry_after_us = 1000};
+	}
+	op->answered(op);
+}
+
+static void test_answered_shadow_that_would_deny_denies_nothing(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &limits, &shadow);
+	(void)ask(world);
+	answer_each(&world->fake, 0, "pd");
+
+	assert_true(world->last.allowed);
+	assert_int_equal(world->last.reason, REASON_SHADOW);
+	assert_string_equal(world->last_policy, "b");
+	assert_int_equal(tally_of(world, 0)->checks[TALLY_ALLOWED], 1);
+	assert_int_equal(tally_of(world, 1)->checks[TALLY_SHADOW_DENIED], 1);
+	assert_int_equal(tally_of(world, 1)->checks[TALLY_DENIED], 0);
+	assert_int_equal(tally_of(world, 1)->requests_allowed[SOURCE_SPOP], 1);
+	world_free(world);
+}
+
+static void test_answered_shadow_that_failed_alone_degrades(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &denies, &shadow);
+	(void)ask(world);
+	answer_each(&world->fake, 0, "pe");
+
+	assert_true(world->last.allowed && world->last.degraded);
+	assert_int_equal(world->last.reason, REASON_OK);
+	assert_int_equal(tally_of(world, 1)->checks[TALLY_ERROR], 1);
+	world_free(world);
+}
+
+static void test_answered_what_the_store_decided_is_not_asked_locally(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &local, &shadow);
+	(void)ask(world);
+	answer_each(&world->fake, 0, "pe");
+
+	assert_int_equal(memory_store_stats(world->local).balances, 0);
+	world_free(world);
+}
+
+/* How much the local store has left of the second policy, which is in shadow there. */
+static int64_t remaining_locally(struct world *world)
+{
+	world->fake.behaviour = FAILS_AT_ONCE;
+	SET_TERMS(world, &limits, &local_shadow);
+	struct inquiry *inquiry = engine_begin(world->engine);
+	struct attribute items[] = {{BYTES("src"), value_text(BYTES("192.0.2.1"))},
+				    {BYTES("cost"), value_integer(0)}};
+	struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
+	engine_add(inquiry, &(struct attributes){items, 2});
+	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
+	assert_int_equal(engine_request(inquiry)->checks[1]->error, STORE_CONNECTION);
+	assert_true(engine_request(inquiry)->checks[1]->is_decided);
+	int64_t remaining = engine_request(inquiry)->checks[1]->outcome.remaining;
+	engine_end(inquiry);
+	return remaining;
+}
+
+static void test_answered_shadow_that_failed_is_decided_locally(void **state)
+{
+	static const struct {
+		const char *answers;
+		bool allowed;
+		int64_t left; /* it is charged if the request is allowed */
+	} cases[] = {{"pe", true, 1}, {"de", false, 2}, {"ee", true, 1}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+		SET_TERMS(world, &limits, &local_shadow);
+		(void)ask(world);
+		answer_each(&world->fake, 0, cases[i].answers);
+		assert_int_equal(world->last.allowed, cases[i].allowed);
+		assert_true(world->last.degraded);
+		assert_int_equal(tally_of(world, 1)->checks[TALLY_ALLOWED], 1);
+		assert_int_equal(remaining_locally(world), cases[i].left);
+		world_free(world);
+	}
+}
+
+/* Denied by what it is blocked by, or by on_error: the local store charges neither of them. */
+static void test_on_error_local_charges_nothing_of_what_is_denied(void **state)
+{
+	const struct terms *const deniers[] = {&blocks, &denies};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(deniers); i++) {
+		struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
+		SET_TERMS(world, &local, &local_shadow, deniers[i]);
+		for (int k = 0; k < 3; k++) {
+			assert_int_equal(ask(world), ENGINE_DONE);
+			assert_false(world->last.allowed);
+		}
+		assert_int_equal(tally_of(world, 0)->checks[TALLY_ALLOWED], 3);
+		assert_int_equal(tally_of(world, 1)->checks[TALLY_ALLOWED], 3);
+		assert_int_equal(remaining_locally(world), 2);
+		world_free(world);
+	}
+}
+
+/* In shadow it would be denied by on_error: that stops nothing. */
+static void test_on_error_deny_in_shadow_stops_nothing(void **state)
+{
+	static const struct terms denies_in_shadow = {.on_error = ON_ERROR_DENY, .is_shadow = true};
+	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &denies_in_shadow, &local_shadow);
+	assert_int_equal(ask(world), ENGINE_DONE);
+
+	assert_true(world->last.allowed && world->last.degraded);
+	assert_int_equal(world->last.reason, REASON_SHADOW);
+	assert_int_equal(remaining_locally(world), 1);
+	world_free(world);
+}
+
+static void test_expire_blocked_stays_blocked(void **state)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+
+	(void)state;
+	SET_TERMS(world, &limits, &blocks);
+	(void)ask(world);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+
+	assert_int_equal(world->done_count, 1);
+	assert_int_equal(world->last.reason, REASON_BLOCKED);
+	assert_true(world->last.degraded);
+	assert_int_equal(engine_stats(world->engine).in_flight, 2);
+	answer(&world->fake, 0);
+	assert_int_equal(engine_stats(world->engine).in_flight, 0);
+	world_free(world);
+}
+
 static void test_submit_invalid_message_is_answered_by_the_flag(void **state)
 {
 	static const enum on_error flags[] = {ON_ERROR_ALLOW, ON_ERROR_DENY, ON_ERROR_LOCAL};
@@ -557,6 +858,18 @@ int main(void)
 		cmocka_unit_test(test_store_that_never_answers_costs_slots_then_answers_at_once),
 		cmocka_unit_test(test_abandon_nobody_is_called_any_more),
 		cmocka_unit_test(test_set_policies_open_requests_keep_those_that_they_began_with),
+		cmocka_unit_test(test_submit_nothing_but_blocked_does_not_ask_the_store),
+		cmocka_unit_test(test_submit_blocked_makes_the_others_look_only),
+		cmocka_unit_test(test_submit_blocked_in_shadow_denies_nothing),
+		cmocka_unit_test(test_submit_blocked_counts_in_flight_with_those_that_wait),
+		cmocka_unit_test(test_submit_those_in_shadow_stand_behind_the_others),
+		cmocka_unit_test(test_answered_shadow_that_would_deny_denies_nothing),
+		cmocka_unit_test(test_answered_shadow_that_failed_alone_degrades),
+		cmocka_unit_test(test_answered_what_the_store_decided_is_not_asked_locally),
+		cmocka_unit_test(test_answered_shadow_that_failed_is_decided_locally),
+		cmocka_unit_test(test_on_error_local_charges_nothing_of_what_is_denied),
+		cmocka_unit_test(test_on_error_deny_in_shadow_stops_nothing),
+		cmocka_unit_test(test_expire_blocked_stays_blocked),
 		cmocka_unit_test(test_submit_invalid_message_is_answered_by_the_flag),
 	};
 

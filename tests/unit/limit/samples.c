@@ -72,3 +72,31 @@ struct policies *policies_of(const char *const *notations)
 	}
 	return policies;
 }
+
+void add_match(struct conditions *conditions, const char *notation)
+{
+	struct bytes rest = bytes_from_text(notation), item, pattern;
+
+	while (rest.len > 0 && bytes_next_item(&rest, ';', &item)) {
+		struct bytes name;
+		assert_true(bytes_next_item(&item, '=', &name));
+		struct condition *condition = conditions_add(conditions, name);
+		assert_non_null(condition);
+		while (bytes_next_item(&item, '|', &pattern))
+			assert_true(condition_add_pattern(condition, pattern));
+	}
+}
+
+struct terms *add_override(struct policy *policy, const char *match)
+{
+	struct override *override = policy_add_override(policy);
+
+	assert_non_null(override);
+	add_match(&override->match, match);
+	return &override->terms;
+}
+
+void add_policy(struct policies *policies, const struct policy *policy)
+{
+	assert_true(policies_add(policies, policy));
+}

@@ -33,4 +33,10 @@ struct policy policy_of(const char *notation);
 #define POLICIES(...) policies_of((const char *const[]){__VA_ARGS__, NULL})
 struct policies *policies_of(const char *const *notations);
 
+/* "ATTRIBUTE=PATTERN|PATTERN;ATTRIBUTE=PATTERN": more conditions. */
+void add_match(struct conditions *conditions, const char *notation);
+/* The terms to change; good until the next one is added. */
+struct terms *add_override(struct policy *policy, const char *match);
+void add_policy(struct policies *policies, const struct policy *policy);
+
 #endif

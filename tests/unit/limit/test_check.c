@@ -12,7 +12,7 @@
 #include "support/sweep.h"
 
 #define PAIRS      400000
-#define VALUES_MAX 3
+#define VALUES_MAX 4
 #define TEXT_MAX   160
 
 /* ---- what a key looks like ---- */
@@ -261,10 +261,46 @@ struct draft {
 	} values[VALUES_MAX];
 };
 
-/* Names that begin with one another, and of one name several generations. */
-static const char *const owners[] = {
-	"p:a",    "p:b",   "p:a,b",     "p:a,b,c",  "p:",        "p-:a",    "pp:a",
-	"pp:a,b", "p.0:a", "inline-:a", "Inline:a", "none-:a,b", "q:a,b,c", "q:"};
+/*
+ * Names that begin with one another, and of one name several generations: other attributes and
+ * prefixes, and overrides with balances of their own. One without has the balances of the policy.
+ */
+static const struct owner {
+	const char *notation;
+	unsigned ipv6_prefix;
+	const char *override; /* its match; NULL: the policy itself */
+	int64_t window_us;    /* of the override; 0: it changes no number */
+} owners[] = {
+	{"p:a", 64, NULL, 0},
+	{"p:b", 64, NULL, 0},
+	{"p:a,b", 64, NULL, 0},
+	{"p:a,b,c", 64, NULL, 0},
+	{"p:", 64, NULL, 0},
+	{"p-:a", 64, NULL, 0},
+	{"pp:a", 64, NULL, 0},
+	{"pp:a,b", 64, NULL, 0},
+	{"p.0:a", 64, NULL, 0},
+	{"inline-:a", 64, NULL, 0},
+	{"Inline:a", 64, NULL, 0},
+	{"none-:a,b", 64, NULL, 0},
+	{"q:a,b,c", 64, NULL, 0},
+	{"q:", 64, NULL, 0},
+	{"p:a", 63, NULL, 0},
+	{"p:a,override,a,x", 64, NULL, 0},
+	{"p:a", 64, "a=x", 0}, /* as the first */
+	{"p:", 64, "a=x", 0},  /* as the fifth */
+	{"p:a", 64, "", 60000000},
+	{"p:a", 64, "a=x", 60000000},
+	{"p:a", 64, "a=x", 60000001},
+	{"p:a", 63, "a=x", 60000000},
+	{"p:a", 64, "b=x", 60000000},
+	{"p:a", 64, "a=x|", 60000000},
+	{"p:a", 64, "a=x;b=y", 60000000},
+	{"p:a", 64, "a=x||b|y", 60000000},
+	{"p:a,b", 64, "a=x", 60000000},
+	{"p:", 64, "a=x", 60000000},
+	{"pp:a", 64, "a=x", 60000000},
+};
 #define OWNERS ARRAY_SIZE(owners)
 
 /* And inline policies whose numbers read alike. */
@@ -338,7 +374,7 @@ static void draft_shape(struct draft *draft)
 	draft->count = 1;
 	if (draft->owner >= OWNERS)
 		return;
-	struct policy policy = policy_of(owners[draft->owner]);
+	struct policy policy = policy_of(owners[draft->owner].notation);
 	draft->is_explicit = policy.key_count != 1 && random_below(3) == 0;
 	if (!draft->is_explicit)
 		draft->count = policy.key_count;
@@ -417,14 +453,38 @@ static bool are_equal_values(const struct draft_value *a, const struct draft_val
 	return bytes_equal(value_to_text(&left, memory[0]), value_to_text(&right, memory[1]));
 }
 
+static size_t owner_of_balances(size_t owner)
+{
+	if (owner >= OWNERS || owners[owner].override == NULL || owners[owner].window_us > 0)
+		return owner;
+	return strcmp(owners[owner].notation, "p:a") == 0 ? 0 : 4;
+}
+
 static bool are_the_same(const struct draft *a, const struct draft *b)
 {
-	if (a->owner != b->owner || a->is_explicit != b->is_explicit || a->count != b->count)
+	if (owner_of_balances(a->owner) != owner_of_balances(b->owner) ||
+	    a->is_explicit != b->is_explicit || a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (!are_equal_values(&a->values[i], &b->values[i]))
 			return false;
 	return true;
+}
+
+static struct policies *set_of(const struct owner *owner)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of(owner->notation);
+
+	policy.ipv6_prefix = owner->ipv6_prefix;
+	if (owner->override != NULL) {
+		struct terms *terms = add_override(&policy, owner->override);
+		if (owner->window_us > 0)
+			terms->quota.window_us = owner->window_us;
+		policy.overrides[0].has_own_balances = owner->window_us > 0;
+	}
+	add_policy(policies, &policy);
+	return policies;
 }
 
 /* One set a policy, as one that was reloaded has the same name in another set. */
@@ -434,7 +494,9 @@ static void set_key(struct check *check, struct policies *const *sets, const str
 
 	if (draft->owner < OWNERS) {
 		check->policy = policies_at(sets[draft->owner], 0);
-		check->terms = &check->policy->terms;
+		check->terms = owners[draft->owner].override != NULL
+				       ? &check->policy->overrides[0].terms
+				       : &check->policy->terms;
 		check->quota = &check->terms->quota;
 	} else {
 		check->policy = policies_inline(sets[0]);
@@ -472,7 +534,7 @@ static void test_check_set_key_is_equal_if_and_only_if_the_question_is(void **st
 	(void)state;
 
 	for (size_t i = 0; i < OWNERS; i++)
-		sets[i] = POLICIES(owners[i]);
+		sets[i] = set_of(&owners[i]);
 	for (size_t i = 0; i < PAIRS; i++) {
 		draft_new(&drafts[0]);
 		drafts[1] = drafts[0];

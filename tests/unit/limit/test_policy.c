@@ -204,6 +204,177 @@ static void test_policies_add_generation_tells_keys(void **state)
 		}
 }
 
+/* ---- the generation of an override ---- */
+
+/* Of the only override of a policy, whose match is `match`. */
+static struct generation generation_by(const char *notation, const char *match,
+				       bool has_own_balances, int64_t window_us)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of(notation);
+	struct generation generation;
+
+	add_override(&policy, match)->quota.window_us = window_us;
+	policy.overrides[0].has_own_balances = has_own_balances;
+	add_policy(policies, &policy);
+	strcpy(generation.text, policies_at(policies, 0)->overrides[0].terms.generation);
+	policies_unref(policies);
+	return generation;
+}
+
+#define WINDOW_US INT64_C(60000000) /* of policy_of */
+
+/* As above: who changes them makes the balances of overrides start anew. */
+static void test_policies_add_generation_of_overrides_is_as_it_always_was(void **state)
+{
+	(void)state;
+
+	assert_string_equal(generation_by("login:src", "a=x", true, WINDOW_US).text,
+			    "8f5ab5a58c18");
+	assert_string_equal(generation_by("login:src", "a=x|y*;b=", true, WINDOW_US).text,
+			    "2da43fe0267f");
+}
+
+static void test_policies_add_generation_of_override_without_numbers_is_the_policys(void **state)
+{
+	struct policy policy = policy_of("login:src");
+	(void)state;
+
+	assert_string_equal(generation_by("login:src", "a=x", false, WINDOW_US).text,
+			    generation_of(&policy).text);
+}
+
+static void test_policies_add_generation_of_overrides_tells_all_that_differ(void **state)
+{
+	static const struct {
+		const char *notation, *match;
+		int64_t window_us;
+	} cases[] = {
+		{"p:src", "", WINDOW_US},        {"p:src", "", WINDOW_US + 1},
+		{"p:", "", WINDOW_US},           {"p:src", "a=x", WINDOW_US},
+		{"p:src", "a=x", WINDOW_US + 1}, {"p:", "a=x", WINDOW_US},
+		{"p:src", "a=", WINDOW_US},      {"p:src", "a=X", WINDOW_US},
+		{"p:src", "b=x", WINDOW_US},     {"p:src", "ax=", WINDOW_US},
+		{"p:src", "a=x|", WINDOW_US},    {"p:src", "a=x||b|y", WINDOW_US},
+		{"p:src", "a=x;b=y", WINDOW_US}, {"p:src", "a=x|b|y", WINDOW_US},
+		{"p:src", "a=x|y", WINDOW_US},   {"p:src", "a=x;a=y", WINDOW_US},
+		{"p:src", "a=xy", WINDOW_US},
+	};
+	struct policy plain = policy_of("p:src");
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct generation a =
+			generation_by(cases[i].notation, cases[i].match, true, cases[i].window_us);
+		assert_string_not_equal(a.text, generation_of(&plain).text);
+		for (size_t k = 0; k < i; k++) {
+			struct generation b = generation_by(cases[k].notation, cases[k].match, true,
+							    cases[k].window_us);
+			if (strcmp(a.text, b.text) == 0)
+				fail_msg("\"%s\" and \"%s\" are alike", cases[i].match,
+					 cases[k].match);
+		}
+	}
+}
+
+/* No list of attributes to count by is taken for an override: before and after a reload. */
+static void test_policies_add_generation_of_override_is_no_plain_one(void **state)
+{
+	struct policy plain = policy_of("p:src,override,a,x,,");
+	(void)state;
+
+	assert_string_not_equal(generation_by("p:src", "a=x", true, WINDOW_US).text,
+				generation_of(&plain).text);
+}
+
+static void test_policies_add_generation_of_override_is_stable_under_a_reload(void **state)
+{
+	struct policies *before = policies_new(ON_ERROR_ALLOW);
+	struct policies *after = policies_new(ON_ERROR_ALLOW);
+	struct policy old = policy_of("p:src"), new = policy_of("p:src");
+	(void)state;
+
+	add_override(&old, "a=x")->quota.limit = 5;
+	old.overrides[0].has_own_balances = true;
+	add_override(&new, "a=new")->is_unlimited = true;
+	add_override(&new, "a=x")->quota.limit = 7;
+	new.overrides[1].terms.is_shadow = true;
+	new.overrides[1].terms.cost = 3;
+	new.overrides[1].has_own_balances = true;
+	add_policy(before, &old);
+	add_policy(after, &new);
+
+	assert_string_equal(policies_at(before, 0)->overrides[0].terms.generation,
+			    policies_at(after, 0)->overrides[1].terms.generation);
+	policies_unref(before);
+	policies_unref(after);
+}
+
+/* ---- terms ---- */
+
+static void test_policy_terms_the_first_override_that_fits_holds(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("p:src");
+	struct attributes x = ATTRIBUTES(text("a", "x")), xy = ATTRIBUTES(text("a", "xy")),
+			  y = ATTRIBUTES(text("a", "y"));
+	(void)state;
+
+	(void)add_override(&policy, "a=x");
+	(void)add_override(&policy, "a=x*");
+	add_policy(policies, &policy);
+	const struct policy *p = policies_at(policies, 0);
+
+	assert_ptr_equal(policy_terms(p, &x, NULL), &p->overrides[0].terms);
+	assert_ptr_equal(policy_terms(p, &xy, NULL), &p->overrides[1].terms);
+	assert_ptr_equal(policy_terms(p, &y, NULL), &p->terms);
+	policies_unref(policies);
+}
+
+static void test_policy_terms_key_stands_for_the_single_attribute(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy one = policy_of("one:a"), two = policy_of("two:a,b"),
+		      none = policy_of("none-:");
+	struct value key = value_text(BYTES("x"));
+	struct attributes other = ATTRIBUTES(text("a", "y"), text("b", "z"));
+	(void)state;
+
+	(void)add_override(&one, "a=x;b=z");
+	(void)add_override(&two, "a=x");
+	(void)add_override(&none, "a=x");
+	add_policy(policies, &one);
+	add_policy(policies, &two);
+	add_policy(policies, &none);
+
+	const struct policy *p = policies_at(policies, 0);
+	assert_ptr_equal(policy_terms(p, &other, &key), &p->overrides[0].terms);
+	assert_ptr_equal(policy_terms(p, &(struct attributes){NULL, 0}, &key), &p->terms);
+	for (size_t i = 1; i < 3; i++) {
+		p = policies_at(policies, i);
+		assert_ptr_equal(policy_terms(p, &other, &key), &p->terms);
+	}
+	policies_unref(policies);
+}
+
+static void test_policies_add_copies_the_attribute_of_the_cost(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("p:");
+	char name[] = "size";
+	(void)state;
+
+	policy.terms.cost_attribute = bytes_from_text(name);
+	(void)add_override(&policy, "");
+	add_policy(policies, &policy);
+	memset(name, 'x', sizeof name);
+
+	const struct policy *p = policies_at(policies, 0);
+	assert_bytes_text(p->terms.cost_attribute, "size");
+	assert_bytes_text(p->overrides[0].terms.cost_attribute, "size");
+	policies_unref(policies);
+}
+
 /* ---- the set ---- */
 
 static void test_policies_at_keeps_the_files_order(void **state)
@@ -378,6 +549,15 @@ int main(void)
 		cmocka_unit_test(test_policies_add_generation_tells_windows),
 		cmocka_unit_test(test_policies_add_generation_tells_prefixes),
 		cmocka_unit_test(test_policies_add_generation_tells_keys),
+		cmocka_unit_test(test_policies_add_generation_of_overrides_is_as_it_always_was),
+		cmocka_unit_test(
+			test_policies_add_generation_of_override_without_numbers_is_the_policys),
+		cmocka_unit_test(test_policies_add_generation_of_overrides_tells_all_that_differ),
+		cmocka_unit_test(test_policies_add_generation_of_override_is_no_plain_one),
+		cmocka_unit_test(test_policies_add_generation_of_override_is_stable_under_a_reload),
+		cmocka_unit_test(test_policy_terms_the_first_override_that_fits_holds),
+		cmocka_unit_test(test_policy_terms_key_stands_for_the_single_attribute),
+		cmocka_unit_test(test_policies_add_copies_the_attribute_of_the_cost),
 		cmocka_unit_test(test_policies_at_keeps_the_files_order),
 		cmocka_unit_test(test_policies_find_finds_each_of_many),
 		cmocka_unit_test(test_policies_find_name_is_whole),

@@ -24,7 +24,11 @@ enum answer {
 	FAILED_DENY,
 	LOCAL_PASSED, /* not answered, and decided by the local store */
 	LOCAL_STOPPED,
+	BLOCKED, /* by an override, without the store */
+	ANSWERS,
 };
+
+#define SHADOW 16 /* with it, the check is in shadow */
 
 struct given {
 	enum answer answer;
@@ -45,20 +49,28 @@ static bool is_in(enum answer answer, enum answer first, enum answer second)
 	return answer == first || answer == second;
 }
 
+static enum answer answer_of(struct given given)
+{
+	return (enum answer)(given.answer & ~(unsigned)SHADOW);
+}
+
 static void set_check(struct check *check, const struct policy *policy, struct given given)
 {
+	enum answer answer = answer_of(given);
+
 	/* A slot still holds what its last user left in it. */
-	memset(check, 0x5a, sizeof *check);
+	memset(check, 0xa5, sizeof *check);
 	check->policy = policy;
 	check->terms = &policy->terms;
 	check->quota = &policy->terms.quota;
-	check->is_shadow = false;
+	check->is_shadow = (given.answer & SHADOW) != 0;
 	check->cost = 1;
-	check->error = is_in(given.answer, PASSED, STOPPED) ? STORE_OK : STORE_TIMEOUT;
-	check->is_decided = !is_in(given.answer, FAILED_ALLOW, FAILED_DENY);
+	check->error =
+		is_in(answer, PASSED, STOPPED) || answer == BLOCKED ? STORE_OK : STORE_TIMEOUT;
+	check->is_decided = !is_in(answer, FAILED_ALLOW, FAILED_DENY);
 	if (!check->is_decided)
 		return;
-	bool passed = is_in(given.answer, PASSED, LOCAL_PASSED);
+	bool passed = is_in(answer, PASSED, LOCAL_PASSED);
 	check->outcome = (struct outcome){
 		.allowed = passed,
 		.remaining = passed ? given.number : 0,
@@ -66,6 +78,8 @@ static void set_check(struct check *check, const struct policy *policy, struct g
 		.reset_us = 60 * SECOND,
 		.grows_us = 3 * SECOND,
 	};
+	if (answer == BLOCKED)
+		check->outcome = (struct outcome){.retry_after_us = NEVER, .reset_us = NEVER};
 }
 
 static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX], bool is_invalid)
@@ -76,7 +90,9 @@ static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX],
 		scene->policies[i].name[0] = (char)('a' + i);
 		scene->policies[i].position = i;
 		scene->policies[i].terms.on_error =
-			given[i].answer == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
+			answer_of(given[i]) == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
+		scene->policies[i].terms.is_blocked = answer_of(given[i]) == BLOCKED;
+		scene->policies[i].terms.is_shadow = (given[i].answer & SHADOW) != 0;
 		scene->policies[i].terms.quota = (struct quota){
 			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
 		set_check(&scene->checks[i], &scene->policies[i], given[i]);
@@ -200,6 +216,115 @@ static const struct {
 	 false,
 	 ON_ERROR_ALLOW,
 	 {false, true, "limited", 4, "b"}},
+
+	/* blocked: never, and before limited */
+	{"one blocked",
+	 {{BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "blocked", NEVER, "a"}},
+	{"blocked among those that passed",
+	 {{PASSED, 0}, {BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "blocked", NEVER, "b"}},
+	{"blocked and stopped",
+	 {{STOPPED, 5}, {BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "blocked", NEVER, "b"}},
+	{"blocked and never: a tie",
+	 {{STOPPED, NEVER}, {BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "blocked", NEVER, "a"}},
+	{"blocked and failed",
+	 {{FAILED_DENY, 0}, {BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, true, "blocked", NEVER, "b"}},
+	{"blocked, and another message invalid",
+	 {{BLOCKED, 0}},
+	 true,
+	 ON_ERROR_ALLOW,
+	 {false, false, "invalid", NEVER, "a"}},
+
+	/* shadow: allowed, and the first that would have denied leads */
+	{"one in shadow passed",
+	 {{SHADOW | PASSED, 5}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "ok", 0, "a"}},
+	{"one in shadow stopped",
+	 {{SHADOW | STOPPED, 5}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "shadow", 0, "a"}},
+	{"one in shadow blocked",
+	 {{PASSED, 5}, {SHADOW | BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "shadow", 0, "b"}},
+	{"one in shadow blocked, and another stopped",
+	 {{STOPPED, 5}, {SHADOW | BLOCKED, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "limited", 5, "a"}},
+	{"the first in shadow, not the longest",
+	 {{PASSED, 0}, {SHADOW | PASSED, 0}, {SHADOW | STOPPED, 5}, {SHADOW | STOPPED, NEVER}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "shadow", 0, "c"}},
+	{"one in shadow does not lead those that limit",
+	 {{SHADOW | PASSED, 0}, {PASSED, 5}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "ok", 0, "b"}},
+	{"the least remaining of nothing but shadow",
+	 {{SHADOW | PASSED, 5}, {SHADOW | PASSED, 4}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, false, "ok", 0, "b"}},
+	{"stopped, and in shadow longer",
+	 {{SHADOW | STOPPED, NEVER}, {STOPPED, 5}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {false, false, "limited", 5, "b"}},
+	{"failed before shadow",
+	 {{SHADOW | STOPPED, 5}, {FAILED_ALLOW, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, true, "error", 0, "b"}},
+	{"one in shadow failed, allowed",
+	 {{PASSED, 5}, {SHADOW | FAILED_ALLOW, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, true, "ok", 0, "a"}},
+	{"nothing but shadow failed, allowed",
+	 {{SHADOW | FAILED_ALLOW, 0}},
+	 false,
+	 ON_ERROR_DENY,
+	 {true, true, "ok", 0, "a"}},
+	{"one in shadow failed, and would be denied",
+	 {{PASSED, 5}, {SHADOW | FAILED_DENY, 0}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, true, "shadow", 0, "b"}},
+	{"one in shadow has numbers and leads one without",
+	 {{SHADOW | FAILED_ALLOW, 0}, {SHADOW | PASSED, 9}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, true, "ok", 0, "b"}},
+	{"local in shadow stopped",
+	 {{SHADOW | LOCAL_STOPPED, 5}, {LOCAL_PASSED, 5}},
+	 false,
+	 ON_ERROR_ALLOW,
+	 {true, true, "shadow", 0, "a"}},
+	{"invalid, and in shadow stopped",
+	 {{SHADOW | STOPPED, 5}},
+	 true,
+	 ON_ERROR_ALLOW,
+	 {true, false, "invalid", 0, "a"}},
 
 	/* invalid comes first; local means allow */
 	{"invalid, allowed", {{0}}, true, ON_ERROR_ALLOW, {true, false, "invalid", 0, ""}},
@@ -461,17 +586,61 @@ static void test_verdict_header_check_never_tells_of_what_has_no_outcome(void **
 	const struct check *check;
 	(void)state;
 
-	/* Every mix of four answers, valid and not. */
-	for (unsigned mix = 0; mix < 2 * 7 * 7 * 7; mix++) {
-		struct given given[CHECKS_MAX] = {{(enum answer)(mix / 2 % 7), 5},
-						  {(enum answer)(mix / 14 % 7), 4},
-						  {(enum answer)(mix / 98 % 7), 3}};
+	/* Every mix of three answers, in shadow and not, valid and not. */
+	for (unsigned mix = 0; mix < 2 * 8 * ANSWERS * ANSWERS * ANSWERS; mix++) {
+		struct given given[CHECKS_MAX] = {{0}};
+		unsigned answers = mix / 16;
+		for (unsigned i = 0; i < 3; i++, answers /= ANSWERS) {
+			unsigned shadow =
+				answers % ANSWERS != NO_CHECK && (mix >> i & 2) != 0 ? SHADOW : 0;
+			given[i] = (struct given){(enum answer)(answers % ANSWERS | shadow), 5 - i};
+		}
 		set_scene(&scene, given, mix % 2 == 1);
 		struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
 		for (size_t i = 0; (check = verdict_header_check(&verdict, i)) != NULL; i++)
-			if (!check->is_decided)
-				fail_msg("mix %u tells of a check without an outcome", mix);
+			if (!check->is_decided || check->is_shadow || check->terms->is_blocked)
+				fail_msg("mix %u tells of a check that it must not", mix);
 	}
+}
+
+static void test_verdict_header_check_shadow_is_not_told_of(void **state)
+{
+	static const struct given leads[CHECKS_MAX] = {{SHADOW | STOPPED, SECOND}, {PASSED, 5}};
+	static const struct given passes[CHECKS_MAX] = {{SHADOW | PASSED, 1}, {PASSED, 5}};
+	static const struct given alone[CHECKS_MAX] = {{SHADOW | PASSED, 5}};
+	static const struct given failed[CHECKS_MAX] = {{SHADOW | FAILED_DENY, 0}, {PASSED, 5}};
+	(void)state;
+
+	assert_headers(leads, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
+	assert_headers(passes, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
+	assert_headers(alone, false, "", "");
+	assert_headers(failed, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
+}
+
+static void test_verdict_header_check_blocked_is_not_told_of(void **state)
+{
+	static const struct given first[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
+	static const struct given last[CHECKS_MAX] = {{STOPPED, 2 * SECOND}, {BLOCKED, 0}};
+	static const struct given alone[CHECKS_MAX] = {{BLOCKED, 0}};
+	static const struct given shadow[CHECKS_MAX] = {{SHADOW | BLOCKED, 0}, {PASSED, 5}};
+	(void)state;
+
+	assert_headers(first, false, "\"b\";r=5", "\"b\";q=10;w=60");
+	assert_headers(last, false, "\"a\";r=0;t=2", "\"a\";q=10;w=60");
+	assert_headers(alone, false, "", "");
+	assert_headers(shadow, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
+}
+
+static void test_check_limit_of_what_is_blocked_is_none(void **state)
+{
+	static const struct given given[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, given, false);
+
+	assert_int_equal(check_limit(&scene.checks[0]), 0);
+	assert_int_equal(check_limit(&scene.checks[1]), 10);
 }
 
 static void test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up(void **state)
@@ -562,6 +731,9 @@ int main(void)
 		cmocka_unit_test(test_verdict_header_check_invalid_tells_of_the_other_messages),
 		cmocka_unit_test(test_verdict_header_check_invalid_and_failed_has_none),
 		cmocka_unit_test(test_verdict_header_check_never_tells_of_what_has_no_outcome),
+		cmocka_unit_test(test_verdict_header_check_shadow_is_not_told_of),
+		cmocka_unit_test(test_verdict_header_check_blocked_is_not_told_of),
+		cmocka_unit_test(test_check_limit_of_what_is_blocked_is_none),
 		cmocka_unit_test(test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up),
 		cmocka_unit_test(test_seconds_up_is_rounded_up),
 		cmocka_unit_test(test_milliseconds_up_is_rounded_up),

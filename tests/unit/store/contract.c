@@ -55,13 +55,16 @@ static void answered_once(struct store_op *op)
 	op->answered = NULL; /* a second call would crash */
 }
 
-void ask(struct store *store, struct check *const *checks, size_t count, int64_t now_us)
+static void ask_op(struct store *store, struct store_op op)
 {
-	struct store_op op = {
-		.checks = checks, .count = count, .now_us = now_us, .answered = answered_once};
-
+	op.answered = answered_once;
 	if (store_ask(store, &op) == STORE_PENDING)
 		tested->await(store, &op);
+}
+
+void ask(struct store *store, struct check *const *checks, size_t count, int64_t now_us)
+{
+	ask_op(store, (struct store_op){.checks = checks, .count = count, .now_us = now_us});
 }
 
 static struct outcome ask_one(struct store *store, const char *key, const struct quota *quota,
@@ -202,6 +205,91 @@ static void test_ask_sixteen_checks_are_all_answered(void **state)
 	store_free(store);
 }
 
+/* ---- checks in shadow, and requests that are denied already ---- */
+
+/* Of checks named a, b and so on, whose limits are 3 and costs these; the last ones in shadow. */
+static void ask_costs(struct store *store, const struct quota *quota, const char *costs,
+		      size_t shadow, bool is_denied, struct check *checks)
+{
+	struct check *pointers[REQUEST_CHECKS_MAX];
+	struct store_op op = {.checks = pointers,
+			      .count = strlen(costs),
+			      .shadow = shadow,
+			      .is_denied = is_denied,
+			      .now_us = START_US};
+
+	for (size_t i = 0; i < op.count; i++)
+		pointers[i] = check_make(&checks[i], (char[]){(char)('a' + i), '\0'}, quota,
+					 costs[i] - '0');
+	ask_op(store, op);
+}
+
+static void test_ask_shadow_is_decided_alone(void **state)
+{
+	static const struct {
+		const char *first, *then; /* costs of two requests */
+		size_t shadow;
+		bool is_denied;         /* the second one */
+		const char *allowed;    /* what each of its checks comes to alone */
+		const char *left_after; /* of each */
+	} cases[] = {
+		/* all are allowed, and charged */
+		{"11", "11", 1, false, "yy", "11"},
+		/* one in shadow would deny: it stops nothing, and is not charged */
+		{"13", "11", 1, false, "yn", "10"},
+		{"113", "111", 2, false, "yyn", "110"},
+		{"131", "111", 2, false, "yny", "101"},
+		{"12", "12", 1, false, "yn", "11"},
+		{"11", "14", 1, false, "yn", "12"},
+		/* another one denies: what is in shadow is not charged */
+		{"311", "111", 1, false, "nyy", "022"},
+		{"311", "111", 2, false, "nyy", "022"},
+		{"313", "111", 1, false, "nyn", "020"},
+		/* nothing but shadow */
+		{"1", "1", 1, false, "y", "1"},
+		{"31", "11", 2, false, "ny", "01"},
+		/* denied already: nothing is charged, all are looked at */
+		{"11", "11", 0, true, "yy", "22"},
+		{"13", "11", 0, true, "yn", "20"},
+		{"11", "11", 1, true, "yy", "22"},
+		{"31", "11", 1, true, "ny", "02"},
+		{"11", "11", 2, true, "yy", "22"},
+		/* what costs nothing */
+		{"11", "00", 1, false, "yy", "22"},
+		{"33", "00", 1, false, "yy", "00"},
+		{"31", "01", 1, false, "yy", "01"},
+	};
+	size_t quota_count;
+	const struct quota *all = quotas(&quota_count);
+
+	(void)state;
+	for (size_t k = 0; k < quota_count; k++)
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct store *store = tested->make();
+			struct check checks[3], after[3];
+			ask_costs(store, &all[k], cases[i].first, strlen(cases[i].first), false,
+				  after);
+			ask_costs(store, &all[k], cases[i].then, cases[i].shadow,
+				  cases[i].is_denied, checks);
+			ask_costs(store, &all[k], "000", 3, false, after);
+			for (size_t c = 0; c < strlen(cases[i].then); c++) {
+				int64_t left = cases[i].left_after[c] - '0';
+				assert_true(checks[c].is_decided);
+				assert_int_equal(checks[c].error, STORE_OK);
+				if (checks[c].outcome.allowed != (cases[i].allowed[c] == 'y') ||
+				    checks[c].outcome.remaining != left ||
+				    after[c].outcome.remaining != left)
+					fail_msg("%s, case %zu, check %zu: allowed %d, %d left, %d "
+						 "after it",
+						 algorithm_name(all[k].algorithm), i, c,
+						 checks[c].outcome.allowed,
+						 (int)checks[c].outcome.remaining,
+						 (int)after[c].outcome.remaining);
+			}
+			store_free(store);
+		}
+}
+
 int run_store_contract(const char *name, const struct store_under_test *under_test)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +299,7 @@ int run_store_contract(const char *name, const struct store_under_test *under_te
 		cmocka_unit_test(test_ask_cost_zero_takes_nothing),
 		cmocka_unit_test(test_ask_cost_above_the_limit_never_passes),
 		cmocka_unit_test(test_ask_sixteen_checks_are_all_answered),
+		cmocka_unit_test(test_ask_shadow_is_decided_alone),
 	};
 
 	tested = under_test;

@@ -132,6 +132,73 @@ static void test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting(
 	store_free(store);
 }
 
+/* Memory is full of the log of `shadow`, which can't be forgotten to make room for itself. */
+static int64_t fill_with_log(struct store *store, const struct quota *quota)
+{
+	struct check check;
+	int64_t now_us = START_US;
+
+	do {
+		ask(store, (struct check *[]){check_make(&check, "shadow", quota, 1)}, 1, now_us++);
+	} while (check.is_decided);
+	return now_us;
+}
+
+static struct store_op op_of_both(struct check **both, int64_t now_us)
+{
+	return (struct store_op){.checks = both, .count = 2, .shadow = 1, .now_us = now_us};
+}
+
+static void test_ask_full_memory_shadow_without_room_stops_nothing(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND),
+		     day = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
+	struct check limits, shadow;
+	int64_t now_us = fill_with_log(store, &log);
+	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		check_make(&limits, "limits", &day, 1);
+		check_make(&shadow, "shadow", &log, 1);
+		assert_int_equal(store_ask(store, &op), STORE_DONE);
+		assert_true(limits.is_decided && limits.outcome.allowed);
+		assert_int_equal(limits.error, STORE_OK);
+		assert_int_equal(limits.outcome.remaining, 100 - i);
+		assert_false(shadow.is_decided);
+		assert_int_equal(shadow.error, STORE_OOM);
+	}
+	store_free(store);
+}
+
+/* It has no room as long as it would push out the others of its own request. */
+static void test_ask_full_memory_shadow_does_not_push_out_the_others(void **state)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
+	struct check limits, shadow;
+	int64_t now_us = fill_with_log(store, &log);
+	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
+
+	(void)state;
+	/* The first one pushes out the log of `shadow`, which then begins anew. */
+	for (int64_t i = 1; i <= 20000; i++) {
+		op.now_us = now_us + i;
+		check_make(&limits, "limits", &log, 1);
+		check_make(&shadow, "shadow", &log, 1);
+		(void)store_ask(store, &op);
+		if (!limits.is_decided)
+			break;
+		assert_int_equal(limits.outcome.remaining, 1000000 - i);
+		assert_true(shadow.is_decided || shadow.error == STORE_OOM);
+		if (i < 1000)
+			assert_int_equal(shadow.outcome.remaining, 1000000 - i);
+	}
+	assert_int_equal(limits.error, STORE_OOM);
+	store_free(store);
+}
+
 static void test_ask_together_at_full_memory_survives_what_was_full(void **state)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
@@ -221,6 +288,8 @@ int main(void)
 		cmocka_unit_test(test_ask_balances_that_are_full_again_make_room),
 		cmocka_unit_test(
 			test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting),
+		cmocka_unit_test(test_ask_full_memory_shadow_without_room_stops_nothing),
+		cmocka_unit_test(test_ask_full_memory_shadow_does_not_push_out_the_others),
 		cmocka_unit_test(test_ask_together_at_full_memory_survives_what_was_full),
 		cmocka_unit_test(test_ask_log_of_many_entries_frees_what_expires),
 		cmocka_unit_test(test_ask_with_another_key_in_the_same_place_keeps_them_apart),

@@ -148,6 +148,48 @@ static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **stat
 			   "2 0 token_bucket 4 10 1 1000000 fixed_window 5 7 60000000");
 }
 
+/* How many are charged together, and how many more are in shadow; a minus: nothing is charged. */
+static void test_redis_call_put_shadow_and_denied_are_told_by_the_counts(void **state)
+{
+	static const struct {
+		size_t count, shadow;
+		bool is_denied;
+		const char *counts;
+	} cases[] = {
+		{2, 0, false, "2 0"},    {2, 1, false, "1 1"},   {2, 2, false, "0 2"},
+		{2, 0, true, "-2 0"},    {2, 1, true, "-2 0"},   {2, 2, true, "-2 0"},
+		{16, 16, true, "-16 0"}, {16, 6, false, "10 6"},
+	};
+	struct quota quota = window_of(FIXED_WINDOW, 5, 1000);
+	struct check checks[REQUEST_CHECKS_MAX], *pointers[REQUEST_CHECKS_MAX];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct call call = {.form = {HASH, BYTES(""), 0}};
+		struct store_op op;
+		char words[2048], memory[4096];
+		struct writer w = writer_on(words, sizeof words);
+		list_init(&call.ops);
+		op_in(&op, &call.ops, pointers, cases[i].count);
+		op.shadow = cases[i].shadow;
+		op.is_denied = cases[i].is_denied;
+		writer_put_text(&w, "EVALSHA " HASH " ");
+		writer_put_unsigned(&w, op.count);
+		for (size_t k = 0; k < op.count; k++) {
+			pointers[k] = check_make(&checks[k], "k", &quota, 1);
+			writer_put_text(&w, " k");
+		}
+		writer_put_text(&w, " now ");
+		writer_put_text(&w, cases[i].counts);
+		for (size_t k = 0; k < op.count; k++)
+			writer_put_text(&w, " fixed_window 1 5 1000");
+
+		struct bytes expected = protocol_of(writer_text(&w), memory, sizeof memory);
+		sweep_encoder(expected, put_call, &call);
+		assert_true(expected.len <= AROUND_OPS + redis_call_size(&op, BYTES("")));
+	}
+}
+
 /* Above the limit it is all the same, and a double must hold it. */
 static void test_redis_call_put_cost_above_the_limit_is_the_limit_and_one(void **state)
 {
@@ -249,6 +291,8 @@ static size_t fill_random(struct random_call *r)
 			r->pointers[i][k] = &r->checks[i][k];
 		}
 		op_in(&r->ops[i], &r->call.ops, r->pointers[i], checks);
+		r->ops[i].shadow = random_below(checks + 1);
+		r->ops[i].is_denied = random_below(3) == 0;
 		size += redis_call_size(&r->ops[i], r->call.form.prefix);
 	}
 	return size;
@@ -554,6 +598,104 @@ static void test_redis_call_next_checks_of_a_request_are_read_in_order(void **st
 		assert_true(checks[i].is_decided && checks[i].error == STORE_OK);
 }
 
+/* ---- shadow, and what is denied already ---- */
+
+/* Of a fixed window of 5, cost 2 each; the last one, or two, in shadow. */
+static const struct {
+	const char *reply;
+	size_t count, shadow;
+	bool is_denied;
+	const char *expected; /* a sign and what remains of each; ! for an error */
+} shadow_replies[] = {
+	{"T 1 0 T 0 T", 2, 1, false, "+3+3"},
+	{"T 1 0 T 4 T", 2, 1, false, "+3-1"},
+	{"T 1 3 T 3 T", 2, 1, false, "+0+0"},
+	{"T 0 4 T 0 T", 2, 1, false, "-1+5"}, /* denied: it is as it was found */
+	{"T 0 4 T 4 T", 2, 1, false, "-1-1"},
+	{"T 1 0 T !WRONGTYPE", 2, 1, false, "+3!"},
+	{"T 0 4 T !WRONGTYPE", 2, 1, false, "-1!"},
+	{"T 1 !WRONGTYPE 0 T", 2, 2, false, "!+3"},
+	{"T 1 4 T 0 T", 2, 2, false, "-1+3"},
+	{"T 1 !WRONGTYPE !OOM", 2, 2, false, "!!"},
+	{"T 1 0 T !WRONGTYPE 0 T", 3, 2, false, "+3!+3"},
+	{"T !WRONGTYPE", 2, 1, false, "!!"},
+	{"T 0 0 T 0 T", 2, 0, true, "+5+5"},
+	{"T 0 0 T 4 T", 2, 1, true, "+5-1"},
+	{"T 0 0 T 0 T", 2, 2, true, "+5+5"},
+	{"T !WRONGTYPE", 2, 1, true, "!!"},
+	/* what contradicts */
+	{"T 0 0 T 0 T", 2, 1, false, ""}, /* not charged, though all is there */
+	{"T 0 0 T 4 T", 2, 1, false, ""}, /* what is in shadow denies nothing */
+	{"T 1 4 T 0 T", 2, 1, false, ""},
+	{"T 0 0 T", 1, 1, false, ""},
+	{"T 0 4 T", 1, 1, false, ""},
+	{"T 1 0 T 0 T", 2, 0, true, ""}, /* charged, though it is denied */
+	{"T 1 0 T 0 T", 2, 2, true, ""},
+	{"T 2 0 T 0 T", 2, 1, false, ""},
+	/* an error that stands where none may, or half a state */
+	{"T 1 !WRONGTYPE 0 T", 2, 1, false, ""},
+	{"T 0 0 T !WRONGTYPE", 2, 1, true, ""},
+	{"T 1 0 T 0 !WRONGTYPE", 2, 1, false, ""},
+	{"T 1 0 T", 2, 1, false, ""},
+	{"T 1 0 T 0", 2, 1, false, ""},
+	{"T 1 0 T 6 T", 2, 1, false, ""},
+	{"T 1 0 T 0 T-1", 2, 1, false, ""},
+	{"T 1 0 T nil nil", 2, 1, false, ""},
+};
+
+static void test_redis_call_next_shadow_is_told_alone(void **state)
+{
+	struct quota fixed = FIXED;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(shadow_replies); i++) {
+		struct check checks[3], *pointers[3];
+		struct store_op op = {.checks = pointers,
+				      .count = shadow_replies[i].count,
+				      .shadow = shadow_replies[i].shadow,
+				      .is_denied = shadow_replies[i].is_denied};
+		char text[128], got[32] = "";
+		static struct words words;
+		for (size_t k = 0; k < op.count; k++)
+			pointers[k] = check_make(&checks[k], "k", &fixed, 2);
+		snprintf(text, sizeof text, "%s", shadow_replies[i].reply);
+		words_read(&words, text);
+
+		bool is_taken = read_op(&words.reply, &op);
+		for (size_t k = 0; k < op.count && is_taken; k++)
+			snprintf(got + strlen(got), sizeof got - strlen(got),
+				 checks[k].is_decided ? "%c%d" : "!",
+				 checks[k].outcome.allowed ? '+' : '-',
+				 (int)checks[k].outcome.remaining);
+		if (strcmp(got, shadow_replies[i].expected) != 0)
+			fail_msg("\"%s\" of %zu, %zu in shadow%s, is \"%s\"",
+				 shadow_replies[i].reply, op.count, op.shadow,
+				 op.is_denied ? ", denied" : "", got);
+	}
+}
+
+static void test_redis_call_next_error_of_a_shadow_is_told_why(void **state)
+{
+	struct quota fixed = FIXED;
+	struct check checks[2];
+	struct store_op op = {.checks = (struct check *[]){check_make(&checks[0], "a", &fixed, 1),
+							   check_make(&checks[1], "b", &fixed, 1)},
+			      .count = 2,
+			      .shadow = 1};
+	struct redis_call_reader reader;
+	struct bytes why;
+	(void)state;
+
+	WORDS(words, "T 1 0 T !OOM");
+	assert_true(redis_call_read(&reader, &words.reply));
+	assert_true(redis_call_next(&reader, &op, &why));
+
+	assert_bytes_text(why, "OOM");
+	assert_int_equal(checks[0].error, STORE_OK);
+	assert_int_equal(checks[1].error, STORE_OOM);
+	assert_int_equal(store_op_error(&op), STORE_OOM);
+}
+
 /* ---- errors ---- */
 
 static void test_redis_call_next_error_of_a_request_is_its_own(void **state)
@@ -799,6 +941,144 @@ static void test_redis_call_next_any_numbers_are_refused_or_make_sense(void **st
 	assert_in_range(taken, 10000, 290000);
 }
 
+/* ---- several requests, and replies of which something was changed ---- */
+
+#define MUTATED_OPS    3
+#define MUTATED_CHECKS 4
+
+struct mutated {
+	struct store_op ops[MUTATED_OPS];
+	struct check checks[MUTATED_OPS][MUTATED_CHECKS];
+	struct check *pointers[MUTATED_OPS][MUTATED_CHECKS];
+	struct quota quotas[4];
+	struct list list;
+	struct words words;
+};
+
+static void put_item(struct words *words, const char *word)
+{
+	words->items[words->reply.count++] = item_of(word);
+}
+
+/* What the script says of a new balance; or of one in shadow that it can't read. */
+static void put_state(struct words *words, const struct check *check, bool may_fail)
+{
+	static const char *const states[] = {[TOKEN_BUCKET] = "10000000 T",
+					     [SLIDING_WINDOW] = "0 T 0 0 0",
+					     [SLIDING_WINDOW_COUNTER] = "0 0 T",
+					     [FIXED_WINDOW] = "0 T"};
+	char text[32];
+	char *rest;
+
+	if (may_fail && random_below(4) == 0) {
+		put_item(words, "!WRONGTYPE");
+		return;
+	}
+	strcpy(text, states[check->quota->algorithm]);
+	for (char *word = strtok_r(text, " ", &rest); word != NULL;
+	     word = strtok_r(NULL, " ", &rest))
+		put_item(words, word);
+}
+
+static void make_mutated_op(struct mutated *m, size_t index)
+{
+	struct store_op *op = &m->ops[index];
+
+	op_in(op, &m->list, m->pointers[index], 1 + random_below(MUTATED_CHECKS));
+	op->shadow = random_below(op->count + 1);
+	op->is_denied = random_below(4) == 0;
+	bool is_failed = random_below(8) == 0;
+	put_item(&m->words, is_failed ? "!OOM" : op->is_denied ? "0" : "1");
+	for (size_t k = 0; k < op->count; k++) {
+		m->pointers[index][k] =
+			check_make(&m->checks[index][k], "k", &m->quotas[random_below(4)],
+				   (int64_t)random_below(3));
+		if (!is_failed)
+			put_state(&m->words, m->pointers[index][k],
+				  !op->is_denied && k >= op->count - op->shadow);
+	}
+}
+
+static void make_mutated(struct mutated *m)
+{
+	const struct quota quotas[] = {BUCKET, LOG, COUNTER, FIXED};
+
+	memcpy(m->quotas, quotas, sizeof quotas);
+	list_init(&m->list);
+	m->words.reply = (struct redis_reply){m->words.items, 1, false};
+	put_item(&m->words, "T");
+	for (size_t i = 0; i < MUTATED_OPS; i++)
+		make_mutated_op(m, i);
+	m->words.items[0] =
+		(struct redis_item){REDIS_ARRAY, (int64_t)m->words.reply.count - 1, BYTES("")};
+}
+
+static void mutate(struct words *words)
+{
+	static const char *const others[] = {
+		"0",       "1",    "2",  "5",  "-1", "T",   "T-10",
+		"T+1",     "!OOM", "!x", "*0", "'x", "nil", "9007199254740992",
+		"10000000"};
+	size_t at = 1 + random_below(words->reply.count - 1);
+
+	switch (random_below(4)) {
+	case 0: /* one is missing */
+		memmove(&words->items[at], &words->items[at + 1],
+			(words->reply.count-- - at - 1) * sizeof words->items[0]);
+		break;
+	case 1: /* one is twice */
+		memmove(&words->items[at + 1], &words->items[at],
+			(words->reply.count++ - at) * sizeof words->items[0]);
+		break;
+	default:
+		words->items[at] = item_of(others[random_below(ARRAY_SIZE(others))]);
+	}
+	words->items[0].number = (int64_t)words->reply.count - 1;
+}
+
+/* Decided or failed as its op may be; what is denied together has no charge. */
+static void assert_op_can_be(const struct store_op *op)
+{
+	size_t together = op->is_denied ? op->count : op->count - op->shadow;
+
+	for (size_t k = 0; k < op->count; k++) {
+		const struct check *check = op->checks[k];
+		assert_int_equal(check->is_decided, check->error == STORE_OK);
+		if (check->is_decided)
+			assert_outcome_can_be(check);
+		if (k < together) /* of these all have an answer, or none has */
+			assert_int_equal(check->is_decided, op->checks[0]->is_decided);
+	}
+}
+
+static void test_redis_call_next_changed_replies_are_refused_or_make_sense(void **state)
+{
+	size_t taken = 0, whole = 0, rounds = 200000;
+	static struct mutated m;
+
+	(void)state;
+	for (size_t round = 0; round < rounds; round++) {
+		struct redis_call_reader reader;
+		struct bytes why;
+		size_t read = 0;
+		make_mutated(&m);
+		for (uint64_t changes = random_below(4); changes > 0; changes--)
+			mutate(&m.words);
+		if (!redis_call_read(&reader, &m.words.reply))
+			continue;
+		bool is_for = redis_call_is_for(&reader, &m.list);
+		while (read < MUTATED_OPS && redis_call_next(&reader, &m.ops[read], &why))
+			assert_op_can_be(&m.ops[read++]);
+		taken += read;
+		whole += read == MUTATED_OPS && reader.next == reader.end;
+		/* A reply that is read to its end is one that was taken for theirs. */
+		if (read == MUTATED_OPS)
+			assert_int_equal(is_for, reader.next == reader.end);
+	}
+	assert_in_range(taken, rounds, rounds * MUTATED_OPS);
+	assert_in_range(whole, rounds / 8, rounds * 7 / 8);
+}
+
 static void test_redis_call_next_state_that_contradicts_is_refused(void **state)
 {
 	const struct {
@@ -976,12 +1256,15 @@ int main(void)
 		cmocka_unit_test(test_redis_call_put_one_bucket_is_these_bytes),
 		cmocka_unit_test(test_redis_call_put_each_algorithm_has_its_numbers),
 		cmocka_unit_test(test_redis_call_put_batch_has_all_keys_then_all_requests),
+		cmocka_unit_test(test_redis_call_put_shadow_and_denied_are_told_by_the_counts),
 		cmocka_unit_test(test_redis_call_put_cost_above_the_limit_is_the_limit_and_one),
 		cmocka_unit_test(test_redis_call_size_is_never_exceeded),
 		cmocka_unit_test(test_redis_call_size_of_the_longest_request_fits_into_a_call),
 		cmocka_unit_test(test_redis_call_next_outcomes_are_as_worked_by_hand),
 		cmocka_unit_test(test_redis_call_next_outcomes_are_those_of_the_memory_store),
 		cmocka_unit_test(test_redis_call_next_checks_of_a_request_are_read_in_order),
+		cmocka_unit_test(test_redis_call_next_shadow_is_told_alone),
+		cmocka_unit_test(test_redis_call_next_error_of_a_shadow_is_told_why),
 		cmocka_unit_test(test_redis_call_next_error_of_a_request_is_its_own),
 		cmocka_unit_test(test_redis_call_read_what_is_no_array_of_the_scripts_is_refused),
 		cmocka_unit_test(test_redis_call_read_time_that_is_none_is_refused),
@@ -991,6 +1274,7 @@ int main(void)
 		cmocka_unit_test(test_redis_call_next_nested_array_is_refused),
 		cmocka_unit_test(test_redis_call_next_numbers_that_can_not_be_are_refused),
 		cmocka_unit_test(test_redis_call_next_any_numbers_are_refused_or_make_sense),
+		cmocka_unit_test(test_redis_call_next_changed_replies_are_refused_or_make_sense),
 		cmocka_unit_test(test_redis_call_next_state_that_contradicts_is_refused),
 		cmocka_unit_test(test_redis_script_text_is_all_of_lua),
 		cmocka_unit_test(test_redis_info_is_usable_takes_a_server_on_its_own),
