@@ -9,6 +9,7 @@
 #include "app/policies_json.h"
 #include "app/policies_table.h"
 #include "app/probe.h"
+#include "app/replay.h"
 #include "app/serve.h"
 #include "version.h"
 
@@ -25,7 +26,8 @@ static int refuse_command(const char *command)
 	struct err err;
 
 	(void)err_set(&err,
-		      "%s: no such command; accepted are serve, check-config, probe and version",
+		      "%s: no such command; accepted are serve, check-config, replay, probe and "
+		      "version",
 		      quoted(bytes_from_text(command)).text);
 	return refuse(err.text);
 }
@@ -90,6 +92,29 @@ static int print_version(void)
 	return EXIT_SUCCESS;
 }
 
+static int print_help(void)
+{
+	options_print_help(stdout);
+	replay_options_print_help(stdout);
+	return EXIT_SUCCESS;
+}
+
+static int run_replay(char **args)
+{
+	struct replay_options own;
+	struct options options;
+	struct err err;
+	bool help;
+
+	if (!replay_options_read(args, &own, &err) ||
+	    !options_read(args, environ, &options, &help, &err))
+		return refuse(err.text);
+	if (help)
+		return print_help();
+	struct policies *policies = load(&options);
+	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
+}
+
 static int run(char **args, int (*command)(const struct options *))
 {
 	struct options options;
@@ -98,11 +123,7 @@ static int run(char **args, int (*command)(const struct options *))
 
 	if (!options_read(args, environ, &options, &help, &err))
 		return refuse(err.text);
-	if (help) {
-		options_print_help(stdout);
-		return EXIT_SUCCESS;
-	}
-	return command(&options);
+	return help ? print_help() : command(&options);
 }
 
 /* Takes the flag that only check-config has out of its arguments. */
@@ -161,6 +182,8 @@ int main(int argc, char **argv)
 		return run(argv + 2, run_serve);
 	if (strcmp(command, "check-config") == 0)
 		return run(argv + 2, take_json_flag(argv + 2) ? show_as_json : show_as_table);
+	if (strcmp(command, "replay") == 0)
+		return run_replay(argv + 2);
 	if (strcmp(command, "probe") == 0)
 		return run_probe(argv + 2);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)

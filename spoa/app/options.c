@@ -8,7 +8,6 @@
 #include "base/parse.h"
 #include "net/spop_map.h"
 #include "store/memory.h"
-#include "store/redis_script.h"
 #include "wire/spop_frame.h"
 
 #define ENVIRONMENT_PREFIX "RATELIMIT_"
@@ -95,7 +94,7 @@ static bool take_key_prefix(struct options *options, const char *value, struct e
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c >= 0x7f || *c == '{' || *c == '}')
 			return false;
-	return strlen(value) <= REDIS_PREFIX_MAX;
+	return strlen(value) <= OPTIONS_PREFIX_MAX;
 }
 
 static bool take_duration(const char *value, int64_t min_us, int64_t *ret_us)
@@ -288,6 +287,7 @@ void options_print_help(FILE *to)
 	fputs("usage: ratelimit-spoa [serve] [options]     answers HAProxy, in the foreground\n"
 	      "       ratelimit-spoa check-config [--json] [options]\n"
 	      "                                           shows the policies, opens no ports\n"
+	      "       ratelimit-spoa replay [options]     what policies would have done\n"
 	      "       ratelimit-spoa probe [ADDRESS]      asks a running agent; exits 0 or 1\n"
 	      "       ratelimit-spoa version\n\n"
 	      "Each option is also an environment variable: --spop-listen is "

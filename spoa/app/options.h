@@ -31,7 +31,8 @@ struct address_list {
 	size_t count;
 };
 
-#define OPTIONS_TOKEN_MAX 513
+#define OPTIONS_TOKEN_MAX  513
+#define OPTIONS_PREFIX_MAX 64
 
 struct options {
 	struct address_list spop_listen;

@@ -225,7 +225,7 @@ static void ask_of_batch(struct http_checks *checks, struct http_exchange *excha
 	unsigned status = 400;
 
 	http_question_clear(&checks->question);
-	if (http_map_read_check(&checks->question, check, &err)) {
+	if (http_map_read_check(&checks->question, check, BYTES(""), &err)) {
 		add_trace(&checks->question, exchange);
 		status = ask(checks, &asker, &inquiry, &err);
 	}
@@ -302,7 +302,7 @@ void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 		return;
 	}
 	if (!read_deny_status(checks, exchange->query, &deny_status, &err) ||
-	    !http_map_read_body(exchange->body, &body, &err)) {
+	    !http_map_read_body(exchange->body, BYTES(""), &body, &err)) {
 		http_problem_send(checks->problems, exchange, 400, err.text);
 		return;
 	}
@@ -311,7 +311,7 @@ void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 		return;
 	}
 	http_question_clear(question);
-	if (!http_map_read_check(question, body.check, &err)) {
+	if (!http_map_read_check(question, body.check, BYTES(""), &err)) {
 		http_problem_send(checks->problems, exchange, 400, err.text);
 		return;
 	}

@@ -164,7 +164,13 @@ static bool has_form(const struct http_question *question, bool has_attributes)
 	       attributes_find(&attributes, BYTES("algorithm")) != NULL;
 }
 
-bool http_map_read_check(struct http_question *question, struct json_value check, struct err *err)
+static bool is_field(struct bytes name, struct bytes wanted)
+{
+	return wanted.len > 0 && bytes_equal(name, wanted);
+}
+
+bool http_map_read_check(struct http_question *question, struct json_value check,
+			 struct bytes beside, struct err *err)
 {
 	struct json_value name_json, json, attributes = {.kind = JSON_NULL};
 	bool has_attributes = false;
@@ -173,6 +179,8 @@ bool http_map_read_check(struct http_question *question, struct json_value check
 		return err_set(err, "a check must be an object");
 	while (json_next_field(&check, &name_json, &json)) {
 		struct bytes name = read_string(question, &name_json);
+		if (is_field(name, beside))
+			continue;
 		if (!bytes_equal(name, BYTES("attributes"))) {
 			if (!add_reserved(question, name, &json, err))
 				return false;
@@ -201,27 +209,44 @@ static bool read_batch(struct http_body *body, struct err *err)
 	return body->count > 0 || err_set(err, "checks: is empty");
 }
 
-bool http_map_read_body(struct bytes text, struct http_body *ret_body, struct err *err)
+/* Written with escapes a name is an unknown field, which does nobody any harm. */
+static bool sort_fields(struct json_value object, struct bytes beside, struct http_body *body,
+			size_t *ret_others, struct err *err)
 {
-	struct json_value root, object, name, value;
-	struct http_body body = {.count = 0};
+	struct json_value name, value;
+	bool has_beside = false;
+	size_t others = 0;
+
+	while (json_next_field(&object, &name, &value)) {
+		bool is_batch = bytes_equal(name.text, BYTES("checks"));
+		bool is_beside = is_field(name.text, beside);
+		if ((is_batch && body->is_batch) || (is_beside && has_beside))
+			return refuse(err, "", name.text, "stands there twice");
+		if (is_batch)
+			body->check = value;
+		if (is_beside)
+			body->beside = value;
+		body->is_batch |= is_batch;
+		has_beside |= is_beside;
+		others += !is_batch && !is_beside;
+	}
+	*ret_others = others;
+	return true;
+}
+
+bool http_map_read_body(struct bytes text, struct bytes beside, struct http_body *ret_body,
+			struct err *err)
+{
+	struct http_body body = {.beside = {.kind = JSON_NULL}};
+	struct json_value root;
 	size_t others = 0;
 
 	if (!json_read(text, &root, err))
 		return false;
 	if (root.kind != JSON_OBJECT)
 		return err_set(err, "the body must be an object");
-	for (object = root; json_next_field(&object, &name, &value);) {
-		/* Written with escapes it is an unknown field, which does nobody any harm. */
-		if (!bytes_equal(name.text, BYTES("checks"))) {
-			others++;
-			continue;
-		}
-		if (body.is_batch)
-			return err_set(err, "checks: stands there twice");
-		body.check = value;
-		body.is_batch = true;
-	}
+	if (!sort_fields(root, beside, &body, &others, err))
+		return false;
 	if (body.is_batch && others > 0)
 		return err_set(err, "checks: stands alone, without other fields");
 	if (body.is_batch && !read_batch(&body, err))

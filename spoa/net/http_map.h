@@ -41,14 +41,19 @@ static inline struct attributes http_question_attributes(const struct http_quest
 struct http_body {
 	struct json_value check; /* or the array of them */
 	bool is_batch;
-	size_t count; /* of the batch */
+	size_t count;             /* of the batch */
+	struct json_value beside; /* null when it is not there */
 };
 
-/* All that can be wrong with a body, except for what is wrong with one check of a batch. */
-MUST_CHECK bool http_map_read_body(struct bytes body, struct http_body *ret_body, struct err *err);
-/* Adds one check to the question. */
+/*
+ * All that can be wrong with a body, except for what is wrong with one check of a batch. `beside`,
+ * or no text, is the name of a field that is the caller's.
+ */
+MUST_CHECK bool http_map_read_body(struct bytes body, struct bytes beside,
+				   struct http_body *ret_body, struct err *err);
+/* Adds one check to the question; a field `beside` is not looked at. */
 MUST_CHECK bool http_map_read_check(struct http_question *question, struct json_value check,
-				    struct err *err);
+				    struct bytes beside, struct err *err);
 /* Adds the parameters; `deny_status` is not one of the attributes. 0 when it is absent. */
 MUST_CHECK bool http_map_read_query(struct http_question *question, struct bytes query,
 				    unsigned *ret_deny_status, struct err *err);

@@ -200,7 +200,8 @@ static void send_call(struct redis_store *redis, struct call *call)
 	struct redis_call_form form = {
 		.hash = redis_link_hash(redis->link),
 		.prefix = redis->config.prefix,
-		.time_us = redis->config.is_time_given ? first_op(&call->ops)->now_us : 0,
+		.is_time_given = redis->config.is_time_given,
+		.time_us = first_op(&call->ops)->now_us,
 	};
 
 	redis_call_put(&w, &form, &call->ops);
@@ -315,6 +316,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_con
 						   .target = config->target,
 						   .script = redis_script_text(),
 						   .timeout_us = config->timeout_us,
+						   .silent_beats_max = config->silent_beats_max,
 						   .flush = flush,
 						   .changed = on_changed,
 						   .owner = redis,

@@ -28,6 +28,7 @@ struct redis_store_config {
 	size_t max_in_flight;              /* the engine's: ops that can be pending */
 	/* For tests and replay: op.now_us is the time to count by, not Redis' own. */
 	bool is_time_given;
+	unsigned silent_beats_max; /* redis_link.h */
 	/* The connection works; or it does not, and why. Once a change. */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
 	/* Redis answered a request by an error. */

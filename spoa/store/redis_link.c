@@ -13,8 +13,9 @@
 #include "store/lookup.h"
 #include "store/redis_info.h"
 
-#define GIVE_UP_SECONDS   0.5  /* from connecting to the answered probe */
-#define HEARTBEAT_SECONDS 0.25 /* twice without a reply to anything: it is dead */
+#define GIVE_UP_SECONDS   0.5 /* from connecting to the answered probe */
+#define HEARTBEAT_SECONDS 0.25
+#define SILENT_BEATS_MAX  2 /* without a reply to anything: it is dead */
 #define PAUSE_MIN_MS      20
 #define PAUSE_MAX_MS      800
 #define HASH_LEN          40
@@ -57,9 +58,9 @@ struct redis_link {
 	struct ev_io readable, writable;
 	bool wants_write;
 	struct redis_replies *replies;
-	size_t outstanding; /* commands without a reply */
-	bool has_replied;   /* since the last heartbeat */
-	bool was_silent;    /* at the last heartbeat */
+	size_t outstanding;    /* commands without a reply */
+	bool has_replied;      /* since the last heartbeat */
+	unsigned silent_beats; /* heartbeats in a row without one */
 
 	struct redis_asked asked[GREETING_COUNT];
 	struct redis_asked probe, heartbeat, reload;
@@ -358,7 +359,7 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 	link->state = LINK_UP;
 	link->connects++;
 	link->next_address = link->found.count; /* when it is lost, the name is asked for again */
-	link->was_silent = false;
+	link->silent_beats = 0;
 	set_timer(link, HEARTBEAT_SECONDS);
 }
 
@@ -371,13 +372,14 @@ static void on_heartbeat(struct redis_asked *asked, const struct redis_reply *re
 
 static void beat(struct redis_link *link)
 {
+	unsigned silent_beats_max = link->config.silent_beats_max;
 	bool is_silent = link->outstanding > 0 && !link->has_replied;
 
-	if (is_silent && link->was_silent) {
+	link->silent_beats = is_silent ? link->silent_beats + 1 : 0;
+	if (link->silent_beats >= (silent_beats_max > 0 ? silent_beats_max : SILENT_BEATS_MAX)) {
 		fail_with_text(link, STORE_TIMEOUT, NO_ANSWER);
 		return;
 	}
-	link->was_silent = is_silent;
 	link->has_replied = false;
 	link->failures = 0;
 	if (link->outstanding == 0)

@@ -40,6 +40,7 @@ struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
 	struct bytes script;               /* a constant */
 	int64_t timeout_us;                /* that a request has */
+	unsigned silent_beats_max;         /* quarters of a second without a reply; 0: two */
 	/* Before the loop waits, whatever the state: what is to be sent is sent now. */
 	void (*flush)(void *owner);
 	/* It is UP and has stayed so for a moment; or it is not, and why. Once a change. */

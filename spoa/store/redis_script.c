@@ -103,10 +103,10 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	for (const struct list *link = ops->next; link != ops; link = link->next)
 		for (size_t i = 0; i < op_of(link)->count; i++)
 			put_key(w, op_of(link)->checks[i], form->prefix);
-	if (form->time_us == 0)
-		put_text(w, BYTES("now"));
-	else
+	if (form->is_time_given)
 		put_number(w, form->time_us);
+	else
+		put_text(w, BYTES("now"));
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		put_counts(w, op_of(link));
 		for (size_t i = 0; i < op_of(link)->count; i++)

@@ -19,8 +19,8 @@
 #include "store/store.h"
 
 #define REDIS_CALL_OPS_MAX 32
-#define REDIS_STATE_MAX    5 /* numbers that the reply has of a check */
-#define REDIS_PREFIX_MAX   64
+#define REDIS_STATE_MAX    5  /* numbers that the reply has of a check */
+#define REDIS_PREFIX_MAX   88 /* that of --key-prefix, and what replay adds */
 /* One op always fits. */
 #define REDIS_CALL_MAX 65536
 
@@ -34,7 +34,8 @@ size_t redis_call_size(const struct store_op *op, struct bytes prefix);
 struct redis_call_form {
 	const char *hash; /* of the script, as SCRIPT LOAD replied */
 	struct bytes prefix;
-	int64_t time_us; /* 0: Redis' own time */
+	bool is_time_given; /* else it is Redis' own */
+	int64_t time_us;
 };
 
 /* EVALSHA for `ops`, which are linked by store_op.link. */

@@ -118,7 +118,7 @@ static void take_check(struct json_value check)
 	struct err err = {""};
 
 	http_question_clear(&question);
-	check_outcome(http_map_read_check(&question, check, &err), &err);
+	check_outcome(http_map_read_check(&question, check, BYTES(""), &err), &err);
 }
 
 static void take_body(struct bytes text)
@@ -127,7 +127,7 @@ static void take_body(struct bytes text)
 	struct json_value check;
 	struct err err = {""};
 
-	if (!http_map_read_body(text, &body, &err)) {
+	if (!http_map_read_body(text, BYTES(""), &body, &err)) {
 		check_error(&err);
 		return;
 	}

@@ -78,10 +78,11 @@ static bool read_check(const char *text, struct err *err)
 	struct http_body body;
 
 	http_question_clear(question);
-	if (!http_map_read_body(guarded_copy(guarded, bytes_from_text(text)), &body, err))
+	if (!http_map_read_body(guarded_copy(guarded, bytes_from_text(text)), BYTES(""), &body,
+				err))
 		return false;
 	assert_false(body.is_batch);
-	return http_map_read_check(question, body.check, err);
+	return http_map_read_check(question, body.check, BYTES(""), err);
 }
 
 static void test_http_map_read_check_good_bodies_become_attributes(void **state)
@@ -226,6 +227,31 @@ static void test_http_map_read_check_the_longest_text_fits(void **state)
 	free(text);
 }
 
+static void test_http_map_read_body_a_field_beside_is_the_callers(void **state)
+{
+	static const struct bytes beside = {(const uint8_t *)"at_ms", 5};
+	struct http_body body;
+	struct err err;
+	(void)state;
+
+	assert_true(
+		http_map_read_body(BYTES("{\"at_ms\":[5],\"policy\":\"p\"}"), beside, &body, &err));
+	assert_int_equal(body.beside.kind, JSON_ARRAY);
+	http_question_clear(question);
+	assert_true(http_map_read_check(question, body.check, beside, &err));
+	assert_question("policy='p'");
+	assert_false(http_map_read_check(question, body.check, BYTES(""), &err));
+	assert_true(
+		http_map_read_body(BYTES("{\"checks\":[{}],\"at_ms\":5}"), beside, &body, &err));
+	assert_true(body.is_batch);
+	assert_int_equal(body.beside.kind, JSON_NUMBER);
+	assert_true(http_map_read_body(BYTES("{\"policy\":\"p\"}"), beside, &body, &err));
+	assert_int_equal(body.beside.kind, JSON_NULL);
+	assert_false(http_map_read_body(BYTES("{\"at_ms\":5,\"policy\":\"p\",\"at_ms\":5}"), beside,
+					&body, &err));
+	assert_string_equal(err.text, "at_ms: stands there twice");
+}
+
 static void test_http_map_read_body_batches_are_counted(void **state)
 {
 	static const struct {
@@ -249,7 +275,7 @@ static void test_http_map_read_body_batches_are_counted(void **state)
 		struct bytes text = guarded_copy(guarded, bytes_from_text(cases[i].body));
 		struct http_body body;
 		struct err err = {""};
-		bool is_good = http_map_read_body(text, &body, &err);
+		bool is_good = http_map_read_body(text, BYTES(""), &body, &err);
 		assert_int_equal(is_good, cases[i].count > 0);
 		if (is_good)
 			assert_int_equal(body.count, cases[i].count);
@@ -268,7 +294,7 @@ static bool read_batch_of(size_t count, struct err *err)
 	for (size_t i = 1; i < count; i++)
 		writer_put_text(&w, ",0");
 	writer_put_text(&w, "]}");
-	return http_map_read_body(writer_bytes(&w), &body, err) && body.count == count;
+	return http_map_read_body(writer_bytes(&w), BYTES(""), &body, err) && body.count == count;
 }
 
 static void test_http_map_read_body_batches_are_bounded(void **state)
@@ -407,15 +433,15 @@ static int decode_body(struct bytes input, void *context)
 	bool is_good = true;
 
 	(void)context;
-	if (!http_map_read_body(input, &body, &err))
+	if (!http_map_read_body(input, BYTES(""), &body, &err))
 		return -1;
 	while (body.is_batch && json_next_item(&body.check, &check)) {
 		http_question_clear(question);
-		is_good = http_map_read_check(question, check, &err) && is_good;
+		is_good = http_map_read_check(question, check, BYTES(""), &err) && is_good;
 	}
 	http_question_clear(question);
 	if (!body.is_batch)
-		is_good = http_map_read_check(question, body.check, &err);
+		is_good = http_map_read_check(question, body.check, BYTES(""), &err);
 	return is_good ? 1 : -1;
 }
 
@@ -455,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_http_map_read_check_bad_bodies_are_refused_by_name),
 		cmocka_unit_test(test_http_map_read_check_attributes_are_bounded),
 		cmocka_unit_test(test_http_map_read_check_the_longest_text_fits),
+		cmocka_unit_test(test_http_map_read_body_a_field_beside_is_the_callers),
 		cmocka_unit_test(test_http_map_read_body_batches_are_counted),
 		cmocka_unit_test(test_http_map_read_body_batches_are_bounded),
 		cmocka_unit_test(test_http_map_read_query_good_ones_become_attributes),

@@ -81,7 +81,7 @@ static void test_redis_call_put_one_bucket_is_these_bytes(void **state)
 	struct quota quota = bucket_of(10, "1");
 	struct check check;
 	struct store_op op;
-	struct call call = {.form = {HASH, BYTES("rl:"), 0}};
+	struct call call = {.form = {.hash = HASH, .prefix = BYTES("rl:")}};
 	(void)state;
 
 	list_init(&call.ops);
@@ -112,7 +112,7 @@ static void test_redis_call_put_each_algorithm_has_its_numbers(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check check;
 		struct store_op op;
-		struct call call = {.form = {HASH, BYTES(""), 0}};
+		struct call call = {.form = {.hash = HASH, .prefix = BYTES("")}};
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &cases[i].quota, 2)}, 1);
@@ -128,7 +128,7 @@ static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **stat
 		     fixed = window_of(FIXED_WINDOW, 7, MINUTE);
 	struct check checks[5];
 	struct store_op ops[3];
-	struct call call = {.form = {HASH, BYTES("p/"), NOW_US}};
+	struct call call = {.form = {HASH, BYTES("p/"), true, NOW_US}};
 	(void)state;
 
 	list_init(&call.ops);
@@ -211,7 +211,7 @@ static void test_redis_call_put_cost_above_the_limit_is_the_limit_and_one(void *
 		struct quota quota = window_of(FIXED_WINDOW, cases[i].limit, MINUTE);
 		struct check check;
 		struct store_op op;
-		struct call call = {.form = {HASH, BYTES(""), 0}};
+		struct call call = {.form = {.hash = HASH, .prefix = BYTES("")}};
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &quota, cases[i].cost)}, 1);
@@ -310,7 +310,7 @@ static void test_redis_call_size_is_never_exceeded(void **state)
 		struct writer w = writer_on(memory, sizeof memory);
 		size_t prefix_len = i % 2 == 0 ? sizeof prefix : random_below(sizeof prefix);
 		r.call.form = (struct redis_call_form){HASH, bytes_from(prefix, prefix_len),
-						       i % 3 == 0 ? 0 : EXACT};
+						       i % 3 != 0, EXACT};
 		size_t size = fill_random(&r);
 		redis_call_put(&w, &r.call.form, &r.call.ops);
 		assert_false(w.full);

@@ -1,0 +1,113 @@
+/*
+ * fuzz_replay_log.c - lines of any bytes, as HAProxy's log and as what `replay` reads otherwise: a
+ * request is a list of attributes within its bounds and has a time that the limiters can take; what
+ * is refused has an error that is one printable line; and no order of lines makes time go back.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "app/haproxy_log.h"
+#include "app/replay_line.h"
+#include "app/replay_order.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct http_question question;
+
+static void check_error(const struct err *err)
+{
+	size_t len = strnlen(err->text, sizeof err->text);
+
+	ASSERT(len > 0 && len < sizeof err->text);
+	for (size_t i = 0; i < len; i++)
+		ASSERT(err->text[i] >= ' ' && err->text[i] <= '~');
+}
+
+static void check_request(int64_t at_us)
+{
+	ASSERT(at_us >= 0 && at_us <= REPLAY_AT_MAX_US);
+	ASSERT(question.count <= HTTP_ATTRIBUTES_MAX);
+	for (size_t i = 0; i < question.count; i++) {
+		char memory[VALUE_SHORT_TEXT_MAX];
+		struct value value = value_canonical(&question.items[i].value);
+		ASSERT(question.items[i].name.len > 0);
+		if (value.kind != VALUE_ABSENT)
+			(void)value_to_text(&value, memory);
+	}
+}
+
+static void take_log(struct replay_order *order, struct bytes text, uint64_t number)
+{
+	struct err err = {""};
+	static struct time_zone zone;
+	int64_t at_us;
+
+	if (number == 0)
+		ASSERT(time_zone_set(&zone, "Europe/Berlin") || time_zone_set(&zone, "+01:00"));
+	switch (haproxy_log_read(text, &zone, &question, &at_us, &err)) {
+	case HAPROXY_OTHER:
+		break;
+	case HAPROXY_REQUEST:
+		check_request(at_us);
+		ASSERT(replay_order_add(order, at_us, number, text));
+		break;
+	case HAPROXY_BAD:
+		check_error(&err);
+		break;
+	}
+}
+
+static void take_line(struct bytes text)
+{
+	struct replay_line line;
+	struct err err = {""};
+
+	if (!replay_line_read(text, &line, &err))
+		check_error(&err);
+	else if (line.body.is_batch)
+		ASSERT(line.body.count > 0 && line.body.count <= HTTP_CHECKS_MAX);
+	else if (!replay_line_read_check(&line, &question, &err))
+		check_error(&err);
+	else
+		check_request(line.at_us);
+}
+
+static void check_order(struct replay_order *order, bool all)
+{
+	static int64_t last_us;
+	struct replay_held *held;
+
+	while ((held = replay_order_take(order, all)) != NULL) {
+		ASSERT(held->at_us >= last_us);
+		last_us = held->at_us;
+		free(held);
+	}
+	if (all)
+		last_us = 0;
+}
+
+/* In a block of its own, so that a byte read too many is seen. */
+static void take(struct replay_order *order, struct bytes text, uint64_t number)
+{
+	uint8_t *copy = malloc(text.len + (text.len == 0));
+
+	ASSERT(copy != NULL);
+	if (text.len > 0)
+		memcpy(copy, text.data, text.len);
+	take_log(order, bytes_from(copy, text.len), number);
+	take_line(bytes_from(copy, text.len));
+	free(copy);
+	check_order(order, false);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes rest = bytes_from(data, size < HTTP_BODY_MAX ? size : HTTP_BODY_MAX), line;
+	struct replay_order order = {0};
+
+	for (uint64_t number = 0; bytes_next_item(&rest, '\n', &line); number++)
+		take(&order, line, number);
+	check_order(&order, true);
+	replay_order_release(&order);
+	return 0;
+}
