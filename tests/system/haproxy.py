@@ -7,6 +7,7 @@ from processes import ROOT, Process, wait_until
 from trees import program
 
 SHIPPED = ROOT / "haproxy-conf"
+SHIPPED_CONF, SHIPPED_SPOE = SHIPPED / "haproxy.cfg", SHIPPED / "ratelimit-spoe.conf"
 INSTALLED = "/etc/haproxy/"
 HAPROXY = "usr/sbin/haproxy"
 SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}

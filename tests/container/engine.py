@@ -1,0 +1,111 @@
+"""Podman and buildah with a storage, a state and a configuration of their own, without a daemon."""
+
+import ctypes
+import json
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+from processes import ROOT, clean_environment
+
+BASE = "docker.io/library/debian:trixie-slim"
+IMAGE = "localhost/ratelimit-spoa:test"
+BASE_FILE = ROOT / "build/containers/trixie-slim.tar"
+BUILD_SECONDS = 600
+
+STORAGE = """[storage]
+driver = "overlay"
+runroot = "{directory}/run"
+graphroot = "{directory}/graph"
+"""
+
+# runc, since crun wants cgroups of version 2 alone. Podman's own limits may be more than allowed.
+CONTAINERS = """[containers]
+default_ulimits = ["nofile={descriptors}:{descriptors}", "nproc=1000:1000"]
+[engine]
+tmp_dir = "{directory}/libpod"
+lock_type = "file"
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+# As Debian's own image of that name: without documentation, but with the licences.
+SLIM = [f"--dpkgopt=path-{rule}" for rule in (
+    "exclude=/usr/share/doc/*", "include=/usr/share/doc/*/copyright", "exclude=/usr/share/man/*",
+    "exclude=/usr/share/locale/*")]
+
+
+def make_base():
+    """Debian 13, unpacked once and kept, in place of an image out of a registry."""
+    if BASE_FILE.exists():
+        return
+    BASE_FILE.parent.mkdir(parents=True, exist_ok=True)
+    new = BASE_FILE.with_suffix(f".{os.getpid()}.tar")
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", *SLIM, "trixie", new], check=True)
+    new.rename(BASE_FILE)  # when it is complete
+
+
+def adopt_orphans():
+    """Podman leaves its monitors to pid 1, which may not reap them: this process does, later."""
+    subreaper = 36
+    assert ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0) == 0
+
+
+def bury_orphans():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+class Engine:
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        storage, containers = self.directory / "storage.conf", self.directory / "containers.conf"
+        storage.write_text(STORAGE.format(directory=self.directory))
+        descriptors = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20000)
+        containers.write_text(CONTAINERS.format(
+            directory=self.directory, descriptors=descriptors))
+        self.settings = {"CONTAINERS_STORAGE_CONF": str(storage),
+                         "CONTAINERS_CONF": str(containers)}
+
+    @property
+    def environment(self):
+        return clean_environment(self.settings)
+
+    def run(self, *words, check=True, timeout=60, **options):
+        """A command of podman, or of buildah when it says so; what it printed."""
+        if words[0] != "buildah":
+            words = ("podman", *words)
+        done = subprocess.run([*map(str, words)], env=self.environment, text=True, check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
+                              **options)
+        assert done.returncode == 0 or not check, f"{words}\n{done.stdout}{done.stderr}"
+        return done
+
+    def build(self):
+        """What `docker build` would do, with the base that is here already."""
+        self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
+        self.run("buildah", "bud", "--isolation", "chroot", "--network", "host", "--pull-never",
+                 "--format", "docker", "-t", IMAGE, ROOT, timeout=BUILD_SECONDS)
+
+    def image(self):
+        """What the image says of itself."""
+        return json.loads(self.run("image", "inspect", IMAGE).stdout)[0]
+
+    def healthcheck(self):
+        """The command of the image's HEALTHCHECK."""
+        kind, *command = self.image()["Healthcheck"]["Test"]
+        assert kind == "CMD"
+        return command
+
+    def finish(self):
+        for container in self.run("ps", "-aq").stdout.split():
+            self.run("rm", "-f", "-t", "0", container)
+        # Also unmounts.
+        self.run("system", "reset", "--force", timeout=BUILD_SECONDS)
+        bury_orphans()
+

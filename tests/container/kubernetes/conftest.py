@@ -1,0 +1,40 @@
+import importlib.util
+
+import pytest
+
+import schema_check
+from cluster import Cluster, import_servers
+from processes import ROOT
+
+
+def load_fixtures_of_system_tests():
+    """Those that a container has no need of, and that the folder above does not take over."""
+    spec = importlib.util.spec_from_file_location("system_fixtures_of_kubernetes",
+                                                  ROOT / "tests/system/conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+start_agent = load_fixtures_of_system_tests().start_agent
+
+
+@pytest.fixture(scope="session")
+def schema():
+    """Gives the faults of a list of objects, by the types of Kubernetes."""
+    schema_check.install()
+    return schema_check.faults
+
+
+@pytest.fixture(scope="session")
+def images(image, server_trees, tmp_path_factory):  # pylint: disable=unused-argument
+    """The engine with all that a pod of the manifests is made of."""
+    import_servers(image, tmp_path_factory.mktemp("servers"))
+    return image
+
+
+@pytest.fixture
+def cluster(images, tmp_path):
+    opened = Cluster(images, tmp_path)
+    yield opened
+    opened.finish()

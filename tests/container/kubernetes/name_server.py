@@ -1,0 +1,45 @@
+"""A cluster's DNS, as little as HAProxy and a C library need: A records out of a JSON file.
+
+    name_server.py ADDRESS FILE        {"name": ["10.0.0.1", ...], ...}, read for each question
+"""
+
+import json
+import socket
+import struct
+import sys
+from pathlib import Path
+
+NAME_ERROR, A, IN = 3, 1, 1
+
+
+def question_of(query):
+    """The name asked for, the type, and where the question ends."""
+    labels, at = [], 12
+    while query[at]:
+        labels.append(query[at + 1:at + 1 + query[at]].decode())
+        at += 1 + query[at]
+    return ".".join(labels).lower(), struct.unpack_from("!H", query, at + 1)[0], at + 5
+
+
+def answer(query, records):
+    name, kind, end = question_of(query)
+    addresses = records.get(name)
+    found = (addresses or []) if kind == A else []
+    flags = 0x8580 | (0 if addresses is not None else NAME_ERROR)
+    head = query[:2] + struct.pack("!HHHHH", flags, 1, len(found), 0, 0)
+    return head + query[12:end] + b"".join(
+        b"\xc0\x0c" + struct.pack("!HHIH", A, IN, 5, 4) + socket.inet_aton(address)
+        for address in found)
+
+
+def main():
+    address, file = sys.argv[1], Path(sys.argv[2])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))
+        while True:
+            query, client = server.recvfrom(4096)
+            server.sendto(answer(query, json.loads(file.read_text())), client)
+
+
+if __name__ == "__main__":
+    main()

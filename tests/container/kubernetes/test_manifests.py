@@ -1,0 +1,473 @@
+"""What kustomize makes of k8s/: by the types of Kubernetes, and by what goes with what."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+
+import haproxy
+from agent import run
+from manifests import (COMPONENTS, OVERLAYS, agent_of, config_files, containers, environment, find,
+                       named, pod_spec, port_number, quantity, render, render_with, seconds, size,
+                       workloads)
+from processes import ROOT
+
+DEPLOYMENT_KINDS = {
+    "k8s/base": {"Deployment", "Service", "ConfigMap"},
+    "k8s/overlays/sidecar": {"Deployment", "Service", "ConfigMap"},
+    "k8s/overlays/service": {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler",
+                             "PodDisruptionBudget"},
+    "k8s/overlays/redis": {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler",
+                           "PodDisruptionBudget", "Secret"},
+}
+
+
+@pytest.fixture(params=OVERLAYS)
+def objects(request):
+    return render(request.param)
+
+
+@pytest.fixture(params=OVERLAYS[1:])
+def with_haproxy(request):
+    return render(request.param)
+
+
+# ---- types ----
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_an_overlay_is_what_kubernetes_takes(schema, folder):
+    objects = render(folder)
+
+    assert {thing["kind"] for thing in objects} == DEPLOYMENT_KINDS[folder]
+    assert schema(objects) == []
+
+
+@pytest.mark.parametrize("folder, components", [
+    *((folder, COMPONENTS) for folder in OVERLAYS),
+    *(("k8s/base", [component]) for component in COMPONENTS)])
+def test_an_overlay_with_components_is_what_kubernetes_takes(tmp_path, schema, folder, components):
+    objects = render_with(tmp_path, folder, components)
+
+    new = {thing["kind"] for thing in objects} - DEPLOYMENT_KINDS[folder]
+    assert new == {{"k8s/components/network-policy": "NetworkPolicy",
+                    "k8s/components/service-monitor": "ServiceMonitor",
+                    "k8s/components/prometheus-rule": "PrometheusRule"}[one] for one in components}
+    assert {thing["metadata"]["namespace"] for thing in objects} == {"edge"}
+    assert schema(objects) == []
+
+
+def pod_of(objects):
+    return pod_spec(find(objects, "Deployment", "ratelimit-spoa"))
+
+
+def agent_in(objects):
+    return pod_of(objects)["containers"][0]
+
+
+def rename(thing, old, new):
+    thing[new] = thing.pop(old)
+
+
+MISTAKES = [
+    ("readinesProbe: unknown field",
+     lambda o: rename(agent_in(o), "readinessProbe", "readinesProbe")),
+    ("httpGet/prt: unknown field",
+     lambda o: rename(agent_in(o)["livenessProbe"]["httpGet"], "port", "prt")),
+    ("httpGet: must have required property port",
+     lambda o: agent_in(o)["livenessProbe"]["httpGet"].pop("port")),
+    ("periodSeconds: must be integer",
+     lambda o: agent_in(o)["livenessProbe"].update(periodSeconds="10")),
+    ("runAsNonRoot: must be boolean", lambda o: pod_of(o)["securityContext"].update(
+        runAsNonRoot="true")),
+    ("enableServiceLink: unknown field",
+     lambda o: rename(pod_of(o), "enableServiceLinks", "enableServiceLink")),
+    ("whenUnsatisfied: unknown field",
+     lambda o: rename(pod_of(o)["topologySpreadConstraints"][0], "whenUnsatisfiable",
+                      "whenUnsatisfied")),
+    ("must have required property whenUnsatisfiable",
+     lambda o: pod_of(o)["topologySpreadConstraints"][0].pop("whenUnsatisfiable")),
+    ("containers: must be array", lambda o: pod_of(o).update(containers={})),
+    ("spec: must have required property selector",
+     lambda o: find(o, "Deployment", "ratelimit-spoa")["spec"].pop("selector")),
+    ("value: must be string", lambda o: agent_in(o)["env"][0].update(value=5)),
+    ("env/0: must have required property name", lambda o: agent_in(o)["env"][0].pop("name")),
+    ("capabilities/drop: must be array",
+     lambda o: agent_in(o)["securityContext"]["capabilities"].update(drop="ALL")),
+    ("clusterip: unknown field",
+     lambda o: rename(find(o, "Service", "ratelimit-agents")["spec"], "clusterIP", "clusterip")),
+    ("maxUnavailble: unknown field",
+     lambda o: rename(find(o, "PodDisruptionBudget", "haproxy")["spec"], "maxUnavailable",
+                      "maxUnavailble")),
+    ("averageUtilisation: unknown field",
+     lambda o: rename(find(o, "HorizontalPodAutoscaler")["spec"]["metrics"][0]["resource"][
+         "target"], "averageValue", "averageUtilisation")),
+    ("spec: must have required property maxReplicas",
+     lambda o: find(o, "HorizontalPodAutoscaler")["spec"].pop("maxReplicas")),
+    ("polycyTypes: unknown field",
+     lambda o: rename(find(o, "NetworkPolicy", "haproxy")["spec"], "policyTypes", "polycyTypes")),
+    ("spec/endpoints/0/intervall: unknown field",
+     lambda o: rename(find(o, "ServiceMonitor")["spec"]["endpoints"][0], "interval", "intervall")),
+    ("spec: must have required property selector",
+     lambda o: find(o, "ServiceMonitor")["spec"].pop("selector")),
+    ("rules/0: must have required property expr",
+     lambda o: find(o, "PrometheusRule")["spec"]["groups"][0]["rules"][0].pop("expr")),
+    ("rules/0/annotation: unknown field",
+     lambda o: rename(find(o, "PrometheusRule")["spec"]["groups"][0]["rules"][0], "annotations",
+                      "annotation")),
+    ("no such kind: autoscaling/v3 HorizontalPodAutoscaler",
+     lambda o: find(o, "HorizontalPodAutoscaler").update(apiVersion="autoscaling/v3")),
+    ("no such kind: policy/v1 PodDisruptionBuget",
+     lambda o: find(o, "PodDisruptionBudget", "haproxy").update(kind="PodDisruptionBuget")),
+    ("dat: unknown field", lambda o: rename(find(o, "ConfigMap", "ratelimit-policies"), "data",
+                                            "dat")),
+]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    return json.dumps(render_with(tmp_path_factory.mktemp("all"), "k8s/overlays/redis", COMPONENTS))
+
+
+@pytest.mark.parametrize("fault, seed", MISTAKES, ids=[fault for fault, _ in MISTAKES])
+def test_a_mistake_in_a_manifest_is_found(schema, everything, fault, seed):
+    objects = json.loads(everything)
+    seed(objects)
+
+    found = schema(objects)
+
+    assert len(found) in (1, 2) and any(text.endswith(fault) for text in found), found
+
+
+# ---- the pods ----
+
+def test_all_is_within_restricted_pod_security(objects):
+    for workload in workloads(objects):
+        spec = pod_spec(workload)
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] is True and context["runAsUser"] > 0
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert all(set(volume) & {"configMap", "secret"} for volume in spec.get("volumes", []))
+        for container in containers(spec):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]}}
+            assert all(mount["readOnly"] for mount in container.get("volumeMounts", []))
+            assert "hostPort" not in str(container["ports"])
+
+
+def test_a_pod_is_told_nothing_of_its_neighbours_and_has_no_token(objects):
+    for workload in workloads(objects):
+        assert pod_spec(workload)["enableServiceLinks"] is False
+        assert pod_spec(workload)["automountServiceAccountToken"] is False
+
+
+def test_the_agent_is_the_user_of_its_image(objects):
+    user = re.search(r"^USER (\d+)", (ROOT / "Dockerfile").read_text(), re.M).group(1)
+    for workload in workloads(objects):
+        if any(container["name"] == "agent" for container in containers(pod_spec(workload))):
+            assert pod_spec(workload)["securityContext"]["runAsUser"] == int(user) == 10001
+
+
+def test_memory_and_cpu(objects):
+    agent = agent_of(objects)
+    limits, requests = agent["resources"]["limits"], agent["resources"]["requests"]
+
+    assert quantity(limits["cpu"]) == 1 >= quantity(requests["cpu"]) > 0
+    assert quantity(limits["memory"]) == quantity(requests["memory"])
+    assert size(environment(agent)["RATELIMIT_MEMORY_LIMIT"]) <= quantity(limits["memory"]) / 2
+    for workload in workloads(objects):
+        for container in containers(pod_spec(workload)):
+            assert quantity(container["resources"]["limits"]["memory"]) > 0
+            assert quantity(container["resources"]["requests"]["cpu"]) > 0
+
+
+def test_the_comments_on_memory_and_cpu_are_what_was_measured(objects):
+    """68 bytes a balance in README.md, 0.83 us a check in bench/README.md."""
+    text = (ROOT / "k8s/base/agent.yaml").read_text()
+    agent = agent_of(objects)
+    limit = size(environment(agent)["RATELIMIT_MEMORY_LIMIT"])
+
+    assert "68 bytes a balance" in (ROOT / "README.md").read_text()
+    assert f"68 bytes a balance: {limit // 68 // 10000 * 10},000 of them" in text
+    bench = (ROOT / "bench/README.md").read_text()
+    assert "a check costs the agent 0.83 µs" in bench
+    most = [float(re.search(rf"Redis store: agent's CPU a check, {kind}.*\| ([\d.]+) \(", bench)
+                  .group(1)) for kind in ("user", "system")]
+    assert f"A check costs 0.83 to {sum(most):.0f} us" in text
+    cpu = quantity(agent["resources"]["requests"]["cpu"])
+    assert f"at least {cpu / sum(most) * 1e6 // 1000:.0f},000 a second" in text
+
+
+def test_there_is_time_to_drain(objects):
+    for workload in workloads(objects):
+        spec = pod_spec(workload)
+        if not any(container["name"] == "agent" for container in containers(spec)):
+            continue
+        env = environment(agent_of(objects))
+        needed = seconds(env["RATELIMIT_DRAIN_DELAY"]) + seconds(env["RATELIMIT_DRAIN_TIMEOUT"])
+        for container in spec["containers"]:
+            if container["name"] == "haproxy":
+                # One after the other: preStop, HAProxy, the agent.
+                needed += container["lifecycle"]["preStop"]["sleep"]["seconds"] + 30
+        assert spec["terminationGracePeriodSeconds"] > needed
+
+
+def test_haproxy_ends_within_what_is_reckoned_with(with_haproxy):
+    assert "\n    hard-stop-after 30s\n" in config_files(with_haproxy, "haproxy")["haproxy.cfg"]
+    assert pod_spec(find(with_haproxy, "Deployment", "haproxy"))[
+        "terminationGracePeriodSeconds"] > 5 + 30
+
+
+@pytest.mark.parametrize("folder", ["k8s/overlays/service", "k8s/overlays/redis"])
+def test_haproxy_notices_a_drain_before_it_ends(folder):
+    objects = render(folder)
+    check = re.search(r"check inter (\w+) fall (\d+)",
+                      config_files(objects, "haproxy")["agents.cfg"])
+
+    assert seconds(environment(agent_of(objects))["RATELIMIT_DRAIN_DELAY"]) > \
+        seconds(check.group(1)) * int(check.group(2))
+
+
+def test_the_agent_starts_before_haproxy_and_ends_after_it_as_a_sidecar():
+    spec = pod_spec(find(render("k8s/overlays/sidecar"), "Deployment"))
+
+    assert [container["name"] for container in spec["containers"]] == ["haproxy"]
+    agent, = spec["initContainers"]
+    assert (agent["name"], agent["restartPolicy"]) == ("agent", "Always")
+    # HAProxy is not started before this says yes.
+    assert agent["startupProbe"]["httpGet"]["path"] == "/ready"
+    assert environment(agent)["RATELIMIT_SPOP_LISTEN"].startswith("127.0.0.1:")
+
+
+def test_agents_are_spread_and_stay_when_nodes_are_emptied():
+    objects = render("k8s/overlays/service")
+    deployment = find(objects, "Deployment", "ratelimit-spoa")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+
+    keys = {constraint["topologyKey"]: constraint["labelSelector"]["matchLabels"]
+            for constraint in pod_spec(deployment)["topologySpreadConstraints"]}
+    assert keys == {"kubernetes.io/hostname": labels, "topology.kubernetes.io/zone": labels}
+    for name in ("ratelimit-spoa", "haproxy"):
+        budget = find(objects, "PodDisruptionBudget", name)
+        chosen = find(objects, "Deployment", name)["spec"]["selector"]
+        assert budget["spec"] == {"maxUnavailable": 1, "selector": chosen}
+
+
+def test_agents_are_no_more_than_haproxy_has_places_for():
+    objects = render("k8s/overlays/service")
+    scaler = find(objects, "HorizontalPodAutoscaler")["spec"]
+    places = re.search(r"server-template agent (\d+) ",
+                       config_files(objects, "haproxy")["agents.cfg"]).group(1)
+    deployment = find(objects, "Deployment", scaler["scaleTargetRef"]["name"])
+
+    # A number here would undo the scaler's at each apply.
+    assert "replicas" not in deployment["spec"]
+    assert scaler["minReplicas"] >= 2
+    assert scaler["maxReplicas"] + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"] \
+        < int(places)
+    target = scaler["metrics"][0]["resource"]["target"]
+    assert quantity(target["averageValue"]) < quantity(
+        agent_of(objects)["resources"]["limits"]["cpu"])
+
+
+# ---- what names what ----
+
+def labelled(objects, selector):
+    return [workload for workload in workloads(objects) if selector.items()
+            <= workload["spec"]["template"]["metadata"]["labels"].items()]
+
+
+def test_what_a_selector_selects_is_there(objects):
+    for workload in workloads(objects):
+        assert labelled(objects, workload["spec"]["selector"]["matchLabels"]) == [workload]
+    for service in (thing for thing in objects if thing["kind"] == "Service"):
+        workload, = labelled(objects, service["spec"]["selector"])
+        for port in service["spec"]["ports"]:
+            found = [container for container in containers(pod_spec(workload))
+                     for exposed in container["ports"]
+                     if port["targetPort"] in (exposed["name"], exposed["containerPort"])]
+            assert len(found) == 1, port
+
+
+def test_what_a_pod_mounts_is_there(objects):
+    names = {(thing["kind"], thing["metadata"]["name"]) for thing in objects}
+    for workload in workloads(objects):
+        spec = pod_spec(workload)
+        for volume in spec.get("volumes", []):
+            assert (("ConfigMap", volume["configMap"]["name"]) if "configMap" in volume
+                    else ("Secret", volume["secret"]["secretName"])) in names
+        for container in containers(spec):
+            mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+            assert mounted <= {volume["name"] for volume in spec.get("volumes", [])}
+            # A file that is mounted by itself never changes.
+            assert "subPath" not in str(container.get("volumeMounts"))
+
+
+def test_only_the_configmap_of_the_policies_keeps_its_name(with_haproxy):
+    """HAProxy starts anew with another configuration; agents reload theirs."""
+    names = {thing["metadata"]["name"] for thing in with_haproxy if thing["kind"] == "ConfigMap"}
+
+    assert "ratelimit-policies" in names
+    assert all(re.fullmatch("haproxy-[0-9a-z]{10}", name)
+               for name in names - {"ratelimit-policies"})
+
+
+def test_network_policies_let_through_what_is_needed_and_select_what_is_there(tmp_path):
+    objects = render_with(tmp_path, "k8s/overlays/redis", ["k8s/components/network-policy"])
+    agent, redis = agent_of(objects), find(objects, "Deployment", "redis-trial")
+
+    def ports(rule):
+        return {(port["protocol"], port["port"]) for port in rule["ports"]}
+
+    def peers(rule, side):
+        return [labelled(objects, peer["podSelector"]["matchLabels"])[0]["metadata"]["name"]
+                for peer in rule.get(side, []) if "podSelector" in peer]
+    for name in ("ratelimit-spoa", "haproxy", "redis-trial"):
+        selector = find(objects, "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"]
+        workload, = labelled(objects, selector)
+        assert workload["metadata"]["name"] == name
+    of_agents = find(objects, "NetworkPolicy", "ratelimit-spoa")["spec"]
+    asked, read = of_agents["ingress"]
+    assert (ports(asked), peers(asked, "from")) == (
+        {("TCP", port_number(agent, "spop"))}, ["haproxy"])
+    assert ports(read) == {("TCP", port_number(agent, "http"))}
+    names, store = of_agents["egress"]
+    assert ports(names) == {("UDP", 53), ("TCP", 53)}
+    number = port_number(pod_spec(redis)["containers"][0], "redis")
+    assert (ports(store), peers(store, "to")) == ({("TCP", number)}, ["redis-trial"])
+    to_redis, = find(objects, "NetworkPolicy", "redis-trial")["spec"]["ingress"]
+    assert (ports(to_redis), peers(to_redis, "from")) == ({("TCP", number)}, ["ratelimit-spoa"])
+    web = pod_spec(find(objects, "Deployment", "haproxy"))["containers"][0]
+    everybody, _ = find(objects, "NetworkPolicy", "haproxy")["spec"]["ingress"]
+    assert (ports(everybody), everybody.get("from")) == ({("TCP", port_number(web, "web"))}, None)
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_service_monitor_finds_the_agents(tmp_path, folder):
+    objects = render_with(tmp_path, folder, ["k8s/components/service-monitor"])
+    monitor = find(objects, "ServiceMonitor")["spec"]
+
+    service, = [thing for thing in objects if thing["kind"] == "Service" and
+                monitor["selector"]["matchLabels"].items() <= thing["metadata"]["labels"].items()]
+    endpoint, = monitor["endpoints"]
+    port = named(service["spec"]["ports"], endpoint["port"])
+    assert port["targetPort"] == port_number(agent_of(objects), "http")
+    workload, = labelled(objects, service["spec"]["selector"])
+    assert agent_of(objects) in containers(pod_spec(workload))
+    assert endpoint["path"] == "/metrics"
+
+
+# ---- the files in ConfigMaps, and the environment ----
+
+def test_the_policies_are_good(objects, tmp_path):
+    file = tmp_path / "policies.json"
+    file.write_text(config_files(objects, "ratelimit-policies")["policies.json"])
+
+    assert run("check-config", "--policies", file).returncode == 0
+
+
+def test_the_agent_takes_the_environment(objects, tmp_path):
+    """All but the file of the policies, which is elsewhere here; a wrong name or value stops it."""
+    file = tmp_path / "policies.json"
+    file.write_text(config_files(objects, "ratelimit-policies")["policies.json"])
+    secret = tmp_path / "password"
+    secret.write_text("x\n")
+    env = {**environment(agent_of(objects)), "RATELIMIT_POLICIES": str(file)}
+    if "RATELIMIT_REDIS_PASSWORD_FILE" in env:
+        env["RATELIMIT_REDIS_PASSWORD_FILE"] = str(secret)
+
+    good = run("check-config", env=env)
+    assert good.returncode == 0, good.stderr
+    assert run("check-config", env={**env, "RATELIMIT_MEMORY_LIMITS": "1m"}).returncode == 2
+
+
+def test_the_environment_names_files_that_are_mounted(objects):
+    agent = agent_of(objects)
+    folders = {mount["mountPath"] for mount in agent["volumeMounts"]}
+    for name, value in environment(agent).items():
+        if name in ("RATELIMIT_POLICIES", "RATELIMIT_REDIS_PASSWORD_FILE"):
+            assert value.rpartition("/")[0] in folders
+    listens = {name: environment(agent)[f"RATELIMIT_{name}_LISTEN"].rpartition(":")[2]
+               for name in ("SPOP", "HTTP")}
+    assert {name: int(port) for name, port in listens.items()} == {
+        "SPOP": port_number(agent, "spop"), "HTTP": port_number(agent, "http")}
+
+
+def test_the_password_of_redis_is_only_in_its_secret():
+    objects = render("k8s/overlays/redis")
+    secret = find(objects, "Secret")
+    agent, redis = agent_of(objects), pod_spec(find(objects, "Deployment", "redis-trial"))
+
+    assert environment(agent)["RATELIMIT_REDIS_PASSWORD_FILE"].rpartition("/")[2] in secret["data"]
+    volume = named(pod_of(objects)["volumes"], "redis-password")["secret"]
+    assert (volume["secretName"], volume["defaultMode"]) == (secret["metadata"]["name"], 0o440)
+    source = named(redis["containers"][0]["env"], "PASSWORD")["valueFrom"]["secretKeyRef"]
+    assert (source["name"], source["key"]) == (secret["metadata"]["name"], "password")
+    assert "for-trials-only" not in yaml.safe_dump(objects)
+    assert "trial" in redis["containers"][0]["image"] + find(
+        objects, "Deployment", "redis-trial")["metadata"]["name"]
+
+
+def test_the_service_of_redis_is_the_one_that_agents_ask():
+    objects = render("k8s/overlays/redis")
+    service = find(objects, "Service", "redis-trial")
+
+    port, = service["spec"]["ports"]
+    assert environment(agent_of(objects))["RATELIMIT_STORE"] == \
+        f"redis://{service['metadata']['name']}:{port['port']}/0"
+
+
+# ---- HAProxy ----
+
+def section(text, start):
+    """A section of HAProxy's configuration without what it says in comments."""
+    lines = text[text.index(f"{start}\n"):].splitlines()
+    end = next((n for n, line in enumerate(lines[1:], 1) if line and line[0].isalpha()), len(lines))
+    return [line.split("#")[0].rstrip() for line in lines[:end] if line.split("#")[0].strip()]
+
+
+def test_haproxy_has_the_shipped_rules(with_haproxy):
+    files, shipped = config_files(with_haproxy, "haproxy"), haproxy.SHIPPED_CONF.read_text()
+
+    assert files["ratelimit-spoe.conf"] == haproxy.SHIPPED_SPOE.read_text()
+    block = re.compile(r"    # rate limit: begin\n.*?    # rate limit: end\n", re.S)
+    assert block.search(files["haproxy.cfg"]).group() == block.search(shipped).group()
+    assert section(files["haproxy.cfg"], "defaults") == section(shipped, "defaults")
+    *lines, server = section(shipped, "backend ratelimit-agents")
+    *mine, ours = section(files["agents.cfg"], "backend ratelimit-agents")
+    assert mine == lines
+    check = server[server.index("check"):]
+    assert check in ours
+
+
+@pytest.mark.parametrize("folder", ["k8s/overlays/sidecar", "k8s/overlays/service"])
+def test_every_haproxy_takes_its_configuration(suite, tmp_path, folder):
+    objects = render(folder)
+    for name, text in config_files(objects, "haproxy").items():
+        (tmp_path / name).write_text(text.replace("/etc/haproxy/", f"{tmp_path}/"))
+    container = named(pod_spec(find(objects, "Deployment", "haproxy"))["containers"], "haproxy")
+    program, *words = container["command"]
+    assert program == "haproxy"
+    words = [word.replace("/etc/haproxy/", f"{tmp_path}/") for word in words]
+    env = {**environment(container), "NAMESPACE": "edge"}
+
+    done = subprocess.run([*haproxy.program(suite, haproxy.HAPROXY), "-c", *words], text=True,
+                          capture_output=True, check=False, env=env)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout + done.stderr
+
+
+def test_haproxy_asks_for_the_headless_service_by_its_whole_name():
+    objects = render("k8s/overlays/service")
+    service = find(objects, "Service", "ratelimit-agents")
+
+    assert service["spec"]["clusterIP"] == "None"
+    port, = service["spec"]["ports"]
+    # HAProxy's own resolver knows no search list.
+    name = service["metadata"]["name"] + ".${NAMESPACE}.svc.${CLUSTER_DOMAIN}"
+    assert f'"{name}:{port["port"]}"' in config_files(objects, "haproxy")["agents.cfg"]
+    assert port["targetPort"] == "spop"
