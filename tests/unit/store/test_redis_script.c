@@ -165,7 +165,7 @@ static void test_redis_call_put_shadow_and_denied_are_told_by_the_counts(void **
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct call call = {.form = {HASH, BYTES(""), 0}};
+		struct call call = {.form = {HASH, BYTES(""), false, 0}};
 		struct store_op op;
 		char words[2048], memory[4096];
 		struct writer w = writer_on(words, sizeof words);
