@@ -9,7 +9,7 @@ while arg < #ARGV do
     local is_allowed, failure = count >= 0, nil
     count = math.abs(count)
 
-    -- All looks of a request come before its first write.
+    -- All looks of what is charged together come before its first write.
     arg = arg + 2
     for i = 1, count + shadow do
         local name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
@@ -24,22 +24,26 @@ while arg < #ARGV do
             algorithm = algorithms[name]()
             made[name] = algorithm
         end
-        local state = algorithm.look(KEYS[key], cost, limit, p, q)
+        local state
         if i <= count then
+            state = algorithm.look(KEYS[key], cost, limit, p, q)
             failure = state.err and state or failure
             is_allowed = is_allowed and not failure and cost <= state.remaining
         end
-        checks[i] = {key = KEYS[key], take = algorithm.take, cost = cost, limit = limit, p = p, q = q,
+        checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit, p = p, q = q,
             state = state}
     end
 
     for i = 1, failure and 0 or #checks do
         local check = checks[i]
-        local state = check.state
+        local algorithm = check.algorithm
+        -- In shadow: looked at now, since what was charged may be of the same balance.
+        local state = check.state or algorithm.look(check.key, check.cost, check.limit, check.p, check.q)
+        check.state = state
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
         if units > 0 or state.is_mended then
-            local written = check.take(check.key, state, units, check.limit, check.p, check.q)
+            local written = algorithm.take(check.key, state, units, check.limit, check.p, check.q)
             if written.err and i <= count then
                 failure = written
             elseif written.err then

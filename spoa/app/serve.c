@@ -23,6 +23,8 @@
 #include "store/redis.h"
 #include "version.h"
 
+#define CLOCK_STEP_US US_PER_SECOND /* the wall clock may step back by so much */
+
 struct agent {
 	const struct options *options;
 	struct ev_loop *loop;
@@ -198,6 +200,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	agent->memory = memory_store_new(options->memory_limit);
 	if (agent->loop == NULL || agent->memory == NULL)
 		return err_set(err, "no memory for --memory-limit, or no event loop");
+	memory_store_keep_full(agent->memory, CLOCK_STEP_US);
 	if (options->is_redis && !connect_to_redis(agent))
 		return err_set(err, "no memory for --max-in-flight");
 	agent->engine = engine_new(

@@ -260,8 +260,10 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	inquiry->op.answered = on_store_answered;
 	if (inquiry->op.count == 0)
 		return STORE_DONE;
-	/* All of its checks hold a slot until the store answers, those that are blocked too. */
-	if (inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
+	/* All of its checks hold a slot until the store answers, those that are blocked too. The
+	 * local store answers at once. */
+	if (engine->config.store != engine->config.local &&
+	    inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
 		engine->counter.stats.full++;
 		return STORE_DONE;

@@ -34,49 +34,61 @@ static void set_invalid(struct request *request, const char *why)
 	request->invalid_why = why;
 }
 
-/* Whose on_error holds for both: what limits before what is in shadow, then the stricter. */
+/* Whose on_error holds for both. */
 static bool is_stricter(const struct terms *a, const struct terms *b)
 {
 	static const int ranks[] = {
 		[ON_ERROR_ALLOW] = 0, [ON_ERROR_LOCAL] = 1, [ON_ERROR_DENY] = 2};
 
-	if (a->is_shadow != b->is_shadow)
-		return b->is_shadow;
 	return ranks[a->on_error] > ranks[b->on_error];
 }
 
+/* One in shadow takes no part in what is charged, and what is blocked is not counted. */
+static bool are_added_up(const struct check *a, const struct check *b)
+{
+	return a->is_shadow == b->is_shadow && a->is_decided == b->is_decided &&
+	       bytes_equal(check_key(a), check_key(b));
+}
+
 /*
- * Adds the cost to the check that counts by the same balance, if there is one already. It is then
- * in shadow only if both are. The quotas are equal, or the balances were not.
+ * Adds the cost to the check that counts by the same balance, if there is one already. The quotas
+ * are equal, or the balances were not.
  */
 static bool merge(struct request *request, const struct check *check)
 {
 	for (size_t i = 0; i < request->count; i++) {
 		struct check *other = request->checks[i];
-		if (!bytes_equal(check_key(other), check_key(check)) ||
-		    other->is_decided != check->is_decided) /* one is blocked */
+		if (!are_added_up(other, check))
 			continue;
 		if (__builtin_add_overflow(other->cost, check->cost, &other->cost))
 			other->cost = INT64_MAX;
 		if (is_stricter(check->terms, other->terms))
 			other->terms = check->terms;
-		other->is_shadow = other->is_shadow && check->is_shadow;
 		return true;
 	}
 	return false;
 }
 
-/* In file order; what no longer fits is left out. */
+static bool stands_before(const struct check *a, const struct check *b)
+{
+	return a->policy->position < b->policy->position;
+}
+
+/* In file order; of more than fit, the last in the file is left out. */
 static void insert(struct request *request, struct check *check)
 {
 	if (request->count == REQUEST_CHECKS_MAX) {
+		struct check *last = request->checks[REQUEST_CHECKS_MAX - 1];
+		bool is_before = stands_before(check, last);
 		request->left_out++;
-		pool_put(request->slots, check);
-		return;
+		pool_put(request->slots, is_before ? last : check);
+		if (!is_before)
+			return;
+		request->count--;
 	}
 	size_t at = request->count++;
 
-	for (; at > 0 && request->checks[at - 1]->policy->position > check->policy->position; at--)
+	for (; at > 0 && stands_before(check, request->checks[at - 1]); at--)
 		request->checks[at] = request->checks[at - 1];
 	request->checks[at] = check;
 }
@@ -113,6 +125,8 @@ static int64_t find_cost(const struct policy *policy, const struct terms *terms,
 	if (terms->cost > 0)
 		return terms->cost;
 	value = attributes_find(attributes, terms->cost_attribute);
+	if (value != NULL && value_is_huge(value))
+		return INT64_MAX; /* above every limit: a larger lie is not cheaper */
 	if (value == NULL || !value_to_whole(value, 1, &cost))
 		policy->tally->bad_costs++;
 	return cost;

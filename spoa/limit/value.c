@@ -88,6 +88,20 @@ bool value_to_whole(const struct value *value, int64_t min, int64_t *ret_number)
 	return true;
 }
 
+bool value_is_huge(const struct value *value)
+{
+	int64_t number;
+
+	if (value->kind == VALUE_NATURAL)
+		return value->natural > INT64_MAX;
+	if (value->kind != VALUE_TEXT || value->text.len == 0)
+		return false;
+	for (size_t i = 0; i < value->text.len; i++)
+		if (value->text.data[i] < '0' || value->text.data[i] > '9')
+			return false;
+	return !value_to_whole(value, 0, &number);
+}
+
 static void put_ipv4(struct writer *w, const uint8_t ipv4[4])
 {
 	for (unsigned i = 0; i < 4; i++) {

@@ -68,6 +68,8 @@ void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_
 
 /* A whole number of at least `min`, as a number or as text. */
 MUST_CHECK bool value_to_whole(const struct value *value, int64_t min, int64_t *ret_number);
+/* A whole number above INT64_MAX. */
+bool value_is_huge(const struct value *value);
 
 #define VALUE_SHORT_TEXT_MAX 48
 

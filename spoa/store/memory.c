@@ -8,6 +8,7 @@
 struct memory_store {
 	struct store store;
 	struct balances balances;
+	int64_t keep_full_us;
 };
 
 /* What one check found, between the look and the taking. */
@@ -238,13 +239,14 @@ static void ask_shadow(struct balances *balances, const struct store_op *op, siz
 
 static enum store_state ask(struct store *store, struct store_op *op)
 {
-	struct balances *balances = &memory_of(store)->balances;
+	struct memory_store *m = memory_of(store);
+	struct balances *balances = &m->balances;
 	struct finding findings[REQUEST_CHECKS_MAX];
 	struct part all = {0, op->count}, together = {0, op->count - op->shadow};
 	bool allowed = !op->is_denied;
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
-	balances_sweep(balances, op->now_us);
+	balances_sweep(balances, op->now_us - m->keep_full_us);
 	locate(balances, op, all, findings);
 	if (!make_room(balances, op, together, findings)) {
 		store_op_fail(op, STORE_OOM);
@@ -276,11 +278,17 @@ struct store *memory_store_new(uint64_t memory_limit)
 	if (m == NULL)
 		return NULL;
 	m->store = (struct store){.ask = ask, .free = release};
+	m->keep_full_us = 0;
 	if (!balances_init(&m->balances, memory_limit)) {
 		free(m);
 		return NULL;
 	}
 	return &m->store;
+}
+
+void memory_store_keep_full(struct store *store, int64_t us)
+{
+	memory_of(store)->keep_full_us = us;
 }
 
 struct memory_store_stats memory_store_stats(const struct store *store)

@@ -18,6 +18,11 @@
 
 /* NULL when so much address space is not to be had. */
 struct store *memory_store_new(uint64_t memory_limit);
+/*
+ * How long a balance that is full again is remembered still, while there is memory; 0 at first. A
+ * clock that steps back by less finds it as it was: a step back refills nothing.
+ */
+void memory_store_keep_full(struct store *store, int64_t us);
 
 struct memory_store_stats {
 	uint64_t balances;

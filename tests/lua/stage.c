@@ -172,6 +172,7 @@ struct store *stage_open_store(struct stage *stage)
 		.timeout_us = 60 * US_PER_SECOND,
 		.max_in_flight = QUESTIONS,
 		.is_time_given = stage->is_time_given,
+		.silent_beats_max = 240, /* a machine that stalls is no fault */
 		.changed = on_changed,
 		.refused = on_refused,
 	};

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import spop
-from agent import bucket, policies_text
+from agent import bucket, policies_text, window
 from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
 
 LOAD = ROOT / "build/bench/spop-load"
@@ -43,7 +43,7 @@ def test_it_asks_as_many_checks_as_it_is_to_and_no_more(start_agent, checks):
 
 @pytest.mark.parametrize("checks", [7, 1010])
 def test_of_what_it_asks_in_the_warm_up_nothing_counts(start_agent, checks):
-    agent = start_agent(policies=policies_text(p=bucket(10**6)))
+    agent = start_agent(policies=policies_text(p=window(10**12, "1h", "fixed_window")))
 
     done = load(agent, "--connections", 50, "--warmup", 1, "--checks", checks, "--keys", 1)
 

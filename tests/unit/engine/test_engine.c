@@ -220,6 +220,31 @@ static void test_submit_store_that_answers_at_once_is_done(void **state)
 	world_free(world);
 }
 
+/* More checks than --max-in-flight, of a store that nothing waits for. */
+static void test_submit_store_that_is_the_local_one_is_never_full(void **state)
+{
+	struct store *memory = memory_store_new(MEMORY_LIMIT_MIN);
+	struct policies *policies = policies_of("first", ON_ERROR_DENY);
+	struct engine *engine = engine_new(
+		&(struct engine_config){
+			.store = memory, .local = memory, .max_in_flight = 1, .mono_us = mono_us},
+		policies);
+	struct inquiry *inquiry = engine_begin(engine);
+	struct attribute one = {BYTES("src"), value_text(BYTES("1"))};
+	struct attribute two = {BYTES("src"), value_text(BYTES("2"))};
+
+	(void)state;
+	engine_add(inquiry, &(struct attributes){&one, 1});
+	engine_add(inquiry, &(struct attributes){&two, 1});
+	assert_int_equal(engine_submit(inquiry, &(struct asker){0}, NOW_US, MONO_US), ENGINE_DONE);
+	assert_int_equal(engine_verdict(inquiry)->reason, REASON_OK);
+	assert_int_equal(engine_stats(engine).full, 0);
+	engine_end(inquiry);
+	policies_unref(policies);
+	engine_free(engine);
+	store_free(memory);
+}
+
 static void test_submit_without_a_policy_that_fits_does_not_ask_the_store(void **state)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
@@ -842,6 +867,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_submit_store_that_answers_at_once_is_done),
+		cmocka_unit_test(test_submit_store_that_is_the_local_one_is_never_full),
 		cmocka_unit_test(test_submit_without_a_policy_that_fits_does_not_ask_the_store),
 		cmocka_unit_test(test_submit_store_that_answers_later_calls_done_once),
 		cmocka_unit_test(test_submit_answers_in_any_order_find_their_asker),

@@ -290,6 +290,42 @@ static void test_ask_shadow_is_decided_alone(void **state)
 		}
 }
 
+/* An override that puts one of two messages in shadow, and changes no numbers. */
+static void test_ask_shadow_of_the_same_balance_comes_behind(void **state)
+{
+	static const struct {
+		int64_t cost, shadow; /* of 3 */
+		bool shadow_allowed;
+		int64_t left, shadow_left, after;
+	} cases[] = {
+		{1, 1, true, 2, 1, 1}, {2, 2, false, 1, 1, 1}, {3, 4, false, 0, 0, 0},
+		{1, 2, true, 2, 0, 0}, {4, 1, true, 3, 3, 3},  {0, 3, true, 3, 0, 0},
+	};
+	size_t quota_count;
+	const struct quota *all = quotas(&quota_count);
+
+	(void)state;
+	for (size_t k = 0; k < quota_count; k++)
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct store *store = tested->make();
+			struct check check, shadow;
+			struct check *pointers[] = {
+				check_make(&check, "a", &all[k], cases[i].cost),
+				check_make(&shadow, "a", &all[k], cases[i].shadow)};
+			ask_op(store, (struct store_op){.checks = pointers,
+							.count = 2,
+							.shadow = 1,
+							.now_us = START_US});
+			assert_int_equal(check.outcome.allowed, cases[i].cost <= 3);
+			assert_int_equal(check.outcome.remaining, cases[i].left);
+			assert_int_equal(shadow.outcome.allowed, cases[i].shadow_allowed);
+			assert_int_equal(shadow.outcome.remaining, cases[i].shadow_left);
+			assert_int_equal(ask_one(store, "a", &all[k], 0, START_US).remaining,
+					 cases[i].after);
+			store_free(store);
+		}
+}
+
 int run_store_contract(const char *name, const struct store_under_test *under_test)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +336,7 @@ int run_store_contract(const char *name, const struct store_under_test *under_te
 		cmocka_unit_test(test_ask_cost_above_the_limit_never_passes),
 		cmocka_unit_test(test_ask_sixteen_checks_are_all_answered),
 		cmocka_unit_test(test_ask_shadow_is_decided_alone),
+		cmocka_unit_test(test_ask_shadow_of_the_same_balance_comes_behind),
 	};
 
 	tested = under_test;

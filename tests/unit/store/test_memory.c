@@ -279,6 +279,34 @@ static void test_ask_clock_far_back_mends_the_balance_on_a_denial(void **state)
 	store_free(store);
 }
 
+/* Many others come, which has the full ones looked for; then the clock steps back. */
+static bool passes_after_a_step_back(int64_t keep_full_us)
+{
+	struct store *store = memory_store_new(UINT64_C(16) << 20);
+	struct quota quota = {.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = SECOND};
+	char key[16];
+
+	assert_non_null(store);
+	memory_store_keep_full(store, keep_full_us);
+	assert_true(take(store, "k", &quota, 1, START_US).allowed);
+	for (int i = 0; i < 100; i++) {
+		snprintf(key, sizeof key, "other%d", i);
+		assert_true(take(store, key, &quota, 1, START_US + 2 * SECOND).allowed);
+	}
+	bool passes = take(store, "k", &quota, 1, START_US + SECOND / 2).allowed;
+	store_free(store);
+	return passes;
+}
+
+static void test_keep_full_a_clock_that_steps_back_refills_nothing(void **state)
+{
+	(void)state;
+
+	assert_true(passes_after_a_step_back(0));
+	assert_true(passes_after_a_step_back(SECOND / 2));
+	assert_false(passes_after_a_step_back(2 * SECOND));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_ask_log_of_many_entries_frees_what_expires),
 		cmocka_unit_test(test_ask_with_another_key_in_the_same_place_keeps_them_apart),
 		cmocka_unit_test(test_ask_clock_far_back_mends_the_balance_on_a_denial),
+		cmocka_unit_test(test_keep_full_a_clock_that_steps_back_refills_nothing),
 	};
 	const struct store_under_test memory = {.make = make_default};
 
