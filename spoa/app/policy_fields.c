@@ -77,8 +77,10 @@ void policy_fields_refuse(const struct place *place, const char *name, const cha
 		writer_put_text(&w, i == 0 ? "" : ", ");
 		writer_put_text(&w, accepted[i]);
 	}
-	(void)place_refuse(&at, "unknown field%s; accepted %s %s",
-			   did_you_mean(bytes_from_text(name), accepted, count).text,
+	struct hint hint = {""};
+	if (!problems_are_full(place->problems))
+		hint = did_you_mean(bytes_from_text(name), accepted, count);
+	(void)place_refuse(&at, "unknown field%s; accepted %s %s", hint.text,
 			   count == 1 ? "is" : "are", writer_text(&w));
 }
 

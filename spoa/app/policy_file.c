@@ -127,14 +127,19 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 /* NULL, with errno set, when it can't be opened or is a pipe, which would be waited for. */
 static FILE *open_file(const char *path)
 {
-	struct stat stat;
+	struct stat stat = {.st_mode = 0};
+	FILE *file = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode))
-		return fdopen(fd, "r");
-	int error = S_ISDIR(stat.st_mode) ? EISDIR : EINVAL;
+		file = fdopen(fd, "r");
+	else
+		errno = S_ISDIR(stat.st_mode) ? EISDIR : EINVAL;
+	if (file != NULL)
+		return file;
+	int error = errno;
 	close(fd);
 	errno = error;
 	return NULL;

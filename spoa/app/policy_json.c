@@ -19,20 +19,21 @@ static void refuse_at(const struct place *file, struct bytes text, size_t at, co
 	(void)place_refuse(file, "line %zu, column %zu: %s", line, column, what);
 }
 
-/* Whether a number is a decimal of so many digits that cJSON's double may have rounded it. */
+/*
+ * Whether a number, whose digits are so long, has so many that cJSON's double may have rounded it.
+ * A whole one is exact as far as any is accepted, unless its exponent makes a decimal of it.
+ */
 static bool is_rounded(const char *number, size_t len)
 {
+	bool has_exponent = number[len] == 'e' || number[len] == 'E';
 	size_t digits = 0;
 
 	for (size_t i = 0; i < len; i++)
 		digits += number[i] != '.' && (digits > 0 || number[i] != '0');
-	return digits > DBL_DIG && memchr(number, '.', len) != NULL;
+	return digits > DBL_DIG && (has_exponent || memchr(number, '.', len) != NULL);
 }
 
-/*
- * Where the first such number begins; the length when there is none. Whole numbers are exact as far
- * as any is accepted.
- */
+/* Where the first such number begins; the length when there is none. */
 static size_t find_rounded(struct bytes json)
 {
 	const char *text = (const char *)json.data;

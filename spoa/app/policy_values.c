@@ -30,6 +30,8 @@ struct quoted policy_value_shown(const struct policy_value *value)
 	struct quoted shown = {""};
 	char memory[NUMBER_TEXT_MAX];
 
+	if (problems_are_full(value->place.problems))
+		return shown; /* to nobody */
 	if (cJSON_IsString(item))
 		return quoted(bytes_from_text(item->valuestring));
 	if (cJSON_IsNumber(item))

@@ -21,27 +21,29 @@ static void put_place(struct writer *w, const struct place *place)
 	writer_put_text(w, quoted_unless_plain(bytes_from_text(place->name)).text);
 }
 
-static void add(struct problems *problems, const struct err *err)
+bool problems_are_full(const struct problems *problems)
 {
-	if (problems->count < PROBLEMS_MAX)
-		problems->items[problems->count] = *err;
-	problems->count++;
+	return problems->count >= PROBLEMS_MAX;
 }
 
 bool place_refuse(const struct place *place, const char *format, ...)
 {
-	struct err err;
+	struct problems *problems = place->problems;
 	char path[ERR_TEXT_MAX / 2];
 	struct writer w = writer_on(path, sizeof path);
 	va_list args;
 
+	if (problems_are_full(problems)) {
+		problems->count++;
+		return false;
+	}
+	struct err *err = &problems->items[problems->count++];
 	va_start(args, format);
-	vsnprintf(err.text, sizeof err.text, format, args);
+	vsnprintf(err->text, sizeof err->text, format, args);
 	va_end(args);
 	put_place(&w, place);
 	if (w.len > 0)
-		(void)err_at(&err, "%s: ", writer_text(&w));
-	add(place->problems, &err);
+		(void)err_at(err, "%s: ", writer_text(&w));
 	return false;
 }
 

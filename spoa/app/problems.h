@@ -9,6 +9,7 @@
 #ifndef APP_PROBLEMS_H
 #define APP_PROBLEMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -43,6 +44,8 @@ static inline struct place place_of_item(const struct place *in, size_t index)
 	return (struct place){.problems = in->problems, .in = in, .index = index};
 }
 
+/* No more are kept, only counted: what a text costs need not be spent on them. */
+bool problems_are_full(const struct problems *problems);
 /* Adds `<place>: <text>`, and returns false. */
 bool place_refuse(const struct place *place, const char *format, ...) PRINTF_LIKE(2, 3);
 

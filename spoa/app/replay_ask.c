@@ -7,118 +7,132 @@
 
 /* ---- the answer ---- */
 
-static void fail(struct replay_asker *asker)
-{
-	asker->is_failed = true;
-}
-
 /* `{"allowed":...}` becomes `{"at_ms":1500,"allowed":...}`. */
-static void put_answer(struct replay_asker *asker, struct bytes json)
+static enum replay_answer put_answer(struct replay_asker *asker, int64_t at_us, struct bytes json,
+				     struct err *err)
 {
 	uint8_t memory[64];
 	struct writer begin = writer_on(memory, sizeof memory);
 
 	writer_put_text(&begin, "{\"at_ms\":");
-	writer_put_fraction(&begin, (uint64_t)asker->at_us, 3);
+	writer_put_fraction(&begin, (uint64_t)at_us, 3);
 	writer_put_u8(&begin, ',');
 	ASSERT(!begin.full);
-	if (!replay_output_put(asker->output, writer_bytes(&begin), &asker->err) ||
-	    !replay_output_put(asker->output, bytes_skip(json, 1), &asker->err) ||
-	    !replay_output_put(asker->output, BYTES("\n"), &asker->err))
-		fail(asker);
+	bool is_put = replay_output_put(asker->output, writer_bytes(&begin), err) &&
+		      replay_output_put(asker->output, bytes_skip(json, 1), err) &&
+		      replay_output_put(asker->output, BYTES("\n"), err);
+	return is_put ? REPLAY_ANSWERED : REPLAY_FAILED;
 }
 
+/* It is put out later: to wait for its reader here would run the loop inside of the store. */
 void replay_ask_answered(void *owner, const struct verdict *verdict)
 {
 	struct replay_asker *asker = owner;
-	uint8_t memory[HTTP_VERDICT_MAX];
-	struct writer w = writer_on(memory, sizeof memory);
 
-	http_reply_put_verdict(&w, verdict);
-	ASSERT(!w.full);
-	if (asker->batch != NULL)
-		http_batch_add(asker->batch, asker->index, writer_bytes(&w));
-	else
-		put_answer(asker, writer_bytes(&w));
-	if (!replay_counts_add(asker->counts, verdict, asker->at_us)) {
-		(void)err_set(&asker->err, "out of memory");
-		fail(asker);
-	}
+	asker->answer = writer_on(asker->memory, sizeof asker->memory);
+	http_reply_put_verdict(&asker->answer, verdict);
+	ASSERT(!asker->answer.full);
+	asker->is_counted = replay_counts_add(asker->counts, verdict, asker->at_us);
+}
+
+/* The answer is in the asker. */
+static enum replay_answer ask(struct replay_asker *asker, int64_t at_us, struct err *err)
+{
+	asker->at_us = at_us;
+	enum replay_answer answer = replay_engine_ask(asker->engine, &asker->question, at_us, err);
+	if (answer != REPLAY_ANSWERED || asker->is_counted)
+		return answer;
+	(void)err_set(err, "out of memory");
+	return REPLAY_FAILED;
 }
 
 enum replay_answer replay_ask_question(struct replay_asker *asker, int64_t at_us, struct err *err)
 {
-	asker->at_us = at_us;
-	enum replay_answer answer = replay_engine_ask(asker->engine, &asker->question, at_us, err);
-	if (!asker->is_failed)
+	enum replay_answer answer = ask(asker, at_us, err);
+
+	if (answer != REPLAY_ANSWERED)
 		return answer;
-	*err = asker->err;
-	return REPLAY_FAILED;
+	return put_answer(asker, at_us, writer_bytes(&asker->answer), err);
 }
 
 /* ---- a batch ---- */
 
-static void add_problem(struct replay_asker *asker, unsigned status, const struct err *err)
+static void add_problem(struct http_batch *batch, size_t index, unsigned status,
+			const struct err *err)
 {
 	uint8_t memory[HTTP_PROBLEM_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
 
 	http_reply_put_problem(&w, status, err->text);
 	ASSERT(!w.full);
-	http_batch_add(asker->batch, asker->index, writer_bytes(&w));
+	http_batch_add(batch, index, writer_bytes(&w));
 }
 
-static enum replay_answer ask_of_batch(struct replay_asker *asker, struct json_value check,
-				       int64_t at_us, struct err *err)
+static enum replay_answer ask_check(struct replay_asker *asker, struct json_value check,
+				    int64_t at_us, struct err *err)
 {
 	http_question_clear(&asker->question);
-	if (!http_map_read_check(&asker->question, check, BYTES(""), err)) {
-		add_problem(asker, 400, err);
-		return REPLAY_ANSWERED;
-	}
-	enum replay_answer answer = replay_ask_question(asker, at_us, err);
-	if (answer != REPLAY_INVALID && answer != REPLAY_UNKNOWN_POLICY)
-		return answer;
-	add_problem(asker, answer == REPLAY_INVALID ? 400 : 404, err);
-	return REPLAY_ANSWERED;
+	if (!http_map_read_check(&asker->question, check, BYTES(""), err))
+		return REPLAY_INVALID;
+	return ask(asker, at_us, err);
 }
 
-static void put_batch(struct replay_asker *asker)
+/* False when the run ends. */
+static bool add_answer(struct replay_asker *asker, struct http_batch *batch, size_t index,
+		       enum replay_answer answer, const struct err *err)
+{
+	switch (answer) {
+	case REPLAY_ANSWERED:
+		http_batch_add(batch, index, writer_bytes(&asker->answer));
+		return true;
+	case REPLAY_INVALID:
+		add_problem(batch, index, 400, err);
+		return true;
+	case REPLAY_UNKNOWN_POLICY:
+		add_problem(batch, index, 404, err);
+		return true;
+	case REPLAY_FAILED:
+	case REPLAY_STOPPED:
+		break;
+	}
+	return false;
+}
+
+static enum replay_answer put_batch(struct replay_asker *asker, struct http_batch *batch,
+				    int64_t at_us, struct err *err)
 {
 	size_t len;
-	void *json = http_batch_join(asker->batch, &len);
+	void *json = http_batch_join(batch, &len);
 
 	if (json == NULL) {
-		(void)err_set(&asker->err, "out of memory");
-		fail(asker);
-		return;
+		(void)err_set(err, "out of memory");
+		return REPLAY_FAILED;
 	}
-	put_answer(asker, bytes_from(json, len));
+	enum replay_answer answer = put_answer(asker, at_us, bytes_from(json, len), err);
 	free(json);
+	return answer;
 }
 
 static enum replay_answer ask_batch(struct replay_asker *asker, const struct replay_line *line,
 				    struct err *err)
 {
 	struct json_value checks = line->body.check, check;
+	struct http_batch *batch = http_batch_new(line->body.count, NULL);
 	enum replay_answer answer = REPLAY_ANSWERED;
+	bool goes_on = true;
 
-	asker->batch = http_batch_new(line->body.count, NULL);
-	if (asker->batch == NULL) {
+	if (batch == NULL) {
 		(void)err_set(err, "out of memory");
 		return REPLAY_FAILED;
 	}
-	for (asker->index = 0; answer == REPLAY_ANSWERED && json_next_item(&checks, &check);
-	     asker->index++)
-		answer = ask_of_batch(asker, check, line->at_us, err);
-	if (answer == REPLAY_ANSWERED)
-		put_batch(asker);
-	http_batch_free(asker->batch);
-	asker->batch = NULL;
-	if (!asker->is_failed)
-		return answer;
-	*err = asker->err;
-	return REPLAY_FAILED;
+	for (size_t i = 0; goes_on && json_next_item(&checks, &check); i++) {
+		answer = ask_check(asker, check, line->at_us, err);
+		goes_on = add_answer(asker, batch, i, answer, err);
+	}
+	if (goes_on)
+		answer = put_batch(asker, batch, line->at_us, err);
+	http_batch_free(batch);
+	return answer;
 }
 
 enum replay_answer replay_ask_line(struct replay_asker *asker, const struct replay_line *line,

@@ -12,8 +12,7 @@
 #include "app/replay_engine.h"
 #include "app/replay_line.h"
 #include "app/replay_output.h"
-
-struct http_batch;
+#include "net/http_reply.h"
 
 /* Large: on the heap. The first three are the caller's. */
 struct replay_asker {
@@ -22,10 +21,9 @@ struct replay_asker {
 	struct replay_counts *counts;
 	struct http_question question; /* of the check that is asked */
 	int64_t at_us;
-	struct http_batch *batch; /* NULL: the answer is put out as it comes */
-	size_t index;             /* in it */
-	bool is_failed;           /* `err` says why */
-	struct err err;
+	struct writer answer; /* to it */
+	bool is_counted;      /* there was memory for that */
+	uint8_t memory[HTTP_VERDICT_MAX];
 };
 
 /* For the engine: of the asker that is the owner. */

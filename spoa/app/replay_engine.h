@@ -20,7 +20,10 @@ struct replay_engine_config {
 	const struct options *options; /* lives as long */
 	struct policies *policies;     /* a reference is taken */
 	const bool *is_stopped;        /* waits for nothing any more */
-	/* The verdict, once for each that is REPLAY_ANSWERED. */
+	/*
+	 * The verdict, once for each that is REPLAY_ANSWERED. It is the store that calls: nobody
+	 * runs the loop in it.
+	 */
 	void (*answered)(void *owner, const struct verdict *verdict);
 	void *owner;
 };

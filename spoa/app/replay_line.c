@@ -5,9 +5,14 @@
 
 #define AT BYTES("at_ms")
 
+/* Of a number in JSON: "0", "0.000", "0e3". It is no decimal to parse_decimal. */
 static bool is_zero(struct bytes text)
 {
-	return bytes_equal(text, BYTES("0")) || bytes_equal(text, BYTES("0.0"));
+	size_t at = 0;
+
+	while (at < text.len && (text.data[at] == '0' || text.data[at] == '.'))
+		at++;
+	return at == text.len || (at > 0 && (text.data[at] == 'e' || text.data[at] == 'E'));
 }
 
 static bool parse_at(struct bytes text, int64_t *ret_at_us)

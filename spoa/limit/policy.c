@@ -9,8 +9,8 @@
 #include "limit/balance.h"
 #include "limit/policy_index.h"
 
-/* So few overrides are looked at one by one. */
-#define OVERRIDES_FEW 8
+/* So few, of all overrides, are looked at one by one. */
+#define PATTERNS_FEW 16
 
 struct policies {
 	size_t references;
@@ -347,9 +347,19 @@ const struct policy *policies_inline(const struct policies *policies)
 	return &policies->fallback;
 }
 
+static size_t count_patterns(const struct policy *policy)
+{
+	size_t patterns = 0;
+
+	for (size_t i = 0; i < policy->override_count; i++)
+		for (size_t j = 0; j < policy->overrides[i].match.count; j++)
+			patterns += policy->overrides[i].match.items[j].count;
+	return patterns;
+}
+
 static bool compile_overrides(struct policy *policy, const struct conditions **matches)
 {
-	if (policy->override_count <= OVERRIDES_FEW)
+	if (count_patterns(policy) <= PATTERNS_FEW)
 		return true;
 	for (size_t i = 0; i < policy->override_count; i++)
 		matches[i] = &policy->overrides[i].match;

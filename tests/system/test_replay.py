@@ -4,6 +4,8 @@ import fcntl
 import itertools
 import json
 import math
+import os
+import pathlib
 import random
 import re
 import signal
@@ -403,6 +405,34 @@ def test_who_does_not_read_the_answers_can_stop_it(start, redis):
     assert replay.stop() == 1
 
     assert redis.keys() == []
+
+
+def pings(redis):
+    stats = re.search(r"cmdstat_ping:calls=(\d+)", redis.ask("INFO", "commandstats").decode())
+    return int(stats[1]) if stats else 0
+
+
+def sockets(pid):
+    return [link for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()
+            if os.readlink(link).startswith("socket:")]
+
+
+def test_a_redis_that_goes_while_nobody_reads_the_answers_is_told_of(start, redis):
+    replay = start("--store", redis.url)
+    lines = "".join(text + "\n" for text in random_lines(1, 500))
+    replay.popen.stdin.write(lines.encode())
+    replay.popen.stdin.flush()
+    wait_until(lambda: unread_bytes(replay.popen.stdout) >= 61_440, "a full pipe")
+    before = pings(redis)
+    wait_until(lambda: pings(redis) >= before + 2, "a replay that asks nothing")
+
+    redis.kill()
+    wait_until(lambda: not sockets(replay.pid), "the end of its connection")
+    answers = replay.popen.stdout.read().splitlines()
+
+    assert replay.wait() == 1
+    told = replay.output.read_text()
+    assert f"ratelimit-spoa: line {len(answers) + 1}: " in told and "are left" in told
 
 
 def test_a_slow_redis_is_waited_for(start, redis):

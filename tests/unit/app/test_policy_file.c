@@ -717,6 +717,7 @@ static void test_policy_file_parse_number_that_a_double_rounds_is_refused(void *
 	(void)parse_bad(BYTES(RATE("0.30000000000000000001")));
 	(void)parse_bad(BYTES(LIMIT("4503599627370495.9")));
 	(void)parse_bad(BYTES(CAPACITY("1.0000000000000000001")));
+	(void)parse_bad(BYTES(CAPACITY("10000000000000001e-16")));
 }
 
 /* ---- from a file ---- */

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "support/guarded.h"
+
 static void test_place_refuse_names_the_whole_way(void **state)
 {
 	struct problems problems = {.count = 0};
@@ -89,6 +91,25 @@ static void test_problems_print_what_is_too_much_is_counted(void **state)
 	assert_printed(1000, "agent: p.json: no. 0\n", "no. 19\nagent: and 980 more\n");
 }
 
+/* A file with millions of faults must not hold the agent up for their texts. */
+static void test_place_refuse_text_of_what_is_not_kept_is_not_made(void **state)
+{
+	struct guarded *guarded = guarded_new(8);
+	const char *untouchable = (const char *)guarded_room(guarded, 0);
+	struct problems problems;
+	struct place file = place_of_file(&problems);
+	(void)state;
+
+	refuse_times(&problems, PROBLEMS_MAX - 1);
+	assert_false(problems_are_full(&problems));
+	assert_false(place_refuse(&file, "the last one"));
+	assert_true(problems_are_full(&problems));
+	assert_false(place_refuse(&file, "%s", untouchable));
+
+	assert_int_equal(problems.count, PROBLEMS_MAX + 1);
+	guarded_free(guarded);
+}
+
 static void test_problems_to_err_is_the_first_and_a_count(void **state)
 {
 	struct problems problems;
@@ -125,6 +146,7 @@ int main(void)
 		cmocka_unit_test(test_place_refuse_long_way_is_cut),
 		cmocka_unit_test(test_problems_print_a_line_each),
 		cmocka_unit_test(test_problems_print_what_is_too_much_is_counted),
+		cmocka_unit_test(test_place_refuse_text_of_what_is_not_kept_is_not_made),
 		cmocka_unit_test(test_problems_to_err_is_the_first_and_a_count),
 		cmocka_unit_test(test_problems_to_err_a_long_one_leaves_room_for_the_count),
 	};

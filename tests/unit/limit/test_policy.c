@@ -357,6 +357,35 @@ static void test_policy_terms_key_stands_for_the_single_attribute(void **state)
 	policies_unref(policies);
 }
 
+/* A list of blocked networks is one override, and is not gone through for each request. */
+static void test_policies_compile_many_patterns_of_one_override_have_an_index(void **state)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy few = policy_of("few:"), many = policy_of("many:");
+	struct attributes inside = ATTRIBUTES(address("src", "10.0.99.1")),
+			  outside = ATTRIBUTES(address("src", "10.1.0.1"));
+	char network[32];
+	(void)state;
+
+	(void)add_override(&few, "src=10.0.0.0/24|10.0.1.0/24");
+	(void)add_override(&many, "src=10.0.0.0/24");
+	for (int i = 1; i < 100; i++) {
+		snprintf(network, sizeof network, "10.0.%d.0/24", i);
+		assert_true(condition_add_pattern(&many.overrides[0].match.items[0],
+						  bytes_from_text(network)));
+	}
+	add_policy(policies, &few);
+	add_policy(policies, &many);
+	assert_true(policies_compile(policies));
+
+	const struct policy *p = policies_at(policies, 1);
+	assert_null(policies_at(policies, 0)->override_index);
+	assert_non_null(p->override_index);
+	assert_ptr_equal(policy_terms(p, &inside, NULL), &p->overrides[0].terms);
+	assert_ptr_equal(policy_terms(p, &outside, NULL), &p->terms);
+	policies_unref(policies);
+}
+
 static void test_policies_add_copies_the_attribute_of_the_cost(void **state)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
@@ -557,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_policies_add_generation_of_override_is_stable_under_a_reload),
 		cmocka_unit_test(test_policy_terms_the_first_override_that_fits_holds),
 		cmocka_unit_test(test_policy_terms_key_stands_for_the_single_attribute),
+		cmocka_unit_test(test_policies_compile_many_patterns_of_one_override_have_an_index),
 		cmocka_unit_test(test_policies_add_copies_the_attribute_of_the_cost),
 		cmocka_unit_test(test_policies_at_keeps_the_files_order),
 		cmocka_unit_test(test_policies_find_finds_each_of_many),
