@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "engine/engine.h"
-#include "limit/policy.h"
+#include "limit/policies.h"
 #include "store/memory.h"
 
 #define REQUESTS     4096

@@ -1,6 +1,6 @@
 #include "app/load.h"
 
-#include "app/policy_file.h"
+#include "app/policies/policy_file.h"
 
 static struct policies *load_none(enum on_error on_error, struct problems *ret_problems)
 {

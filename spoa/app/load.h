@@ -5,9 +5,9 @@
 #define APP_LOAD_H
 
 #include "app/options.h"
-#include "app/problems.h"
+#include "app/policies/problems.h"
 #include "base/err.h"
-#include "limit/policy.h"
+#include "limit/policies.h"
 
 /*
  * The set of the file, or an empty one without --policies, with one reference, which is the

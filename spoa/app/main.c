@@ -6,10 +6,10 @@
 
 #include "app/load.h"
 #include "app/options.h"
-#include "app/policies_json.h"
-#include "app/policies_table.h"
+#include "app/policies/policies_json.h"
+#include "app/policies/policies_table.h"
 #include "app/probe.h"
-#include "app/replay.h"
+#include "app/replay/replay.h"
 #include "app/serve.h"
 #include "version.h"
 

@@ -15,8 +15,8 @@
 
 #include <ev.h>
 
-#include "app/agent_view.h"
 #include "app/options.h"
+#include "app/view/agent_view.h"
 #include "engine/engine.h"
 
 struct file_watch;

@@ -10,11 +10,11 @@
 
 #include <ev.h>
 
-#include "app/agent_view.h"
-#include "app/decision_log.h"
 #include "app/drain.h"
-#include "app/pages.h"
 #include "app/reload.h"
+#include "app/view/agent_view.h"
+#include "app/view/decision_log.h"
+#include "app/view/pages.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "net/http_server.h"

@@ -6,6 +6,7 @@
 #define APP_SERVE_H
 
 #include "app/options.h"
+#include "limit/policies.h"
 
 /* Takes the reference to `policies`. Returns the exit status. */
 int serve(const struct options *options, struct policies *policies);

@@ -1,8 +1,5 @@
 /*
- * policy.h - the named limits of a policy file, whole and unchanging once they are in use.
- *
- * A reload makes a new set and swaps the pointer; whoever still works by the old one holds a
- * reference. The policies stand in file order.
+ * policy.h - a named limit of a policy file. Once it is in use it does not change.
  *
  * A policy has terms: its numbers, and what else an override replaces for the requests that it is
  * for (INTERFACE.md section 2). A check is made by the terms that hold for its request.
@@ -22,7 +19,6 @@
 /* What a check gets when the store can't answer. */
 enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
 
-#define POLICIES_MAX          10000
 #define POLICY_NAME_MAX       64
 #define POLICY_KEY_MAX        16 /* attributes in a key */
 #define POLICY_GENERATION_MAX 12
@@ -67,55 +63,25 @@ struct policy {
 	struct tally *tally;  /* a reference; what the engine counts of it */
 };
 
-struct policies;
-
-/* An empty set with one reference, or NULL when memory is short. `on_error` is for inline ones. */
-struct policies *policies_new(enum on_error on_error);
-struct policies *policies_ref(struct policies *policies);
-void policies_unref(struct policies *policies);
-
 MUST_CHECK bool policy_name_is_good(struct bytes name);
 MUST_CHECK bool attribute_name_is_reserved(struct bytes name);
-/*
- * Copies `policy`, in which the names of attributes are views, to the end of the set; position,
- * generations and tally are filled in. `match` and `overrides` are taken over, also on failure:
- * when memory is short. Only for a set that is not in use yet.
- */
-MUST_CHECK bool policies_add(struct policies *policies, const struct policy *policy);
+
 /* Another override at the end, by the terms that the policy has; NULL when memory is short. */
 struct override *policy_add_override(struct policy *policy);
-/* For a policy that comes into no set after all. */
+/* For a policy that comes into no set after all: frees `match` and `overrides`. */
 void policy_drop(struct policy *policy);
 
 /*
- * Makes what policies_search finds the policies by, and policy_terms many overrides; without it all
- * of them are looked at. False when memory is short. When all policies are there.
+ * A copy of `policy`, in which the names of attributes are views; position, generations and tally
+ * are filled in. `match` and `overrides` are taken over, also on failure: when memory is short.
  */
-MUST_CHECK bool policies_compile(struct policies *policies);
-/*
- * The policies whose `match` fits, in file order:
- *
- *     policies_search(policies, attributes);
- *     for (size_t at = 0; (policy = policies_next_found(policies, attributes, &at)) != NULL;)
- */
-void policies_search(struct policies *policies, const struct attributes *attributes);
-const struct policy *policies_next_found(const struct policies *policies,
-					 const struct attributes *attributes, size_t *at);
+struct policy *policy_new(const struct policy *policy, size_t position);
+void policy_free(struct policy *policy);
+/* Makes what policy_terms finds one of many overrides by. False when memory is short. */
+MUST_CHECK bool policy_compile(struct policy *policy);
 
 /* The terms for a request with these attributes; `key`, or NULL, stands for the one of its key. */
 const struct terms *policy_terms(const struct policy *policy, const struct attributes *attributes,
 				 const struct value *key);
-
-/* Keys are hashed from now on, those of inline policies too. Only for a set not in use yet. */
-void policies_hash_keys(struct policies *policies);
-
-/* Counts on where the set before it has counted policies of the same names. */
-void policies_inherit(struct policies *policies, const struct policies *before);
-
-size_t policies_count(const struct policies *policies);
-const struct policy *policies_at(const struct policies *policies, size_t position);
-const struct policy *policies_find(const struct policies *policies, struct bytes name);
-/* The policy that stands for all inline ones: the defaults, named `inline`, and no quota. */
-const struct policy *policies_inline(const struct policies *policies);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "limit/policy.h"
+#include "limit/policies.h"
 
 #define POLICIES_SHOWN 10
 

@@ -407,6 +407,8 @@ size_t policy_index_next(const struct policy_index *index, size_t from)
 {
 	size_t word = from / WORD_BITS;
 
+	if (index == NULL)
+		return from;
 	if (word >= index->words)
 		return SIZE_MAX;
 	uint64_t left = index->found[word] >> from % WORD_BITS << from % WORD_BITS;

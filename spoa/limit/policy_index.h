@@ -30,7 +30,10 @@ void policy_index_free(struct policy_index *index);
 /* `instead` as of conditions_fit. */
 void policy_index_search(struct policy_index *index, const struct attributes *attributes,
 			 const struct attribute *instead);
-/* The first position found that is not below `from`; at least the count when there is none. */
+/*
+ * The first position found that is not below `from`; at least the count when there is none. Without
+ * an index (NULL) all are found.
+ */
 size_t policy_index_next(const struct policy_index *index, size_t from);
 
 #endif

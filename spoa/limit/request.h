@@ -14,7 +14,7 @@
 
 #include "base/pool.h"
 #include "limit/check.h"
-#include "limit/policy.h"
+#include "limit/policies.h"
 #include "limit/value.h"
 
 #define REQUEST_CHECKS_MAX 16

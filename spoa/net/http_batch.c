@@ -5,6 +5,7 @@
 
 #include "base/writer.h"
 #include "net/http_bounds.h"
+#include "net/http_reply.h"
 
 #define MEMORY_MIN 4096
 
@@ -73,6 +74,17 @@ void http_batch_add(struct http_batch *batch, size_t index, struct bytes json)
 	memcpy(batch->memory + batch->len, json.data, json.len);
 	batch->parts[index] = (struct part){batch->len, json.len};
 	batch->len += json.len;
+}
+
+void http_batch_add_problem(struct http_batch *batch, size_t index, unsigned status,
+			    const char *detail)
+{
+	uint8_t memory[HTTP_PROBLEM_MAX];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	http_reply_put_problem(&w, status, detail);
+	ASSERT(!w.full);
+	http_batch_add(batch, index, writer_bytes(&w));
 }
 
 bool http_batch_is_complete(const struct http_batch *batch)

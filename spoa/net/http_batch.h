@@ -19,6 +19,9 @@ void http_batch_free(struct http_batch *batch);
 
 /* Each once; `json` is copied. */
 void http_batch_add(struct http_batch *batch, size_t index, struct bytes json);
+/* The same, of a problem with this status and `detail`. */
+void http_batch_add_problem(struct http_batch *batch, size_t index, unsigned status,
+			    const char *detail);
 bool http_batch_is_complete(const struct http_batch *batch);
 /* {"results":[...]} in memory from malloc, which is the caller's; NULL when memory was short. */
 void *http_batch_join(const struct http_batch *batch, size_t *ret_len);

@@ -69,32 +69,7 @@ static void add_verdict(struct http_batch *batch, size_t index, const struct ver
 	http_batch_add(batch, index, writer_bytes(&w));
 }
 
-static void add_problem(struct http_batch *batch, size_t index, unsigned status,
-			const struct err *err)
-{
-	uint8_t memory[HTTP_PROBLEM_MAX];
-	struct writer w = writer_on(memory, sizeof memory);
-
-	http_reply_put_problem(&w, status, err->text);
-	ASSERT(!w.full);
-	http_batch_add(batch, index, writer_bytes(&w));
-}
-
 /* ---- asking the engine ---- */
-
-static unsigned refuse(const struct http_question *question, const struct request *request,
-		       struct err *err)
-{
-	const struct attributes attributes = http_question_attributes(question);
-
-	if (!request->is_policy_unknown) {
-		(void)err_set(err, "%s", request->invalid_why);
-		return 400;
-	}
-	const struct value *policy = attributes_find(&attributes, BYTES("policy"));
-	(void)err_set(err, "policy: %s is unknown", quoted(policy->text).text);
-	return 404;
-}
 
 /*
  * Asks what stands in the question. Returns 200 when the verdict is there, in the inquiry, which
@@ -110,7 +85,7 @@ static unsigned ask(struct http_checks *checks, const struct asker *asker,
 
 	engine_add(inquiry, &attributes);
 	if (request->is_invalid) {
-		unsigned status = refuse(&checks->question, request, err);
+		unsigned status = http_map_refuse(&checks->question, request, err);
 		engine_end(inquiry);
 		return status;
 	}
@@ -232,7 +207,7 @@ static void ask_of_batch(struct http_checks *checks, struct http_exchange *excha
 	if (status == 0)
 		return;
 	if (status != 200) {
-		add_problem(exchange->data, index, status, &err);
+		http_batch_add_problem(exchange->data, index, status, err.text);
 		return;
 	}
 	add_verdict(exchange->data, index, engine_verdict(inquiry));

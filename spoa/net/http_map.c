@@ -4,7 +4,6 @@
 
 #include "base/parse.h"
 #include "base/utf8.h"
-#include "limit/policy.h"
 
 /* ---- into the list ---- */
 
@@ -377,4 +376,18 @@ bool http_map_read_header(struct http_question *question, struct bytes name, str
 	if (why != NULL)
 		return refuse(err, "", attribute, why);
 	return add(question, "", attribute, value_text(value), err);
+}
+
+unsigned http_map_refuse(const struct http_question *question, const struct request *request,
+			 struct err *err)
+{
+	const struct attributes attributes = http_question_attributes(question);
+
+	if (!request->is_policy_unknown) {
+		(void)err_set(err, "%s", request->invalid_why);
+		return 400;
+	}
+	const struct value *policy = attributes_find(&attributes, BYTES("policy"));
+	(void)err_set(err, "policy: %s is unknown", quoted(policy->text).text);
+	return 404;
 }

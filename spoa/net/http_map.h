@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/json_reader.h"
+#include "limit/request.h"
 #include "limit/value.h"
 #include "net/http_bounds.h"
 
@@ -60,5 +61,9 @@ MUST_CHECK bool http_map_read_query(struct http_question *question, struct bytes
 /* Adds the attribute of an X-Attr- header; others are not looked at. */
 MUST_CHECK bool http_map_read_header(struct http_question *question, struct bytes name,
 				     struct bytes value, struct err *err);
+
+/* Why nothing was asked: the status of the problem, which `err` tells of. */
+unsigned http_map_refuse(const struct http_question *question, const struct request *request,
+			 struct err *err);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "app/policy_file.h"
+#include "app/policies/policy_file.h"
 #include "base/bytes.h"
 #include "base/compiler.h"
 

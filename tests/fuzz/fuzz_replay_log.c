@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "app/haproxy_log.h"
-#include "app/replay_line.h"
-#include "app/replay_order.h"
+#include "app/replay/haproxy_log.h"
+#include "app/replay/replay_line.h"
+#include "app/replay/replay_order.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "limit/policy.h"
+#include "limit/policies.h"
 #include "limit/value.h"
 
 #define ATTRIBUTES(...)                                                        \

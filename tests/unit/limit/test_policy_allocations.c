@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "limit/policy.h"
+#include "limit/policies.h"
 #include "samples.h"
 #include "support/allocations.h"
 

@@ -1,0 +1,102 @@
+#include "app/policies/policy_match.h"
+
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "app/policies/policy_values.h"
+
+#define MATCH_MAX 255 /* as many attributes as a request has at most */
+
+/* An address, a slash and a number, or what was meant as one. */
+static bool is_written_as_network(struct bytes text)
+{
+	struct bytes length = text, address;
+
+	(void)bytes_next_item(&length, '/', &address);
+	for (size_t i = 0; i < length.len; i++)
+		if (memchr("0123456789.-", length.data[i], 12) == NULL)
+			return false;
+	struct value value = value_text(address);
+	value = value_canonical(&value);
+	return length.len > 0 && value.kind != VALUE_TEXT;
+}
+
+static void add_pattern(struct condition *condition, const struct policy_value *value)
+{
+	if (!cJSON_IsString(value->json)) {
+		(void)place_refuse(&value->place, "%s is not text; numbers stand in quotes too",
+				   policy_value_shown(value).text);
+		return;
+	}
+	struct bytes text = bytes_from_text(value->json->valuestring);
+	if (!condition_add_pattern(condition, text)) {
+		(void)place_refuse(&value->place, "out of memory");
+		return;
+	}
+	const struct pattern *added = &condition->patterns[condition->count - 1];
+	if (added->network.kind == VALUE_ABSENT && is_written_as_network(text))
+		(void)place_refuse(&value->place,
+				   "%s is not a network; accepted are 0 to 32 bits of an IPv4 "
+				   "address, 0 to 128 of an IPv6 address (96 to 128 of ::ffff:...)",
+				   quoted(text).text);
+}
+
+static void add_patterns(struct condition *condition, const struct policy_value *patterns)
+{
+	size_t index = 0;
+
+	if (!cJSON_IsArray(patterns->json)) {
+		add_pattern(condition, patterns);
+		return;
+	}
+	if (patterns->json->child == NULL)
+		(void)place_refuse(&patterns->place, "an empty list, which nothing fits");
+	for (const cJSON *item = patterns->json->child; item != NULL; item = item->next) {
+		struct policy_value value = {item, place_of_item(&patterns->place, index++)};
+		add_pattern(condition, &value);
+	}
+}
+
+static bool has_condition(const struct conditions *conditions, struct bytes attribute)
+{
+	for (size_t i = 0; i < conditions->count; i++)
+		if (bytes_equal(conditions->items[i].attribute, attribute))
+			return true;
+	return false;
+}
+
+static void add_condition(struct conditions *conditions, const struct policy_value *value)
+{
+	struct bytes name = bytes_from_text(value->json->string);
+
+	if (!policy_value_attribute_name(name, &value->place))
+		return;
+	if (has_condition(conditions, name)) {
+		(void)place_refuse(&value->place, "stands there twice");
+		return;
+	}
+	if (conditions->count == MATCH_MAX) {
+		(void)place_refuse(&value->place, "more than %d attributes, which no request has",
+				   MATCH_MAX);
+		return;
+	}
+	struct condition *condition = conditions_add(conditions, name);
+	if (condition == NULL)
+		(void)place_refuse(&value->place, "out of memory");
+	else
+		add_patterns(condition, value);
+}
+
+void policy_match_read(const struct policy_value *match, struct conditions *conditions)
+{
+	if (!cJSON_IsObject(match->json)) {
+		(void)place_refuse(&match->place, "%s is not an object of attributes",
+				   policy_value_shown(match).text);
+		return;
+	}
+	for (const cJSON *item = match->json->child; item != NULL; item = item->next) {
+		struct policy_value value = {item, place_of_field(&match->place, item->string)};
+		add_condition(conditions, &value);
+	}
+}

@@ -1,0 +1,69 @@
+#include "app/policies/policy_text.h"
+
+#include "base/clock.h"
+
+#define DECIMALS 3 /* at most, of tokens per second */
+
+const char *policy_text_on_error(enum on_error on_error)
+{
+	static const char *const names[] = {
+		[ON_ERROR_ALLOW] = "allow", [ON_ERROR_DENY] = "deny", [ON_ERROR_LOCAL] = "local"};
+
+	return names[on_error];
+}
+
+static const struct unit {
+	int64_t us;
+	const char *name;
+} units[] = {
+	{INT64_C(86400) * US_PER_SECOND, "d"},
+	{INT64_C(3600) * US_PER_SECOND, "h"},
+	{INT64_C(60) * US_PER_SECOND, "m"},
+	{US_PER_SECOND, "s"},
+};
+
+void policy_text_put_duration(struct writer *w, int64_t us)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (us % units[i].us != 0)
+			continue;
+		writer_put_decimal(w, us / units[i].us);
+		writer_put_text(w, units[i].name);
+		return;
+	}
+	writer_put_fraction(w, (uint64_t)us, 3);
+	writer_put_text(w, "ms");
+}
+
+/* So many tokens in a time; false when that is no whole number. */
+static bool tokens_in(const struct quota *quota, int64_t us, int64_t *ret_tokens)
+{
+	int64_t product;
+
+	if (__builtin_mul_overflow(quota->refill_tokens, us, &product) ||
+	    product % quota->refill_us != 0)
+		return false;
+	*ret_tokens = product / quota->refill_us;
+	return true;
+}
+
+void policy_text_put_refill_rate(struct writer *w, const struct quota *quota)
+{
+	int64_t tokens;
+
+	if (tokens_in(quota, 1000 * US_PER_SECOND, &tokens)) {
+		writer_put_fraction(w, (uint64_t)tokens, DECIMALS);
+		return;
+	}
+	for (size_t i = ARRAY_SIZE(units) - 1; i-- > 0;) { /* the shortest above a second */
+		if (!tokens_in(quota, units[i].us, &tokens))
+			continue;
+		writer_put_decimal(w, tokens);
+		writer_put_text(w, "/1");
+		writer_put_text(w, units[i].name);
+		return;
+	}
+	writer_put_decimal(w, quota->refill_tokens);
+	writer_put_u8(w, '/');
+	policy_text_put_duration(w, quota->refill_us);
+}

@@ -1,0 +1,277 @@
+#include "app/replay/replay_engine.h"
+
+#include <stdlib.h>
+
+#include <ev.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "store/memory.h"
+#include "store/redis.h"
+#include "store/redis_script.h"
+#include "store/redis_sweep.h"
+
+#define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */
+#define BEATS_MAX    240                  /* the same, in redis_link's quarters of a second */
+#define RANDOM_BYTES 8
+
+struct replay_engine {
+	struct replay_engine_config config;
+	struct store *memory;
+	struct store *redis; /* NULL when balances are in memory */
+	struct engine *engine;
+	struct list open;
+	char prefix[REDIS_PREFIX_MAX + 1];
+	bool has_keys; /* there may be some */
+	bool is_away;  /* not to be waited for */
+	enum replay_answer answer;
+	enum store_error error; /* why the store failed */
+	struct quoted refusal;  /* what Redis said to that; empty when it said nothing */
+};
+
+/* ---- Redis ---- */
+
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	struct replay_engine *engine = owner;
+
+	(void)why;
+	engine->is_away = !is_up && error != STORE_TIMEOUT && error != STORE_LOADING;
+}
+
+static void on_refused(void *owner, const struct store_op *op, enum store_error error,
+		       struct bytes why)
+{
+	struct replay_engine *engine = owner;
+
+	(void)op, (void)error;
+	engine->refusal = quoted(why);
+}
+
+static void set_prefix(struct replay_engine *engine)
+{
+	struct writer w = writer_on(engine->prefix, sizeof engine->prefix);
+	uint8_t random[RANDOM_BYTES];
+
+	randombytes_buf(random, sizeof random);
+	writer_put_text(&w, engine->config.options->key_prefix);
+	writer_put_text(&w, "replay:");
+	writer_put_hex(&w, bytes_from(random, sizeof random));
+	writer_put_u8(&w, ':');
+	ASSERT(!w.full);
+	(void)writer_text(&w);
+}
+
+static struct store *connect_to_redis(struct replay_engine *engine)
+{
+	set_prefix(engine);
+	return redis_store_new(engine->config.loop,
+			       &(struct redis_store_config){
+				       .target = &engine->config.options->store,
+				       .prefix = bytes_from_text(engine->prefix),
+				       .timeout_us = PATIENCE_US,
+				       .silent_beats_max = BEATS_MAX,
+				       .max_in_flight = REQUEST_CHECKS_MAX,
+				       .is_time_given = true,
+				       .changed = on_changed,
+				       .refused = on_refused,
+				       .owner = engine,
+			       });
+}
+
+/* Until there is a connection, or it is clear that there is none. */
+static void await_redis(struct replay_engine *engine)
+{
+	int64_t began_us = clock_mono_us();
+
+	while (!redis_store_stats(engine->redis).is_up && !engine->is_away &&
+	       !*engine->config.is_stopped && clock_mono_us() - began_us < PATIENCE_US)
+		ev_run(engine->config.loop, EVRUN_ONCE);
+	engine->has_keys |= redis_store_stats(engine->redis).is_up;
+}
+
+static bool delete_keys(struct replay_engine *engine, struct err *err)
+{
+	const struct redis_target *target = &engine->config.options->store;
+	struct redis_sweep *sweep =
+		redis_sweep_new(engine->config.loop, target, bytes_from_text(engine->prefix));
+
+	if (sweep == NULL)
+		return err_set(err, "%s: the keys %s* are left: out of memory", target->text,
+			       engine->prefix);
+	while (redis_sweep_state(sweep) == SWEEP_RUNNING)
+		ev_run(engine->config.loop, EVRUN_ONCE);
+	bool is_done = redis_sweep_state(sweep) == SWEEP_DONE;
+	if (!is_done)
+		(void)err_set(err, "%s: the keys %s* are left: %s", target->text, engine->prefix,
+			      redis_sweep_why(sweep));
+	redis_sweep_free(sweep);
+	return is_done;
+}
+
+/* ---- asking ---- */
+
+static void take_verdict(struct replay_engine *engine, const struct verdict *verdict)
+{
+	const struct request *request = verdict->request;
+
+	engine->answer = verdict->degraded ? REPLAY_FAILED : REPLAY_ANSWERED;
+	engine->error = STORE_OK;
+	for (size_t i = 0; i < request->count && engine->error == STORE_OK; i++)
+		engine->error = request->checks[i]->error;
+	if (engine->answer == REPLAY_ANSWERED)
+		engine->config.answered(engine->config.owner, verdict);
+}
+
+static void on_done(const struct asker *asker, const struct verdict *verdict)
+{
+	take_verdict(asker->owner, verdict);
+}
+
+static enum replay_answer refuse(struct inquiry *inquiry, const struct http_question *question,
+				 struct err *err)
+{
+	unsigned status = http_map_refuse(question, engine_request(inquiry), err);
+
+	engine_end(inquiry);
+	return status == 404 ? REPLAY_UNKNOWN_POLICY : REPLAY_INVALID;
+}
+
+static void await_answer(struct replay_engine *engine)
+{
+	while (!list_is_empty(&engine->open) && !*engine->config.is_stopped)
+		ev_run(engine->config.loop, EVRUN_ONCE);
+	if (list_is_empty(&engine->open))
+		return;
+	engine_abandon(&engine->open);
+	engine->answer = REPLAY_STOPPED;
+}
+
+static void submit(struct replay_engine *engine, struct inquiry *inquiry, int64_t at_us)
+{
+	const struct asker asker = {
+		.done = on_done,
+		.open = &engine->open,
+		.owner = engine,
+		.source = SOURCE_HTTP,
+	};
+
+	if (engine_submit(inquiry, &asker, at_us, 0) == ENGINE_PENDING) {
+		await_answer(engine);
+		return;
+	}
+	take_verdict(engine, engine_verdict(inquiry));
+	engine_end(inquiry);
+}
+
+static void tell_failure(const struct replay_engine *engine, struct err *err)
+{
+	const char *kind = store_error_text(engine->error);
+
+	if (engine->redis == NULL) {
+		(void)err_set(err, "memory: %s (--memory-limit)", kind);
+		return;
+	}
+	const struct redis_store_stats stats = redis_store_stats(engine->redis);
+	const struct quoted why = quoted(bytes_from_text(stats.why));
+	(void)err_set(err, "%s: %s: %s", engine->config.options->store.text, kind,
+		      *engine->refusal.text != '\0' ? engine->refusal.text : why.text);
+}
+
+enum replay_answer replay_engine_ask(struct replay_engine *engine,
+				     const struct http_question *question, int64_t at_us,
+				     struct err *err)
+{
+	const struct attributes attributes = http_question_attributes(question);
+	struct inquiry *inquiry = engine_begin(engine->engine);
+
+	engine_add(inquiry, &attributes);
+	if (engine_request(inquiry)->is_invalid)
+		return refuse(inquiry, question, err);
+	if (engine->redis != NULL)
+		await_redis(engine);
+	if (*engine->config.is_stopped) {
+		engine_end(inquiry);
+		return REPLAY_STOPPED;
+	}
+	submit(engine, inquiry, at_us);
+	if (engine->answer == REPLAY_FAILED)
+		tell_failure(engine, err);
+	return engine->answer;
+}
+
+struct engine_stats replay_engine_stats(const struct replay_engine *engine)
+{
+	return engine_stats(engine->engine);
+}
+
+uint64_t replay_engine_evicted(const struct replay_engine *engine)
+{
+	return memory_store_stats(engine->memory).evicted;
+}
+
+/* ---- begin and end ---- */
+
+/* How long an answer took is nothing that a replay could tell. */
+static int64_t no_clock(void)
+{
+	return 0;
+}
+
+static bool build(struct replay_engine *engine, struct err *err)
+{
+	const struct options *options = engine->config.options;
+
+	engine->memory = memory_store_new(options->memory_limit);
+	if (engine->memory == NULL)
+		return err_set(err, "no memory for --memory-limit");
+	if (options->is_redis)
+		engine->redis = connect_to_redis(engine);
+	if (options->is_redis && engine->redis == NULL)
+		return err_set(err, "out of memory");
+	engine->engine = engine_new(
+		&(struct engine_config){
+			.store = options->is_redis ? engine->redis : engine->memory,
+			.local = engine->memory,
+			.on_error = options->on_error,
+			.max_in_flight = REQUEST_CHECKS_MAX,
+			.store_timeout_us = PATIENCE_US, /* nothing expires here */
+			.mono_us = no_clock,
+		},
+		engine->config.policies);
+	return engine->engine != NULL || err_set(err, "out of memory");
+}
+
+struct replay_engine *replay_engine_new(const struct replay_engine_config *config, struct err *err)
+{
+	struct replay_engine *engine = calloc(1, sizeof *engine);
+
+	if (engine == NULL) {
+		(void)err_set(err, "out of memory");
+		return NULL;
+	}
+	engine->config = *config;
+	list_init(&engine->open);
+	if (build(engine, err))
+		return engine;
+	replay_engine_free(engine);
+	return NULL;
+}
+
+void replay_engine_free(struct replay_engine *engine)
+{
+	if (engine == NULL)
+		return;
+	store_free(engine->redis); /* before the engine: what waits in a store is answered */
+	store_free(engine->memory);
+	engine_free(engine->engine);
+	free(engine);
+}
+
+/* The store goes first: what it has sent is done by then, or never. */
+bool replay_engine_clean_up(struct replay_engine *engine, struct err *err)
+{
+	store_free(engine->redis);
+	engine->redis = NULL;
+	return !engine->has_keys || delete_keys(engine, err);
+}

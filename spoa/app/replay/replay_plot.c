@@ -1,0 +1,306 @@
+#include "app/replay/replay_plot.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "app/replay/replay_time.h"
+#include "base/clock.h"
+
+/* In pixels. */
+#define WIDTH       880
+#define LEFT        56
+#define RIGHT       840
+#define TOP         52
+#define PANEL       176 /* from one to the next */
+#define PANEL_TITLE 14
+#define PLOT_TOP    26
+#define PLOT_HEIGHT 100
+#define TICK_LABEL  16
+#define TIME_TICKS  9
+#define TIME_TEXT   24
+#define BAR_GAP     0.18 /* of its width */
+
+static const char style[] =
+	"<style>\n"
+	"svg{--back:#fff;--ink:#24292f;--faint:#57606a;--line:#d8dee4;"
+	"--allowed:#3f8fd2;--denied:#d1482f;--shadow:#d9a441}\n"
+	"@media(prefers-color-scheme:dark){svg{--back:#0d1117;--ink:#e6edf3;--faint:#9198a1;"
+	"--line:#30363d;--allowed:#4493d8;--denied:#e5644b;--shadow:#d6a545}}\n"
+	"text{font:12px system-ui,sans-serif;fill:var(--faint)}\n"
+	".name{font-weight:600;font-size:13px;fill:var(--ink)}\n"
+	".back{fill:var(--back)}.line{stroke:var(--line);stroke-width:1}\n"
+	".allowed{fill:var(--allowed)}.denied{fill:var(--denied)}.shadow{fill:var(--shadow)}\n"
+	".mid{text-anchor:middle}.end{text-anchor:end}\n"
+	"</style>\n";
+
+struct plot {
+	FILE *to;
+	const struct replay_counts *counts;
+	double step_width;
+};
+
+/* ---- time ---- */
+
+static int64_t begin_us(const struct replay_counts *counts)
+{
+	return counts->first_step * counts->step_us;
+}
+
+static int64_t end_us(const struct replay_counts *counts)
+{
+	return begin_us(counts) + (int64_t)counts->step_count * counts->step_us;
+}
+
+static double x_of(const struct replay_counts *counts, int64_t at_us)
+{
+	double part =
+		(double)(at_us - begin_us(counts)) / (double)(end_us(counts) - begin_us(counts));
+
+	return LEFT + part * (RIGHT - LEFT);
+}
+
+/* The distance of the marks: the least that people count in of which few enough fit. */
+static int64_t tick_us(int64_t span_us)
+{
+	static const int64_t ms[] = {
+		1,        2,        5,        10,        20,        50,      100,     200,
+		500,      1000,     2000,     5000,      10000,     15000,   30000,   60000,
+		120000,   300000,   600000,   900000,    1800000,   3600000, 7200000, 10800000,
+		21600000, 43200000, 86400000, 172800000, 604800000,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ms); i++)
+		if (span_us / (ms[i] * US_PER_MS) <= TIME_TICKS)
+			return ms[i] * US_PER_MS;
+	return divide_up(span_us, TIME_TICKS);
+}
+
+/* Of a length of time: "500 ms", "30 s", "5 min", "2 h", "7 d". */
+static void put_length(FILE *to, int64_t us)
+{
+	static const struct {
+		int64_t us;
+		const char *name;
+	} units[] = {
+		{86400 * US_PER_SECOND, "d"},
+		{3600 * US_PER_SECOND, "h"},
+		{60 * US_PER_SECOND, "min"},
+		{US_PER_SECOND, "s"},
+		{US_PER_MS, "ms"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (us % units[i].us == 0) {
+			fprintf(to, "%" PRId64 " %s", us / units[i].us, units[i].name);
+			return;
+		}
+}
+
+static void put_date(FILE *to, int64_t at_us, int64_t every_us)
+{
+	const char *format = every_us >= 86400 * US_PER_SECOND ? "%Y-%m-%d"
+			     : every_us >= 60 * US_PER_SECOND  ? "%m-%d %H:%M"
+							       : "%H:%M:%S";
+	time_t seconds = at_us / US_PER_SECOND;
+	char text[TIME_TEXT] = "";
+	struct tm date;
+
+	if (gmtime_r(&seconds, &date) != NULL)
+		strftime(text, sizeof text, format, &date);
+	fputs(text, to);
+	if (every_us < US_PER_SECOND)
+		fprintf(to, ".%03d", (int)(at_us % US_PER_SECOND / US_PER_MS));
+}
+
+static void put_time(FILE *to, int64_t at_us, int64_t every_us)
+{
+	if (replay_time_is_date(at_us))
+		put_date(to, at_us, every_us);
+	else if (every_us < US_PER_SECOND)
+		fprintf(to, "%.3f s", (double)at_us / 1e6);
+	else
+		fprintf(to, "%" PRId64 " s", at_us / US_PER_SECOND);
+}
+
+/* ---- a panel ---- */
+
+static uint64_t height_of(const struct replay_step *step)
+{
+	return step->allowed + step->denied + step->shadow_denied;
+}
+
+/* What the scale ends at: a round number with a whole half, or 1. */
+static uint64_t scale_of(const struct replay_step *steps, size_t count)
+{
+	static const uint64_t digits[] = {1, 2, 4, 6, 8, 10, 12, 16};
+	uint64_t highest = 1;
+
+	for (size_t i = 0; i < count; i++)
+		if (height_of(&steps[i]) > highest)
+			highest = height_of(&steps[i]);
+	for (uint64_t power = 1;; power *= 10)
+		for (size_t i = 0; i < ARRAY_SIZE(digits); i++)
+			if (digits[i] * power >= highest)
+				return digits[i] * power;
+}
+
+static void put_line(FILE *to, double x1, double y1, double x2, double y2)
+{
+	fprintf(to, "<path class=\"line\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x1, y1, x2, y2);
+}
+
+static void put_levels(FILE *to, double top, uint64_t scale)
+{
+	unsigned marks = scale > 1 ? 2 : 1;
+
+	for (unsigned i = 0; i <= marks; i++) {
+		double y = top + PLOT_HEIGHT - (double)PLOT_HEIGHT * i / marks;
+		put_line(to, LEFT, y, RIGHT, y);
+		fprintf(to, "<text class=\"end\" x=\"%d\" y=\"%.1f\">%" PRIu64 "</text>\n",
+			LEFT - 8, y + 4, scale * i / marks);
+	}
+}
+
+static void put_times(const struct plot *plot, double bottom)
+{
+	const struct replay_counts *counts = plot->counts;
+	int64_t every_us = tick_us(end_us(counts) - begin_us(counts));
+
+	for (int64_t at_us = divide_up(begin_us(counts), every_us) * every_us;
+	     at_us <= end_us(counts); at_us += every_us) {
+		double x = x_of(counts, at_us);
+		put_line(plot->to, x, bottom, x, bottom + 4);
+		fprintf(plot->to, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">", x,
+			bottom + TICK_LABEL);
+		put_time(plot->to, at_us, every_us);
+		fputs("</text>\n", plot->to);
+	}
+}
+
+/* A piece of a bar, from `from` to `to` units. */
+static void put_piece(const struct plot *plot, double bottom, size_t step, uint64_t from,
+		      uint64_t units, double unit, const char *class)
+{
+	if (units == 0)
+		return;
+	fprintf(plot->to,
+		"<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>\n",
+		class, LEFT + plot->step_width * ((double)step + BAR_GAP / 2),
+		bottom - (double)(from + units) * unit, plot->step_width * (1 - BAR_GAP),
+		(double)units * unit);
+}
+
+static void put_bars(const struct plot *plot, double bottom, const struct replay_step *steps,
+		     uint64_t scale)
+{
+	double unit = PLOT_HEIGHT / (double)scale;
+
+	for (size_t i = 0; i < plot->counts->step_count; i++) {
+		const struct replay_step *s = &steps[i];
+		put_piece(plot, bottom, i, 0, s->allowed, unit, "allowed");
+		put_piece(plot, bottom, i, s->allowed, s->denied, unit, "denied");
+		put_piece(plot, bottom, i, s->allowed + s->denied, s->shadow_denied, unit,
+			  "shadow");
+	}
+}
+
+/* Names are of letters, digits, `.`, `_` and `-` (limit/policy.h): nothing is to be escaped. */
+static void put_title(FILE *to, double y, const struct policy *policy,
+		      const struct replay_step *total)
+{
+	fprintf(to,
+		"<text x=\"%d\" y=\"%.1f\"><tspan class=\"name\">%s</tspan>"
+		"<tspan dx=\"10\">%" PRIu64 " allowed, %" PRIu64 " denied",
+		LEFT, y, policy->name, total->allowed, total->denied);
+	if (total->shadow_denied > 0)
+		fprintf(to, ", %" PRIu64 " in shadow", total->shadow_denied);
+	fputs("</tspan></text>\n", to);
+}
+
+static void put_panel(const struct plot *plot, size_t index, const struct policy *policy,
+		      const struct replay_row *row)
+{
+	double y = TOP + (double)index * PANEL, bottom = y + PLOT_TOP + PLOT_HEIGHT;
+	const struct replay_step *steps = row->steps;
+	uint64_t scale = scale_of(steps, plot->counts->step_count);
+
+	put_title(plot->to, y + PANEL_TITLE, policy, &row->total);
+	put_levels(plot->to, y + PLOT_TOP, scale);
+	put_bars(plot, bottom, steps, scale);
+	put_times(plot, bottom);
+}
+
+/* ---- the whole ---- */
+
+static const struct policy *policy_at(const struct replay_counts *counts, size_t row)
+{
+	return row + 1 == counts->row_count ? policies_inline(counts->policies)
+					    : policies_at(counts->policies, row);
+}
+
+static size_t count_panels(const struct replay_counts *counts)
+{
+	size_t panels = 0;
+
+	for (size_t i = 0; i < counts->row_count; i++)
+		panels += counts->rows[i].steps != NULL;
+	return panels;
+}
+
+static bool has_shadow(const struct replay_counts *counts)
+{
+	for (size_t i = 0; i < counts->row_count; i++)
+		if (counts->rows[i].total.shadow_denied > 0)
+			return true;
+	return false;
+}
+
+static void put_legend(FILE *to, const struct replay_counts *counts)
+{
+	static const struct {
+		const char *class, *text;
+		int x;
+	} items[] = {{"allowed", "allowed", 0},
+		     {"denied", "denied", 84},
+		     {"shadow", "would be denied (shadow)", 162}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(items) - !has_shadow(counts); i++)
+		fprintf(to,
+			"<rect class=\"%s\" x=\"%d\" y=\"14\" width=\"11\" height=\"11\"/>"
+			"<text x=\"%d\" y=\"24\">%s</text>\n",
+			items[i].class, LEFT + items[i].x, LEFT + items[i].x + 16, items[i].text);
+	fprintf(to, "<text class=\"end\" x=\"%d\" y=\"24\">requests in ", RIGHT);
+	put_length(to, counts->step_us);
+	fputs(counts->requests > 0 && replay_time_is_date(counts->first_us) ? ", UTC</text>\n"
+									    : "</text>\n",
+	      to);
+}
+
+static void put_left_out(FILE *to, size_t panels, double y)
+{
+	if (panels > REPLAY_PANELS_MAX)
+		fprintf(to, "<text x=\"%d\" y=\"%.1f\">and %zu more policies</text>\n", LEFT, y,
+			panels - REPLAY_PANELS_MAX);
+}
+
+void replay_plot_put(FILE *to, const struct replay_counts *counts)
+{
+	size_t panels = count_panels(counts), drawn = 0;
+	size_t shown = panels < REPLAY_PANELS_MAX ? panels : REPLAY_PANELS_MAX;
+	int height = TOP + (int)shown * PANEL + (panels > shown ? 24 : 0);
+	const struct plot plot = {to, counts,
+				  (double)(RIGHT - LEFT) /
+					  (double)(counts->step_count + !counts->step_count)};
+
+	fprintf(to,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
+		"height=\"%d\" role=\"img\">\n<title>Requests over time, by policy</title>\n%s"
+		"<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n",
+		WIDTH, height, WIDTH, height, style, WIDTH, height);
+	put_legend(to, counts);
+	for (size_t i = 0; i < counts->row_count && drawn < shown; i++)
+		if (counts->rows[i].steps != NULL)
+			put_panel(&plot, drawn++, policy_at(counts, i), &counts->rows[i]);
+	put_left_out(to, panels, TOP + (double)shown * PANEL);
+	fputs("</svg>\n", to);
+}

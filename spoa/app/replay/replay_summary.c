@@ -1,0 +1,96 @@
+#include "app/replay/replay_summary.h"
+
+#include <inttypes.h>
+
+#include "app/replay/replay_time.h"
+#include "app/view/ranking.h"
+#include "base/clock.h"
+
+#define KEYS_SHOWN 5
+
+static void put_span(FILE *to, const struct replay_counts *counts)
+{
+	if (counts->requests == 0)
+		return;
+	fprintf(to, "first at %s, ", replay_time_text(counts->first_us).text);
+	fprintf(to, "last at %s\n", replay_time_text(counts->last_us).text);
+}
+
+static void put_if_any(FILE *to, uint64_t count, const char *what)
+{
+	if (count > 0)
+		fprintf(to, "%s: %" PRIu64 "\n", what, count);
+}
+
+static void put_notes(FILE *to, const struct replay_lines *lines)
+{
+	put_if_any(to, lines->bad, "lines that are not valid");
+	put_if_any(to, lines->skipped, "lines without a request");
+	put_if_any(to, lines->clamped, "lines more than 60 s late, counted as 60 s late");
+	put_if_any(to, lines->left_out, "checks left out, of requests with more than 16");
+	put_if_any(to, lines->evicted,
+		   "balances forgotten before their time, since --memory-limit is too low");
+}
+
+/* A key that took another one's place may have come less often: then it is a range. */
+static void put_key(FILE *to, const struct top_key *key)
+{
+	fprintf(to, "%.*s ", (int)key->len, key->text);
+	if (key->error > 0)
+		fprintf(to, "%" PRIu64 "-", top_key_certain(key));
+	fprintf(to, "%" PRIu64, key->count);
+}
+
+/* Not of a policy that counts everything together, nor when it may have come hardly ever. */
+static bool stands_out(const struct top_key *key)
+{
+	return key->len > 0 && 2 * top_key_certain(key) > key->count;
+}
+
+static void put_keys(FILE *to, const char *title, const struct top_keys *top)
+{
+	const struct top_key *keys[TOP_KEYS_MAX];
+	size_t count = top == NULL ? 0 : top_keys_sorted(top, keys);
+
+	size_t shown = 0;
+
+	while (shown < count && shown < KEYS_SHOWN && stands_out(keys[shown]))
+		shown++;
+	for (size_t i = 0; i < shown; i++) {
+		fprintf(to, "%s%s%s", i > 0 ? "" : "  ", i > 0 ? "" : title, i > 0 ? ", " : ": ");
+		put_key(to, keys[i]);
+	}
+	fputs(shown > 0 ? "\n" : "", to);
+}
+
+static void put_policy(FILE *to, const struct policy *policy, const struct replay_row *row)
+{
+	const struct replay_step *total = &row->total;
+
+	fprintf(to, "%-24s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, policy->name,
+		total->allowed + total->denied + total->shadow_denied, total->denied,
+		total->shadow_denied);
+	if (row->busiest.count > 0)
+		fprintf(to, "  %" PRIu64 " at %s", row->busiest.count,
+			replay_time_text(row->busiest.at_s * US_PER_SECOND).text);
+	fputc('\n', to);
+	put_keys(to, "seen most", policy->tally->seen);
+	put_keys(to, "denied most", policy->tally->denied);
+}
+
+void replay_summary_put(FILE *to, const struct replay_counts *counts,
+			const struct replay_lines *lines)
+{
+	struct ranking ranking = ranking_of(counts->policies);
+
+	fprintf(to, "requests: %" PRIu64 ", %" PRIu64 " allowed, %" PRIu64 " denied\n",
+		counts->requests, counts->requests - counts->denied, counts->denied);
+	put_span(to, counts);
+	put_notes(to, lines);
+	fprintf(to, "\n%-24s %10s %10s %10s  %s\n", "policy", "checked", "denied", "in shadow",
+		"busiest second");
+	for (size_t i = 0; i < ranking.count; i++)
+		put_policy(to, ranking.policies[i], replay_counts_row(counts, ranking.policies[i]));
+	if (ranking.left_out > 0)
+		fprintf(to, "and %zu policies that were checked less\n", ranking.left_out);
+}

@@ -1,0 +1,29 @@
+#include "app/view/agent_view.h"
+
+#include "base/clock.h"
+
+struct agent_stats agent_stats_of(const struct agent_view *view)
+{
+	struct agent_stats stats = {
+		.options = view->options,
+		.policies = engine_policies(view->engine),
+		.history = &view->history,
+		.engine = engine_stats(view->engine),
+		.memory = memory_store_stats(view->memory),
+		.is_redis = view->redis != NULL,
+		.spop = spop_server_stats(view->spop),
+		.process = process_stats(),
+		.load = view->load,
+		.started_us = view->started_us,
+		.started_mono_us = view->started_mono_us,
+		.now_us = clock_now_us(),
+		.uptime_us = clock_mono_us() - view->started_mono_us,
+		.is_draining = view->is_draining,
+	};
+
+	if (view->redis != NULL)
+		stats.redis = redis_store_stats(view->redis);
+	if (view->http != NULL)
+		stats.http = http_server_stats(view->http);
+	return stats;
+}

@@ -1,0 +1,67 @@
+/*
+ * agent_view.h - what there is to see of a running agent, for the pages that show it: metrics.h,
+ * status.h, top.h. It owns nothing.
+ *
+ * Everything is counted where it happens; here it is only brought together. Reading costs a few
+ * copies and asks no other machine.
+ */
+#ifndef APP_AGENT_VIEW_H
+#define APP_AGENT_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "app/options.h"
+#include "app/view/history.h"
+#include "app/view/process_stats.h"
+#include "engine/engine.h"
+#include "net/http_server.h"
+#include "net/spop_server.h"
+#include "store/memory.h"
+#include "store/redis.h"
+
+/* Of the policies as a whole. */
+struct load_stats {
+	uint64_t generation; /* how often they were loaded */
+	uint64_t errors;     /* reloads that changed nothing */
+	int64_t loaded_us;   /* the last load, since the epoch */
+	bool last_failed;    /* the last reload did; others run than the file says */
+};
+
+struct agent_view {
+	const struct options *options;
+	const struct engine *engine;
+	const struct store *memory;
+	const struct store *redis; /* NULL: balances are in memory */
+	const struct spop_server *spop;
+	const struct http_server *http; /* NULL while there is none */
+	struct history history;
+	struct load_stats load;
+	int64_t started_us; /* since the epoch */
+	int64_t started_mono_us;
+	bool is_draining;
+};
+
+/* As it all stands at one moment. */
+struct agent_stats {
+	const struct options *options;
+	const struct policies *policies;
+	const struct history *history;
+	struct engine_stats engine;
+	struct memory_store_stats memory;
+	bool is_redis;
+	struct redis_store_stats redis; /* zeros when balances are in memory */
+	struct spop_server_stats spop;
+	struct http_server_stats http;
+	struct process_stats process;
+	struct load_stats load;
+	int64_t started_us;
+	int64_t started_mono_us;
+	int64_t now_us;
+	int64_t uptime_us;
+	bool is_draining;
+};
+
+struct agent_stats agent_stats_of(const struct agent_view *view);
+
+#endif

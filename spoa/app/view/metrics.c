@@ -1,0 +1,327 @@
+#include "app/view/metrics.h"
+
+#include <stdlib.h>
+
+#include "app/view/exposition.h"
+#include "version.h"
+
+static const char *const source_names[SOURCE_COUNT] = {"spop", "http"};
+
+/* A metric of one sample. */
+static void put_one(struct exposition *e, const char *name, const char *type, const char *help,
+		    uint64_t value)
+{
+	exposition_begin(e, name, type, help);
+	exposition_put(e, NO_LABELS, value);
+}
+
+/* ---- requests and checks ---- */
+
+static void put_by_source(struct exposition *e, const char *policy,
+			  const uint64_t counts[SOURCE_COUNT])
+{
+	for (size_t i = 0; i < SOURCE_COUNT; i++)
+		exposition_put(e, LABELS({"policy", policy}, {"source", source_names[i]}),
+			       counts[i]);
+}
+
+/* The policies, and at last the one that stands for all inline ones. */
+static const struct policy *policy_at(const struct agent_stats *stats, size_t index)
+{
+	return index < policies_count(stats->policies) ? policies_at(stats->policies, index)
+						       : policies_inline(stats->policies);
+}
+
+static void put_decided(struct exposition *e, const struct agent_stats *stats)
+{
+	size_t count = policies_count(stats->policies) + 1;
+
+	exposition_begin(e, "requests_allowed_total", "counter",
+			 "Requests allowed, by the policy that the verdict names.");
+	for (size_t i = 0; i < count; i++)
+		put_by_source(e, policy_at(stats, i)->name,
+			      policy_at(stats, i)->tally->requests_allowed);
+	put_by_source(e, "none", stats->engine.none_allowed);
+	exposition_begin(e, "requests_blocked_total", "counter",
+			 "Requests blocked, by the policy that the verdict names.");
+	for (size_t i = 0; i < count; i++)
+		put_by_source(e, policy_at(stats, i)->name,
+			      policy_at(stats, i)->tally->requests_blocked);
+	put_by_source(e, "none", stats->engine.none_blocked);
+}
+
+static void put_reasons(struct exposition *e, const struct engine_stats *engine)
+{
+	exposition_begin(e, "ratelimit_requests_total", "counter",
+			 "Requests decided, by the reason of the verdict.");
+	for (size_t i = 0; i < SOURCE_COUNT; i++)
+		for (size_t j = 0; j < REASON_COUNT; j++)
+			exposition_put(e,
+				       LABELS({"source", source_names[i]},
+					      {"reason", reason_text((enum reason)j)}),
+				       engine->reasons[i][j]);
+	exposition_begin(e, "ratelimit_request_duration_seconds", "histogram",
+			 "Time from reading a request to its verdict.");
+	for (size_t i = 0; i < SOURCE_COUNT; i++)
+		exposition_put_histogram(e, LABELS({"source", source_names[i]}),
+					 &engine->latency[i], 6);
+}
+
+static void put_checks(struct exposition *e, const struct agent_stats *stats)
+{
+	static const char *const results[TALLY_RESULT_COUNT] = {
+		[TALLY_ALLOWED] = "allowed",
+		[TALLY_DENIED] = "denied",
+		[TALLY_SHADOW_DENIED] = "shadow_denied",
+		[TALLY_ERROR] = "error",
+	};
+
+	exposition_begin(e, "ratelimit_checks_total", "counter",
+			 "Checks of one policy each, by what the check came to by itself.");
+	for (size_t i = 0; i <= policies_count(stats->policies); i++)
+		for (size_t j = 0; j < TALLY_RESULT_COUNT; j++)
+			exposition_put(e,
+				       LABELS({"policy", policy_at(stats, i)->name},
+					      {"result", results[j]}),
+				       policy_at(stats, i)->tally->checks[j]);
+}
+
+static void put_bad_costs(struct exposition *e, const struct agent_stats *stats)
+{
+	exposition_begin(
+		e, "ratelimit_bad_costs_total", "counter",
+		"Checks that cost 1, since the attribute of cost was not there or no number.");
+	for (size_t i = 0; i < policies_count(stats->policies); i++)
+		exposition_put(e, LABELS({"policy", policy_at(stats, i)->name}),
+			       policy_at(stats, i)->tally->bad_costs);
+}
+
+static void put_engine(struct exposition *e, const struct agent_stats *stats)
+{
+	const struct engine_stats *engine = &stats->engine;
+
+	put_one(e, "ratelimit_requests_degraded_total", "counter",
+		"Requests of which the store did not answer at least one check.", engine->degraded);
+	put_one(e, "ratelimit_requests_expired_total", "counter",
+		"Requests answered at --store-timeout, without the store.", engine->expired);
+	put_one(e, "ratelimit_requests_overload_total", "counter",
+		"Requests for which the store was not asked, since --max-in-flight checks waited.",
+		engine->full);
+	put_one(e, "ratelimit_checks_left_out_total", "counter",
+		"Checks not made, since more than 16 policies fit a request.", engine->left_out);
+	put_one(e, "ratelimit_checks_in_flight", "gauge", "Checks that wait in the store.",
+		engine->in_flight);
+	put_one(e, "ratelimit_checks_in_flight_limit", "gauge", "The value of --max-in-flight.",
+		stats->options->max_in_flight);
+}
+
+/* ---- stores ---- */
+
+static void put_redis_errors(struct exposition *e, const struct redis_store_stats *redis)
+{
+	exposition_begin(e, "redis_errors_total", "counter",
+			 "Requests that got an error in place of an answer of Redis, by its kind.");
+	for (size_t i = STORE_TIMEOUT; i <= STORE_OTHER; i++)
+		exposition_put(e, LABELS({"kind", store_error_text((enum store_error)i)}),
+			       redis->errors[i]);
+}
+
+static void put_calls(struct exposition *e, const struct redis_store_stats *redis)
+{
+	static const char *const bounds[REDIS_BATCH_BOUNDS] = {"1", "2", "4", "8", "16", "32"};
+	uint64_t sum = 0;
+
+	exposition_begin(e, "ratelimit_store_call_requests", "histogram",
+			 "Requests in one call to the store.");
+	for (size_t i = 0; i < REDIS_BATCH_BOUNDS; i++)
+		exposition_put_part(e, "_bucket", LABELS({"le", bounds[i]}),
+				    sum += redis->batches[i]);
+	exposition_put_part(e, "_bucket", LABELS({"le", "+Inf"}), redis->calls);
+	exposition_put_part(e, "_sum", NO_LABELS, redis->requests);
+	exposition_put_part(e, "_count", NO_LABELS, redis->calls);
+}
+
+static void put_redis(struct exposition *e, const struct redis_store_stats *redis)
+{
+	exposition_begin(e, "redis_latency_ms", "histogram",
+			 "Time from a call to Redis to its reply, in milliseconds.");
+	exposition_put_histogram(e, NO_LABELS, &redis->latency, 3);
+	put_redis_errors(e, redis);
+	exposition_begin(e, "ratelimit_store_latency_seconds", "histogram",
+			 "Time from a call to the store to its reply.");
+	exposition_put_histogram(e, NO_LABELS, &redis->latency, 6);
+	put_calls(e, redis);
+	put_one(e, "ratelimit_store_connects_total", "counter",
+		"Times that the connection to the store came up.", redis->connects);
+}
+
+static void put_store(struct exposition *e, const struct agent_stats *stats)
+{
+	const struct redis_store_stats *redis = &stats->redis;
+
+	exposition_begin(e, "ratelimit_store_info", "gauge", "Where balances live.");
+	exposition_put(e, LABELS({"kind", stats->is_redis ? "redis" : "memory"}), 1);
+	put_one(e, "ratelimit_store_up", "gauge", "1 while the store can be asked.",
+		!stats->is_redis || redis->is_up);
+	exposition_begin(e, "ratelimit_store_timeout_seconds", "gauge",
+			 "The value of --store-timeout.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->options->store_timeout_us, 6);
+	exposition_begin(e, "ratelimit_store_transitions_total", "counter",
+			 "Changes of the state of the store.");
+	exposition_put(e, LABELS({"to", "up"}), redis->ups);
+	exposition_put(e, LABELS({"to", "down"}), redis->downs);
+	put_one(e, "ratelimit_store_late_answers_total", "counter",
+		"Answers of the store to requests that had been answered at --store-timeout.",
+		stats->engine.late);
+	put_redis(e, redis);
+}
+
+static void put_memory(struct exposition *e, const struct agent_stats *stats)
+{
+	put_one(e, "ratelimit_memory_keys", "gauge", "Balances in the memory store.",
+		stats->memory.balances);
+	put_one(e, "ratelimit_memory_evictions_total", "counter",
+		"Balances that were forgotten before they were full again.", stats->memory.evicted);
+	put_one(e, "ratelimit_memory_used_bytes", "gauge", "Memory that balances take.",
+		stats->memory.bytes);
+	put_one(e, "ratelimit_memory_limit_bytes", "gauge", "The value of --memory-limit.",
+		stats->options->memory_limit);
+}
+
+/* ---- connections ---- */
+
+static void put_connections(struct exposition *e, const struct agent_stats *stats)
+{
+	exposition_begin(e, "ratelimit_connections", "gauge", "Open connections.");
+	exposition_put(e, LABELS({"kind", "spop"}), stats->spop.connections);
+	exposition_put(e, LABELS({"kind", "http"}), stats->http.connections);
+	exposition_begin(e, "ratelimit_connections_accepted_total", "counter",
+			 "Connections accepted.");
+	exposition_put(e, LABELS({"kind", "spop"}), stats->spop.accepted);
+	exposition_put(e, LABELS({"kind", "http"}), stats->http.accepted);
+	put_one(e, "ratelimit_spop_connections_limit", "gauge", "The value of --max-connections.",
+		stats->options->max_connections);
+}
+
+static void put_frames(struct exposition *e, const struct spop_server_stats *spop)
+{
+	exposition_begin(e, "ratelimit_spop_frames_received_total", "counter",
+			 "SPOP frames received, by type.");
+	exposition_put(e, LABELS({"type", "haproxy-hello"}), spop->hellos);
+	exposition_put(e, LABELS({"type", "notify"}), spop->notifies);
+	exposition_put(e, LABELS({"type", "haproxy-disconnect"}), spop->disconnects);
+	exposition_put(e, LABELS({"type", "other"}), spop->others);
+	exposition_begin(e, "ratelimit_spop_frames_sent_total", "counter",
+			 "SPOP frames sent, by type.");
+	exposition_put(e, LABELS({"type", "agent-hello"}), spop->agent_hellos);
+	exposition_put(e, LABELS({"type", "ack"}), spop->acks);
+	exposition_put(e, LABELS({"type", "agent-disconnect"}), spop->agent_disconnects);
+	put_one(e, "ratelimit_spop_healthchecks_total", "counter",
+		"Handshakes that were health checks of HAProxy's.", spop->healthchecks);
+}
+
+static void put_statuses(struct exposition *e, const char *found_by,
+			 const uint64_t counts[SPOP_STATUS_COUNT])
+{
+	for (size_t i = 1; i < SPOP_STATUS_COUNT; i++) {
+		char status[12];
+		snprintf(status, sizeof status, "%u", spop_status_at(i));
+		exposition_put(e, LABELS({"found_by", found_by}, {"status", status}), counts[i]);
+	}
+}
+
+static void put_spop(struct exposition *e, const struct spop_server_stats *spop)
+{
+	put_frames(e, spop);
+	exposition_begin(e, "ratelimit_spop_errors_total", "counter",
+			 "SPOP connections ended by an error, by its status in SPOE.txt.");
+	put_statuses(e, "agent", spop->errors);
+	put_statuses(e, "haproxy", spop->errors_of_haproxy);
+	put_one(e, "ratelimit_spop_hello_timeouts_total", "counter",
+		"SPOP connections closed because their HELLO was not complete in time.",
+		spop->hello_timeouts);
+}
+
+static void put_http(struct exposition *e, const struct http_server_stats *http)
+{
+	static const char *const classes[] = {"4xx", "5xx"};
+
+	put_one(e, "ratelimit_http_requests_total", "counter", "HTTP requests, of any path.",
+		http->requests);
+	exposition_begin(e, "ratelimit_http_problems_total", "counter",
+			 "HTTP requests refused, by the class of the status.");
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+		exposition_put(e, LABELS({"status", classes[i]}), http->problems[4 + i]);
+	put_one(e, "ratelimit_http_timeouts_total", "counter",
+		"HTTP requests that were not complete in time.", http->timeouts);
+	exposition_begin(e, "ratelimit_http_connections_dropped_total", "counter",
+			 "HTTP connections closed to make room, and those for which none was.");
+	exposition_put(e, LABELS({"reason", "evicted"}), http->evicted);
+	exposition_put(e, LABELS({"reason", "refused"}), http->refused);
+}
+
+/* ---- the agent ---- */
+
+static void put_policies(struct exposition *e, const struct agent_stats *stats)
+{
+	put_one(e, "ratelimit_policies", "gauge", "Policies in use.",
+		policies_count(stats->policies));
+	put_one(e, "ratelimit_policy_generation", "gauge",
+		"How often the policies were loaded since the start.", stats->load.generation);
+	put_one(e, "ratelimit_policy_reload_errors_total", "counter",
+		"Reloads that failed and changed nothing.", stats->load.errors);
+	put_one(e, "ratelimit_policy_last_reload_successful", "gauge",
+		"0 while the last reload is one that failed.", !stats->load.last_failed);
+	exposition_begin(e, "ratelimit_policy_last_load_timestamp_seconds", "gauge",
+			 "When the policies in use were loaded.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->load.loaded_us, 6);
+}
+
+static void put_process(struct exposition *e, const struct agent_stats *stats)
+{
+	const struct process_stats *process = &stats->process;
+
+	exposition_begin(e, "process_cpu_seconds_total", "counter",
+			 "User and system time of the process.");
+	exposition_put_fraction(e, NO_LABELS, process->cpu_us, 6);
+	put_one(e, "process_resident_memory_bytes", "gauge", "Memory of the process.",
+		process->resident_bytes);
+	put_one(e, "process_open_fds", "gauge", "Open file descriptors.", process->open_fds);
+	put_one(e, "process_max_fds", "gauge", "The most file descriptors that may be open.",
+		process->max_fds);
+	exposition_begin(e, "process_start_time_seconds", "gauge", "When the process started.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->started_us, 6);
+}
+
+static void put_agent(struct exposition *e, const struct agent_stats *stats)
+{
+	exposition_begin(e, "ratelimit_build_info", "gauge", "The version that runs.");
+	exposition_put(e, LABELS({"version", RATELIMIT_VERSION}), 1);
+	put_one(e, "ratelimit_draining", "gauge", "1 from SIGTERM on.", stats->is_draining);
+	put_policies(e, stats);
+	put_process(e, stats);
+}
+
+void metrics_put(FILE *to, const struct agent_stats *stats)
+{
+	struct exposition e = {.to = to};
+
+	put_decided(&e, stats);
+	put_reasons(&e, &stats->engine);
+	put_checks(&e, stats);
+	put_bad_costs(&e, stats);
+	put_engine(&e, stats);
+	put_store(&e, stats);
+	put_memory(&e, stats);
+	put_connections(&e, stats);
+	put_spop(&e, &stats->spop);
+	put_http(&e, &stats->http);
+	put_agent(&e, stats);
+}
+
+void metrics_write(const void *view, FILE *to)
+{
+	struct agent_stats stats = agent_stats_of(view);
+
+	metrics_put(to, &stats);
+}

@@ -1,0 +1,76 @@
+#include "limit/generation.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#include "base/writer.h"
+#include "limit/balance.h"
+
+static void hash_count(crypto_hash_sha256_state *state, size_t count)
+{
+	uint8_t memory[4];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	writer_put_u32_be(&w, (uint32_t)count);
+	crypto_hash_sha256_update(state, w.data, w.len);
+}
+
+/* The length is in front: ["ab"] and ["a","b"] differ. */
+static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
+{
+	hash_count(state, text.len);
+	crypto_hash_sha256_update(state, text.data, text.len);
+}
+
+/* Counts too: a pattern is any text, and could else be taken for an attribute. */
+static void hash_conditions(crypto_hash_sha256_state *state, const struct conditions *conditions)
+{
+	hash_count(state, conditions->count);
+	for (size_t i = 0; i < conditions->count; i++) {
+		const struct condition *condition = &conditions->items[i];
+		hash_text(state, condition->attribute);
+		hash_count(state, condition->count);
+		for (size_t j = 0; j < condition->count; j++)
+			hash_text(state, condition->patterns[j].text);
+	}
+}
+
+/*
+ * All agents must come to the same text: nothing of this machine or this run goes into it. `match`
+ * is that of an override which has balances of its own, or NULL.
+ */
+static void set_generation(struct terms *terms, const struct policy *policy,
+			   const struct conditions *match)
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	crypto_hash_sha256_state state;
+	char numbers[96];
+
+	int len =
+		snprintf(numbers, sizeof numbers, "%d %s %lld %u %u", STATE_FORMAT,
+			 algorithm_name(terms->quota.algorithm), (long long)terms->quota.window_us,
+			 policy->ipv4_prefix, policy->ipv6_prefix);
+	crypto_hash_sha256_init(&state);
+	if (match != NULL) { /* in front, where else the numbers stand: never taken for a key */
+		hash_text(&state, BYTES("override"));
+		hash_conditions(&state, match);
+	}
+	hash_text(&state, bytes_from(numbers, (size_t)len));
+	for (size_t i = 0; i < policy->key_count; i++)
+		hash_text(&state, policy->key[i]);
+	crypto_hash_sha256_final(&state, hash);
+
+	struct writer w = writer_on(terms->generation, sizeof terms->generation);
+	writer_put_hex(&w, bytes_from(hash, POLICY_GENERATION_MAX / 2));
+	(void)writer_text(&w);
+}
+
+void generations_set(struct policy *policy)
+{
+	set_generation(&policy->terms, policy, NULL);
+	for (size_t i = 0; i < policy->override_count; i++) {
+		struct override *override = &policy->overrides[i];
+		set_generation(&override->terms, policy,
+			       override->has_own_balances ? &override->match : NULL);
+	}
+}

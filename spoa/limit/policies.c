@@ -1,0 +1,191 @@
+#include "limit/policies.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "limit/policy_index.h"
+
+struct policies {
+	size_t references;
+	size_t count;
+	struct policy **items;      /* in file order */
+	struct policy **sorted;     /* by name */
+	struct policy fallback;     /* "inline" */
+	struct policy_index *index; /* NULL until it is compiled */
+};
+
+struct policies *policies_new(enum on_error on_error)
+{
+	struct policies *policies = calloc(1, sizeof *policies);
+
+	if (policies == NULL)
+		return NULL;
+	policies->references = 1;
+	policies->fallback = (struct policy){
+		.name = "inline",
+		.position = SIZE_MAX,
+		.terms.on_error = on_error,
+		.ipv4_prefix = POLICY_IPV4_PREFIX,
+		.ipv6_prefix = POLICY_IPV6_PREFIX,
+		.tally = tally_new(),
+	};
+	if (policies->fallback.tally == NULL) {
+		free(policies);
+		return NULL;
+	}
+	return policies;
+}
+
+struct policies *policies_ref(struct policies *policies)
+{
+	policies->references++;
+	return policies;
+}
+
+void policies_unref(struct policies *policies)
+{
+	if (policies == NULL || --policies->references > 0)
+		return;
+	for (size_t i = 0; i < policies->count; i++)
+		policy_free(policies->items[i]);
+	tally_unref(policies->fallback.tally);
+	policy_index_free(policies->index);
+	free(policies->items);
+	free(policies->sorted);
+	free(policies);
+}
+
+static void insert_by_name(struct policy **sorted, size_t count, struct policy *policy)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(sorted[middle]->name, policy->name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(sorted + low + 1, sorted + low, (count - low) * sizeof(struct policy *));
+	sorted[low] = policy;
+}
+
+static bool make_room(struct policy ***items, size_t count)
+{
+	struct policy **larger = realloc(*items, (count + 1) * sizeof(struct policy *));
+
+	if (larger == NULL)
+		return false;
+	*items = larger;
+	return true;
+}
+
+bool policies_add(struct policies *policies, const struct policy *policy)
+{
+	struct policy *copy = policy_new(policy, policies->count);
+
+	if (copy == NULL)
+		return false;
+	if (!make_room(&policies->items, policies->count) ||
+	    !make_room(&policies->sorted, policies->count)) {
+		policy_free(copy);
+		return false;
+	}
+	policies->items[policies->count] = copy;
+	insert_by_name(policies->sorted, policies->count, copy);
+	policies->count++;
+	return true;
+}
+
+void policies_hash_keys(struct policies *policies)
+{
+	policies->fallback.hash_keys = true;
+	for (size_t i = 0; i < policies->count; i++)
+		policies->items[i]->hash_keys = true;
+}
+
+static void inherit(struct policy *policy, const struct policy *before)
+{
+	if (before == NULL)
+		return;
+	tally_unref(policy->tally);
+	policy->tally = tally_ref(before->tally);
+	if (strcmp(policy->terms.generation, before->terms.generation) != 0)
+		tally_forget_keys(policy->tally);
+}
+
+void policies_inherit(struct policies *policies, const struct policies *before)
+{
+	inherit(&policies->fallback, &before->fallback);
+	for (size_t i = 0; i < policies->count; i++)
+		inherit(policies->items[i],
+			policies_find(before, bytes_from_text(policies->items[i]->name)));
+}
+
+size_t policies_count(const struct policies *policies)
+{
+	return policies->count;
+}
+
+const struct policy *policies_at(const struct policies *policies, size_t position)
+{
+	return policies->items[position];
+}
+
+static int compare_with_name(const void *name, const void *item)
+{
+	const struct bytes *wanted = name;
+	const struct policy *policy = *(struct policy *const *)item;
+	int order = strncmp((const char *)wanted->data, policy->name, wanted->len);
+
+	return order != 0 ? order : -(policy->name[wanted->len] != '\0');
+}
+
+const struct policy *policies_find(const struct policies *policies, struct bytes name)
+{
+	if (!policy_name_is_good(name) || policies->count == 0)
+		return NULL;
+	struct policy **found = bsearch(&name, policies->sorted, policies->count,
+					sizeof *policies->sorted, compare_with_name);
+	return found == NULL ? NULL : *found;
+}
+
+const struct policy *policies_inline(const struct policies *policies)
+{
+	return &policies->fallback;
+}
+
+bool policies_compile(struct policies *policies)
+{
+	const struct conditions **matches = calloc(policies->count + 1, sizeof *matches);
+	bool is_whole = matches != NULL;
+
+	ASSERT(policies->index == NULL);
+	for (size_t i = 0; i < policies->count && is_whole; i++)
+		is_whole = policy_compile(policies->items[i]);
+	for (size_t i = 0; i < policies->count && is_whole; i++)
+		matches[i] = &policies->items[i]->match;
+	if (is_whole)
+		policies->index = policy_index_new(matches, policies->count);
+	free(matches);
+	return policies->index != NULL;
+}
+
+void policies_search(struct policies *policies, const struct attributes *attributes)
+{
+	if (policies->index != NULL)
+		policy_index_search(policies->index, attributes, NULL);
+}
+
+const struct policy *policies_next_found(const struct policies *policies,
+					 const struct attributes *attributes, size_t *at)
+{
+	for (size_t i = policy_index_next(policies->index, *at); i < policies->count;
+	     i = policy_index_next(policies->index, i + 1)) {
+		if (!conditions_fit(&policies->items[i]->match, attributes, NULL))
+			continue;
+		*at = i + 1;
+		return policies->items[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,863 @@
+#include "app/policies/policy_file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/guarded.h"
+#include "support/sweep.h"
+
+#define SECOND INT64_C(1000000)
+#define DAY    (86400 * SECOND)
+
+#define SIXTEEN    "0123456789abcdef"
+#define SIXTY_FOUR SIXTEEN SIXTEEN SIXTEEN SIXTEEN
+
+/* What stands between the braces of the policy `p`, and of the file. */
+#define FIELDS(text)   "{\"policies\":{\"p\":{" text "}}}"
+#define POLICIES(text) "{\"policies\":{" text "}}"
+
+/* All that a policy needs but one thing. */
+#define BUCKET      "\"algorithm\":\"token_bucket\","
+#define WINDOW      "\"algorithm\":\"fixed_window\","
+#define KEY         ",\"key\":[]"
+#define CAPACITY(n) FIELDS(BUCKET "\"refill_rate\":1,\"capacity\":" n KEY)
+#define RATE(n)     FIELDS(BUCKET "\"capacity\":10,\"refill_rate\":" n KEY)
+#define LIMIT(n)    FIELDS(WINDOW "\"window\":1,\"limit\":" n KEY)
+#define LENGTH(n)   FIELDS(WINDOW "\"limit\":10,\"window\":" n KEY)
+#define KEYS(list)  FIELDS(WINDOW "\"limit\":10,\"window\":1,\"key\":" list)
+#define NAMED(name) POLICIES("\"" name "\":{" WINDOW "\"limit\":10,\"window\":1" KEY "}")
+
+/* `err` is the first problem. */
+static struct policies *parse(struct bytes json, struct err *err)
+{
+	struct problems problems;
+	struct policies *policies = policy_file_parse(json, ON_ERROR_ALLOW, &problems);
+
+	if (policies == NULL)
+		*err = problems.items[0];
+	return policies;
+}
+
+static struct policies *parse_good(const char *json)
+{
+	struct err err;
+	struct policies *policies = parse(bytes_from_text(json), &err);
+
+	if (policies == NULL)
+		fail_msg("%s: %s", json, err.text);
+	return policies;
+}
+
+/* The error of a file that is refused, in one printable line. */
+static struct err parse_bad(struct bytes json)
+{
+	struct err err;
+
+	if (parse(json, &err) != NULL)
+		fail_msg("%.*s is taken", (int)json.len, (const char *)json.data);
+	for (const char *c = err.text; *c != '\0'; c++)
+		assert_in_range(*c, ' ', '~');
+	return err;
+}
+
+/* ---- good files ---- */
+
+static void assert_quota(const char *json, struct quota expected)
+{
+	struct policies *policies = parse_good(json);
+	const struct quota *quota = &policies_at(policies, 0)->terms.quota;
+
+	if (quota->algorithm != expected.algorithm || quota->limit != expected.limit ||
+	    quota->refill_tokens != expected.refill_tokens ||
+	    quota->refill_us != expected.refill_us || quota->window_us != expected.window_us)
+		fail_msg("%s: limit %lld, refill %lld/%lld us, window %lld us", json,
+			 (long long)quota->limit, (long long)quota->refill_tokens,
+			 (long long)quota->refill_us, (long long)quota->window_us);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_numbers_are_exact(void **state)
+{
+	static const struct {
+		const char *json;
+		struct quota expected;
+	} cases[] = {
+		{RATE("1"), {TOKEN_BUCKET, 10, 1, SECOND, 0}},
+		{RATE("50"), {TOKEN_BUCKET, 10, 1, 20000, 0}},
+		{RATE("0.5"), {TOKEN_BUCKET, 10, 1, 2 * SECOND, 0}},
+		{RATE("0.1"), {TOKEN_BUCKET, 10, 1, 10 * SECOND, 0}},
+		{RATE("0.3"), {TOKEN_BUCKET, 10, 3, 10 * SECOND, 0}},
+		{RATE("2.5e-3"), {TOKEN_BUCKET, 10, 1, 400 * SECOND, 0}},
+		{RATE("1E3"), {TOKEN_BUCKET, 10, 1, 1000, 0}},
+		{RATE("1e+3"), {TOKEN_BUCKET, 10, 1, 1000, 0}},
+		{RATE("\"0.5\""), {TOKEN_BUCKET, 10, 1, 2 * SECOND, 0}},
+		{RATE("\"1000/1m\""), {TOKEN_BUCKET, 10, 1, 60000, 0}},
+		{RATE("\"1/3s\""), {TOKEN_BUCKET, 10, 1, 3 * SECOND, 0}},
+		{CAPACITY("1"), {TOKEN_BUCKET, 1, 1, SECOND, 0}},
+		{CAPACITY("1e6"), {TOKEN_BUCKET, 1000000, 1, SECOND, 0}},
+		{CAPACITY("10.0"), {TOKEN_BUCKET, 10, 1, SECOND, 0}},
+		{LIMIT("1"), {FIXED_WINDOW, 1, 0, 0, SECOND}},
+		{LIMIT("4503599627370496"), {FIXED_WINDOW, INT64_C(1) << 52, 0, 0, SECOND}},
+		{LENGTH("60"), {FIXED_WINDOW, 10, 0, 0, 60 * SECOND}},
+		{LENGTH("0.5"), {FIXED_WINDOW, 10, 0, 0, SECOND / 2}},
+		{LENGTH("0.001"), {FIXED_WINDOW, 10, 0, 0, 1000}},
+		{LENGTH("\"1ms\""), {FIXED_WINDOW, 10, 0, 0, 1000}},
+		{LENGTH("\"1.5s\""), {FIXED_WINDOW, 10, 0, 0, SECOND * 3 / 2}},
+		{LENGTH("\"1m\""), {FIXED_WINDOW, 10, 0, 0, 60 * SECOND}},
+		{LENGTH("\"1h\""), {FIXED_WINDOW, 10, 0, 0, 3600 * SECOND}},
+		{LENGTH("\"1d\""), {FIXED_WINDOW, 10, 0, 0, DAY}},
+		{LENGTH("\"3650d\""), {FIXED_WINDOW, 10, 0, 0, 3650 * DAY}},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_quota(cases[i].json, cases[i].expected);
+}
+
+static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
+{
+	static const struct {
+		const char *fields;
+		enum algorithm expected;
+	} cases[] = {
+		{FIELDS("\"algorithm\":\"token_bucket\",\"capacity\":1,\"refill_rate\":1" KEY),
+		 TOKEN_BUCKET},
+		{FIELDS("\"algorithm\":\"sliding_window\",\"limit\":1000000,\"window\":1" KEY),
+		 SLIDING_WINDOW},
+		{FIELDS("\"algorithm\":\"sliding_window_counter\",\"limit\":1,\"window\":1" KEY),
+		 SLIDING_WINDOW_COUNTER},
+		{FIELDS("\"algorithm\":\"fixed_window\",\"limit\":1,\"window\":1" KEY),
+		 FIXED_WINDOW},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct policies *policies = parse_good(cases[i].fields);
+		assert_int_equal(policies_at(policies, 0)->terms.quota.algorithm,
+				 cases[i].expected);
+		policies_unref(policies);
+	}
+}
+
+static void test_policy_file_parse_names_are_taken(void **state)
+{
+	static const char *const files[] = {NAMED("a"),       NAMED("A-Z_0.9"), NAMED(SIXTY_FOUR),
+					    NAMED("Inline"),  NAMED("none-"),   NAMED("policies"),
+					    NAMED("\\u0061"), NAMED("-")};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		policies_unref(parse_good(files[i]));
+}
+
+static void test_policy_file_parse_policies_are_in_file_order(void **state)
+{
+	struct policies *policies =
+		parse_good(POLICIES("\"b\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"x\"]},"
+				    "\"a\":{" WINDOW "\"limit\":2,\"window\":1,\"key\":[]},"
+				    "\"c\":{" WINDOW "\"limit\":3,\"window\":1,\"key\":[]}"));
+	(void)state;
+
+	assert_int_equal(policies_count(policies), 3);
+	assert_string_equal(policies_at(policies, 0)->name, "b");
+	assert_string_equal(policies_at(policies, 1)->name, "a");
+	assert_string_equal(policies_at(policies, 2)->name, "c");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_key_is_in_order(void **state)
+{
+	struct policies *policies = parse_good(KEYS("[\"src\",\"x-y z\",\"\\u00e4\"]"));
+	const struct policy *policy = policies_at(policies, 0);
+	(void)state;
+
+	assert_int_equal(policy->key_count, 3);
+	assert_bytes_text(policy->key[0], "src");
+	assert_bytes_text(policy->key[1], "x-y z");
+	assert_bytes_text(policy->key[2], "\xc3\xa4");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_defaults_are_the_flags(void **state)
+{
+	struct problems problems;
+	struct policies *policies = policy_file_parse(BYTES(NAMED("p")), ON_ERROR_LOCAL, &problems);
+	(void)state;
+
+	assert_non_null(policies);
+	assert_int_equal(policies_at(policies, 0)->terms.on_error, ON_ERROR_LOCAL);
+	assert_int_equal(policies_at(policies, 0)->ipv4_prefix, 32);
+	assert_int_equal(policies_at(policies, 0)->ipv6_prefix, 64);
+	assert_int_equal(policies_inline(policies)->terms.on_error, ON_ERROR_LOCAL);
+	policies_unref(policies);
+}
+
+/* ---- all the other fields ---- */
+
+#define BASE      WINDOW "\"limit\":10,\"window\":1" KEY ","
+#define AND(text) FIELDS(BASE text)
+
+static void test_policy_file_parse_match_is_in_order(void **state)
+{
+	struct policies *policies = parse_good(AND(
+		"\"match\":{\"path\":[\"/a\",\"/b*\"],\"src\":\"10.0.0.0/8\",\"\\u00e4\":\"\"}"));
+	const struct conditions *match = &policies_at(policies, 0)->match;
+	(void)state;
+
+	assert_int_equal(match->count, 3);
+	assert_bytes_text(match->items[0].attribute, "path");
+	assert_int_equal(match->items[0].count, 2);
+	assert_bytes_text(match->items[0].patterns[0].text, "/a");
+	assert_bytes_text(match->items[0].patterns[1].text, "/b*");
+	assert_int_equal(match->items[1].count, 1);
+	assert_int_equal(match->items[1].patterns[0].network.kind, VALUE_IPV4);
+	assert_bytes_text(match->items[2].attribute, "\xc3\xa4");
+	assert_bytes_text(match->items[2].patterns[0].text, "");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_what_is_not_said_is_off(void **state)
+{
+	struct policies *policies = parse_good(NAMED("p"));
+	const struct policy *policy = policies_at(policies, 0);
+	(void)state;
+
+	assert_int_equal(policy->match.count, 0);
+	assert_int_equal(policy->override_count, 0);
+	assert_false(policy->terms.is_shadow || policy->terms.is_unlimited ||
+		     policy->terms.is_blocked);
+	assert_int_equal(policy->terms.cost, 0);
+	assert_null(policy->terms.cost_attribute.data);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_terms_are_the_policys(void **state)
+{
+	struct policies *policies =
+		parse_good(AND("\"cost\":7,\"shadow\":true,\"on_error\":\"deny\","
+			       "\"ipv4_prefix\":0,\"ipv6_prefix\":128"));
+	const struct policy *policy = policies_at(policies, 0);
+	(void)state;
+
+	assert_int_equal(policy->terms.cost, 7);
+	assert_true(policy->terms.is_shadow);
+	assert_int_equal(policy->terms.on_error, ON_ERROR_DENY);
+	assert_int_equal(policy->ipv4_prefix, 0);
+	assert_int_equal(policy->ipv6_prefix, 128);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_has_what_it_does_not_replace(void **state)
+{
+	struct policies *policies = parse_good(
+		AND("\"overrides\":[{\"match\":{\"a\":\"1\"}},"
+		    "{\"match\":{\"a\":\"2\"},\"limit\":20},"
+		    "{\"match\":{\"a\":\"3\"},\"window\":\"2s\",\"shadow\":false},"
+		    "{\"match\":{\"a\":\"4\"},\"cost\":\"bytes\",\"on_error\":\"local\"}],"
+		    "\"cost\":7,\"shadow\":true,\"on_error\":\"deny\""));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_int_equal(policies_at(policies, 0)->override_count, 4);
+	assert_int_equal(overrides[0].terms.quota.limit, 10);
+	assert_int_equal(overrides[0].terms.cost, 7);
+	assert_true(overrides[0].terms.is_shadow);
+	assert_int_equal(overrides[0].terms.on_error, ON_ERROR_DENY);
+	assert_false(overrides[0].has_own_balances);
+	assert_int_equal(overrides[1].terms.quota.limit, 20);
+	assert_int_equal(overrides[1].terms.quota.window_us, SECOND);
+	assert_true(overrides[1].has_own_balances);
+	assert_int_equal(overrides[2].terms.quota.limit, 10);
+	assert_int_equal(overrides[2].terms.quota.window_us, 2 * SECOND);
+	assert_false(overrides[2].terms.is_shadow);
+	assert_true(overrides[2].has_own_balances);
+	assert_int_equal(overrides[3].terms.cost, 0);
+	assert_bytes_text(overrides[3].terms.cost_attribute, "bytes");
+	assert_int_equal(overrides[3].terms.on_error, ON_ERROR_LOCAL);
+	assert_false(overrides[3].has_own_balances);
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_of_a_bucket_changes_either_number(void **state)
+{
+	struct policies *policies = parse_good(FIELDS(
+		BUCKET "\"capacity\":10,\"refill_rate\":1" KEY ",\"cost\":\"bytes\",\"overrides\":["
+		       "{\"match\":{\"a\":\"1\"},\"capacity\":20,\"cost\":3},"
+		       "{\"match\":{\"a\":\"2\"},\"refill_rate\":\"1/1m\"}]"));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_int_equal(overrides[0].terms.quota.limit, 20);
+	assert_int_equal(overrides[0].terms.quota.refill_us, SECOND);
+	assert_int_equal(overrides[0].terms.cost, 3);
+	assert_null(overrides[0].terms.cost_attribute.data);
+	assert_int_equal(overrides[1].terms.quota.limit, 10);
+	assert_int_equal(overrides[1].terms.quota.refill_us, 60 * SECOND);
+	assert_bytes_text(overrides[1].terms.cost_attribute, "bytes");
+	policies_unref(policies);
+}
+
+static void test_policy_file_parse_override_may_free_or_block(void **state)
+{
+	struct policies *policies =
+		parse_good(AND("\"overrides\":[{\"match\":{\"a\":\"1\"},\"unlimited\":true},"
+			       "{\"match\":{\"a\":\"2\"},\"blocked\":true,\"unlimited\":false}]"));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+	(void)state;
+
+	assert_true(overrides[0].terms.is_unlimited && !overrides[0].terms.is_blocked);
+	assert_true(overrides[1].terms.is_blocked && !overrides[1].terms.is_unlimited);
+	policies_unref(policies);
+}
+
+/* Found by the index, which a load makes: the second is, the first is not. */
+static void test_policy_file_parse_policies_are_found_by_match(void **state)
+{
+	struct policies *policies =
+		parse_good(POLICIES("\"a\":{" BASE "\"match\":{\"path\":\"/a\"}},"
+				    "\"b\":{" BASE "\"match\":{\"path\":\"/b\"}}"));
+	struct attribute path = {BYTES("path"), value_text(BYTES("/b"))};
+	struct attributes attributes = {&path, 1};
+	size_t at = 0;
+	(void)state;
+
+	policies_search(policies, &attributes);
+
+	const struct policy *found = policies_next_found(policies, &attributes, &at);
+	assert_non_null(found);
+	assert_string_equal(found->name, "b");
+	assert_null(policies_next_found(policies, &attributes, &at));
+	policies_unref(policies);
+}
+
+static uint64_t fingerprint_of(const char *json)
+{
+	struct policies *policies = parse_good(json);
+	uint64_t fingerprint = policies_at(policies, 0)->fingerprint;
+
+	policies_unref(policies);
+	return fingerprint;
+}
+
+static void test_policy_file_parse_fingerprint_changes_with_any_field(void **state)
+{
+	static const char *const others[] = {
+		LIMIT("11"),
+		LENGTH("2"),
+		KEYS("[\"src\"]"),
+		AND("\"shadow\":false"),
+		AND("\"cost\":1"),
+		AND("\"match\":{\"a\":\"b\"}"),
+		AND("\"match\":{\"a\":\"c\"}"),
+		AND("\"overrides\":[{\"match\":{\"a\":\"b\"},\"blocked\":true}]"),
+	};
+	uint64_t first = fingerprint_of(NAMED("p"));
+	(void)state;
+
+	assert_true(fingerprint_of(" " NAMED("p") "\n") == first);
+	assert_true(fingerprint_of(NAMED("q")) == first);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_true(fingerprint_of(others[i]) != first);
+}
+
+static void test_policy_file_parse_no_policies_is_good(void **state)
+{
+	struct policies *policies = parse_good(" { \"policies\" : { } }\n");
+	(void)state;
+
+	assert_int_equal(policies_count(policies), 0);
+	policies_unref(policies);
+}
+
+/* ---- what is refused, and the place that is named ---- */
+
+static const struct {
+	const char *json;
+	const char *error; /* how the error begins */
+} refused[] = {
+	/* the file */
+	{"[]", "must be an object"},
+	{"1", "must be an object"},
+	{"null", "must be an object"},
+	{"{}", "policies: "},
+	{"{\"policies\":[]}", "policies: "},
+	{"{\"policies\":null}", "policies: "},
+	{"{\"policies\":{},\"x\":1}", "x: unknown field"},
+	{"{\"Policies\":{}}", "Policies: unknown field"},
+	{"{\"x\\ny\":1}", "\"x\\x0ay\": unknown field"},
+	{"{\"policies\":{},\"policies\":{}}", "policies: stands there twice"},
+
+	/* a policy */
+	{NAMED(""), "policies: \"\" is not a name"},
+	{NAMED("inline"), "policies: \"inline\" is not a name"},
+	{NAMED("none"), "policies: \"none\" is not a name"},
+	{NAMED("a b"), "policies: \"a b\" is not a name"},
+	{NAMED(SIXTY_FOUR "0"), "policies: \"" SIXTY_FOUR "0\" is not a name"},
+	{NAMED("\xc3\xa4"), "policies: \"\\xc3\\xa4\" is not a name"},
+	{POLICIES("\"p\":[]"), "policies.p: must be an object"},
+	{POLICIES("\"p\":\"x\""), "policies.p: must be an object"},
+	{POLICIES("\"p\":{" WINDOW "\"limit\":1,\"window\":1" KEY "},"
+		  "\"p\":{" WINDOW "\"limit\":1,\"window\":1" KEY "}"),
+	 "policies.p: stands there twice"},
+	{POLICIES("\"p\":{" WINDOW "\"limit\":1,\"window\":1" KEY "},"
+		  "\"\\u0070\":{" WINDOW "\"limit\":1,\"window\":1" KEY "}"),
+	 "policies.p: stands there twice"},
+	{POLICIES("\"p\":{" WINDOW "\"limit\":1,\"window\":1" KEY "},"
+		  "\"q\":{" WINDOW "\"limit\":0,\"window\":1" KEY "}"),
+	 "policies.q.limit: "},
+
+	/* its fields */
+	{FIELDS(WINDOW "\"limit\":1,\"limit\":1,\"window\":1" KEY),
+	 "policies.p.limit: stands there twice"},
+	{FIELDS(WINDOW "\"limit\":1,\"window\":1,\"key\":[],\"key\":[]"),
+	 "policies.p.key: stands there twice"},
+	{FIELDS(""), "policies.p.algorithm: is missing"},
+	{FIELDS("\"algorithm\":\"leaky\""), "policies.p.algorithm: \"leaky\" is unknown"},
+	{FIELDS("\"algorithm\":\"Fixed_Window\""),
+	 "policies.p.algorithm: \"Fixed_Window\" is unknown"},
+	{FIELDS("\"algorithm\":1"), "policies.p.algorithm: "},
+	{FIELDS("\"algorithm\":null"), "policies.p.algorithm: "},
+	{FIELDS(BUCKET "\"capacity\":1,\"refill_rate\":1,\"limit\":1" KEY),
+	 "policies.p.limit: is not a field of a token_bucket"},
+	{FIELDS(BUCKET "\"capacity\":1,\"refill_rate\":1,\"window\":1" KEY),
+	 "policies.p.window: is not a field of a token_bucket"},
+	{FIELDS(WINDOW "\"limit\":1,\"window\":1,\"capacity\":1" KEY),
+	 "policies.p.capacity: is not a field of a fixed_window"},
+	{FIELDS(WINDOW "\"limit\":1,\"window\":1,\"refill_rate\":1" KEY),
+	 "policies.p.refill_rate: is not a field of a fixed_window"},
+
+	/* capacity and limit */
+	{FIELDS(BUCKET "\"refill_rate\":1" KEY), "policies.p.capacity: is missing"},
+	{CAPACITY("0"), "policies.p.capacity: "},
+	{CAPACITY("-1"), "policies.p.capacity: "},
+	{CAPACITY("1.5"), "policies.p.capacity: "},
+	{CAPACITY("\"10\""), "policies.p.capacity: "},
+	{CAPACITY("true"), "policies.p.capacity: "},
+	{CAPACITY("null"), "policies.p.capacity: "},
+	{CAPACITY("[]"), "policies.p.capacity: "},
+	{CAPACITY("1e999"), "policies.p.capacity: "},
+	{CAPACITY("-1e999"), "policies.p.capacity: "},
+	{CAPACITY("9223372036854775808"), "policies.p.capacity: "},
+	{FIELDS(WINDOW "\"window\":1" KEY), "policies.p.limit: is missing"},
+	{LIMIT("0"), "policies.p.limit: "},
+	{LIMIT("0.5"), "policies.p.limit: "},
+	{LIMIT("4503599627370497"), "policies.p.limit: "},
+	{LIMIT("9007199254740993"), "policies.p.limit: "},
+	{LIMIT("1e308"), "policies.p.limit: "},
+	{LIMIT("\"x\""), "policies.p.limit: "},
+	{FIELDS("\"algorithm\":\"sliding_window\",\"limit\":1000001,\"window\":1" KEY),
+	 "policies.p.limit: a sliding_window takes at most 1000000"},
+	{FIELDS("\"algorithm\":\"sliding_window_counter\",\"limit\":1e15,\"window\":1" KEY),
+	 "policies.p.limit: "},
+
+	/* refill_rate */
+	{FIELDS(BUCKET "\"capacity\":1" KEY), "policies.p.refill_rate: is missing"},
+	{RATE("0"), "policies.p.refill_rate: "},
+	{RATE("-1"), "policies.p.refill_rate: "},
+	{RATE("\"0\""), "policies.p.refill_rate: "},
+	{RATE("\"\""), "policies.p.refill_rate: "},
+	{RATE("\"1/0s\""), "policies.p.refill_rate: "},
+	{RATE("\"1/3\""), "policies.p.refill_rate: "},
+	{RATE("\"1 / 3s\""), "policies.p.refill_rate: "},
+	{RATE("true"), "policies.p.refill_rate: "},
+	{RATE("1e999"), "policies.p.refill_rate: "},
+	{RATE("1e-300"), "policies.p.refill_rate: "},
+	{RATE("0.3333333333333333"), "line 1, column 74: a decimal of more than 15 digits"},
+	{FIELDS(BUCKET "\"capacity\":1e12,\"refill_rate\":0.0001" KEY),
+	 "policies.p.refill_rate: with a capacity of 1000000000000 it can't be kept exactly; write "
+	 "a ratio"},
+
+	/* window */
+	{FIELDS(WINDOW "\"limit\":1" KEY), "policies.p.window: is missing"},
+	{LENGTH("\"1x\""), "policies.p.window: \"1x\" is not a duration"},
+	{LENGTH("\"\""), "policies.p.window: \"\" is not a duration"},
+	{LENGTH("\"60\""), "policies.p.window: \"60\" is not a duration"},
+	{LENGTH("\"1m30s\""), "policies.p.window: \"1m30s\" is not a duration"},
+	{LENGTH("\"-1s\""), "policies.p.window: \"-1s\" is not a duration"},
+	{LENGTH("\"1\\ns\""), "policies.p.window: \"1\\x0as\" is not a duration"},
+	{LENGTH("0"), "policies.p.window: "},
+	{LENGTH("-1"), "policies.p.window: "},
+	{LENGTH("\"0s\""), "policies.p.window: "},
+	{LENGTH("\"0.5ms\""), "policies.p.window: "},
+	{LENGTH("0.0001"), "policies.p.window: "},
+	{LENGTH("\"3651d\""), "policies.p.window: "},
+	{LENGTH("1e18"), "policies.p.window: "},
+	{LENGTH("1e999"), "policies.p.window: "},
+	{LENGTH("false"), "policies.p.window: "},
+	{LENGTH("{}"), "policies.p.window: "},
+
+	/* key */
+	{FIELDS(WINDOW "\"limit\":1,\"window\":1"), "policies.p.key: is missing"},
+	{KEYS("\"src\""), "policies.p.key: "},
+	{KEYS("null"), "policies.p.key: "},
+	{KEYS("{}"), "policies.p.key: "},
+	{KEYS("[1]"), "policies.p.key[0]: 1 is not the name"},
+	{KEYS("[\"src\",null]"), "policies.p.key[1]: null is not the name"},
+	{KEYS("[[\"src\"]]"), "policies.p.key[0]: a list is not the name"},
+	{KEYS("[\"\"]"), "policies.p.key[0]: \"\" is not the name"},
+	{KEYS("[\"src\",\"src\"]"), "policies.p.key[1]: \"src\" stands there twice"},
+	{KEYS("[\"key\"]"), "policies.p.key[0]: \"key\" is a reserved name"},
+	{KEYS("[\"cost\"]"), "policies.p.key[0]: \"cost\" is a reserved name"},
+	{KEYS("[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\",\"m\","
+	      "\"n\",\"o\",\"p\",\"q\"]"),
+	 "policies.p.key: more than 16 attributes"},
+};
+
+static void test_policy_file_parse_refused_names_the_place(void **state)
+{
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct err err = parse_bad(bytes_from_text(refused[i].json));
+		if (strncmp(err.text, refused[i].error, strlen(refused[i].error)) != 0)
+			fail_msg("%s\n%s\nin place of\n%s", refused[i].json, err.text,
+				 refused[i].error);
+	}
+}
+
+static void test_policy_file_parse_all_problems_are_told(void **state)
+{
+	static const char *const expected[] = {
+		"x: unknown field; accepted is policies",
+		"policies.a.limit: 0 is not a whole number from 1 to 2^52",
+		"policies.a.window: \"1x\" is not a duration",
+		"policies.a.key: is missing",
+		"policies.a.overrides[0].match: is missing",
+		"policies.a.overrides[2]: must be an object, not 1",
+		"policies: \"b c\" is not a name",
+		"policies.d: must be an object, not null",
+		"policies.e.key[1]: true is not the name of an attribute",
+	};
+	struct problems problems;
+	(void)state;
+
+	assert_null(policy_file_parse(
+		BYTES("{\"x\":1,\"policies\":{\"a\":{" WINDOW "\"limit\":0,\"window\":\"1x\","
+		      "\"overrides\":[{\"limit\":1},{\"match\":{\"a\":\"b\"}},1]},"
+		      "\"b c\":{},\"d\":null,"
+		      "\"e\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"a\",true]}}}"),
+		ON_ERROR_ALLOW, &problems));
+
+	assert_int_equal(problems.count, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		assert_ptr_equal(strstr(problems.items[i].text, expected[i]),
+				 problems.items[i].text);
+}
+
+/* What is wrong with the policy is told once, and not again for each override that has it too. */
+static void test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed(void **state)
+{
+	struct problems problems;
+	(void)state;
+
+	assert_null(policy_file_parse(
+		BYTES(FIELDS(WINDOW "\"limit\":0,\"window\":1" KEY
+				    ",\"overrides\":[{\"match\":{\"a\":\"b\"},\"window\":2}]")),
+		ON_ERROR_ALLOW, &problems));
+
+	assert_int_equal(problems.count, 1);
+}
+
+static void test_policy_file_parse_unknown_field_is_named(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *place;
+	} cases[] = {
+		{"colour", "policies.p.colour: "},
+		{"Limit", "policies.p.Limit: "},
+		{"capacity_", "policies.p.capacity_: "},
+		{"", "policies.p.\"\": "},
+		{"algorithm ", "policies.p.\"algorithm \": "},
+	};
+	char json[256];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(json, sizeof json, FIELDS("\"%s\":1"), cases[i].name);
+		struct err err = parse_bad(bytes_from_text(json));
+		assert_ptr_equal(strstr(err.text, cases[i].place), err.text);
+		assert_non_null(strstr(err.text, "unknown field"));
+	}
+}
+
+/* The example of INTERFACE.md, section 2. */
+static void test_policy_file_parse_refused_says_the_reason(void **state)
+{
+	(void)state;
+
+	struct err err = parse_bad(BYTES(POLICIES(
+		"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1x\"" KEY
+		"}")));
+
+	assert_non_null(strstr(err.text, "policies.login.window: \"1x\" is not a duration"));
+}
+
+static void test_policy_file_parse_long_values_are_shortened(void **state)
+{
+	(void)state;
+
+	struct err err = parse_bad(BYTES(LENGTH("\"" SIXTY_FOUR SIXTY_FOUR "\"")));
+
+	assert_non_null(strstr(err.text, "...\" is not a duration"));
+}
+
+/* ---- not JSON ---- */
+
+static void test_policy_file_parse_not_json_names_line_and_column(void **state)
+{
+	static const struct {
+		const char *json;
+		const char *error;
+	} cases[] = {
+		{"", "line 1, column 1: "},
+		{"x", "line 1, column 1: "},
+		{"{\"policies\":x}", "line 1, column 13: "},
+		{"{\n  \"policies\": x\n}", "line 2, column 15: "},
+		{"{\n  \"policies\": {\n  }\n", "line 4, column 1: "},
+		{"{\"policies\":{}} x", "line 1, column 17: "},
+		{"{\"policies\":{}}\n\n{}", "line 3, column 1: "},
+		{"{\"policies\":{}}}", "line 1, column 16: "},
+		{"{\"policies\" {}}", "line 1, column 13: "},
+		{"{'policies':{}}", "line 1, column 2: "},
+		{"{policies:{}}", "line 1, column 2: "},
+		{"{\"policies\":{},}", "line 1, column 16: "},
+		{"// comment\n{\"policies\":{}}", "line 1, column 1: "},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err err = parse_bad(bytes_from_text(cases[i].json));
+		if (strncmp(err.text, cases[i].error, strlen(cases[i].error)) != 0)
+			fail_msg("%s\n%s\nin place of\n%s", cases[i].json, err.text,
+				 cases[i].error);
+	}
+}
+
+static void test_policy_file_parse_every_truncation_is_refused(void **state)
+{
+	static const char whole[] = NAMED("login");
+	char json[sizeof whole];
+	(void)state;
+
+	for (size_t len = 0; len < sizeof whole - 1; len++) {
+		memcpy(json, whole, len);
+		json[len] = '\0';
+		(void)parse_bad(bytes_from(json, len));
+	}
+}
+
+static void test_policy_file_parse_any_changed_byte_is_survived(void **state)
+{
+	static const char whole[] = NAMED("login");
+	static const uint8_t bytes[] = {0,   1,   '"', '\\', '{',  '}', '[',
+					']', ',', '9', '-',  0x80, 0xff};
+	struct guarded *memory = guarded_new(sizeof whole);
+	(void)state;
+
+	for (size_t at = 0; at < sizeof whole - 1; at++)
+		for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {
+			struct err err;
+			uint8_t *json = guarded_room(memory, sizeof whole);
+			memcpy(json, whole, sizeof whole);
+			json[at] = bytes[i];
+			policies_unref(parse(bytes_from(json, sizeof whole - 1), &err));
+		}
+	guarded_free(memory);
+}
+
+static void test_policy_file_parse_deep_nesting_is_refused(void **state)
+{
+	enum { DEPTH = 100000 };
+	char *json = malloc(DEPTH + 1);
+	(void)state;
+
+	memset(json, '[', DEPTH);
+	json[DEPTH] = '\0';
+
+	(void)parse_bad(bytes_from(json, DEPTH));
+	free(json);
+}
+
+static void test_policy_file_parse_nul_is_refused(void **state)
+{
+	(void)state;
+
+	(void)parse_bad(BYTES("{\"policies\":{}}\0"));
+	(void)parse_bad(BYTES("\0{\"policies\":{}}"));
+	(void)parse_bad(BYTES("{\"policies\":{}}\0{}"));
+	(void)parse_bad(BYTES("{\"poli\0cies\":{}}"));
+	(void)parse_bad(BYTES(KEYS("[\"src\\u0000x\"]")));
+	(void)parse_bad(BYTES(NAMED("login\\u0000x")));
+	(void)parse_bad(BYTES("{\"policies\\u0000\":{}}"));
+}
+
+/* There is no NUL in it: a backslash, and five characters. */
+static void test_policy_file_parse_escaped_backslash_before_u0000_is_no_nul(void **state)
+{
+	struct policies *policies = parse_good(KEYS("[\"a\\\\u0000\"]"));
+	(void)state;
+
+	assert_bytes_text(policies_at(policies, 0)->key[0], "a\\u0000");
+	policies_unref(policies);
+}
+
+/* INTERFACE.md, section 2: kept exactly, or refused. Never another number than what was written. */
+static void test_policy_file_parse_number_that_a_double_rounds_is_refused(void **state)
+{
+	(void)state;
+
+	(void)parse_bad(BYTES(RATE("0.30000000000000000001")));
+	(void)parse_bad(BYTES(LIMIT("4503599627370495.9")));
+	(void)parse_bad(BYTES(CAPACITY("1.0000000000000000001")));
+	(void)parse_bad(BYTES(CAPACITY("10000000000000001e-16")));
+}
+
+/* ---- from a file ---- */
+
+struct file {
+	int fd;
+	char path[64];
+};
+
+static struct file file_of(struct bytes content)
+{
+	struct file file = {.fd = memfd_create("policies", MFD_CLOEXEC)};
+
+	assert_true(file.fd >= 0);
+	assert_int_equal(write(file.fd, content.data, content.len), content.len);
+	snprintf(file.path, sizeof file.path, "/proc/self/fd/%d", file.fd);
+	return file;
+}
+
+static void test_policy_file_load_good_file_is_taken(void **state)
+{
+	struct file file = file_of(BYTES(NAMED("login") "\n"));
+	struct problems problems;
+	(void)state;
+
+	struct policies *policies = policy_file_load(file.path, ON_ERROR_ALLOW, &problems);
+
+	assert_non_null(policies);
+	assert_string_equal(policies_at(policies, 0)->name, "login");
+	policies_unref(policies);
+	close(file.fd);
+}
+
+static void assert_load_fails(const char *path, const char *reason)
+{
+	struct problems problems;
+	char expected[ERR_TEXT_MAX];
+
+	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &problems));
+
+	snprintf(expected, sizeof expected, "%s: %s", path, reason);
+	assert_int_equal(problems.count, 1);
+	assert_ptr_equal(strstr(problems.items[0].text, expected), problems.items[0].text);
+}
+
+static void test_policy_file_load_error_begins_with_the_path(void **state)
+{
+	struct file file = file_of(BYTES(LENGTH("\"1x\"")));
+	(void)state;
+
+	assert_load_fails(file.path, "policies.p.window: \"1x\" is not a duration");
+	close(file.fd);
+}
+
+static void test_policy_file_load_empty_file_is_refused(void **state)
+{
+	struct file file = file_of(BYTES(""));
+	(void)state;
+
+	assert_load_fails(file.path, "line 1, column 1: ");
+	close(file.fd);
+}
+
+static void test_policy_file_load_what_cannot_be_read_says_why(void **state)
+{
+	(void)state;
+
+	assert_load_fails("there-is-no-such-file.json", "No such file or directory");
+	assert_load_fails(".", "Is a directory");
+	assert_load_fails("", "No such file or directory");
+}
+
+static void test_policy_file_load_too_large_file_is_refused(void **state)
+{
+	struct file file = file_of(BYTES(NAMED("login")));
+	(void)state;
+
+	assert_int_equal(ftruncate(file.fd, 1 << 30), 0);
+
+	assert_load_fails(file.path, "File too large");
+	close(file.fd);
+}
+
+/* A path may be longer than an error has room for; the reason is what a user needs. */
+static void test_policy_file_load_long_path_still_has_an_error(void **state)
+{
+	char path[2000];
+	struct problems problems;
+	(void)state;
+
+	memset(path, '/', sizeof path);
+	memcpy(path, "/proc/self/fd", 13);
+	struct file file = file_of(BYTES(LENGTH("\"1x\"")));
+	snprintf(path + sizeof path - 16, 16, "%d", file.fd);
+
+	assert_null(policy_file_load(path, ON_ERROR_ALLOW, &problems));
+
+	assert_int_equal(problems.count, 1);
+	assert_string_not_equal(problems.items[0].text, "");
+	close(file.fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_policy_file_parse_numbers_are_exact),
+		cmocka_unit_test(test_policy_file_parse_every_algorithm_has_its_name),
+		cmocka_unit_test(test_policy_file_parse_names_are_taken),
+		cmocka_unit_test(test_policy_file_parse_policies_are_in_file_order),
+		cmocka_unit_test(test_policy_file_parse_key_is_in_order),
+		cmocka_unit_test(test_policy_file_parse_defaults_are_the_flags),
+		cmocka_unit_test(test_policy_file_parse_match_is_in_order),
+		cmocka_unit_test(test_policy_file_parse_what_is_not_said_is_off),
+		cmocka_unit_test(test_policy_file_parse_terms_are_the_policys),
+		cmocka_unit_test(test_policy_file_parse_override_has_what_it_does_not_replace),
+		cmocka_unit_test(test_policy_file_parse_override_of_a_bucket_changes_either_number),
+		cmocka_unit_test(test_policy_file_parse_override_may_free_or_block),
+		cmocka_unit_test(test_policy_file_parse_policies_are_found_by_match),
+		cmocka_unit_test(test_policy_file_parse_fingerprint_changes_with_any_field),
+		cmocka_unit_test(test_policy_file_parse_no_policies_is_good),
+		cmocka_unit_test(test_policy_file_parse_refused_names_the_place),
+		cmocka_unit_test(test_policy_file_parse_all_problems_are_told),
+		cmocka_unit_test(test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed),
+		cmocka_unit_test(test_policy_file_parse_unknown_field_is_named),
+		cmocka_unit_test(test_policy_file_parse_refused_says_the_reason),
+		cmocka_unit_test(test_policy_file_parse_long_values_are_shortened),
+		cmocka_unit_test(test_policy_file_parse_not_json_names_line_and_column),
+		cmocka_unit_test(test_policy_file_parse_every_truncation_is_refused),
+		cmocka_unit_test(test_policy_file_parse_any_changed_byte_is_survived),
+		cmocka_unit_test(test_policy_file_parse_deep_nesting_is_refused),
+		cmocka_unit_test(test_policy_file_parse_nul_is_refused),
+		cmocka_unit_test(test_policy_file_parse_escaped_backslash_before_u0000_is_no_nul),
+		cmocka_unit_test(test_policy_file_parse_number_that_a_double_rounds_is_refused),
+		cmocka_unit_test(test_policy_file_load_good_file_is_taken),
+		cmocka_unit_test(test_policy_file_load_error_begins_with_the_path),
+		cmocka_unit_test(test_policy_file_load_empty_file_is_refused),
+		cmocka_unit_test(test_policy_file_load_what_cannot_be_read_says_why),
+		cmocka_unit_test(test_policy_file_load_too_large_file_is_refused),
+		cmocka_unit_test(test_policy_file_load_long_path_still_has_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+/*
+ * The policy file when memory is short: each allocation on the way fails once. No set of policies
+ * comes of it, no memory is lost (under AddressSanitizer), and the error says what it was.
+ */
+#include "app/policies/policy_file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+#include "support/allocations.h"
+
+#define MOST_ALLOCATIONS 1000
+#define UNTOUCHED        "untouched"
+
+static const char good[] =
+	"{\"policies\":{"
+	"\"per-ip\":{\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":0.5,"
+	"\"key\":[\"src\"]},"
+	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1m\","
+	"\"key\":[\"src\",\"path\"],"
+	"\"match\":{\"method\":\"POST\",\"path\":[\"/login\",\"/api/*\"],\"src\":\"10.0.0.0/8\"},"
+	"\"cost\":\"bytes\",\"overrides\":[{\"match\":{\"src\":[\"10.1.0.0/16\",\"::1\"]},"
+	"\"cost\":\"units\",\"limit\":9},{\"match\":{\"path\":\"/x\"},\"blocked\":true}]},"
+	"\"all\":{\"algorithm\":\"fixed_window\",\"limit\":5,\"window\":60,\"key\":[]}}}";
+
+/* Wrong in many places, some behind what has taken memory. */
+static const char bad[] =
+	"{\"policies\":{"
+	"\"per-ip\":{\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":0.5,"
+	"\"key\":[\"src\"],\"match\":{\"path\":[\"/\",1],\"src\":\"10.0.0.0/33\"},"
+	"\"overrides\":[{\"match\":{\"src\":\"10.0.0.1\"},\"limit\":1},1]},"
+	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":0.5,\"window\":\"1m\","
+	"\"key\":[\"src\",\"path\"]}}}";
+
+static int use_counted_memory(void **state)
+{
+	cJSON_Hooks hooks = {.malloc_fn = malloc, .free_fn = free};
+	(void)state;
+
+	cJSON_InitHooks(&hooks);
+	return 0;
+}
+
+struct outcome {
+	bool reached; /* the allocation that fails */
+	struct policies *policies;
+	struct err err;
+};
+
+static void set_error(struct outcome *outcome, const struct problems *problems)
+{
+	strcpy(outcome->err.text, UNTOUCHED);
+	assert_true((outcome->policies == NULL) == (problems->count > 0));
+	if (problems->count > 0)
+		outcome->err = problems->items[0];
+}
+
+static struct outcome parse_failing_at(const char *json, size_t index)
+{
+	struct problems problems;
+	struct outcome outcome;
+
+	allocations_fail_at(index);
+	outcome.policies = policy_file_parse(bytes_from_text(json), ON_ERROR_ALLOW, &problems);
+	outcome.reached = allocations_end();
+	set_error(&outcome, &problems);
+	return outcome;
+}
+
+static struct outcome load_failing_at(const char *path, size_t index)
+{
+	struct problems problems;
+	struct outcome outcome;
+
+	allocations_fail_at(index);
+	outcome.policies = policy_file_load(path, ON_ERROR_ALLOW, &problems);
+	outcome.reached = allocations_end();
+	set_error(&outcome, &problems);
+	return outcome;
+}
+
+static void test_policy_file_parse_without_memory_gives_nothing(void **state)
+{
+	size_t index = 0;
+	(void)state;
+
+	for (;; index++) {
+		struct outcome outcome = parse_failing_at(good, index);
+		if (!outcome.reached) {
+			assert_non_null(outcome.policies);
+			assert_int_equal(policies_count(outcome.policies), 3);
+			policies_unref(outcome.policies);
+			break;
+		}
+		assert_null(outcome.policies);
+		assert_true(index < MOST_ALLOCATIONS);
+	}
+
+	/* More than cJSON's: ours were among them. */
+	assert_true(index > 40);
+}
+
+/* A caller prints the text, and one in front of which a place is put is read before that. */
+static void test_policy_file_parse_without_memory_sets_the_error(void **state)
+{
+	(void)state;
+
+	for (size_t index = 0;; index++) {
+		struct outcome outcome = parse_failing_at(good, index);
+		policies_unref(outcome.policies);
+		if (!outcome.reached)
+			break;
+		if (strcmp(outcome.err.text, UNTOUCHED) == 0)
+			fail_msg("allocation %zu: the error is not set", index);
+	}
+}
+
+/* Nothing is wrong with the file, so no place in it may be blamed. */
+static void test_policy_file_parse_without_memory_says_so(void **state)
+{
+	(void)state;
+
+	for (size_t index = 0;; index++) {
+		struct outcome outcome = parse_failing_at(good, index);
+		policies_unref(outcome.policies);
+		if (!outcome.reached)
+			break;
+		if (strstr(outcome.err.text, "memory") == NULL)
+			fail_msg("allocation %zu: \"%s\"", index, outcome.err.text);
+	}
+}
+
+static void test_policy_file_parse_bad_file_without_memory_is_refused(void **state)
+{
+	bool reached = true;
+	(void)state;
+
+	for (size_t index = 0; reached; index++) {
+		struct outcome outcome = parse_failing_at(bad, index);
+		assert_null(outcome.policies);
+		reached = outcome.reached;
+	}
+}
+
+static void test_policy_file_load_without_memory_gives_nothing(void **state)
+{
+	int fd = memfd_create("policies", MFD_CLOEXEC);
+	char path[64];
+	(void)state;
+
+	assert_int_equal(write(fd, good, strlen(good)), strlen(good));
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	for (size_t index = 0;; index++) {
+		struct outcome outcome = load_failing_at(path, index);
+		if (!outcome.reached) {
+			assert_non_null(outcome.policies);
+			policies_unref(outcome.policies);
+			break;
+		}
+		assert_null(outcome.policies);
+		assert_ptr_equal(strstr(outcome.err.text, path), outcome.err.text);
+	}
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_policy_file_parse_without_memory_gives_nothing),
+		cmocka_unit_test(test_policy_file_parse_without_memory_sets_the_error),
+		cmocka_unit_test(test_policy_file_parse_without_memory_says_so),
+		cmocka_unit_test(test_policy_file_parse_bad_file_without_memory_is_refused),
+		cmocka_unit_test(test_policy_file_load_without_memory_gives_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, use_counted_memory, NULL);
+}

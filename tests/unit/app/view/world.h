@@ -1,0 +1,34 @@
+/*
+ * world.h - an agent without sockets: policies, the memory store and an engine that was asked.
+ *
+ *     struct world world;
+ *     world_init(&world, "{\"policies\":{…}}");
+ *     world_ask(&world, SOURCE_SPOP, "login", "203.0.113.9", 3);
+ *     struct agent_stats stats = world_stats(&world);
+ */
+#ifndef UNIT_APP_WORLD_H
+#define UNIT_APP_WORLD_H
+
+#include "app/view/agent_view.h"
+
+struct world {
+	struct options options;
+	struct store *memory;
+	struct engine *engine;
+	struct history history;
+	/* For the next ask. */
+	void (*decided)(void *owner, const struct decision *decision);
+	void *owner;
+};
+
+/* `policies` is a policy file. */
+void world_init(struct world *world, const char *policies);
+void world_release(struct world *world);
+/* Of a named policy; NULL as the name: an inline one. */
+void world_ask(struct world *world, enum source source, const char *policy, const char *key,
+	       size_t times);
+void world_ask_all(struct world *world, const struct attribute *attributes, size_t count);
+/* With constants for what a test can't know. */
+struct agent_stats world_stats(const struct world *world);
+
+#endif
