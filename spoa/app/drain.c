@@ -8,11 +8,19 @@
 #include "net/http_server.h"
 #include "net/spop_server.h"
 
+#define SPREAD_US US_PER_SECOND
+
+/* There is time left for those that can't end when it is their turn. */
+static int64_t spread_us(int64_t timeout_us)
+{
+	return timeout_us / 2 < SPREAD_US ? timeout_us / 2 : SPREAD_US;
+}
+
 static void end_connections(struct drain *drain)
 {
 	drain->state = DRAIN_ENDING;
 	drain->timer.repeat = (double)drain->options->drain_timeout_us / 1e6;
-	spop_server_end_connections(drain->spop);
+	spop_server_end_connections(drain->spop, spread_us(drain->options->drain_timeout_us));
 	log_event(LOG_INFO, "ending", LOG_INT("connections", spop_server_connections(drain->spop)));
 	if (drain->timer.repeat > 0)
 		ev_timer_again(drain->loop, &drain->timer);
@@ -66,6 +74,7 @@ static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int event
 void drain_init(struct drain *drain)
 {
 	ev_init(&drain->timer, on_timer);
+	ev_set_priority(&drain->timer, EV_MINPRI); /* what has come is read first */
 	ev_signal_init(&drain->on_term, on_sigterm, SIGTERM);
 	ev_signal_init(&drain->on_int, on_sigint, SIGINT);
 	ev_signal_start(drain->loop, &drain->on_term);

@@ -24,6 +24,7 @@ struct spop_peer {
 	struct stream stream;
 	enum peer_state state;
 	bool end_when_idle;
+	int64_t used_us;         /* by the monotonic clock, when its last frame was read */
 	uint32_t max_frame_size; /* of what we send, as agreed */
 	size_t in_flight;
 	struct list open; /* inquiries without a verdict */
@@ -253,6 +254,7 @@ static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, i
 		       int64_t mono_us)
 {
 	count_frame(peer->config->stats, frame->type);
+	peer->used_us = mono_us;
 	if (frame->type == SPOP_HAPROXY_DISCONNECT) {
 		take_disconnect(peer, frame);
 	} else if (peer->state == PEER_HELLO) {
@@ -301,7 +303,7 @@ static void on_input(struct stream *stream, struct bytes *input)
 	struct spop_peer *peer = peer_of(stream);
 
 	take_frames(peer, input);
-	if (peer->end_when_idle)
+	if (peer->end_when_idle && input->len == 0) /* else part of a NOTIFY is here */
 		end_if_idle(peer);
 }
 
@@ -352,12 +354,25 @@ bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *
 	return true;
 }
 
-void spop_peer_end_when_idle(struct list *link)
+bool spop_peer_end_if_quiet(struct list *link, int64_t since_us)
 {
 	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
 
+	if (peer->used_us > since_us)
+		return false;
 	peer->end_when_idle = true;
 	end_if_idle(peer);
+	return true;
+}
+
+bool spop_peer_end_with_answer(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->end_when_idle || peer->state == PEER_ENDED)
+		return false;
+	peer->end_when_idle = true;
+	return true;
 }
 
 void spop_peer_end(struct list *link)

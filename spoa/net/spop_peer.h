@@ -38,8 +38,10 @@ struct spop_peer_config {
  * it stands in until then. False, with the descriptor closed, when memory is short.
  */
 MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers);
-/* Ends it the first time that nothing of it is in flight. */
-void spop_peer_end_when_idle(struct list *link);
+/* Ends it if nothing came since then: now, or when nothing of it is in flight. Else false. */
+bool spop_peer_end_if_quiet(struct list *link, int64_t since_us);
+/* Ends it with the next answer that leaves nothing in flight. False when that was said before. */
+bool spop_peer_end_with_answer(struct list *link);
 /* With its DISCONNECT, whatever is in flight. */
 void spop_peer_end(struct list *link);
 /* At once. */

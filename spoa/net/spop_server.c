@@ -14,6 +14,7 @@
 #include "wire/spop_frame.h"
 
 #define LISTENERS_MAX 16
+#define ENDING_US     (10 * US_PER_MS) /* between one share of the connections and the next */
 
 struct spop_server {
 	struct ev_loop *loop;
@@ -23,6 +24,9 @@ struct spop_server {
 	struct list peers;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
+	struct ev_timer ending;
+	size_t ending_share; /* so many of those in use at a time */
+	int64_t quiet_us;    /* not used for so long is not in use */
 };
 
 static void resume_listeners(struct spop_server *server)
@@ -66,6 +70,28 @@ static void on_accept(void *owner, int fd)
 	}
 }
 
+/*
+ * HAProxy up to 3.0 goes on with the connections that it has. What crosses a DISCONNECT is lost,
+ * and with the last connection of a thread all that waits in that thread. So those in use end one
+ * after the other, and together with an answer: HAProxy prefers connections that owe it none.
+ */
+static void end_some(struct spop_server *server)
+{
+	int64_t since_us = clock_mono_us() - server->quiet_us;
+	size_t left = server->ending_share;
+
+	/* A peer leaves the list only when the loop goes on. */
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		if (!spop_peer_end_if_quiet(link, since_us) && left > 0)
+			left -= spop_peer_end_with_answer(link);
+}
+
+static void on_ending(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	end_some(CONTAINER_OF(timer, struct spop_server, ending));
+}
+
 struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config)
 {
 	struct spop_server *server = calloc(1, sizeof *server);
@@ -74,6 +100,8 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 		return NULL;
 	list_init(&server->peers);
 	server->loop = loop;
+	ev_timer_init(&server->ending, on_ending, 0., (double)ENDING_US / 1e6);
+	ev_set_priority(&server->ending, EV_MINPRI); /* what has come is read first */
 	server->max_connections = config->max_connections;
 	server->peer_config = (struct spop_peer_config){
 		.engine = config->engine,
@@ -117,12 +145,15 @@ static void close_listeners(struct spop_server *server)
 		listener_free(server->listeners[--server->listener_count]);
 }
 
-void spop_server_end_connections(struct spop_server *server)
+void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
 {
+	size_t shares = (size_t)(spread_us / ENDING_US) + 1;
+
 	close_listeners(server);
-	/* A peer leaves the list only when the loop goes on. */
-	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
-		spop_peer_end_when_idle(link);
+	server->ending_share = (server->stats.connections + shares - 1) / shares;
+	server->quiet_us = spread_us / 10;
+	ev_timer_again(server->loop, &server->ending);
+	end_some(server);
 }
 
 size_t spop_server_connections(const struct spop_server *server)
@@ -140,6 +171,7 @@ void spop_server_free(struct spop_server *server)
 	if (server == NULL)
 		return;
 	close_listeners(server);
+	ev_timer_stop(server->loop, &server->ending);
 	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
 		spop_peer_end(link);
 	streams_flush(server->peer_config.streams);

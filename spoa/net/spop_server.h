@@ -29,8 +29,12 @@ MUST_CHECK bool spop_server_listen(struct spop_server *server, const struct addr
 				   struct err *err);
 /* From now on health checks are told to look elsewhere; traffic is served on. */
 void spop_server_begin_drain(struct spop_server *server);
-/* No more connections; each that is there ends the first time that nothing of it is in flight. */
-void spop_server_end_connections(struct spop_server *server);
+/*
+ * No more connections. Those that are there end when nothing of them is in flight: at once,
+ * or, if used within the last tenth of `spread_us`, one by one and each with an answer, so that the
+ * last one's turn comes after `spread_us`.
+ */
+void spop_server_end_connections(struct spop_server *server, int64_t spread_us);
 size_t spop_server_connections(const struct spop_server *server);
 struct spop_server_stats spop_server_stats(const struct spop_server *server);
 /* Those that are still there get their DISCONNECT, and are not waited for. */

@@ -235,7 +235,8 @@ def test_a_second_group_leaves_nothing_stale(start_haproxy, agent, phase):
     # Its message has no src, so that no policy applies: all that the first group set is unset.
     second = f"{phase} send-spoe-group ratelimit second"
     haproxy = start_haproxy(agent.address, spoe=second_group("nothing=int(1)"), conf=[
-        (GROUP, f"{GROUP}\n    http-request set-var(txn.first) var(txn.rl.reason)\n    {second}"),
+        (f"{GROUP}\n\n",
+         f"{GROUP}\n    http-request set-var(txn.first) var(txn.rl.reason)\n    {second}\n\n"),
         ("# rate limit: end",
          'http-after-response set-header X-Reasons "%[var(txn.first)] %[var(txn.rl.reason)]"')])
 

@@ -1,7 +1,10 @@
 """SIGTERM and SIGINT drain. What SIGHUP does is in test_reload.py."""
 
+import select
 import signal
 import socket
+import time
+from datetime import datetime
 
 import pytest
 
@@ -123,6 +126,125 @@ def test_a_connection_without_hello_does_not_hold_the_end_up(start_agent):
             agent.signal(signal.SIGTERM)
 
             assert agent.wait() == 0
+
+
+def end_under_use(peers):
+    """Asks over all of them, one after the other and again, until the agent has ended each.
+
+    What is asked behind a DISCONNECT is lost, so it looks for one first, as HAProxy does. Returns
+    the ends as (the peer's place, when), in their order, and what was lost. What was lost after a
+    pause of this process's own does not count: the agent takes the connection for unused then.
+    """
+    ends, lost, used = [], [], {peer: time.monotonic() for peer in peers}
+    left = list(peers)
+    while left:
+        for peer in list(left):
+            if not select.select([peer.socket], [], [], 0)[0]:
+                peer.send(spop.notify({"src": SRC}))
+                answer = peer.read()
+                if answer.type == spop.ACK:
+                    used[peer] = time.monotonic()
+                    continue
+                if time.monotonic() - used[peer] < PAUSE:
+                    lost.append(peer)
+            else:
+                answer = peer.read()
+            assert answer.type == spop.AGENT_DISCONNECT
+            assert answer.pairs()["status-code"] == 0
+            ends.append((peers.index(peer), time.monotonic()))
+            left.remove(peer)
+            peer.close()
+    return ends, lost
+
+
+PAUSE = 0.05  # half of what makes a connection an unused one
+
+
+def seconds_between(agent, first, last):
+    began, ended = (datetime.fromisoformat(agent.wait_for_event(name)["time"].replace("Z", "+00:00"))
+                    for name in (first, last))
+    return (ended - began).total_seconds()
+
+
+def test_connections_in_use_end_one_after_the_other_and_each_with_an_answer(start_agent):
+    agent = start_agent(policies=policies_text(p=bucket(1000)))
+    peers = [agent.connect() for _ in range(20)]
+    for peer in peers:
+        peer.ask(src=SRC)
+
+    agent.signal(signal.SIGTERM)
+    ends, lost = end_under_use(peers)
+
+    assert agent.wait() == 0
+    assert lost == []
+    assert [place for place, _ in ends] == list(range(20))
+    assert ends[-1][1] - ends[0][1] > 0.1  # 10 ms each
+    assert agent.events("drain_timeout") == []
+
+
+def test_a_thousand_connections_in_use_end_within_the_drain_timeout(start_agent):
+    agent = start_agent("--drain-timeout", "8s", policies=policies_text(p=bucket(10**5)))
+    peers = [agent.connect() for _ in range(1000)]
+    for peer in peers:
+        peer.ask(src=SRC)
+
+    agent.signal(signal.SIGTERM)
+    ends, _ = end_under_use(peers)
+
+    assert agent.wait() == 0
+    assert len(ends) == 1000
+    assert agent.events("drain_timeout") == []
+    assert seconds_between(agent, "ending", "stopped") < 4
+
+
+def test_unused_connections_end_at_once(start_agent):
+    agent = start_agent("--drain-delay", "500ms", policies=policies_text(p=bucket(10**5)))
+    peers = [agent.connect() for _ in range(200)]
+    for peer in peers:
+        peer.ask(src=SRC)
+
+    agent.signal(signal.SIGTERM)
+    for peer in peers:
+        assert peer.read_disconnect() == 0
+        peer.close()
+
+    assert agent.wait() == 0
+    assert seconds_between(agent, "ending", "stopped") < 0.5  # one by one it takes a second
+
+
+def test_a_connection_that_is_used_no_more_is_not_waited_for(start_agent):
+    agent = start_agent("--drain-timeout", "1h", policies=policies_text(p=bucket(10)))
+    with agent.connect() as peer:
+        peer.ask(src=SRC)
+
+        agent.signal(signal.SIGTERM)
+
+        assert peer.read_disconnect() == 0
+    assert agent.wait() == 0
+
+
+def test_a_notify_that_is_half_read_is_waited_for(start_agent):
+    notify = spop.notify({"src": SRC}, frame_id=7)
+
+    def attempt():
+        agent = start_agent("--drain-timeout", "1h", policies=policies_text(p=bucket(10)))
+        with agent.connect() as peer:
+            began = time.monotonic()
+            peer.ask(src=SRC)
+            agent.signal(signal.SIGTERM)
+            peer.send(notify[:20])
+            agent.wait_for_event("ending")
+            peer.send(notify[20:])
+            if time.monotonic() - began > PAUSE:
+                return False  # so long that it may have been taken for unused
+
+            answer = peer.read()
+            assert (answer.type, answer.frame_id) == (spop.ACK, 7)
+            assert peer.read_disconnect() == 0
+            assert agent.wait() == 0
+            return True
+
+    wait_until(attempt, "an attempt without a pause")
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
