@@ -50,6 +50,13 @@ static int run_serve(const struct options *options)
 	return policies == NULL ? EXIT_USAGE : serve(options, policies);
 }
 
+static int print_help(void)
+{
+	options_print_help(stdout);
+	replay_options_print_help(stdout);
+	return EXIT_SUCCESS;
+}
+
 static int run_probe_http(const char *url)
 {
 	struct err err;
@@ -67,16 +74,20 @@ static int run_probe(char **args)
 	struct err err;
 	bool help;
 
-	if (args[0] != NULL && args[1] != NULL)
+	bool has_address = args[0] != NULL && args[0][0] != '-';
+
+	if (has_address && args[1] != NULL)
 		return refuse("probe takes one address");
-	if (args[0] != NULL && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
+	if (has_address && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
 		return run_probe_http(args[0]);
-	if (args[0] != NULL) {
+	if (has_address) {
 		if (!address_parse(bytes_from_text(args[0]), &address, &err))
 			return refuse(err.text);
 	} else {
 		if (!options_read(args, environ, &options, &help, &err))
 			return refuse(err.text);
+		if (help)
+			return print_help();
 		address = options.spop_listen.items[0];
 		address_make_reachable(&address);
 	}
@@ -89,13 +100,6 @@ static int run_probe(char **args)
 static int print_version(void)
 {
 	printf("ratelimit-spoa %s\n", RATELIMIT_VERSION);
-	return EXIT_SUCCESS;
-}
-
-static int print_help(void)
-{
-	options_print_help(stdout);
-	replay_options_print_help(stdout);
 	return EXIT_SUCCESS;
 }
 

@@ -18,6 +18,7 @@
 #define SILENT_BEATS_MAX  2 /* without a reply to anything: it is dead */
 #define PAUSE_MIN_MS      20
 #define PAUSE_MAX_MS      800
+#define UNFINISHED_MAX    (1024 * 1024) /* bytes of a reply; INFO's is the longest */
 #define HASH_LEN          40
 #define WHY_MAX           160
 #define NO_ANSWER         "no answer in time"
@@ -142,10 +143,20 @@ static void begin_pause(struct redis_link *link)
 
 /* ---- hiredis' context and the loop ---- */
 
+/* hiredis keeps what may become a reply, of any length, and reads as fast as it comes. */
+static bool is_too_long(const redisReader *reader)
+{
+	return reader->len - reader->pos > UNFINISHED_MAX;
+}
+
 static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
+	struct redis_link *link = CONTAINER_OF(watcher, struct redis_link, readable);
+
 	(void)loop, (void)events;
-	redisAsyncHandleRead(CONTAINER_OF(watcher, struct redis_link, readable)->context);
+	redisAsyncHandleRead(link->context);
+	if (link->context != NULL && is_too_long(link->context->c.reader))
+		fail_with_text(link, STORE_OTHER, "a reply is too long");
 }
 
 static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)

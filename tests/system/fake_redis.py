@@ -50,15 +50,16 @@ class ParrotHandler(socketserver.StreamRequestHandler):
 
 
 class Flood(Server):
-    """Sends one line that does not end."""
+    """Sends one reply that does not end: a line, or what `start` begins."""
 
-    def __init__(self):
+    def __init__(self, start=b"+"):
+        self.start = start
         super().__init__(FloodHandler)
 
 
 class FloodHandler(socketserver.BaseRequestHandler):
     def handle(self):
-        self.request.sendall(b"+")
+        self.request.sendall(self.server.start)
         while True:
             self.request.sendall(b"x" * 65536)
 

@@ -369,6 +369,15 @@ def test_probe_without_an_address_asks_the_first_listener(start_agent):
                       ).returncode == 0
 
 
+def test_probe_has_flags_as_the_agent_has(start_agent):
+    agent = start_agent()
+
+    assert agents.run("probe", "--spop-listen", agent.address).returncode == 0
+    assert agents.run("probe", f"--spop-listen={agent.address}").returncode == 0
+    assert agents.run("probe", "--help").stdout == agents.run("--help").stdout
+    assert agents.run("probe", "--listen", agent.address).returncode == 2
+
+
 @pytest.mark.parametrize("wildcard", ["0.0.0.0", "[::]"])
 def test_probe_takes_a_wildcard_for_loopback(start_agent, wildcard):
     agent = start_agent(listen=f"{wildcard}:0")

@@ -10,6 +10,7 @@ import pytest
 import fake_redis
 import spop
 from agent import bucket, policies_text
+from cases import named
 from processes import wait_until
 from redis import reserve_port
 from spop_load import SpopLoad
@@ -134,8 +135,9 @@ def test_many_names_of_broken_keys_write_few_lines(start_agent, redis):
     assert len(agent.events("store_error")) == 1
 
 
-def test_a_server_that_sends_without_an_end_takes_little_memory(start_agent, started):
-    server = fake_redis.Flood()
+@pytest.mark.parametrize("start", named({"line": b"+", "text": b"$536870912\r\n"}))
+def test_a_server_that_sends_without_an_end_takes_little_memory(start_agent, started, start):
+    server = fake_redis.Flood(start)
     started.append(server)
     agent = start_agent(store=server.url, policies=POLICIES)
 

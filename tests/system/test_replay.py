@@ -46,7 +46,7 @@ def random_lines(seed, count, policies=()):
     chance = random.Random(seed)
     at_us = 0
     for _ in range(count):
-        at_us = max(0, at_us + chance.choice([0, 1, 999, 40_125, 700_000, 3_000_000, -90_000]))
+        at_us = max(0, at_us + chance.choice([0, 1, 999, 40_125, 700_000, 3_000_000, -90_000, -5_000_000]))
         fields = {"cost": chance.choice([0, 1, 1, 2, 3, 11])}
         key = f"192.0.2.{chance.randrange(4)}"
         if policies and chance.random() < 0.5:
@@ -67,6 +67,16 @@ def test_an_answer_is_that_of_check_with_its_time(tmp_path):
         "policies": [{"policy": "p", "allowed": True, "limit": 2, "remaining": 1,
                       "retry_after_ms": 0, "reset_ms": 3_600_000}]}]
     assert done.output.startswith('{"at_ms":1500,"allowed":')
+
+
+def test_a_time_that_goes_back_finds_the_balances_of_then(tmp_path):
+    """Though they are full again by the newest time, and others came."""
+    policies = policies_text(p=window(1, "1s"))
+    lines = [request(0, src="192.0.2.1"), *(request(1500, src=f"198.51.100.{n}") for n in range(99)),
+             request(500, src="192.0.2.1")]
+
+    assert run(tmp_path, policies, lines).good().allowed == [True] * 100 + [False]
+
 
 
 def bucket_model(capacity, rate, times_us):

@@ -11,8 +11,9 @@
 #include "store/redis_script.h"
 #include "store/redis_sweep.h"
 
-#define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */
-#define BEATS_MAX    240                  /* the same, in redis_link's quarters of a second */
+#define PATIENCE_US  (60 * US_PER_SECOND)   /* without a sign of life, of a Redis that hangs */
+#define BEATS_MAX    240                    /* the same, in redis_link's quarters of a second */
+#define KEEP_FULL_US (3600 * US_PER_SECOND) /* as the scripts do, for a time that goes back */
 #define RANDOM_BYTES 8
 
 struct replay_engine {
@@ -225,6 +226,7 @@ static bool build(struct replay_engine *engine, struct err *err)
 	engine->memory = memory_store_new(options->memory_limit);
 	if (engine->memory == NULL)
 		return err_set(err, "no memory for --memory-limit");
+	memory_store_keep_full(engine->memory, KEEP_FULL_US);
 	if (options->is_redis)
 		engine->redis = connect_to_redis(engine);
 	if (options->is_redis && engine->redis == NULL)

@@ -74,6 +74,8 @@ static void put_policy(FILE *to, const struct policy *policy, const struct repla
 		fprintf(to, "  %" PRIu64 " at %s", row->busiest.count,
 			replay_time_text(row->busiest.at_s * US_PER_SECOND).text);
 	fputc('\n', to);
+	if (total->allowed + total->denied + total->shadow_denied == 0)
+		return; /* of one that a store could not answer the engine knows the key */
 	put_keys(to, "seen most", policy->tally->seen);
 	put_keys(to, "denied most", policy->tally->denied);
 }
