@@ -284,7 +284,7 @@ static bool passes_after_a_step_back(int64_t keep_full_us)
 {
 	struct store *store = memory_store_new(UINT64_C(16) << 20);
 	struct quota quota = {.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = SECOND};
-	char key[16];
+	char key[32];
 
 	assert_non_null(store);
 	memory_store_keep_full(store, keep_full_us);
