@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import socket
+import struct
 import threading
 
 from redis import reserve_port
@@ -147,7 +148,10 @@ class TcpProxy:
             _, server = await self.loop.create_connection(
                 lambda: Pipe(self, self.TO_CLIENT), *self.target)
         except OSError:
-            client.transport.close()
+            # A reset, whether or not something has been sent: for the agent it is one reason.
+            client.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.transport.abort()
             return
         server.is_swallowed = client.is_swallowed
         server.join(client)
