@@ -266,6 +266,7 @@ static void check_request(const struct request *request)
 		       request->checks[i - 1]->policy->position <= check->policy->position);
 		for (size_t k = 0; k < i; k++)
 			ASSERT(!bytes_equal(check_key(check), check_key(request->checks[k])) ||
+			       check->is_shadow != request->checks[k]->is_shadow ||
 			       check->is_decided != request->checks[k]->is_decided);
 		ASSERT(!check->terms->is_unlimited);
 		ASSERT(check->is_decided == check->terms->is_blocked);
