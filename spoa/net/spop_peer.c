@@ -24,6 +24,7 @@ struct spop_peer {
 	struct stream stream;
 	enum peer_state state;
 	bool end_when_idle;
+	bool takes_no_more;      /* what still comes is thrown away */
 	int64_t used_us;         /* by the monotonic clock, when its last frame was read */
 	uint32_t max_frame_size; /* of what we send, as agreed */
 	size_t in_flight;
@@ -302,7 +303,10 @@ static void on_input(struct stream *stream, struct bytes *input)
 {
 	struct spop_peer *peer = peer_of(stream);
 
-	take_frames(peer, input);
+	if (peer->takes_no_more)
+		*input = bytes_skip(*input, input->len);
+	else
+		take_frames(peer, input);
 	if (peer->end_when_idle && input->len == 0) /* else part of a NOTIFY is here */
 		end_if_idle(peer);
 }
@@ -373,6 +377,15 @@ bool spop_peer_end_with_answer(struct list *link)
 		return false;
 	peer->end_when_idle = true;
 	return true;
+}
+
+void spop_peer_take_no_more(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	peer->end_when_idle = true;
+	peer->takes_no_more = true;
+	end_if_idle(peer);
 }
 
 void spop_peer_end(struct list *link)

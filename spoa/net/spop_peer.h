@@ -42,6 +42,8 @@ MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, st
 bool spop_peer_end_if_quiet(struct list *link, int64_t since_us);
 /* Ends it with the next answer that leaves nothing in flight. False when that was said before. */
 bool spop_peer_end_with_answer(struct list *link);
+/* Ends it when what is in flight is answered: of one that always has something. */
+void spop_peer_take_no_more(struct list *link);
 /* With its DISCONNECT, whatever is in flight. */
 void spop_peer_end(struct list *link);
 /* At once. */

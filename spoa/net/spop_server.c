@@ -27,6 +27,7 @@ struct spop_server {
 	struct ev_timer ending;
 	size_t ending_share; /* so many of those in use at a time */
 	int64_t quiet_us;    /* not used for so long is not in use */
+	int64_t last_turn_us;
 };
 
 static void resume_listeners(struct spop_server *server)
@@ -77,12 +78,14 @@ static void on_accept(void *owner, int fd)
  */
 static void end_some(struct spop_server *server)
 {
-	int64_t since_us = clock_mono_us() - server->quiet_us;
+	int64_t mono_us = clock_mono_us();
 	size_t left = server->ending_share;
 
 	/* A peer leaves the list only when the loop goes on. */
 	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
-		if (!spop_peer_end_if_quiet(link, since_us) && left > 0)
+		if (mono_us > server->last_turn_us)
+			spop_peer_take_no_more(link);
+		else if (!spop_peer_end_if_quiet(link, mono_us - server->quiet_us) && left > 0)
 			left -= spop_peer_end_with_answer(link);
 }
 
@@ -152,6 +155,7 @@ void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
 	close_listeners(server);
 	server->ending_share = (server->stats.connections + shares - 1) / shares;
 	server->quiet_us = spread_us / 10;
+	server->last_turn_us = clock_mono_us() + spread_us + server->quiet_us;
 	ev_timer_again(server->loop, &server->ending);
 	end_some(server);
 }

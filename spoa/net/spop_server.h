@@ -32,7 +32,8 @@ void spop_server_begin_drain(struct spop_server *server);
 /*
  * No more connections. Those that are there end when nothing of them is in flight: at once,
  * or, if used within the last tenth of `spread_us`, one by one and each with an answer, so that the
- * last one's turn comes after `spread_us`.
+ * last one's turn comes after `spread_us`. Of those that always have something in flight nothing is
+ * taken any more soon after that.
  */
 void spop_server_end_connections(struct spop_server *server, int64_t spread_us);
 size_t spop_server_connections(const struct spop_server *server);

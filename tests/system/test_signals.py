@@ -247,6 +247,30 @@ def test_a_notify_that_is_half_read_is_waited_for(start_agent):
     wait_until(attempt, "an attempt without a pause")
 
 
+def test_a_connection_that_always_has_something_in_flight_ends_too(start_agent, redis, wire):
+    """Each question waits 50 ms for Redis, and there is one all 5 ms."""
+    policies = policies_text(p=bucket(10**6))
+    agent = start_agent("--drain-timeout", "1h", "--store-timeout", "5s", store=wire.url,
+                        policies=policies).wait_for_store()
+    wire.set_delay(0.05)
+    with agent.connect() as peer:
+        for n in range(10):
+            peer.send(spop.notify({"src": SRC}, frame_id=n))
+            time.sleep(0.005)  # nothing to await: so far apart are the answers, too
+        agent.signal(signal.SIGTERM)
+
+        answered = 0
+        while (frame := peer.read()).type == spop.ACK:
+            answered += 1
+            peer.send(spop.notify({"src": SRC}, frame_id=10 + answered))
+
+        assert frame.type == spop.AGENT_DISCONNECT
+    assert agent.wait() == 0
+    other = start_agent(store=redis.url, policies=policies).wait_for_store()
+    with other.connect() as peer:
+        assert peer.ask(src=SRC, cost=0).remaining == 10**6 - answered
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(start_agent, second):
     agent = start_agent("--drain-delay", "1h")
