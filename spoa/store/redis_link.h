@@ -1,6 +1,5 @@
 /*
- * redis_link.h - one connection to Redis that comes back: the only place that knows hiredis'
- * context.
+ * redis_link.h - a connection to Redis that comes back.
  *
  *   PAUSED --> LOOKUP --> CONNECTING --> GREETING --> PROBING --> UP
  *     ^ a while  |            |             |            |         |
@@ -22,19 +21,12 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "base/compiler.h"
 #include "limit/check.h"
-#include "store/redis_reply.h"
+#include "store/redis_connection.h"
 #include "store/redis_target.h"
 
 struct ev_loop;
 struct redis_link;
-
-/* A command that waits for its reply; embedded in what it is for. */
-struct redis_asked {
-	/* Nothing may be sent from it when `reply` is NULL. */
-	void (*replied)(struct redis_asked *asked, const struct redis_reply *reply);
-};
 
 struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
@@ -60,8 +52,10 @@ const char *redis_link_why(const struct redis_link *link);
 /* How often it came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
 
-/* While it is up. `command` is in Redis' protocol and is copied. */
+/* While it is up; as redis_connection.h says. */
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked);
+void redis_link_ask(struct redis_link *link, struct redis_asked *asked, const struct bytes *words,
+		    size_t count);
 /* Of the script, for EVALSHA. */
 const char *redis_link_hash(const struct redis_link *link);
 /* Loads it again, before what is sent next: Redis has forgotten it. */

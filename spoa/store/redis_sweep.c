@@ -6,6 +6,7 @@
 #include <ev.h>
 
 #include "base/clock.h"
+#include "base/compiler.h"
 #include "base/err.h"
 #include "base/writer.h"
 #include "store/redis_link.h"
@@ -14,7 +15,6 @@
 #define GIVE_UP_SECONDS  5.0 /* without an answer: it is not to be had */
 #define SILENT_BEATS_MAX 20
 #define CURSOR_MAX       24
-#define CALL_MAX         512
 #define PATTERN_MAX      (2 * REDIS_PREFIX_MAX + 2)
 
 /* SCAN and UNLINK in one call: no reply ever has keys in it, which might be too many. */
@@ -43,33 +43,21 @@ static void end(struct redis_sweep *sweep, enum redis_sweep_state state, struct 
 	ev_timer_stop(sweep->loop, &sweep->give_up);
 }
 
-/* A word of a command in Redis' protocol: "$3\r\nGET\r\n". */
-static void put_word(struct writer *w, struct bytes word)
-{
-	writer_put_u8(w, '$');
-	writer_put_unsigned(w, word.len);
-	writer_put(w, BYTES("\r\n"));
-	writer_put(w, word);
-	writer_put(w, BYTES("\r\n"));
-}
-
 static void ask_next(void *owner)
 {
 	struct redis_sweep *sweep = owner;
-	uint8_t memory[CALL_MAX];
-	struct writer w = writer_on(memory, sizeof memory);
 
 	if (sweep->is_asked || sweep->state != SWEEP_RUNNING || !redis_link_is_up(sweep->link))
 		return;
-	writer_put(&w, BYTES("*5\r\n"));
-	put_word(&w, BYTES("EVALSHA"));
-	put_word(&w, bytes_from_text(redis_link_hash(sweep->link)));
-	put_word(&w, BYTES("0"));
-	put_word(&w, bytes_from_text(sweep->cursor));
-	put_word(&w, writer_bytes(&sweep->pattern));
-	ASSERT(!w.full);
+	const struct bytes words[] = {
+		BYTES("EVALSHA"),
+		bytes_from_text(redis_link_hash(sweep->link)),
+		BYTES("0"),
+		bytes_from_text(sweep->cursor),
+		writer_bytes(&sweep->pattern),
+	};
 	sweep->is_asked = true;
-	redis_link_send(sweep->link, writer_bytes(&w), &sweep->asked);
+	redis_link_ask(sweep->link, &sweep->asked, words, ARRAY_SIZE(words));
 }
 
 static bool take_cursor(struct redis_sweep *sweep, const struct redis_item *item)
