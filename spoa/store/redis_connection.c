@@ -11,6 +11,7 @@
 
 #define UNFINISHED_MAX (1024 * 1024) /* bytes of a reply; INFO's is the longest */
 #define WORDS_MAX      5
+#define NO_MEMORY      "out of memory"
 
 struct redis_connection {
 	struct redis_connection_config config;
@@ -126,8 +127,7 @@ static void on_connect(const redisAsyncContext *context, int status)
 static void open_context(struct redis_connection *connection, redisAsyncContext *context)
 {
 	if (context == NULL || context->err != 0) {
-		fail(connection, STORE_CONNECTION,
-		     context == NULL ? "out of memory" : context->errstr);
+		fail(connection, STORE_CONNECTION, context == NULL ? NO_MEMORY : context->errstr);
 		if (context != NULL)
 			redisAsyncFree(context);
 		return;
@@ -213,12 +213,21 @@ static void on_reply(redisAsyncContext *context, void *object, void *owner)
 void redis_connection_send(struct redis_connection *connection, struct bytes command,
 			   struct redis_asked *asked)
 {
+	const redisCallbackList *callbacks = &connection->context->replies;
+	const redisCallback *last = callbacks->tail;
+
 	connection->outstanding++;
 	if (redisAsyncFormattedCommand(connection->context, on_reply, asked,
-				       (const char *)command.data, command.len) == REDIS_OK)
+				       (const char *)command.data, command.len) == REDIS_OK &&
+	    callbacks->tail != last)
 		return;
+	/*
+	 * No memory. When it was short for the callback only, hiredis 0.14 keeps the command and
+	 * says that all is well: then replies and callbacks do not belong together any more.
+	 */
 	connection->outstanding--;
-	asked->replied(asked, NULL); /* no memory */
+	fail(connection, STORE_OTHER, NO_MEMORY);
+	asked->replied(asked, NULL);
 }
 
 void redis_connection_ask(struct redis_connection *connection, struct redis_asked *asked,
@@ -236,7 +245,7 @@ void redis_connection_ask(struct redis_connection *connection, struct redis_aske
 	/* Its type is int in hiredis 0.14, long long later. */
 	long long len = redisFormatCommandArgv(&command, (int)count, texts, lens);
 	if (len < 0) {
-		fail(connection, STORE_OTHER, "out of memory");
+		fail(connection, STORE_OTHER, NO_MEMORY);
 		asked->replied(asked, NULL);
 		return;
 	}
