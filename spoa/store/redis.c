@@ -10,6 +10,8 @@
 
 /* The connection is given up when replies have come too late for so long, and none in time. */
 #define LATE_MAX_US INT64_C(25000)
+/* Some that were late so long ago say nothing of now; the link's heartbeat has looked since. */
+#define LATE_OLD_US INT64_C(500000)
 
 struct redis_store {
 	struct store store;
@@ -18,7 +20,8 @@ struct redis_store {
 	struct list asked;    /* ops to be sent before the loop waits */
 	struct list repeated; /* and those that are sent for the second time */
 	struct pool calls;
-	int64_t late_since_us; /* 0: the last reply came in time */
+	int64_t late_since_us, late_last_us; /* 0: the last reply came in time */
+	bool has_late;                       /* since what is asked was looked through */
 	bool is_told_down;
 	struct redis_store_stats stats;
 	uint8_t command[REDIS_CALL_MAX];
@@ -73,8 +76,9 @@ static void tell_refused(const struct redis_store *redis, const struct store_op 
 	enum store_error error = store_op_error(op);
 
 	redis->config.refused(redis->config.owner, op, error, why);
-	/* It is one that can't be written to: another one may have taken its place. */
-	if (error == STORE_READONLY || error == STORE_LOADING)
+	/* A replica by now: the name, or what stands between, may lead to the one that takes
+	 * writes. */
+	if (error == STORE_LOADING || bytes_begin_with(why, BYTES("READONLY")))
 		redis_link_drop(redis->link, error, "it does not take writes");
 }
 
@@ -100,7 +104,7 @@ static void repeat(struct call *call)
 	if (list_is_empty(&redis->repeated))
 		redis_link_load_script(redis->link);
 	while ((op = first_op(&call->ops)) != NULL) {
-		redis->stats.errors[STORE_NOSCRIPT]++;
+		redis->stats.errors[STORE_NOSCRIPT] += !op->is_late;
 		if (op->is_late) {
 			store_op_fail(op, STORE_NOSCRIPT);
 			answer(op);
@@ -126,7 +130,7 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 		if (!op->is_late)
 			call->redis->late_since_us = 0;
 		if (store_op_error(op) != STORE_OK) {
-			call->redis->stats.errors[store_op_error(op)]++;
+			call->redis->stats.errors[store_op_error(op)] += !op->is_late;
 			tell_refused(call->redis, op, why);
 		}
 		answer(op);
@@ -224,6 +228,19 @@ static void send_all(struct redis_store *redis, struct list *ops, bool is_repeat
 	}
 }
 
+/* Nobody waits for them any more: they are not sent, and so not charged. */
+static void leave_out_late(struct redis_store *redis, struct list *ops)
+{
+	for (struct list *link = ops->next, *next; link != ops; link = next) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		next = link->next;
+		if (!op->is_late)
+			continue;
+		fail_op(redis, op, STORE_TIMEOUT);
+		answer(op);
+	}
+}
+
 static void flush(void *owner)
 {
 	struct redis_store *redis = owner;
@@ -233,6 +250,11 @@ static void flush(void *owner)
 		answer_all(redis, &redis->asked, redis_link_error(redis->link));
 		redis->late_since_us = 0;
 		return;
+	}
+	if (redis->has_late) {
+		redis->has_late = false;
+		leave_out_late(redis, &redis->repeated);
+		leave_out_late(redis, &redis->asked);
 	}
 	send_all(redis, &redis->repeated, true);
 	send_all(redis, &redis->asked, false);
@@ -269,9 +291,11 @@ static void expired(struct store *store, int64_t mono_us)
 	struct redis_store *redis = redis_of(store);
 
 	redis->stats.errors[STORE_TIMEOUT]++;
-	if (redis->late_since_us == 0)
+	redis->has_late = true;
+	if (redis->late_since_us == 0 || mono_us - redis->late_last_us > LATE_OLD_US)
 		redis->late_since_us = mono_us;
-	else if (mono_us - redis->late_since_us >= LATE_MAX_US)
+	redis->late_last_us = mono_us;
+	if (mono_us - redis->late_since_us >= LATE_MAX_US)
 		redis_link_drop(redis->link, STORE_TIMEOUT, "no answer in time");
 }
 

@@ -14,11 +14,6 @@ static void end(struct redis_greeting *greeting, enum store_error error, struct 
 	greeting->ended(greeting, error, why);
 }
 
-static bool is_error(const struct redis_reply *reply)
-{
-	return reply != NULL && reply->items[0].kind == REDIS_ERROR;
-}
-
 static void end_by_error(struct redis_greeting *greeting, const struct redis_reply *reply)
 {
 	end(greeting, redis_error_kind(reply->items[0].text), reply->items[0].text);
@@ -26,13 +21,13 @@ static void end_by_error(struct redis_greeting *greeting, const struct redis_rep
 
 static void on_auth(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	if (is_error(reply))
+	if (reply != NULL && redis_reply_is_error(reply))
 		end_by_error(CONTAINER_OF(asked, struct redis_greeting, auth), reply);
 }
 
 static void on_select(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	if (is_error(reply))
+	if (reply != NULL && redis_reply_is_error(reply))
 		end_by_error(CONTAINER_OF(asked, struct redis_greeting, select), reply);
 }
 
@@ -54,7 +49,7 @@ static void on_script(struct redis_asked *asked, const struct redis_reply *reply
 
 	if (reply == NULL)
 		return;
-	if (is_error(reply)) {
+	if (redis_reply_is_error(reply)) {
 		end_by_error(greeting, reply);
 	} else if (reply->items[0].kind != REDIS_TEXT ||
 		   reply->items[0].text.len != REDIS_HASH_LEN) {

@@ -9,14 +9,15 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/writer.h"
-#include "store/lookup.h"
 #include "store/redis_greeting.h"
+#include "store/redis_route.h"
 
 #define GIVE_UP_SECONDS   0.5 /* from connecting to the answered probe */
 #define HEARTBEAT_SECONDS 0.25
 #define SILENT_BEATS_MAX  2 /* without a reply to anything: it is dead */
 #define PAUSE_MIN_MS      20
 #define PAUSE_MAX_MS      800
+#define TELL_AGAIN_US     (60 * US_PER_SECOND)
 #define WHY_MAX           160
 #define NO_ANSWER         BYTES("no answer in time")
 
@@ -37,9 +38,7 @@ struct redis_link {
 	struct ev_prepare before_wait;
 	struct ev_timer timer; /* the state's: of the pause, of giving up, of the heartbeat */
 
-	struct lookup *lookup;
-	struct lookup_result found;
-	size_t next_address;
+	struct redis_route route;
 	unsigned failures; /* in a row, of all addresses */
 	uint64_t connects;
 
@@ -52,9 +51,10 @@ struct redis_link {
 
 	enum store_error error;
 	char why[WHY_MAX];
-	bool is_told, is_told_up;
-	enum store_error told_error;
+	bool is_told_up;
+	bool is_told[STORE_ERROR_COUNT]; /* why it is down, since it was up */
 	char told_why[WHY_MAX];
+	int64_t told_us;
 };
 
 static void set_timer(struct redis_link *link, double seconds)
@@ -67,20 +67,30 @@ static void set_timer(struct redis_link *link, double seconds)
 
 static void tell_up(struct redis_link *link)
 {
-	if (link->is_told && link->is_told_up)
+	if (link->is_told_up)
 		return;
-	link->is_told = link->is_told_up = true;
+	link->is_told_up = true;
+	memset(link->is_told, 0, sizeof link->is_told);
 	link->config.changed(link->config.owner, true, STORE_OK, "");
+}
+
+/* Reasons may take turns at every try: each kind is told at once, and then what is new now and
+ * then. */
+static bool is_news(const struct redis_link *link)
+{
+	if (link->is_told_up || !link->is_told[link->error])
+		return true;
+	return strcmp(link->told_why, link->why) != 0 &&
+	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
 }
 
 static void tell_down(struct redis_link *link)
 {
-	if (link->is_told && !link->is_told_up && link->told_error == link->error &&
-	    strcmp(link->told_why, link->why) == 0)
+	if (!is_news(link))
 		return;
-	link->is_told = true;
 	link->is_told_up = false;
-	link->told_error = link->error;
+	link->is_told[link->error] = true;
+	link->told_us = clock_mono_us();
 	memcpy(link->told_why, link->why, sizeof link->why);
 	link->config.changed(link->config.owner, false, link->error, link->why);
 }
@@ -149,7 +159,7 @@ static bool is_good(struct redis_link *link, enum link_state state, const struct
 {
 	if (reply == NULL || link->state != state)
 		return false;
-	if (reply->items[0].kind != REDIS_ERROR)
+	if (!redis_reply_is_error(reply))
 		return true;
 	fail(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
 	return false;
@@ -167,7 +177,7 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 	}
 	link->state = LINK_UP;
 	link->connects++;
-	link->next_address = link->found.count; /* when it is lost, the name is asked for again */
+	redis_route_set_good(&link->route);
 	link->silent_beats = 0;
 	set_timer(link, HEARTBEAT_SECONDS);
 }
@@ -235,54 +245,35 @@ static void on_failed(void *owner, enum store_error error, struct bytes why)
 
 static void try_next_address(struct redis_link *link)
 {
-	const struct redis_target *target = link->config.target;
-	size_t address = link->next_address++;
-
 	link->state = LINK_CONNECTING;
 	set_timer(link, GIVE_UP_SECONDS);
-	if (target->is_unix)
-		redis_connection_open_unix(link->connection, target->path);
-	else
-		redis_connection_open_tcp(link->connection, link->found.addresses[address],
-					  atoi(target->port));
+	redis_route_open_next(&link->route, link->connection);
 }
 
-/* When the resolver does not answer, the addresses that it gave before are as good as any. */
-static void on_found(void *owner, const struct lookup_result *result)
+static void connect_if_possible(struct redis_link *link)
+{
+	if (redis_route_has_next(&link->route))
+		try_next_address(link);
+	else
+		fail(link, STORE_CONNECTION, bytes_from_text(redis_route_why(&link->route)));
+}
+
+static void on_looked_up(void *owner)
 {
 	struct redis_link *link = owner;
 
-	link->lookup = NULL;
-	if (result->count > 0)
-		link->found = *result;
-	if (link->found.count > 0)
-		try_next_address(link);
-	else
-		fail(link, STORE_CONNECTION, bytes_from_text(result->why));
-}
-
-static void look_up(struct redis_link *link)
-{
-	struct lookup_result numeric = lookup_numeric(link->config.target->host);
-
-	if (numeric.count > 0) {
-		on_found(link, &numeric);
-		return;
-	}
-	link->state = LINK_LOOKUP;
-	link->lookup = lookup_begin(link->loop, link->config.target->host, on_found, link);
-	if (link->lookup == NULL)
-		fail(link, STORE_CONNECTION, BYTES("the look-up of the name can't be begun"));
+	if (link->state == LINK_LOOKUP)
+		connect_if_possible(link);
 }
 
 static void begin(struct redis_link *link)
 {
-	ev_timer_stop(link->loop, &link->timer);
-	link->next_address = 0;
-	if (link->config.target->is_unix)
-		try_next_address(link);
-	else
-		look_up(link);
+	if (redis_route_begin(&link->route)) {
+		connect_if_possible(link);
+		return;
+	}
+	link->state = LINK_LOOKUP;
+	set_timer(link, GIVE_UP_SECONDS);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -294,6 +285,9 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	case LINK_PAUSED:
 		begin(link);
 		break;
+	case LINK_LOOKUP:
+		connect_if_possible(link);
+		break;
 	case LINK_CONNECTING:
 		fail(link, STORE_CONNECTION, BYTES("no connection in time"));
 		break;
@@ -304,7 +298,6 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	case LINK_UP:
 		beat(link);
 		break;
-	case LINK_LOOKUP:
 	case LINK_FAILED:
 		break;
 	}
@@ -315,7 +308,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 static void go_on_after_failure(struct redis_link *link)
 {
 	redis_connection_close(link->connection);
-	if (link->next_address < link->found.count)
+	if (redis_route_has_next(&link->route))
 		try_next_address(link);
 	else
 		begin_pause(link);
@@ -343,6 +336,12 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->config = *config;
 	link->loop = loop;
 	link->error = STORE_CONNECTION;
+	link->route = (struct redis_route){
+		.loop = loop,
+		.target = config->target,
+		.looked_up = on_looked_up,
+		.owner = link,
+	};
 	link->greeting.ended = on_greeted;
 	link->probe.replied = on_probe;
 	link->heartbeat.replied = on_heartbeat;
@@ -371,7 +370,7 @@ void redis_link_free(struct redis_link *link)
 		return;
 	link->state = LINK_FAILED;
 	redis_connection_free(link->connection);
-	lookup_cancel(link->lookup);
+	redis_route_release(&link->route);
 	ev_timer_stop(link->loop, &link->timer);
 	ev_prepare_stop(link->loop, &link->before_wait);
 	free(link);

@@ -30,6 +30,11 @@ struct redis_reply {
 	bool is_cut;
 };
 
+static inline bool redis_reply_is_error(const struct redis_reply *reply)
+{
+	return reply->items[0].kind == REDIS_ERROR;
+}
+
 /* The kind of an error, by the first word of its text, as Redis names them. */
 enum store_error redis_error_kind(struct bytes text);
 

@@ -208,85 +208,6 @@ static void test_reply_unasked_gives_the_connection_up(void **state)
 
 /* ---- silence ---- */
 
-static void test_expired_for_25_ms_gives_the_connection_up(void **state)
-{
-	struct world *world = world_up();
-	int64_t mono_us = 1000000;
-
-	(void)state;
-	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
-	ask_many(world, 3);
-	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
-	store_expired(world->store, mono_us);
-	store_expired(world->store, mono_us + 24999);
-	ev_run(world->loop, EVRUN_NOWAIT);
-	assert_false(are_answered(1));
-	store_expired(world->store, mono_us + 25000);
-	AWAIT(world, are_answered(3));
-
-	assert_errors(3, STORE_CONNECTION);
-	assert_int_equal(ask_it(world, &questions[3]), STORE_DONE);
-	assert_int_equal(questions[3].check.error, STORE_TIMEOUT);
-	assert_int_equal(await_change(world, 1)->error, STORE_TIMEOUT);
-	assert_string_equal(world->changes[0].why, "no answer in time");
-	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
-	await_up(world);
-	world_close(world);
-}
-
-static void test_expired_with_an_answer_in_time_between_starts_anew(void **state)
-{
-	struct world *world = world_up();
-
-	(void)state;
-	store_expired(world->store, 1000000);
-	assert_int_equal(ask_and_await(world), STORE_OK);
-	store_expired(world->store, 1025000);
-	store_expired(world->store, 1049999);
-	assert_int_equal(ask_and_await(world), STORE_OK);
-
-	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
-	world_close(world);
-}
-
-static void test_expired_with_late_answers_between_does_not(void **state)
-{
-	struct world *world = world_up();
-
-	(void)state;
-	store_expired(world->store, 1000000);
-	ask_many(world, 1);
-	questions[0].op.is_late = true;
-	AWAIT(world, questions[0].answers > 0);
-	store_expired(world->store, 1025000);
-	AWAIT(world, world->change_count == 1);
-
-	assert_int_equal(world->changes[0].error, STORE_TIMEOUT);
-	world_close(world);
-}
-
-static void test_expired_before_a_new_connection_does_not_count_for_it(void **state)
-{
-	struct world *world = world_up();
-
-	(void)state;
-	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
-	store_expired(world->store, 1000000);
-	fake_redis_hang_up(world->fake);
-	AWAIT(world, world->change_count == 1);
-	store_expired(world->store, 1001000); /* while there is none */
-	while (ask_it(world, &questions[0]) == STORE_DONE)
-		turn(world);
-	store_expired(world->store, 1030000);
-	for (int i = 0; i < 5; i++)
-		ev_run(world->loop, EVRUN_NOWAIT);
-
-	assert_int_equal(questions[0].answers, 0);
-	assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
-	world_close(world);
-	assert_errors(1, STORE_CONNECTION);
-}
-
 /* Nothing is asked; that nothing works is found out by itself, by one PING. */
 static void test_heartbeat_finds_a_silent_server(void **state)
 {
@@ -353,13 +274,38 @@ static void test_changed_is_told_once_a_change(void **state)
 	      commands(world, FAKE_PING) == 3); /* two heartbeats, of which nothing is told */
 	fake_redis_set_listening(world->fake, false);
 	fake_redis_hang_up(world->fake);
-	(void)await_change(world, 5);
+	(void)await_change(world, 4);
 
 	assert_int_equal(world->changes[0].error, STORE_OTHER);
 	assert_int_equal(world->changes[1].error, STORE_LOADING);
 	assert_true(world->changes[2].is_up);
 	assert_int_equal(world->changes[3].error, STORE_CONNECTION);
-	assert_string_equal(world->changes[4].why, "No such file or directory");
+	assert_string_equal(world->changes[3].why, "Server closed the connection");
+	world_close(world);
+}
+
+/* As with a proxy that takes connections for a server that is away: closed, reset, closed. */
+static void test_changed_reasons_that_take_turns_are_told_once_each_kind(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fake_redis_say(world->fake, FAKE_SELECT, i % 2 == 0 ? "-ERR a\r\n" : "-ERR b\r\n",
+			       1);
+		if (i == 0)
+			connect_store(world, usual);
+		AWAIT(world, commands(world, FAKE_SELECT) == 2 * (size_t)i + 1);
+		fake_redis_say(world->fake, FAKE_SELECT, "-READONLY no\r\n", 1);
+		AWAIT(world, commands(world, FAKE_SELECT) == 2 * (size_t)i + 2);
+	}
+	await_up(world);
+	(void)await_change(world, 3);
+
+	assert_int_equal(world->change_count, 3);
+	assert_string_equal(world->changes[0].why, "ERR a");
+	assert_string_equal(world->changes[1].why, "READONLY no");
+	assert_true(world->changes[2].is_up);
 	world_close(world);
 }
 
@@ -376,14 +322,11 @@ int main(void)
 		cmocka_unit_test(test_connection_lost_what_is_asked_from_answers_is_answered),
 		cmocka_unit_test(test_garbage_while_up_answers_each_once),
 		cmocka_unit_test(test_reply_unasked_gives_the_connection_up),
-		cmocka_unit_test(test_expired_for_25_ms_gives_the_connection_up),
-		cmocka_unit_test(test_expired_with_an_answer_in_time_between_starts_anew),
-		cmocka_unit_test(test_expired_with_late_answers_between_does_not),
-		cmocka_unit_test(test_expired_before_a_new_connection_does_not_count_for_it),
 		cmocka_unit_test(test_heartbeat_finds_a_silent_server),
 		cmocka_unit_test(test_heartbeat_of_a_busy_server_is_not_needed),
 		cmocka_unit_test(test_heartbeat_error_gives_the_connection_up),
 		cmocka_unit_test(test_changed_is_told_once_a_change),
+		cmocka_unit_test(test_changed_reasons_that_take_turns_are_told_once_each_kind),
 	};
 
 	world_prepare();

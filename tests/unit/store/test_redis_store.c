@@ -305,8 +305,10 @@ static void test_reply_error_of_a_call_is_by_kind(void **state)
 		{"-BUSY no\r\n", STORE_OTHER, false},
 		{"-MOVED 1 192.0.2.1:1\r\n", STORE_MOVED, false},
 		{"-READONLY no\r\n", STORE_READONLY, true},
-		{"-MISCONF no\r\n", STORE_READONLY, true},
+		{"-MISCONF no\r\n", STORE_READONLY, false},
+		{"-NOREPLICAS no\r\n", STORE_READONLY, false},
 		{"-LOADING no\r\n", STORE_LOADING, true},
+		{"-MASTERDOWN no\r\n", STORE_LOADING, true},
 	};
 
 	(void)state;
