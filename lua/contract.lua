@@ -1,9 +1,10 @@
 --[[
-ratelimit-spoa: all limiters, for any number of requests in one call.
+ratelimit-spoa: all limiters, for any number of requests in one call (the agent's have up to 32).
 
     EVALSHA <sha> <n> KEYS[1] .. KEYS[n] <time> { <checks> <shadow> { <check> } }
 
-    KEYS    one for each check, in the order of the checks
+    KEYS    one for each check, in the order of the checks; different ones in a request, but that
+            one in shadow may have that of another
     time    `now`: the server's own. Or microseconds, for tests and replay only; TTLs are then at
             least an hour, since the server's own time goes on
     checks  how many checks the next request has; they are charged together or not at all. With a
@@ -24,8 +25,12 @@ The reply is one array: the time that was counted by; then for each request 1 if
     sliding_window_counter  previous, current, last
     fixed_window            used, last
 
-A request that can't be decided has an error in place of all that, and nothing of it was charged. A
-check in shadow has one in place of its own state only.
+A request that can't be decided has an error in place of all that: Redis' own (WRONGTYPE, OOM, ...) or
+BROKENSTATE for a value that is no state. Nothing of it was charged; when a write is refused, which
+looks can't foresee, nothing after it. A check in shadow has one in place of its own state only.
+
+A denied request writes nothing but a state whose time lies further ahead than from empty to full,
+which a wrong clock wrote: it is brought back to now.
 
     $ redis-cli EVALSHA <sha> 1 rl:example now 1 0 token_bucket 1 10 1 1000000
     1) (integer) 1764000000000000    the time

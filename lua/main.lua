@@ -1,7 +1,7 @@
 -- A loop and not functions of its own: what would be made anew by every call is a tenth of its cost.
 local reply, length = {now}, 1
 local arg, key = 1, 0 -- the last that was read
-local made = {}
+local made = {} -- algorithms, once a call
 
 while arg < #ARGV do
     local checks = {}
@@ -13,11 +13,11 @@ while arg < #ARGV do
     arg = arg + 2
     for i = 1, count + shadow do
         local name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
-        local p, q = tonumber(ARGV[arg + 4]), nil
+        local tokens_or_window, us = tonumber(ARGV[arg + 4]), nil
         arg, key = arg + 4, key + 1
         if name == 'token_bucket' then
             arg = arg + 1
-            q = tonumber(ARGV[arg])
+            us = tonumber(ARGV[arg])
         end
         local algorithm = made[name]
         if not algorithm then
@@ -26,26 +26,29 @@ while arg < #ARGV do
         end
         local state
         if i <= count then
-            state = algorithm.look(KEYS[key], cost, limit, p, q)
+            state = algorithm.look(KEYS[key], cost, limit, tokens_or_window, us)
             failure = state.err and state or failure
             is_allowed = is_allowed and not failure and cost <= state.remaining
         end
-        checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit, p = p, q = q,
-            state = state}
+        checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit,
+            tokens_or_window = tokens_or_window, us = us, state = state}
     end
 
     for i = 1, failure and 0 or #checks do
         local check = checks[i]
         local algorithm = check.algorithm
         -- In shadow: looked at now, since what was charged may be of the same balance.
-        local state = check.state or algorithm.look(check.key, check.cost, check.limit, check.p, check.q)
+        local state = check.state or
+            algorithm.look(check.key, check.cost, check.limit, check.tokens_or_window, check.us)
         check.state = state
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
         if units > 0 or state.is_mended then
-            local written = algorithm.take(check.key, state, units, check.limit, check.p, check.q)
+            local written = algorithm.take(check.key, state, units, check.limit,
+                check.tokens_or_window, check.us)
             if written.err and i <= count then
                 failure = written
+                break
             elseif written.err then
                 check.state = written
             end

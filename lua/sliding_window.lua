@@ -6,7 +6,8 @@
 --     more, as a ring     slots head count base { slots of time total }
 --
 -- `base` is the total before the first entry. A small log is shorter than 512 bytes, a ring is longer;
--- of a ring only what is needed is read, so that a check of a million entries takes microseconds.
+-- of a ring only what is needed is read, so that a check of a million entries takes microseconds. One
+-- that is full gets twice the slots, and one of which three quarters have left is written anew.
 algorithms.sliding_window = function()
     local SMALL_ENTRIES = 31
     local PEEK = 512
@@ -78,6 +79,7 @@ algorithms.sliding_window = function()
         return (entry(log, find(log, first, 2, before + units)))
     end
 
+    -- Entries in order, of which none has left: somebody else may have written them.
     local function is_sane(window, state)
         local _, last, newest, grows, passes = unpack(state)
         return last <= LARGEST and newest <= last and grows <= newest and passes <= newest and
@@ -148,6 +150,7 @@ algorithms.sliding_window = function()
         end
         local remaining = math.max(limit - used, 0)
 
+        -- One unit has to leave for `remaining` to grow; with 9 of a limit that was lowered to 5, five.
         local grows = time_left(log, first, before, used + remaining + 1 - limit)
         local passes = newest
         if cost > remaining and cost <= limit then
@@ -172,7 +175,7 @@ algorithms.sliding_window = function()
         local count = log.count - first + (is_merged and 1 or 2)
         local base = total_before(log, first)
         local new = struct.pack('>I8I8', time, base + used + units)
-        if log.slots and count > SMALL_ENTRIES then
+        if log.slots and count > SMALL_ENTRIES and 4 * count > log.slots then
             return write_to_ring(log, first, new, is_merged, us_until_new)
         end
         local kept = live_entries(log, first)
@@ -182,8 +185,7 @@ algorithms.sliding_window = function()
         if count <= SMALL_ENTRIES then
             return write(key, struct.pack('>I8', base) .. kept .. new, us_until_new)
         end
-        return write(key, struct.pack('>I8I8I8I8', 2 * SMALL_ENTRIES + 2, 0, count, base) .. kept .. new,
-            us_until_new)
+        return write(key, struct.pack('>I8I8I8I8', 2 * count, 0, count, base) .. kept .. new, us_until_new)
     end
 
     return {look = look, take = take}

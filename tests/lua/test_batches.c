@@ -326,6 +326,12 @@ static int64_t strange_number(struct chance *chance)
 					   : CHANCE_PICK(chance, numbers);
 }
 
+static void put_number(struct writer *w, uint64_t number)
+{
+	writer_put_u32_be(w, (uint32_t)(number >> 32));
+	writer_put_u32_be(w, (uint32_t)number);
+}
+
 /* Numbers; or a log of entries that grow, as a limiter writes it, with some numbers changed. */
 static size_t make_strange(struct chance *chance, uint8_t *bytes, size_t max)
 {
@@ -342,8 +348,7 @@ static size_t make_strange(struct chance *chance, uint8_t *bytes, size_t max)
 			number += START_US;
 		if (!is_log || chance_is_one_in(chance, 2 * numbers))
 			number = strange_number(chance);
-		writer_put_u32_be(&w, (uint32_t)((uint64_t)number >> 32));
-		writer_put_u32_be(&w, (uint32_t)number);
+		put_number(&w, (uint64_t)number);
 	}
 	return w.len - (chance_is_one_in(chance, 16) ? 1 : 0);
 }
@@ -449,6 +454,58 @@ static void test_full_redis_is_an_error_and_charges_nothing(void **state)
 	ask_both_keys(pair, 1, 1, false);
 }
 
+/* A ring whose next entry would be the first byte above the longest string: it can't be foreseen.
+ */
+static void put_longest_log(struct pair *pair, const char *key)
+{
+	enum { ENTRIES = 32800, LAST_SLOT = (1024 * 1024 - 32) / 16 - 1 };
+	static uint8_t bytes[1024 * 1024];
+	const uint64_t header[] = {131072, LAST_SLOT - ENTRIES + 1, ENTRIES, 0};
+	struct writer w = writer_on(bytes, sizeof bytes);
+
+	memset(bytes, 0, sizeof bytes);
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		put_number(&w, header[i]);
+	w.len = sizeof bytes - 16 * ENTRIES;
+	for (uint64_t i = 0; i < ENTRIES; i++) {
+		put_number(&w, (uint64_t)pair->now_us - ENTRIES + i);
+		put_number(&w, i + 1);
+	}
+	(void)redis_server_ask_number(stage_server(pair->stage), "SET %s%s %b", PREFIX, key, bytes,
+				      sizeof bytes);
+}
+
+static void test_write_that_is_refused_ends_its_request(void **state)
+{
+	struct pair *pair = *state;
+	struct redis_server *server = stage_server(pair->stage);
+	struct quota bucket = bucket_of(10, "1"),
+		     window = window_of(SLIDING_WINDOW, 100000, WINDOW);
+	struct check charged;
+
+	(void)redis_server_ask_number(server, "CONFIG SET proto-max-bulk-len 1048576");
+	put_longest_log(pair, "log");
+	struct question *question = stage_question(pair->stage, pair->now_us);
+	(void)question_add(question, "before", &bucket, 1);
+	(void)question_add(question, "log", &window, 1);
+	(void)question_add(question, "behind", &bucket, 1);
+	question_expect_error(question, STORE_OTHER);
+	stage_ask(pair->stage, question);
+	stage_settle(pair->stage);
+
+	/* What was written before stays, and nothing was behind. */
+	ask(pair->memory, (struct check *[]){check_make(&charged, "before", &bucket, 1)}, 1,
+	    pair->now_us);
+	static const char *const keys[] = {"before", "behind"};
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, keys[i], &bucket, 0);
+		question_expect(question, pair->memory);
+		stage_ask(pair->stage, question);
+	}
+	stage_settle(pair->stage);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -460,6 +517,7 @@ int main(void)
 		TEST(test_random_requests_with_unusable_keys_agree_but_for_those),
 		TEST(test_seventy_requests_of_a_turn_are_three_calls),
 		TEST(test_full_redis_is_an_error_and_charges_nothing),
+		TEST(test_write_that_is_refused_ends_its_request),
 	};
 
 	if (sodium_init() < 0)

@@ -308,6 +308,29 @@ static void test_ring_shrinks_wherever_its_head_is(void **state)
 	}
 }
 
+/* A ring of 256 slots, with its head anywhere, of which so many entries have not left. */
+static void test_ring_of_which_three_quarters_left_is_written_anew(void **state)
+{
+	struct pair *pair = *state;
+
+	for (int64_t kept = 50; kept < 80; kept++) {
+		snprintf(pair->key, sizeof pair->key, "log%d", (int)kept);
+		fill(pair, 200);
+		expire_all_but(pair, 100);
+		fill(pair, 2 * kept);
+		assert_int_equal(ring_of(pair).slots, 4 * RING);
+		expire_all_but(pair, kept);
+		struct ring ring = ring_of(pair);
+
+		assert_in_range(ring.count, kept, kept + 2);
+		assert_int_equal(ring.slots, ring.count <= RING ? 2 * ring.count : 4 * RING);
+		if (ring.count <= RING)
+			assert_int_equal(bytes_of(pair), 32 + 16 * ring.count);
+		ask_about_waits(pair);
+		fill(pair, 300);
+	}
+}
+
 /* 31 are the most that are no ring; units of the same time are in the same entry. */
 static void test_log_becomes_a_ring_with_31_entries_and_one(void **state)
 {
@@ -377,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_log_of_changing_size_agrees),
+		TEST(test_ring_of_which_three_quarters_left_is_written_anew),
 		TEST(test_log_becomes_a_ring_with_31_entries_and_one),
 		TEST(test_ring_grows_wherever_its_head_is),
 		TEST(test_ring_shrinks_wherever_its_head_is),
