@@ -56,17 +56,32 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
+/* Those that the error may be of: Redis says one for all that are charged together. */
+static struct bytes failed_policies(const struct store_op *op, struct writer *w)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		if (op->checks[i]->error == STORE_OK)
+			continue;
+		if (w->len > 0)
+			writer_put_u8(w, ',');
+		writer_put(w, bytes_from_text(op->checks[i]->policy->name));
+	}
+	return writer_bytes(w);
+}
+
 /* A line a minute for each kind; requests of one policy may fail while others do not. */
 static void on_store_refused(void *owner, const struct store_op *op, enum store_error error,
 			     struct bytes why)
 {
 	static struct log_limit limits[STORE_ERROR_COUNT];
+	uint8_t names[REQUEST_CHECKS_MAX * (POLICY_NAME_MAX + 1)];
+	struct writer w = writer_on(names, sizeof names);
 
 	(void)owner;
 	limits[error].period_us = 60 * US_PER_SECOND;
 	log_limited(&limits[error], LOG_WARN, "store_error",
 		    LOG_TEXT("kind", store_error_text(error)),
-		    LOG_TEXT("policy", op->checks[0]->policy->name), LOG_BYTES("reason", why));
+		    LOG_BYTES("policy", failed_policies(op, &w)), LOG_BYTES("reason", why));
 }
 
 /* ---- the loop ---- */

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -56,7 +57,7 @@ def block_with(text):
 
 def test_every_command_of_the_page_is_known():
     # The first one is that of the README but for the name of a host; the others are typed here.
-    ours = ["--store redis://", "--scan --pattern 'rl:*'", "unlink", "SCRIPT LOAD"]
+    ours = ["--store redis://", "--scan --pattern 'rl:*'", "unlink", "redis-cli eval ", "SCRIPT LOAD"]
 
     assert sorted(map(block_with, ours)) == sorted(COMMANDS)
 
@@ -77,6 +78,15 @@ def test_a_client_is_forgiven_and_then_everybody(shared, type_command, redis):
     assert shared.ask(src=spop.ip("203.0.113.10")).remaining == 4
     type_command(everybody)
     assert shared.ask(src=spop.ip("203.0.113.10")).remaining == 4
+
+
+def test_a_balance_is_read(shared, type_command, redis):  # pylint: disable=unused-argument
+    (key,) = redis.keys()
+
+    shown = type_command(re.sub(r"rl:\S+", key.decode(), block_with("redis-cli eval "))).split()
+
+    assert len(shown) == 4 and int(shown[0]) == 4 * int(shown[1])
+    assert abs(int(shown[2]) / 1e6 - time.time()) < 60
 
 
 def test_a_check_by_hand_is_answered(type_command):
