@@ -89,8 +89,15 @@ class Engine:
     def build(self):
         """What `docker build` would do, with the base that is here already."""
         self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
-        self.run("buildah", "bud", "--isolation", "chroot", "--network", "host", "--pull-never",
-                 "--format", "docker", "-t", IMAGE, ROOT, timeout=BUILD_SECONDS)
+        self.build_from(ROOT / "Dockerfile", IMAGE)
+
+    def build_from(self, dockerfile, tag):
+        """With the tree as its context, as far as a .dockerignore beside it or there lets it in."""
+        own = dockerfile.with_name("Dockerfile.dockerignore")
+        ignore = own if own.exists() else ROOT / ".dockerignore"
+        return self.run("buildah", "bud", "--isolation", "chroot", "--network", "host",
+                        "--pull-never", "--format", "docker", "-f", dockerfile, "--ignorefile",
+                        ignore, "-t", tag, ROOT, timeout=BUILD_SECONDS)
 
     def image(self):
         """What the image says of itself."""
