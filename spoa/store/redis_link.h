@@ -35,7 +35,10 @@ struct redis_link_config {
 	unsigned silent_beats_max;         /* quarters of a second without a reply; 0: two */
 	/* Before the loop waits, whatever the state: what is to be sent is sent now. */
 	void (*flush)(void *owner);
-	/* It is UP and has stayed so for a moment; or it is not, and why. Once a change. */
+	/*
+	 * It is UP and has stayed so for a moment; or it is not, and why. Once a change; and while
+	 * it is down for each other kind of reason, but what is news within a kind once a minute.
+	 */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
 	void *owner;
 };
