@@ -2,7 +2,8 @@
  * sliding_window with many entries: Redis keeps them in a ring of which it reads little, the memory
  * store in a tree, and both say the same while it fills, wraps around, grows, expires, shrinks, is
  * asked by another limit, and meets a clock that steps back. LOG_ENTRIES in the environment chooses
- * how many the large one has, from a thousand on.
+ * how many the large one has: from a thousand to 400,000, with which it comes to the limit of its
+ * units and its ring to the largest.
  */
 #include <inttypes.h>
 #include <setjmp.h>

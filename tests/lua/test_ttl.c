@@ -80,25 +80,47 @@ static void read_content(struct stage *stage, struct content *content)
 
 /* ---- asking ---- */
 
-/* Of one key; `least_ms` is what its TTL is at least, whatever it is to be. */
-static struct outcome ask_and_compare_ttl(struct stage *stage, const struct quota *quota,
-					  int64_t cost, int64_t now_us, int64_t least_ms)
-{
-	int64_t before_ms = server_ms(stage);
-	struct outcome outcome = stage_ask_one(stage, "key", quota, cost, now_us);
-	int64_t ends_ms = number(stage, "PEXPIRETIME " KEY);
-	int64_t after_ms = server_ms(stage);
-	/* One more: Redis counts from the begin of the millisecond that it is. */
-	int64_t ttl_ms = divide_up(outcome.reset_us, US_PER_MS) + 1;
+/* Of one key, and when it ended before and after, between two times of Redis'. */
+struct answer {
+	struct outcome outcome;
+	int64_t before_ms, after_ms;
+	int64_t ended_ms, ends_ms; /* -2: there is none */
+};
 
-	if (!outcome.allowed || cost == 0)
-		return outcome;
-	assert_true(outcome.reset_us > 0);
+static struct answer ask_between_times(struct stage *stage, const struct quota *quota, int64_t cost,
+				       int64_t now_us)
+{
+	struct answer answer = {.ended_ms = number(stage, "PEXPIRETIME " KEY)};
+
+	answer.before_ms = server_ms(stage);
+	answer.outcome = stage_ask_one(stage, "key", quota, cost, now_us);
+	answer.ends_ms = number(stage, "PEXPIRETIME " KEY);
+	answer.after_ms = server_ms(stage);
+	return answer;
+}
+
+/* Of what was written; `least_ms` is what its TTL is at least, whatever it is to be. */
+static void assert_ends_when_full(const struct answer *answer, int64_t least_ms)
+{
+	/* One more: Redis counts from the begin of the millisecond that it is. */
+	int64_t ttl_ms = divide_up(answer->outcome.reset_us, US_PER_MS) + 1;
+
+	assert_true(answer->outcome.reset_us > 0);
 	ttl_ms = ttl_ms < least_ms ? least_ms : ttl_ms;
 	/* Less than 0: there is no TTL, or no key; one of a few ms may be gone by now. */
-	if (after_ms < before_ms + ttl_ms || ends_ms != -2)
-		assert_in_range(ends_ms, before_ms + ttl_ms, after_ms + ttl_ms);
-	return outcome;
+	if (answer->after_ms < answer->before_ms + ttl_ms || answer->ends_ms != -2)
+		assert_in_range(answer->ends_ms, answer->before_ms + ttl_ms,
+				answer->after_ms + ttl_ms);
+}
+
+static struct outcome ask_and_compare_ttl(struct stage *stage, const struct quota *quota,
+					  int64_t cost)
+{
+	struct answer answer = ask_between_times(stage, quota, cost, 0);
+
+	if (answer.outcome.allowed && cost > 0)
+		assert_ends_when_full(&answer, 1);
+	return answer.outcome;
 }
 
 static void test_write_ends_a_key_when_it_is_full(void **state)
@@ -121,17 +143,42 @@ static void test_write_ends_a_key_when_it_is_full(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
 		for (int n = 0; n < 200; n++)
-			allowed += ask_and_compare_ttl(*state, &quotas[i], 1 + n % 3, 0, 1).allowed;
+			allowed += ask_and_compare_ttl(*state, &quotas[i], 1 + n % 3).allowed;
 		(void)number(*state, "FLUSHALL");
 	}
 	assert_true(allowed > 1000);
 }
 
+/* Of one balance whose time is given. Denied is [0], allowed [1], also of what is mended. */
+struct course {
+	int64_t now_us, last_us; /* the clock's, the balance's own */
+	int64_t count[2], behind[2], mended[2];
+};
+
 /* A time that is given may be any, while Redis' own goes on: what it says is kept for an hour. */
+static void ask_at_given_time(struct stage *stage, struct course *course, const struct quota *quota,
+			      int64_t cost)
+{
+	struct answer answer = ask_between_times(stage, quota, cost, course->now_us);
+	bool is_allowed = answer.outcome.allowed;
+	bool is_mended = course->last_us - course->now_us > quota_full_us(quota);
+
+	course->count[is_allowed]++;
+	course->mended[is_allowed] += is_mended;
+	course->behind[is_allowed] += !is_mended && course->last_us > course->now_us;
+	if (!is_allowed && !is_mended) {
+		assert_int_equal(answer.ends_ms, answer.ended_ms);
+		return;
+	}
+	assert_ends_when_full(&answer, HOUR_MS);
+	if (is_mended || course->last_us < course->now_us)
+		course->last_us = course->now_us;
+}
+
 static void test_write_with_a_given_time_ends_a_key_when_it_is_full(void **state)
 {
 	const struct quota quotas[] = {
-		bucket_of(10, "7"),
+		bucket_of(100, "7"),
 		bucket_of(1000, "1000/1d"),
 		bucket_of(1000, "7/13s"),
 		window_of(SLIDING_WINDOW, 200, US_PER_SECOND),
@@ -144,15 +191,23 @@ static void test_write_with_a_given_time_ends_a_key_when_it_is_full(void **state
 	struct chance chance = {1};
 
 	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
-		int64_t now_us = START_US, full_us = quota_full_us(&quotas[i]);
+		const struct quota *quota = &quotas[i];
+		int64_t full_us = quota_full_us(quota);
+		struct course course = {.now_us = START_US};
 		for (int n = 0; n < 300; n++) {
-			now_us += chance_between(&chance, 0, full_us / 100);
-			if (chance_is_one_in(&chance, 8)) /* the clock steps back */
-				now_us -= chance_between(&chance, 0, full_us / 3);
-			if (chance_is_one_in(&chance, 64)) /* and is mended */
-				now_us -= 2 * full_us;
-			(void)ask_and_compare_ttl(*state, &quotas[i], chance_between(&chance, 1, 3),
-						  now_us, HOUR_MS);
+			bool is_all = chance_is_one_in(&chance, 3);
+			course.now_us += chance_between(&chance, 0, full_us / 10);
+			if (chance_is_one_in(&chance, 16)) /* the clock steps back */
+				course.now_us -= chance_between(&chance, 0, full_us);
+			if (chance_is_one_in(&chance, 16)) /* and is mended */
+				course.now_us -= 2 * full_us;
+			ask_at_given_time(*state, &course, quota,
+					  is_all ? quota->limit : chance_between(&chance, 1, 3));
+		}
+		for (int is_allowed = 0; is_allowed < 2; is_allowed++) {
+			assert_in_range(course.count[is_allowed], 60, 240);
+			assert_in_range(course.behind[is_allowed], 10, 100);
+			assert_in_range(course.mended[is_allowed], 3, 30);
 		}
 		(void)number(*state, "FLUSHALL");
 	}
@@ -184,9 +239,9 @@ static void test_key_is_gone_when_it_is_full(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
 		for (int n = 0; n < 100; n++)
-			(void)ask_and_compare_ttl(*state, &quotas[i], 1, 0, 1);
+			(void)ask_and_compare_ttl(*state, &quotas[i], 1);
 		await_end(*state);
-		(void)ask_and_compare_ttl(*state, &quotas[i], quotas[i].limit, 0, 1);
+		(void)ask_and_compare_ttl(*state, &quotas[i], quotas[i].limit);
 		await_end(*state);
 	}
 	assert_int_equal(number(*state, "DBSIZE"), 0);
@@ -209,7 +264,7 @@ static const struct quota *long_quotas(size_t *ret_count)
 static void take_some(struct stage *stage, const struct quota *quota, bool until_it_is_a_ring)
 {
 	do
-		assert_true(ask_and_compare_ttl(stage, quota, 1, 0, 1).allowed);
+		assert_true(ask_and_compare_ttl(stage, quota, 1).allowed);
 	while (until_it_is_a_ring && number(stage, "STRLEN " KEY) < 512);
 }
 
@@ -222,7 +277,7 @@ static void test_key_without_a_ttl_has_one_after_the_next_write(void **state)
 		take_some(*state, &all[i], i == 2);
 		assert_int_equal(number(*state, "PERSIST " KEY), 1);
 		assert_int_equal(number(*state, "PEXPIRETIME " KEY), -1);
-		assert_true(ask_and_compare_ttl(*state, &all[i], 1, 0, 1).allowed);
+		assert_true(ask_and_compare_ttl(*state, &all[i], 1).allowed);
 		(void)number(*state, "FLUSHALL");
 	}
 }

@@ -21,6 +21,7 @@
  */
 struct value {
 	struct unusable unusable;
+	int64_t cost;
 	int64_t numbers[8];
 	size_t number_count;
 	size_t fill_len;
@@ -76,6 +77,14 @@ static const struct value values[] = {
 	{{"log: totals that shrink", SLIDING_WINDOW}, NUMBERS(5, T, 8, T + 1, 3)},
 	{{"log: times that shrink", SLIDING_WINDOW}, NUMBERS(0, T + 9000000, 1, T, 3)},
 
+	/* Of 10 units in an hour: the first two must leave for so many. */
+	{{"log: a time ahead of the newest", SLIDING_WINDOW},
+	 .cost = 8,
+	 NUMBERS(0, T, 1, T + 9000000, 3, T + 1, 4)},
+	{{"log: a time before the window", SLIDING_WINDOW},
+	 .cost = 8,
+	 NUMBERS(0, T, 1, T - 7200000000, 3, T + 1, 4)},
+
 	{{"ring: zeros", SLIDING_WINDOW}, FILL(0, 600)},
 	{{"ring: ones", SLIDING_WINDOW}, FILL(0xff, 600)},
 	{{"ring: text", SLIDING_WINDOW}, FILL('x', 1000)},
@@ -117,6 +126,11 @@ struct unusable unusable_at(size_t index)
 {
 	return index < ARRAY_SIZE(values) ? values[index].unusable
 					  : others[index - ARRAY_SIZE(values)].unusable;
+}
+
+int64_t unusable_cost(size_t index)
+{
+	return index < ARRAY_SIZE(values) ? values[index].cost : 0;
 }
 
 static void put_u64_be(struct writer *w, uint64_t number)

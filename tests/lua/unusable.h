@@ -5,6 +5,7 @@
 #define LUA_UNUSABLE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "limit/quota.h"
 #include "support/redis_server.h"
@@ -18,6 +19,8 @@ struct unusable {
 
 size_t unusable_count(void);
 struct unusable unusable_at(size_t index);
+/* 0; or the one cost that meets what is wrong, while others are answered. */
+int64_t unusable_cost(size_t index);
 
 /* Writes all of them; `prefix` is the store's. They stay as long as nobody writes to them. */
 void unusable_write(struct redis_server *server, const char *prefix);

@@ -116,8 +116,16 @@ def test_checks_over_spop_are_compared_with_redis_benchmark():
     assert rows["memory store: agent's instructions a check"][0] > 0
 
 
+def test_a_full_log_is_measured():
+    rows = bench("run-log", "--entries", 5000, "--checks", 500)
+
+    assert len(rows) == 6
+    assert all(cost > 0 for cost, in rows.values())
+
+
 @pytest.mark.parametrize("name, options", [
-    ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"])])
+    ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"]),
+    ("run-log", ["--entries", "many"])])
 def test_a_bench_that_is_called_wrongly_says_how(name, options):
     done = subprocess.run([ROOT / "bench" / name, *options], capture_output=True, text=True,
                           timeout=PATIENCE, check=False)

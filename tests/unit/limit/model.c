@@ -38,8 +38,10 @@ static void bucket_refill(struct model *m, const struct quota *quota, int64_t el
 
 static int64_t bucket_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
 {
-	struct model then = {.tokens_num = m->tokens_num, .tokens_den = m->tokens_den};
+	static struct model then; /* large: not made anew each time */
 
+	then.tokens_num = m->tokens_num;
+	then.tokens_den = m->tokens_den;
 	bucket_refill(&then, quota, time_us - m->last_us);
 	return (int64_t)floor_divide(then.tokens_num, then.tokens_den);
 }

@@ -12,8 +12,9 @@
 #include "model.h"
 #include "support/chance.h"
 
-#define HOUR_US   (INT64_C(3600) * US_PER_SECOND)
-#define RUN_STEPS 100 /* with one key, before another quota is tried */
+#define HOUR_US     (INT64_C(3600) * US_PER_SECOND)
+#define TIME_MAX_US (QUOTA_EXACT_MAX - US_PER_SECOND)
+#define RUN_STEPS   100 /* with one key, before another quota is tried */
 
 static struct chance chance;
 
@@ -41,6 +42,7 @@ struct subject {
 	struct window_entry entries[MODEL_TAKES_MAX];
 	size_t entry_count;
 	int64_t total_before;
+	bool is_ahead, is_mended; /* its time, when it was asked last */
 };
 
 static struct window_entry entry_of(const void *state, size_t index)
@@ -108,24 +110,63 @@ static void write_subject(struct subject *s, const struct balance *b, enum algor
 	}
 }
 
+static int64_t last_us_of(const struct balance *b, enum algorithm algorithm)
+{
+	switch (algorithm) {
+	case TOKEN_BUCKET:
+		return b->bucket.last_us;
+	case SLIDING_WINDOW:
+		return b->log.last_us;
+	case SLIDING_WINDOW_COUNTER:
+		return b->counter.last_us;
+	case FIXED_WINDOW:
+		return b->fixed.last_us;
+	}
+	return 0;
+}
+
 static struct outcome subject_ask(struct subject *s, const struct quota *quota, int64_t now_us,
 				  int64_t cost, bool vetoed)
 {
 	struct balance b = read_subject(s, quota->algorithm);
 
 	balance_look(&b, quota, now_us);
+	s->is_mended = b.mended && s->exists;
+	s->is_ahead = last_us_of(&b, quota->algorithm) > now_us;
 	bool charged = !vetoed && cost <= balance_remaining(&b, quota);
 	if (charged && cost > 0)
 		balance_take(&b, quota, cost);
 	struct outcome outcome = balance_outcome(&b, quota, now_us, cost, charged);
 	/* By itself too: a store keeps what it says of the limit as the time to forget. */
 	assert_int_equal(balance_wait_us(&b, quota, now_us, quota->limit), outcome.reset_us);
-	if ((charged && cost > 0) || (b.mended && s->exists))
+	if ((charged && cost > 0) || s->is_mended)
 		write_subject(s, &b, quota->algorithm, charged ? cost : 0);
 	return outcome;
 }
 
 /* ---- quotas ---- */
+
+/* Half of 2^53, in the parts of a unit that the algorithm counts: what its policies may have. */
+static int64_t largest_limit(const struct quota *quota)
+{
+	switch (quota->algorithm) {
+	case TOKEN_BUCKET:
+		return (QUOTA_EXACT_MAX - quota->refill_tokens) / 2 / quota->refill_us;
+	case SLIDING_WINDOW:
+		return QUOTA_LOG_LIMIT_MAX;
+	case SLIDING_WINDOW_COUNTER:
+		return QUOTA_EXACT_MAX / 2 / quota_ticks(quota);
+	case FIXED_WINDOW:
+		return QUOTA_EXACT_MAX / 2;
+	}
+	return 0;
+}
+
+/* Products with it take up nearly all of what is exact; the log counts in units, of a million. */
+static bool is_large(const struct quota *quota)
+{
+	return quota->limit >= largest_limit(quota) - largest_limit(quota) / 8;
+}
 
 static struct quota random_bucket(void)
 {
@@ -140,23 +181,36 @@ static struct quota random_bucket(void)
 	do
 		assert_true(refill_rate_parse(bytes_from_text(PICK(rates)), &rate));
 	while (!quota_set_bucket(&quota, PICK(capacities), rate, &err));
+	if (random_bits() % 6 == 0) {
+		int64_t largest = largest_limit(&quota);
+		assert_false(quota_set_bucket(&quota, largest + 1, rate, &err));
+		assert_true(quota_set_bucket(&quota, largest, rate, &err));
+	}
+	return quota;
+}
+
+static struct quota random_limit(enum algorithm algorithm, int64_t window_us)
+{
+	static const int64_t limits[] = {1, 2, 3, 5, 10, 100, 1000, 999983, 1000000};
+	struct quota quota;
+	struct err err;
+
+	assert_true(quota_set_window(&quota, algorithm, PICK(limits), window_us, &err));
+	if (random_bits() % 4 == 0) {
+		int64_t largest = largest_limit(&quota);
+		assert_false(quota_set_window(&quota, algorithm, largest + 1, window_us, &err));
+		assert_true(quota_set_window(&quota, algorithm, largest, window_us, &err));
+	}
 	return quota;
 }
 
 static struct quota random_window(enum algorithm algorithm)
 {
-	static const int64_t windows_us[] = {1000,    1007,        999999,      1000000,
-					     1000001, 1500000,     7 * 1234567, 60000000,
-					     HOUR_US, HOUR_US + 1, 24 * HOUR_US};
-	static const int64_t limits[] = {1, 2, 3, 5, 10, 100, 1000, 999983, 1000000};
-	struct quota quota;
-	struct err err;
+	static const int64_t windows_us[] = {
+		1000,        1007,     999999,  1000000,     1000001,      1500000,
+		7 * 1234567, 60000000, HOUR_US, HOUR_US + 1, 24 * HOUR_US, QUOTA_WINDOW_MAX_US};
 
-	/* One after the other: arguments are drawn in the order that the compiler likes. */
-	int64_t limit = PICK(limits);
-	int64_t window_us = PICK(windows_us);
-	assert_true(quota_set_window(&quota, algorithm, limit, window_us, &err));
-	return quota;
+	return random_limit(algorithm, PICK(windows_us));
 }
 
 static struct quota random_quota(enum algorithm algorithm)
@@ -167,20 +221,19 @@ static struct quota random_quota(enum algorithm algorithm)
 /* As a reload does: another limit, and for a bucket another rate. */
 static struct quota changed(const struct quota *quota)
 {
-	struct quota other = random_quota(quota->algorithm);
-	struct err err;
-
-	if (quota->algorithm == TOKEN_BUCKET)
-		return other;
-	assert_true(
-		quota_set_window(&other, quota->algorithm, other.limit, quota->window_us, &err));
-	return other;
+	return quota->algorithm == TOKEN_BUCKET ? random_bucket()
+						: random_limit(quota->algorithm, quota->window_us);
 }
 
 /* ---- steps ---- */
 
 struct tally {
-	int64_t steps, allowed, denied, at_edge, us_before, ms_before;
+	int64_t steps, at_edge, us_before, ms_before;
+	/* What was denied [0], and what was allowed [1]: of all, with a limit that is about the
+	 * largest, at a time that is, with a clock that had stepped back, and so far that the state
+	 * was mended.
+	 */
+	int64_t all[2], large[2], late[2], behind[2], mended[2];
 };
 
 struct run {
@@ -189,6 +242,7 @@ struct run {
 	struct subject subject;
 	struct model model;
 	int64_t now_us;
+	int64_t remaining; /* at the last step */
 	struct tally *tally;
 	step_fn *observe;
 	void *owner;
@@ -216,6 +270,18 @@ static void tell(const struct run *run, int64_t cost, bool vetoed, struct outcom
 						.outcome = outcome});
 }
 
+static void count(const struct run *run, bool is_allowed)
+{
+	struct tally *tally = run->tally;
+
+	tally->steps++;
+	tally->all[is_allowed]++;
+	tally->large[is_allowed] += is_large(&run->quota);
+	tally->late[is_allowed] += run->now_us >= QUOTA_EXACT_MAX - QUOTA_EXACT_MAX / 16;
+	tally->behind[is_allowed] += run->subject.is_ahead;
+	tally->mended[is_allowed] += run->subject.is_mended;
+}
+
 static struct outcome ask_both(struct run *run, int64_t cost, bool vetoed)
 {
 	struct outcome ours = subject_ask(&run->subject, &run->quota, run->now_us, cost, vetoed);
@@ -232,14 +298,15 @@ static struct outcome ask_both(struct run *run, int64_t cost, bool vetoed)
 	if (ours.grows_us != model.grows_us)
 		fail_step(run, "grows", ours.grows_us, model.grows_us, cost);
 	tell(run, cost, vetoed, ours);
-	run->tally->steps++;
-	run->tally->allowed += ours.allowed;
-	run->tally->denied += !ours.allowed;
+	count(run, ours.allowed);
+	run->remaining = ours.remaining;
 	return ours;
 }
 
-static int64_t random_cost(const struct quota *quota)
+static int64_t random_cost(const struct run *run)
 {
+	const struct quota *quota = &run->quota;
+
 	switch (random_bits() % 16) {
 	case 0:
 		return 0;
@@ -251,6 +318,8 @@ static int64_t random_cost(const struct quota *quota)
 	case 4:
 	case 5:
 		return random_between(1, quota->limit);
+	case 6:
+		return run->remaining + random_between(0, 1); /* one unit counts, of any number */
 	default:
 		/* So many that a few fill it: else the large limits would never deny. */
 		return divide_up(quota->limit, random_between(1, 12));
@@ -316,12 +385,12 @@ static void walk_to_retry(struct run *run, int64_t cost, int64_t retry_after_us)
 /* From the epoch on, and in Lua's numbers. */
 static bool is_time(int64_t time_us)
 {
-	return time_us > 0 && time_us <= QUOTA_EXACT_MAX - US_PER_SECOND;
+	return time_us > 0 && time_us <= TIME_MAX_US;
 }
 
 static void take_step(struct run *run)
 {
-	int64_t cost = random_cost(&run->quota);
+	int64_t cost = random_cost(run);
 
 	if (random_bits() % 64 == 0)
 		run->quota = changed(&run->quota);
@@ -334,6 +403,17 @@ static void take_step(struct run *run)
 		walk_to_retry(run, cost, outcome.retry_after_us);
 }
 
+/* Today, or so that time comes to the end of what is exact while the run goes on. */
+static int64_t random_start_us(const struct quota *quota)
+{
+	int64_t start_us = INT64_C(1600000000) * US_PER_SECOND + (int64_t)(random_bits() >> 14);
+
+	if (random_bits() % 4 != 0)
+		return start_us;
+	int64_t from_end_us = random_between(0, 40) * (quota_full_us(quota) / 2);
+	return is_time(TIME_MAX_US - from_end_us) ? TIME_MAX_US - from_end_us : start_us;
+}
+
 /* Another key, which has no balance yet. */
 static void begin(struct run *run, enum algorithm algorithm)
 {
@@ -343,21 +423,38 @@ static void begin(struct run *run, enum algorithm algorithm)
 	run->subject.entry_count = 0;
 	run->subject.total_before = 0;
 	run->model.exists = false;
-	run->now_us = INT64_C(1600000000) * US_PER_SECOND + (int64_t)(random_bits() >> 14);
+	run->now_us = random_start_us(&run->quota);
+	run->remaining = run->quota.limit;
+}
+
+static void assert_share(const struct tally *tally, int64_t count, int64_t per_mille)
+{
+	assert_true(count * 1000 >= tally->steps * per_mille);
+}
+
+static void assert_both(const struct tally *tally, const char *name, const int64_t counts[2],
+			int64_t per_mille)
+{
+	print_message("%s: %" PRId64 " allowed, %" PRId64 " denied\n", name, counts[true],
+		      counts[false]);
+	assert_share(tally, counts[true], per_mille);
+	assert_share(tally, counts[false], per_mille);
 }
 
 /* The steps must be worth something; 10,000 of a million stand at each edge. */
 static void assert_worth(const struct tally *tally)
 {
-	print_message("%" PRId64 " steps: %" PRId64 " allowed, %" PRId64 " denied, %" PRId64
-		      " at a retry_after, %" PRId64 " 1 us and %" PRId64 " 1 ms before one\n",
-		      tally->steps, tally->allowed, tally->denied, tally->at_edge, tally->us_before,
-		      tally->ms_before);
-	assert_true(tally->allowed * 10 >= tally->steps * 3);
-	assert_true(tally->denied * 10 >= tally->steps * 3);
-	assert_true(tally->at_edge * 100 >= tally->steps);
-	assert_true(tally->us_before * 100 >= tally->steps);
-	assert_true(tally->ms_before * 100 >= tally->steps);
+	print_message("%" PRId64 " steps: %" PRId64 " at a retry_after, %" PRId64
+		      " 1 us and %" PRId64 " 1 ms before one\n",
+		      tally->steps, tally->at_edge, tally->us_before, tally->ms_before);
+	assert_share(tally, tally->at_edge, 10);
+	assert_share(tally, tally->us_before, 10);
+	assert_share(tally, tally->ms_before, 10);
+	assert_both(tally, "all", tally->all, 300);
+	assert_both(tally, "with the largest limits", tally->large, 20);
+	assert_both(tally, "at the largest times", tally->late, 20);
+	assert_both(tally, "with a clock that stepped back", tally->behind, 10);
+	assert_both(tally, "mended", tally->mended, 2);
 }
 
 void steps_take(enum algorithm algorithm, step_fn *observe, void *owner)
