@@ -36,9 +36,8 @@ def assert_sound(verdict, limit):
     assert -1 <= verdict.retry_after_ms <= 2 * 8_640_000_000
 
 
-def error_events(agent, *names):
-    return [event for event in agent.events() if event["event"] in (
-        names or ("store_error", "store_down"))]
+def error_events(agent):
+    return [event for event in agent.events() if event["event"] in ("store_error", "store_down")]
 
 
 # --- values under our keys -----------------------------------------------------------------------
@@ -134,9 +133,8 @@ def test_a_time_far_ahead_is_not_waited_for(peer_of, redis, name, policy):
 
     verdict = peer.ask(k="x")
 
-    if verdict.reason != "error":
-        assert verdict.allowed
-        assert verdict.reset < 2 * 8_640_000 + 1
+    assert (verdict.allowed, verdict.reason, verdict.degraded) == (True, "ok", False)
+    assert verdict.reset < 2 * 8_640_000 + 1
     peer.close()
 
 
@@ -154,18 +152,18 @@ def start_server(started):
 @pytest.fixture(name="assert_is_down")
 def agent_of_a_bad_store(start_agent):
     """That an agent says what is wrong with its store, once, and answers by on_error."""
-    def check(url, kinds, events=("store_down",)):
+    def check(url, kind):
         agent = start_agent("--on-error", "deny", store=url, policies=ONE)
         with agent.connect() as peer:
             for _ in range(20):
                 assert_error(peer.ask(k="x"), is_allowed=False)
-            event = wait_until(lambda: error_events(agent, *events), "what is wrong")[0]
+            event = agent.wait_for_event("store_down")
             for _ in range(50):
                 assert_error(peer.ask(k="x"), is_allowed=False)
-        assert event["kind"] in kinds, event
+        assert event["kind"] == kind, event
         assert "reason" in event and event["level"] == "warn"
         said = [(e["event"], e["kind"], e["reason"]) for e in error_events(agent)]
-        assert len(said) == len(set(said)) <= 2, said
+        assert len(said) == 1, said
         return agent
     return check
 
@@ -185,7 +183,7 @@ ERRORS = {
 def test_a_server_that_answers_with_an_error_alone(serve, assert_is_down, error, kind):
     reply = b"-" + error.encode("latin-1") + b"\r\n"
 
-    assert_is_down(serve(fake_redis.Parrot(reply=reply)).url, {kind})
+    assert_is_down(serve(fake_redis.Parrot(reply=reply)).url, kind)
 
 
 SHAPES = {
@@ -200,27 +198,31 @@ SHAPES = {
     "nothing": b"\r\n", "zeros": b"\0" * 100, "tls alert": b"\x15\x03\x01\x00\x02\x02\x16"}
 
 
-@pytest.mark.parametrize("reply", named(SHAPES))
-def test_a_server_that_answers_nonsense(serve, assert_is_down, reply):
-    # Of a length that never comes it is waited for, as long as for any reply.
-    assert_is_down(serve(fake_redis.Parrot(reply=reply)).url, {"other", "timeout"})
+# Of a length that never comes, they are waited for as long as any reply.
+ENDLESS = ("huge text", "huge array")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_server_that_answers_nonsense(serve, assert_is_down, shape):
+    assert_is_down(serve(fake_redis.Parrot(reply=SHAPES[shape])).url,
+                   "timeout" if shape in ENDLESS else "other")
 
 
 @pytest.mark.parametrize("greeting", named({
     "ssh": b"SSH-2.0-OpenSSH_9.2\r\n", "mail": b"220 mail.example.com ESMTP\r\n",
     "OK": b"+OK\r\n" * 10, "noise": bytes(range(128, 256))}))
 def test_a_server_that_speaks_first(serve, assert_is_down, greeting):
-    assert_is_down(serve(fake_redis.Parrot(greeting)).url, {"other"})
+    assert_is_down(serve(fake_redis.Parrot(greeting)).url, "other")
 
 
 def test_a_server_that_says_nothing(serve, assert_is_down):
-    assert_is_down(serve(fake_redis.Parrot()).url, {"timeout"})
+    assert_is_down(serve(fake_redis.Parrot()).url, "timeout")
 
 
 def test_a_server_that_hangs_up(serve, assert_is_down):
     server = serve(fake_redis.Parrot(then_close=True))
 
-    assert_is_down(server.url, {"connection"})
+    assert_is_down(server.url, "connection")
 
     # It is asked again, at most every 20 ms or so.
     before = server.connections
@@ -228,12 +230,12 @@ def test_a_server_that_hangs_up(serve, assert_is_down):
 
 
 def test_a_web_server(origin, assert_is_down):
-    assert_is_down(f"redis://{origin.address}", {"other"})
+    assert_is_down(f"redis://{origin.address}", "other")
     assert origin.requests == 0
 
 
 def test_a_server_whose_line_does_not_end(serve, assert_is_down):
-    assert_is_down(serve(fake_redis.Flood()).url, {"other", "timeout"})
+    assert_is_down(serve(fake_redis.Flood()).url, "other")
 
 
 # --- other roles of Redis ------------------------------------------------------------------------
@@ -250,7 +252,7 @@ def test_a_cluster_node_without_slots(start_redis, assert_is_down, flavour):
     redis = start_redis(flavour, options=options)
     reserved.close()
 
-    assert_is_down(redis.url, {"other", "moved"}, ("store_down", "store_error"))
+    assert_is_down(redis.url, "moved")
 
 
 def test_a_cluster_node_that_sends_elsewhere(start_redis, assert_is_down):
@@ -263,12 +265,12 @@ def test_a_cluster_node_that_sends_elsewhere(start_redis, assert_is_down):
     nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].options[-3])
     wait_until(lambda: b"cluster_state:ok" in nodes[0].ask("CLUSTER", "INFO"), "the cluster")
 
-    assert_is_down(nodes[0].url, {"moved"}, ("store_down", "store_error"))
+    assert_is_down(nodes[0].url, "moved")
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_sentinel(start_redis, assert_is_down, flavour):
-    assert_is_down(start_redis(flavour, kind=Sentinel).url, {"other"})
+    assert_is_down(start_redis(flavour, kind=Sentinel).url, "other")
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -73,28 +73,42 @@ def test_an_agent_with_redis_idles(start_agent, redis):
     assert redis.commands() - asked <= 20
 
 
+# What the memory may vary by from one half of the outages to the other: pages that are touched for
+# the first time, of which there were four at most. One KiB that leaks in each outage is more.
+FLAT = 48 * KIB
+
+
+def assert_flat(agent, ride_out, count):
+    """Through so many outages, and as many again: all that is needed is there after the first."""
+    ride_out(count)
+    memory, descriptors = agent.rss_bytes(), agent.descriptors()
+    ride_out(count)
+    assert agent.rss_bytes() - memory < FLAT
+    wait_until(lambda: agent.descriptors() == descriptors, "the descriptors of before")
+
+
 def test_memory_and_descriptors_stay_through_100_outages(start_agent, wire):
+    """Of both kinds: the connection is cut, and it hangs."""
     agent = start_agent("--store-timeout", "20ms", store=wire.url, policies=POLICIES)
     requests = {"p": {"k": "x"}}
     with SpopLoad([agent.address], requests, clients=5, pause=0.003) as load:
         def ride_out(count):
-            for _ in range(count):
+            for number in range(count):
                 # It is said when it has lasted a moment; what flaps is tried ever more rarely.
                 # The end is not awaited too: it may be down already, as the machine has stalled.
                 ups = len(agent.events("store_up"))
-                wire.cut()
+                if number % 2:
+                    wire.cut()
+                else:
+                    # New connections are well: the old one is given up when requests are late.
+                    wire.swallow(new=False)
                 agent.wait_for_event("store_up", ups + 1)
 
         agent.wait_for_event("store_up")
-        ride_out(10)
-        memory, descriptors = agent.rss_bytes(), agent.descriptors()
-        ride_out(100)
-
-        assert agent.rss_bytes() - memory < MIB
-        wait_until(lambda: agent.descriptors() == descriptors, "the descriptors of before")
+        assert_flat(agent, ride_out, 50)
 
     assert (load.wrong, load.lost) == ([], 0)
-    assert wire.connections > 110
+    assert wire.connections > 100
     assert sum(answer.is_degraded for answer in load.answers) > 100
 
 
@@ -112,12 +126,7 @@ def test_memory_stays_through_outages_in_which_requests_hang(start_agent, wire):
                 wire.deliver_new()
                 agent.wait_for_event("store_up", ups + 1)
 
-        ride_out(3)
-        memory, descriptors = agent.rss_bytes(), agent.descriptors()
-        ride_out(15)
-
-        assert agent.rss_bytes() - memory < 256 * KIB
-        wait_until(lambda: agent.descriptors() == descriptors, "the descriptors of before")
+        assert_flat(agent, ride_out, 9)
 
 
 def test_many_names_of_broken_keys_write_few_lines(start_agent, redis):

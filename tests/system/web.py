@@ -80,6 +80,12 @@ class Load:
         wanted = len(self.answers) + count
         wait_until(lambda: len(self.answers) >= wanted, f"{count} more answers")
 
+    def wait_for(self, condition, what):
+        """The first answer, of those to what is asked from now on, that fulfils the condition."""
+        now, seen = time.monotonic(), len(self.answers)
+        return wait_until(lambda: next(
+            (a for a in self.answers[seen:] if a.began >= now and condition(a)), None), what)
+
     def __enter__(self):
         for thread in self.threads:
             thread.start()
