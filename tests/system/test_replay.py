@@ -69,11 +69,12 @@ def test_an_answer_is_that_of_check_with_its_time(tmp_path):
     assert done.output.startswith('{"at_ms":1500,"allowed":')
 
 
-def test_a_time_that_goes_back_finds_the_balances_of_then(tmp_path):
+@pytest.mark.parametrize("later_ms", [1500, 4 * 3_600_000, 400 * 86_400_000])
+def test_a_time_that_goes_back_finds_the_balances_of_then(tmp_path, later_ms):
     """Though they are full again by the newest time, and others came."""
     policies = policies_text(p=window(1, "1s"))
-    lines = [request(0, src="192.0.2.1"), *(request(1500, src=f"198.51.100.{n}") for n in range(99)),
-             request(500, src="192.0.2.1")]
+    others = [request(later_ms, src=f"198.51.100.{n}") for n in range(99)]
+    lines = [request(0, src="192.0.2.1"), *others, request(500, src="192.0.2.1")]
 
     assert run(tmp_path, policies, lines).good().allowed == [True] * 100 + [False]
 

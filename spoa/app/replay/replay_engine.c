@@ -11,9 +11,9 @@
 #include "store/redis_script.h"
 #include "store/redis_sweep.h"
 
-#define PATIENCE_US  (60 * US_PER_SECOND)   /* without a sign of life, of a Redis that hangs */
-#define BEATS_MAX    240                    /* the same, in redis_link's quarters of a second */
-#define KEEP_FULL_US (3600 * US_PER_SECOND) /* as the scripts do, for a time that goes back */
+#define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */
+#define BEATS_MAX    240                  /* the same, in redis_link's quarters of a second */
+#define KEEP_FULL_US (INT64_MAX / 2)      /* as in Redis; time may go back by any time */
 #define RANDOM_BYTES 8
 
 struct replay_engine {
