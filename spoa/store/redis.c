@@ -79,7 +79,7 @@ static void tell_refused(const struct redis_store *redis, const struct store_op 
 	/* A replica by now: the name, or what stands between, may lead to the one that takes
 	 * writes. */
 	if (error == STORE_LOADING || bytes_begin_with(why, BYTES("READONLY")))
-		redis_link_drop(redis->link, error, "it does not take writes");
+		redis_link_drop(redis->link, error, why);
 }
 
 /* Redis refused the call as a whole. */
@@ -296,7 +296,7 @@ static void expired(struct store *store, int64_t mono_us)
 		redis->late_since_us = mono_us;
 	redis->late_last_us = mono_us;
 	if (mono_us - redis->late_since_us >= LATE_MAX_US)
-		redis_link_drop(redis->link, STORE_TIMEOUT, "no answer in time");
+		redis_link_drop(redis->link, STORE_TIMEOUT, BYTES("no answer in time"));
 }
 
 static void release(struct store *store)

@@ -33,9 +33,12 @@ static void fail(struct redis_connection *connection, enum store_error error, co
 /* ---- hiredis' context and the loop ---- */
 
 /* hiredis keeps what may become a reply, of any length, and reads as fast as it comes. */
-static bool is_too_long(const redisReader *reader)
+static bool is_too_long(const struct redis_connection *connection)
 {
-	return reader->len - reader->pos > UNFINISHED_MAX;
+	const redisReader *reader = connection->context->c.reader;
+
+	return reader->len - reader->pos > UNFINISHED_MAX ||
+	       redis_replies_is_too_long(connection->collected);
 }
 
 static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -45,7 +48,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 
 	(void)loop, (void)events;
 	redisAsyncHandleRead(connection->context);
-	if (connection->context != NULL && is_too_long(connection->context->c.reader))
+	if (connection->context != NULL && is_too_long(connection))
 		fail(connection, STORE_OTHER, "a reply is too long");
 }
 

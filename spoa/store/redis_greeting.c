@@ -31,15 +31,25 @@ static void on_select(struct redis_asked *asked, const struct redis_reply *reply
 		end_by_error(CONTAINER_OF(asked, struct redis_greeting, select), reply);
 }
 
-/* A user who may not ask for it (ACL) has to know what it is. */
+/* A user who may not ask for it (ACL, or a command that has no name) has to know what it is. */
+static bool is_refusal_to_tell(struct bytes error)
+{
+	return bytes_begin_with(error, BYTES("NOPERM")) ||
+	       bytes_begin_with(error, BYTES("ERR unknown command"));
+}
+
 static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, info);
 	enum store_error error;
 	const char *why;
 
-	if (reply != NULL && reply->items[0].kind == REDIS_TEXT &&
-	    !redis_info_is_usable(reply->items[0].text, &error, &why))
+	if (reply == NULL)
+		return;
+	struct redis_item said = reply->items[0];
+	if (said.kind == REDIS_ERROR && !is_refusal_to_tell(said.text))
+		end_by_error(greeting, reply);
+	else if (said.kind == REDIS_TEXT && !redis_info_is_usable(said.text, &error, &why))
 		end(greeting, error, bytes_from_text(why));
 }
 
@@ -77,8 +87,9 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 		REDIS_ASK(connection, &greeting->auth, BYTES("AUTH"), user, password);
 	else if (password.len > 0)
 		REDIS_ASK(connection, &greeting->auth, BYTES("AUTH"), password);
+	/* It says more clearly what is wrong than a Sentinel's or a Cluster's answer to SELECT. */
+	REDIS_ASK(connection, &greeting->info, BYTES("INFO"));
 	writer_put_unsigned(&db, target->db);
 	REDIS_ASK(connection, &greeting->select, BYTES("SELECT"), writer_bytes(&db));
-	REDIS_ASK(connection, &greeting->info, BYTES("INFO"));
 	REDIS_ASK(connection, &greeting->script, BYTES("SCRIPT"), BYTES("LOAD"), script);
 }

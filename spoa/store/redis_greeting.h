@@ -1,6 +1,6 @@
 /*
- * redis_greeting.h - what is said first on a connection to Redis: AUTH, SELECT, INFO (can this
- * server keep balances?) and SCRIPT LOAD, all in one write.
+ * redis_greeting.h - what is said first on a connection to Redis: AUTH, INFO (can this server keep
+ * balances?), SELECT and SCRIPT LOAD, all in one write.
  */
 #ifndef STORE_REDIS_GREETING_H
 #define STORE_REDIS_GREETING_H

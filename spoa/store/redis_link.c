@@ -230,10 +230,10 @@ void redis_link_load_script(struct redis_link *link)
 		  link->config.script);
 }
 
-void redis_link_drop(struct redis_link *link, enum store_error error, const char *why)
+void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	if (link->state == LINK_UP)
-		fail(link, error, bytes_from_text(why));
+		fail(link, error, why);
 }
 
 /* ---- connecting ---- */

@@ -5,7 +5,7 @@
  *     ^ a while  |            |             |            |         |
  *     `----------+------------+-------------+------------+---------'   anything that goes wrong
  *
- * GREETING is AUTH, SELECT, INFO (is it one that can be used?) and SCRIPT LOAD; PROBING is a PING
+ * GREETING is AUTH, INFO (is it one that can be used?), SELECT and SCRIPT LOAD; PROBING is a PING
  * that must be answered within the time that a request has. So the link is a circuit breaker too:
  * while it is not UP nobody waits for it, one try at a time finds out whether Redis is well, and
  * the pauses between them grow, with jitter, to less than a second. Every address of a name is
@@ -64,6 +64,6 @@ const char *redis_link_hash(const struct redis_link *link);
 /* Loads it again, before what is sent next: Redis has forgotten it. */
 void redis_link_load_script(struct redis_link *link);
 /* Gives the connection up, before the loop waits. */
-void redis_link_drop(struct redis_link *link, enum store_error error, const char *why);
+void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why);
 
 #endif

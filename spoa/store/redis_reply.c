@@ -12,6 +12,8 @@
 /* The longest reply of the script; of INFO the texts. */
 #define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
 #define TEXT_MAX  16384
+/* Nothing that is asked for has so many elements; they would be read as fast as they come. */
+#define ANNOUNCED_MAX 1000000
 
 /* hiredis took an int for the elements of an array before 1.0. */
 #if HIREDIS_MAJOR >= 1
@@ -25,6 +27,7 @@ struct redis_replies {
 	struct redis_item items[ITEMS_MAX];
 	size_t count;
 	bool is_cut;
+	uint64_t announced; /* elements of its arrays */
 	struct writer texts;
 	char memory[TEXT_MAX];
 	const size_t *outstanding; /* NULL: never mind */
@@ -50,6 +53,7 @@ static void begin(struct redis_replies *replies, int type)
 	replies->root.len = sizeof unasked - 1;
 	replies->count = 0;
 	replies->is_cut = false;
+	replies->announced = 0;
 	replies->texts = writer_on(replies->memory, sizeof replies->memory);
 }
 
@@ -93,7 +97,10 @@ static void *on_string(const redisReadTask *task, char *text, size_t len)
 
 static void *on_array(const redisReadTask *task, array_len elements)
 {
-	return add(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
+	void *object = add(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
+
+	replies_of(task)->announced += (uint64_t)elements;
+	return object;
 }
 
 static void *on_integer(const redisReadTask *task, long long value)
@@ -151,11 +158,17 @@ void redis_replies_collect(struct redis_replies *replies, struct redisReader *re
 
 	reader->fn = &functions;
 	reader->privdata = replies;
+	replies->announced = 0;
 }
 
 void redis_replies_expect(struct redis_replies *replies, const size_t *outstanding)
 {
 	replies->outstanding = outstanding;
+}
+
+bool redis_replies_is_too_long(const struct redis_replies *replies)
+{
+	return replies->announced > ANNOUNCED_MAX;
 }
 
 struct redis_reply redis_replies_last(const struct redis_replies *replies)

@@ -52,6 +52,8 @@ void redis_replies_collect(struct redis_replies *replies, struct redisReader *re
  * asserts that there is none, and gives the connection up for an error.
  */
 void redis_replies_expect(struct redis_replies *replies, const size_t *outstanding);
+/* The one that is being read has more elements than it is worth to wait for. */
+bool redis_replies_is_too_long(const struct redis_replies *replies);
 /* The one that was read last. */
 struct redis_reply redis_replies_last(const struct redis_replies *replies);
 

@@ -104,7 +104,7 @@ static bool is_host(struct bytes text)
 {
 	for (size_t i = 0; i < text.len; i++)
 		if (text.data[i] <= ' ' || text.data[i] >= 0x7f ||
-		    strchr("/?#@[]%\\\"'<>", text.data[i]) != NULL)
+		    strchr("/?#@[]%\\\"'<>,", text.data[i]) != NULL)
 			return false;
 	return text.len > 0 && text.len < REDIS_HOST_MAX;
 }

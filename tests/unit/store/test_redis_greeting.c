@@ -96,6 +96,8 @@ static void test_greeting_error_of_a_command_is_told_by_kind(void **state)
 	} cases[] = {
 		{FAKE_AUTH, "-WRONGPASS invalid\r\n", STORE_OTHER, "WRONGPASS invalid"},
 		{FAKE_SELECT, "-NOAUTH required\r\n", STORE_OTHER, "NOAUTH required"},
+		{FAKE_INFO, "-NOAUTH required\r\n", STORE_OTHER, "NOAUTH required"},
+		{FAKE_INFO, "*1000001\r\n:1\r\n", STORE_OTHER, "a reply is too long"},
 		{FAKE_SELECT, "-ERR DB index is out of range\r\n", STORE_OTHER,
 		 "ERR DB index is out of range"},
 		{FAKE_SCRIPT, "-LOADING it loads\r\n", STORE_LOADING, "LOADING it loads"},
@@ -132,8 +134,9 @@ static void test_greeting_server_that_can_not_keep_balances_is_told(void **state
 /* A user who may not ask for it has to know. */
 static void test_greeting_without_info_is_well(void **state)
 {
-	static const char *const says[] = {"-NOPERM no\r\n", "$-1\r\n", "$0\r\n\r\n", ":7\r\n",
-					   "*1\r\n+role:slave\r\n"};
+	static const char *const says[] = {"-NOPERM no\r\n", "-ERR unknown command 'INFO'\r\n",
+					   "$-1\r\n",        "$0\r\n\r\n",
+					   ":7\r\n",         "*1\r\n+role:slave\r\n"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {

@@ -300,6 +300,29 @@ static struct redis_reply read_strings(struct reply_reader *r, size_t first, siz
 	return reply_reader_read(r, writer_bytes(&w));
 }
 
+static void test_redis_replies_is_too_long_of_a_million_elements(void **state)
+{
+	static const struct {
+		const char *wire;
+		bool is_too_long;
+	} cases[] = {
+		{"*1000000\r\n:1\r\n", false},
+		{"*1000001\r\n", true},
+		{"*2\r\n*999999\r\n", true},
+		{"*2147483647\r\n:1\r\n:1\r\n", true},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct reply_reader r = reply_reader_new();
+		struct redis_reply reply;
+		reply_reader_feed(&r, bytes_from_text(cases[i].wire));
+		assert_int_equal(reply_reader_next(&r, &reply), REPLY_NONE);
+		assert_int_equal(redis_replies_is_too_long(r.replies), cases[i].is_too_long);
+		reply_reader_free(&r);
+	}
+}
+
 static void test_redis_replies_collect_long_text_is_cut(void **state)
 {
 	static const size_t lens[] = {TEXT_MAX - 2, TEXT_MAX - 1, TEXT_MAX, 3 * TEXT_MAX};
@@ -409,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_redis_replies_collect_what_is_no_reply_is_refused),
 		cmocka_unit_test(test_redis_replies_collect_longest_array_fits_and_one_more_is_cut),
 		cmocka_unit_test(test_redis_replies_collect_huge_announced_array_is_awaited),
+		cmocka_unit_test(test_redis_replies_is_too_long_of_a_million_elements),
 		cmocka_unit_test(test_redis_replies_collect_long_text_is_cut),
 		cmocka_unit_test(test_redis_replies_collect_texts_up_to_the_room_are_whole),
 		cmocka_unit_test(test_redis_replies_collect_nul_bytes_are_bytes),
