@@ -1,5 +1,5 @@
 /*
- * bare_http.c - what HTTP costs without a rate limiter: the library as net/http_port.c runs it,
+ * bare_http.c - what HTTP costs without a rate limiter: the library as net/http/http_port.c runs it,
  * which answers every request, once it is complete, with the same response, as large as a verdict.
  *
  *     bare-http ADDRESS    listens there, says so on standard error, and ends by a signal
@@ -15,10 +15,10 @@
 
 #include "base/compiler.h"
 #include "base/log.h"
-#include "net/http_bounds.h"
+#include "net/http/http_bounds.h"
 #include "net/listener.h"
 
-#define ONE_THREAD (1U << 19) /* net/http_port.c says what that is */
+#define ONE_THREAD (1U << 19) /* net/http/http_port.c says what that is */
 #define FLAGS                                                                                   \
 	((MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO | \
 	  MHD_USE_ERROR_LOG | ONE_THREAD) &                                                     \

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "net/http_server.h"
-#include "net/spop_server.h"
+#include "net/http/http_server.h"
+#include "net/spop/spop_server.h"
 
 #define SPREAD_US US_PER_SECOND
 

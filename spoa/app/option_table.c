@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
-#include "net/spop_map.h"
+#include "net/spop/spop_map.h"
 #include "store/memory.h"
 #include "wire/spop_frame.h"
 

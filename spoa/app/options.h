@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "limit/policy.h"
 #include "net/address.h"
-#include "store/redis_target.h"
+#include "store/redis/redis_target.h"
 
 #define OPTIONS_LISTEN_MAX 16
 

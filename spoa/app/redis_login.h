@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "store/redis_target.h"
+#include "store/redis/redis_target.h"
 
 struct redis_login {
 	const char *user; /* NULL: not given */

@@ -17,10 +17,10 @@
 #include "app/view/pages.h"
 #include "base/clock.h"
 #include "engine/engine.h"
-#include "net/http_server.h"
-#include "net/spop_server.h"
+#include "net/http/http_server.h"
+#include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis.h"
+#include "store/redis/redis.h"
 #include "version.h"
 
 #define CLOCK_STEP_US US_PER_SECOND /* the wall clock may step back by so much */

@@ -12,8 +12,8 @@
 #include "base/compiler.h"
 #include "base/utf8.h"
 #include "limit/request.h"
-#include "net/http_map.h"
-#include "net/http_reply.h"
+#include "net/http/http_map.h"
+#include "net/http/http_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

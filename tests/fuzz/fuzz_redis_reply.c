@@ -13,8 +13,8 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "limit/request.h"
-#include "store/redis_reply.h"
-#include "store/redis_script.h"
+#include "store/redis/redis_reply.h"
+#include "store/redis/redis_script.h"
 
 #define OPS_MAX    4
 #define CHECKS_MAX 4

@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/writer.h"
-#include "store/redis_target.h"
+#include "store/redis/redis_target.h"
 
 #define SECRET  "hunter2"
 #define URL_MAX 8192

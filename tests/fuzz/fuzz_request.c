@@ -15,7 +15,7 @@
 #include "base/writer.h"
 #include "limit/request.h"
 #include "limit/verdict.h"
-#include "net/spop_map.h"
+#include "net/spop/spop_map.h"
 #include "wire/reader.h"
 
 #define ATTRIBUTES_MAX 64

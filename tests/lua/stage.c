@@ -11,7 +11,7 @@
 #include <ev.h>
 
 #include "base/clock.h"
-#include "store/redis.h"
+#include "store/redis/redis.h"
 #include "unit/store/contract.h"
 
 #define QUESTIONS   512

@@ -18,7 +18,7 @@
 #include "base/writer.h"
 #include "stage.h"
 #include "store/memory.h"
-#include "store/redis_script.h"
+#include "store/redis/redis_script.h"
 #include "support/chance.h"
 #include "unit/store/contract.h"
 #include "unusable.h"

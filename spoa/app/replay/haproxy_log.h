@@ -16,7 +16,7 @@
 
 #include "app/replay/time_zone.h"
 #include "base/compiler.h"
-#include "net/http_map.h"
+#include "net/http/http_map.h"
 
 enum haproxy_line {
 	HAPROXY_OTHER = 0, /* it tells of no request */

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "net/http_batch.h"
-#include "net/http_reply.h"
+#include "net/http/http_batch.h"
+#include "net/http/http_reply.h"
 
 /* ---- the answer ---- */
 

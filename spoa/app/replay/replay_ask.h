@@ -12,7 +12,7 @@
 #include "app/replay/replay_engine.h"
 #include "app/replay/replay_line.h"
 #include "app/replay/replay_output.h"
-#include "net/http_reply.h"
+#include "net/http/http_reply.h"
 
 /* Large: on the heap. The first three are the caller's. */
 struct replay_asker {

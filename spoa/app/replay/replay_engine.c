@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "store/memory.h"
-#include "store/redis.h"
-#include "store/redis_script.h"
-#include "store/redis_sweep.h"
+#include "store/redis/redis.h"
+#include "store/redis/redis_script.h"
+#include "store/redis/redis_sweep.h"
 
 #define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */
 #define BEATS_MAX    240                  /* the same, in redis_link's quarters of a second */

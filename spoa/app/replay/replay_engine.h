@@ -10,7 +10,7 @@
 
 #include "app/options.h"
 #include "engine/engine.h"
-#include "net/http_map.h"
+#include "net/http/http_map.h"
 
 struct ev_loop;
 struct replay_engine;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
-#include "net/http_map.h"
+#include "net/http/http_map.h"
 
 /* In 2112; all that the limiters add to a time stays below 2^53. */
 #define REPLAY_AT_MAX_US (INT64_C(1) << 52)

@@ -15,10 +15,10 @@
 #include "app/view/history.h"
 #include "app/view/process_stats.h"
 #include "engine/engine.h"
-#include "net/http_server.h"
-#include "net/spop_server.h"
+#include "net/http/http_server.h"
+#include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis.h"
+#include "store/redis/redis.h"
 
 /* Of the policies as a whole. */
 struct load_stats {

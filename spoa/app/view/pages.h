@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "app/view/agent_view.h"
-#include "net/http_server.h"
+#include "net/http/http_server.h"
 
 /* Of them all the owner is a struct agent_view. */
 extern const struct http_page pages[];

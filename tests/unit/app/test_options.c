@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "net/spop_map.h"
+#include "net/spop/spop_map.h"
 
 #define SECOND INT64_C(1000000)
 #define MANY   "18446744073709551616" /* 2^64 */

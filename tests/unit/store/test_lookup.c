@@ -18,7 +18,7 @@
 #include <sodium.h>
 
 #include "base/compiler.h"
-#include "store/redis_link.h"
+#include "store/redis/redis_link.h"
 
 /* A root of its own, so that no search list applies; RFC 6761 promises that it does not exist. */
 #define NO_SUCH_HOST    "no-such-host.invalid."

@@ -1,0 +1,402 @@
+#include "net/spop/spop_peer.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/request_log.h"
+#include "net/spop/spop_map.h"
+#include "wire/spop_hello.h"
+#include "wire/spop_notify.h"
+
+#define HELLO_SECONDS  10.0
+#define ARGUMENTS_MAX  255 /* their number is one byte */
+#define MESSAGES_MAX   64  /* in a frame; each walks the policies */
+#define DISCONNECT_MAX 128
+/* For each answer that may come, there is room in the output: so an answer never has to wait. */
+#define ANSWER_MAX SPOP_ACK_MAX
+
+enum peer_state { PEER_HELLO = 0, PEER_SERVING, PEER_ENDED };
+
+struct spop_peer {
+	const struct spop_peer_config *config;
+	struct stream stream;
+	enum peer_state state;
+	bool end_when_idle;
+	bool takes_no_more;      /* what still comes is thrown away */
+	int64_t used_us;         /* by the monotonic clock, when its last frame was read */
+	uint32_t max_frame_size; /* of what we send, as agreed */
+	size_t in_flight;
+	struct list open; /* inquiries without a verdict */
+	struct list link; /* in the server's list */
+};
+
+static struct spop_peer *peer_of(struct stream *stream)
+{
+	return CONTAINER_OF(stream, struct spop_peer, stream);
+}
+
+/* ---- ending ---- */
+
+static void end(struct spop_peer *peer)
+{
+	if (peer->state == PEER_ENDED)
+		return;
+	peer->state = PEER_ENDED;
+	engine_abandon(&peer->open);
+	peer->in_flight = 0;
+	stream_finish(&peer->stream);
+}
+
+static void disconnect(struct spop_peer *peer, enum spop_status status, const char *message)
+{
+	struct writer *w = stream_writer(&peer->stream, DISCONNECT_MAX);
+
+	if (w != NULL) {
+		spop_put_agent_disconnect(w, status, message);
+		peer->config->stats->agent_disconnects++;
+	}
+	end(peer);
+}
+
+static void refuse(struct spop_peer *peer, enum spop_status status)
+{
+	static struct log_limit limit;
+
+	peer->config->stats->errors[spop_status_place(status)]++;
+	log_limited(&limit, LOG_WARN, "spop_refused", LOG_INT("status", status),
+		    LOG_TEXT("reason", spop_status_text(status)));
+	disconnect(peer, status, spop_status_text(status));
+}
+
+static void end_if_idle(struct spop_peer *peer)
+{
+	if (peer->in_flight > 0 || peer->stream.wants_room || peer->state == PEER_ENDED)
+		return;
+	if (peer->stream.is_input_over)
+		end(peer);
+	else if (peer->end_when_idle)
+		disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
+}
+
+/* ---- the handshake ---- */
+
+static void answer_hello(struct spop_peer *peer, const struct spop_hello *hello)
+{
+	uint32_t ours = peer->config->max_frame_size;
+	struct writer *w = stream_writer(&peer->stream, DISCONNECT_MAX);
+
+	peer->max_frame_size = hello->max_frame_size < ours ? hello->max_frame_size : ours;
+	if (w == NULL) {
+		stream_close(&peer->stream); /* no memory for a block */
+		return;
+	}
+	spop_put_agent_hello(w, peer->max_frame_size, hello->pipelining);
+	peer->config->stats->agent_hellos++;
+	log_event(LOG_DEBUG, "spop_hello", LOG_BYTES("engine_id", hello->engine_id),
+		  LOG_INT("max_frame_size", peer->max_frame_size),
+		  LOG_INT("healthcheck", hello->healthcheck));
+	stream_stop_timeout(&peer->stream);
+	peer->state = PEER_SERVING;
+	if (hello->healthcheck)
+		end(peer);
+}
+
+static void take_hello(struct spop_peer *peer, const struct spop_frame *frame)
+{
+	struct spop_hello hello;
+	enum spop_status status = spop_hello_read(frame, &hello);
+
+	peer->config->stats->healthchecks += status == SPOP_NORMAL && hello.healthcheck;
+	if (status != SPOP_NORMAL)
+		refuse(peer, status);
+	else if (hello.healthcheck && peer->config->is_draining)
+		disconnect(peer, SPOP_NORMAL, "draining");
+	else
+		answer_hello(peer, &hello);
+}
+
+/* ---- NOTIFY and ACK ---- */
+
+static void put_ack(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id,
+		    const struct verdict *verdict)
+{
+	struct writer *out = stream_writer(&peer->stream, ANSWER_MAX);
+	size_t max = peer->max_frame_size + SPOP_LENGTH_BYTES;
+
+	if (out == NULL) { /* there was room: so there is no memory, or the connection is over */
+		stream_close(&peer->stream);
+		return;
+	}
+	struct writer w = writer_on(out->data + out->len, max < ANSWER_MAX ? max : ANSWER_MAX);
+	size_t begin = spop_frame_begin(&w, SPOP_ACK, stream_id, frame_id);
+	spop_map_put_verdict(&w, verdict, peer->config->vars);
+	ASSERT(!w.full);
+	spop_frame_end(&w, begin);
+	(void)writer_take(out, w.len);
+	peer->config->stats->acks++;
+}
+
+/* What is wrong with the configuration, on this side or HAProxy's. */
+static void log_mistakes(const struct request *request)
+{
+	static struct log_limit invalid;
+
+	if (request->is_invalid)
+		log_limited(&invalid, LOG_WARN, "spop_message_invalid",
+			    LOG_TEXT("reason", request->invalid_why));
+	request_log_left_out(request);
+}
+
+static void answer(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id,
+		   const struct verdict *verdict)
+{
+	log_mistakes(verdict->request);
+	put_ack(peer, stream_id, frame_id, verdict);
+}
+
+static void on_verdict(const struct asker *asker, const struct verdict *verdict)
+{
+	struct spop_peer *peer = asker->owner;
+
+	peer->in_flight--;
+	answer(peer, asker->stream_id, asker->frame_id, verdict);
+	end_if_idle(peer);
+}
+
+/* One message's arguments as attributes; -1 when they can't be decoded. */
+static int read_attributes(struct bytes *payload, struct spop_message *message,
+			   struct attribute *items, struct attributes *ret_attributes)
+{
+	struct spop_argument argument;
+	size_t count = 0;
+	int found;
+
+	while ((found = spop_argument_next(payload, message, &argument)) > 0)
+		items[count++] = spop_map_attribute(&argument);
+	*ret_attributes = (struct attributes){items, count};
+	return found;
+}
+
+/* False when the payload can't be decoded, or would hold up the others. */
+static bool add_messages(struct inquiry *inquiry, struct bytes payload)
+{
+	struct attribute items[ARGUMENTS_MAX];
+	struct attributes attributes;
+	struct spop_message message;
+	size_t count = 0;
+	int found;
+
+	while ((found = spop_message_next(&payload, &message)) > 0) {
+		if (++count > MESSAGES_MAX ||
+		    read_attributes(&payload, &message, items, &attributes) < 0)
+			return false;
+		engine_add(inquiry, &attributes);
+	}
+	return found == 0;
+}
+
+static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
+			int64_t mono_us)
+{
+	struct inquiry *inquiry = engine_begin(peer->config->engine);
+	struct asker asker = {
+		.done = on_verdict,
+		.open = &peer->open,
+		.owner = peer,
+		.stream_id = frame->stream_id,
+		.frame_id = frame->frame_id,
+	};
+
+	if (!add_messages(inquiry, frame->payload)) {
+		engine_end(inquiry);
+		refuse(peer, SPOP_INVALID);
+		return;
+	}
+	if (engine_submit(inquiry, &asker, now_us, mono_us) == ENGINE_PENDING) {
+		peer->in_flight++;
+		return;
+	}
+	answer(peer, frame->stream_id, frame->frame_id, engine_verdict(inquiry));
+	engine_end(inquiry);
+}
+
+/* ---- frames ---- */
+
+/* HAProxy says 0 when it reloads and 2 when the connection was idle: neither is worth a line. */
+static void take_disconnect(struct spop_peer *peer, const struct spop_frame *frame)
+{
+	static struct log_limit limit;
+	struct bytes message;
+	uint64_t status;
+
+	if (!spop_disconnect_read(frame->payload, &status, &message)) {
+		refuse(peer, SPOP_INVALID);
+		return;
+	}
+	if (status != SPOP_NORMAL && status != SPOP_TIMEOUT) {
+		peer->config->stats->errors_of_haproxy[spop_status_place(status)]++;
+		log_limited(&limit, LOG_WARN, "spop_disconnected", LOG_INT("status", status),
+			    LOG_BYTES("message", message));
+	}
+	peer->end_when_idle = true;
+}
+
+static void count_frame(struct spop_server_stats *stats, uint8_t type)
+{
+	stats->notifies += type == SPOP_NOTIFY;
+	stats->hellos += type == SPOP_HAPROXY_HELLO;
+	stats->disconnects += type == SPOP_HAPROXY_DISCONNECT;
+	stats->others += type < SPOP_HAPROXY_HELLO || type > SPOP_NOTIFY;
+}
+
+static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
+		       int64_t mono_us)
+{
+	count_frame(peer->config->stats, frame->type);
+	peer->used_us = mono_us;
+	if (frame->type == SPOP_HAPROXY_DISCONNECT) {
+		take_disconnect(peer, frame);
+	} else if (peer->state == PEER_HELLO) {
+		take_hello(peer, frame);
+	} else if (frame->type == SPOP_UNSET || (frame->flags & SPOP_FIN) == 0) {
+		refuse(peer, SPOP_FRAGMENTED);
+	} else if (frame->type == SPOP_NOTIFY) {
+		take_notify(peer, frame, now_us, mono_us);
+	} else if (frame->type == SPOP_HAPROXY_HELLO ||
+		   (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
+		refuse(peer, SPOP_INVALID);
+	} /* else: a type of a later version, which may be skipped (SPOE.txt 3.2) */
+}
+
+static bool has_room_for_answer(const struct spop_peer *peer)
+{
+	size_t promised = peer->stream.out.len + peer->in_flight * ANSWER_MAX;
+
+	return promised + ANSWER_MAX + DISCONNECT_MAX <= STREAM_OUT_MAX;
+}
+
+static void take_frames(struct spop_peer *peer, struct bytes *input)
+{
+	int64_t now_us = clock_now_us(), mono_us = clock_mono_us();
+
+	while (peer->stream.state == STREAM_OPEN) {
+		struct spop_frame frame;
+		enum spop_status status;
+		if (!has_room_for_answer(peer)) {
+			stream_wait_for_room(&peer->stream);
+			return;
+		}
+		enum spop_found found =
+			spop_frame_next(input, peer->config->max_frame_size, &frame, &status);
+		if (found == SPOP_FOUND_NONE)
+			return;
+		if (found == SPOP_FOUND_FRAME)
+			take_frame(peer, &frame, now_us, mono_us);
+		else
+			refuse(peer, status);
+	}
+}
+
+static void on_input(struct stream *stream, struct bytes *input)
+{
+	struct spop_peer *peer = peer_of(stream);
+
+	if (peer->takes_no_more)
+		*input = bytes_skip(*input, input->len);
+	else
+		take_frames(peer, input);
+	if (peer->end_when_idle && input->len == 0) /* else part of a NOTIFY is here */
+		end_if_idle(peer);
+}
+
+static void on_input_over(struct stream *stream)
+{
+	end_if_idle(peer_of(stream));
+}
+
+static void on_timeout(struct stream *stream)
+{
+	static struct log_limit limit;
+
+	peer_of(stream)->config->stats->hello_timeouts++;
+	log_limited(&limit, LOG_WARN, "spop_hello_timeout", LOG_INT("seconds", HELLO_SECONDS));
+	stream_close(stream);
+}
+
+static void on_closed(struct stream *stream)
+{
+	struct spop_peer *peer = peer_of(stream);
+
+	engine_abandon(&peer->open);
+	peer->config->ended(peer->config->owner, &peer->link);
+	free(peer);
+}
+
+static const struct stream_owner stream_owner = {
+	.input = on_input,
+	.input_over = on_input_over,
+	.timeout = on_timeout,
+	.closed = on_closed,
+};
+
+bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers)
+{
+	struct spop_peer *peer = calloc(1, sizeof *peer);
+
+	if (peer == NULL) {
+		close(fd);
+		return false;
+	}
+	peer->config = config;
+	list_init(&peer->open);
+	list_init(&peer->link);
+	list_append(peers, &peer->link);
+	stream_init(&peer->stream, config->streams, &stream_owner, fd);
+	stream_set_timeout(&peer->stream, HELLO_SECONDS);
+	return true;
+}
+
+bool spop_peer_end_if_quiet(struct list *link, int64_t since_us)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->used_us > since_us)
+		return false;
+	peer->end_when_idle = true;
+	end_if_idle(peer);
+	return true;
+}
+
+bool spop_peer_end_with_answer(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->end_when_idle || peer->state == PEER_ENDED)
+		return false;
+	peer->end_when_idle = true;
+	return true;
+}
+
+void spop_peer_take_no_more(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	peer->end_when_idle = true;
+	peer->takes_no_more = true;
+	end_if_idle(peer);
+}
+
+void spop_peer_end(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->state != PEER_ENDED)
+		disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
+}
+
+void spop_peer_close(struct list *link)
+{
+	stream_close(&CONTAINER_OF(link, struct spop_peer, link)->stream);
+}

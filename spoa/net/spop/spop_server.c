@@ -1,0 +1,186 @@
+#include "net/spop/spop_server.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <ev.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/listener.h"
+#include "net/spop/spop_peer.h"
+#include "wire/spop_frame.h"
+
+#define LISTENERS_MAX 16
+#define ENDING_US     (10 * US_PER_MS) /* between one share of the connections and the next */
+
+struct spop_server {
+	struct ev_loop *loop;
+	struct spop_peer_config peer_config;
+	size_t max_connections;
+	struct spop_server_stats stats;
+	struct list peers;
+	struct listener *listeners[LISTENERS_MAX];
+	size_t listener_count;
+	struct ev_timer ending;
+	size_t ending_share; /* so many of those in use at a time */
+	int64_t quiet_us;    /* not used for so long is not in use */
+	int64_t last_turn_us;
+};
+
+static void resume_listeners(struct spop_server *server)
+{
+	for (size_t i = 0; i < server->listener_count; i++)
+		listener_resume(server->listeners[i]);
+}
+
+static void on_ended(void *owner, struct list *link)
+{
+	struct spop_server *server = owner;
+
+	list_remove(link);
+	server->stats.connections--;
+	resume_listeners(server);
+}
+
+static bool is_full(void *owner)
+{
+	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
+	const struct spop_server *server = owner;
+
+	if (server->stats.connections < server->max_connections)
+		return false;
+	log_limited(&limit, LOG_WARN, "spop_connections_full",
+		    LOG_INT("max_connections", server->max_connections));
+	return true;
+}
+
+static void on_accept(void *owner, int fd)
+{
+	struct spop_server *server = owner;
+	int yes = 1;
+
+	/* On a Unix socket both fail, which is fine. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
+		server->stats.connections++;
+		server->stats.accepted++;
+	}
+}
+
+/*
+ * HAProxy up to 3.0 goes on with the connections that it has. What crosses a DISCONNECT is lost,
+ * and with the last connection of a thread all that waits in that thread. So those in use end one
+ * after the other, and together with an answer: HAProxy prefers connections that owe it none.
+ */
+static void end_some(struct spop_server *server)
+{
+	int64_t mono_us = clock_mono_us();
+	size_t left = server->ending_share;
+
+	/* A peer leaves the list only when the loop goes on. */
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		if (mono_us > server->last_turn_us)
+			spop_peer_take_no_more(link);
+		else if (!spop_peer_end_if_quiet(link, mono_us - server->quiet_us) && left > 0)
+			left -= spop_peer_end_with_answer(link);
+}
+
+static void on_ending(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	end_some(CONTAINER_OF(timer, struct spop_server, ending));
+}
+
+struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config)
+{
+	struct spop_server *server = calloc(1, sizeof *server);
+
+	if (server == NULL)
+		return NULL;
+	list_init(&server->peers);
+	server->loop = loop;
+	ev_timer_init(&server->ending, on_ending, 0., (double)ENDING_US / 1e6);
+	ev_set_priority(&server->ending, EV_MINPRI); /* what has come is read first */
+	server->max_connections = config->max_connections;
+	server->peer_config = (struct spop_peer_config){
+		.engine = config->engine,
+		.streams = streams_new(loop, config->max_frame_size + SPOP_LENGTH_BYTES),
+		.max_frame_size = config->max_frame_size,
+		.stats = &server->stats,
+		.vars = config->vars,
+		.ended = on_ended,
+		.owner = server,
+	};
+	if (server->peer_config.streams == NULL) {
+		free(server);
+		return NULL;
+	}
+	return server;
+}
+
+bool spop_server_listen(struct spop_server *server, const struct address *address, struct err *err)
+{
+	const struct listener_owner owner = {on_accept, is_full, server};
+
+	if (server->listener_count == LISTENERS_MAX)
+		return err_set(err, "more than %d addresses", LISTENERS_MAX);
+	struct listener *listener = listener_new(server->loop, address, &owner, err);
+	if (listener == NULL)
+		return false;
+	server->listeners[server->listener_count++] = listener;
+	log_event(LOG_INFO, "listening", LOG_TEXT("address", listener_address(listener)),
+		  LOG_TEXT("protocol", "spop"));
+	return true;
+}
+
+void spop_server_begin_drain(struct spop_server *server)
+{
+	server->peer_config.is_draining = true;
+}
+
+static void close_listeners(struct spop_server *server)
+{
+	while (server->listener_count > 0)
+		listener_free(server->listeners[--server->listener_count]);
+}
+
+void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
+{
+	size_t shares = (size_t)(spread_us / ENDING_US) + 1;
+
+	close_listeners(server);
+	server->ending_share = (server->stats.connections + shares - 1) / shares;
+	server->quiet_us = spread_us / 10;
+	server->last_turn_us = clock_mono_us() + spread_us + server->quiet_us;
+	ev_timer_again(server->loop, &server->ending);
+	end_some(server);
+}
+
+size_t spop_server_connections(const struct spop_server *server)
+{
+	return server->stats.connections;
+}
+
+struct spop_server_stats spop_server_stats(const struct spop_server *server)
+{
+	return server->stats;
+}
+
+void spop_server_free(struct spop_server *server)
+{
+	if (server == NULL)
+		return;
+	close_listeners(server);
+	ev_timer_stop(server->loop, &server->ending);
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		spop_peer_end(link);
+	streams_flush(server->peer_config.streams);
+	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
+		spop_peer_close(link);
+	streams_free(server->peer_config.streams);
+	free(server);
+}

@@ -1,0 +1,277 @@
+#include "store/redis/redis_connection.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <ev.h>
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+
+#include "base/compiler.h"
+
+#define UNFINISHED_MAX (1024 * 1024) /* bytes of a reply; INFO's is the longest */
+#define WORDS_MAX      5
+#define NO_MEMORY      "out of memory"
+
+struct redis_connection {
+	struct redis_connection_config config;
+	struct ev_loop *loop;
+	redisAsyncContext *context; /* NULL: closed */
+	struct ev_io readable, writable;
+	bool is_connected;
+	bool wants_write;
+	struct redis_replies *collected;
+	size_t outstanding;
+	uint64_t replies;
+};
+
+static void fail(struct redis_connection *connection, enum store_error error, const char *why)
+{
+	connection->config.failed(connection->config.owner, error, bytes_from_text(why));
+}
+
+/* ---- hiredis' context and the loop ---- */
+
+/* hiredis keeps what may become a reply, of any length, and reads as fast as it comes. */
+static bool is_too_long(const struct redis_connection *connection)
+{
+	const redisReader *reader = connection->context->c.reader;
+
+	return reader->len - reader->pos > UNFINISHED_MAX ||
+	       redis_replies_is_too_long(connection->collected);
+}
+
+static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	struct redis_connection *connection =
+		CONTAINER_OF(watcher, struct redis_connection, readable);
+
+	(void)loop, (void)events;
+	redisAsyncHandleRead(connection->context);
+	if (connection->context != NULL && is_too_long(connection))
+		fail(connection, STORE_OTHER, "a reply is too long");
+}
+
+static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	redisAsyncHandleWrite(CONTAINER_OF(watcher, struct redis_connection, writable)->context);
+}
+
+static void add_read(void *owner)
+{
+	struct redis_connection *connection = owner;
+
+	ev_io_start(connection->loop, &connection->readable);
+}
+
+static void del_read(void *owner)
+{
+	struct redis_connection *connection = owner;
+
+	ev_io_stop(connection->loop, &connection->readable);
+}
+
+/* While it connects the socket tells; later what a turn has put together leaves at its end. */
+static void add_write(void *owner)
+{
+	struct redis_connection *connection = owner;
+
+	if (connection->is_connected)
+		connection->wants_write = true;
+	else
+		ev_io_start(connection->loop, &connection->writable);
+}
+
+static void del_write(void *owner)
+{
+	struct redis_connection *connection = owner;
+
+	ev_io_stop(connection->loop, &connection->writable);
+	connection->wants_write = false;
+}
+
+/* What it said was wrong, or there is no way to it. */
+static enum store_error kind_of(int error)
+{
+	return error == REDIS_ERR_PROTOCOL || error == REDIS_ERR_OTHER ? STORE_OTHER
+								       : STORE_CONNECTION;
+}
+
+/*
+ * The context ends: refused, lost, or freed by us; in the first two it frees itself after this.
+ * What waits for a reply gets NULL before this or, from hiredis 1.0 on, also after it, in the same
+ * call.
+ */
+static void on_cleanup(void *owner)
+{
+	struct redis_connection *connection = owner;
+	const redisAsyncContext *context = connection->context;
+
+	del_read(connection);
+	del_write(connection);
+	if (context->err != 0)
+		fail(connection, kind_of(context->err), context->errstr);
+	connection->context = NULL;
+}
+
+static void on_connect(const redisAsyncContext *context, int status)
+{
+	struct redis_connection *connection = context->data;
+
+	if (status != REDIS_OK)
+		return; /* on_cleanup follows */
+	connection->is_connected = true;
+	connection->config.connected(connection->config.owner);
+}
+
+/* ---- opening and closing ---- */
+
+static void open_context(struct redis_connection *connection, redisAsyncContext *context)
+{
+	if (context == NULL || context->err != 0) {
+		fail(connection, STORE_CONNECTION, context == NULL ? NO_MEMORY : context->errstr);
+		if (context != NULL)
+			redisAsyncFree(context);
+		return;
+	}
+	connection->context = context;
+	connection->is_connected = false;
+	connection->outstanding = 0;
+	context->data = connection;
+	context->ev.addRead = add_read;
+	context->ev.delRead = del_read;
+	context->ev.addWrite = add_write;
+	context->ev.delWrite = del_write;
+	context->ev.cleanup = on_cleanup;
+	context->ev.data = connection;
+	ev_io_set(&connection->readable, context->c.fd, EV_READ);
+	ev_io_set(&connection->writable, context->c.fd, EV_WRITE);
+	redis_replies_collect(connection->collected, context->c.reader);
+	redisAsyncSetConnectCallback(context, on_connect); /* asks to write, too */
+}
+
+void redis_connection_open_tcp(struct redis_connection *connection, const char *address, int port)
+{
+	open_context(connection, redisAsyncConnect(address, port));
+}
+
+void redis_connection_open_unix(struct redis_connection *connection, const char *path)
+{
+	open_context(connection, redisAsyncConnectUnix(path));
+}
+
+void redis_connection_close(struct redis_connection *connection)
+{
+	if (connection->context != NULL)
+		redisAsyncFree(connection->context);
+}
+
+struct redis_connection *redis_connection_new(struct ev_loop *loop,
+					      const struct redis_connection_config *config)
+{
+	struct redis_connection *connection = calloc(1, sizeof *connection);
+
+	if (connection == NULL)
+		return NULL;
+	connection->config = *config;
+	connection->loop = loop;
+	connection->collected = redis_replies_new();
+	if (connection->collected == NULL) {
+		free(connection);
+		return NULL;
+	}
+	redis_replies_expect(connection->collected, &connection->outstanding);
+	ev_init(&connection->readable, on_readable);
+	ev_init(&connection->writable, on_writable);
+	return connection;
+}
+
+void redis_connection_free(struct redis_connection *connection)
+{
+	if (connection == NULL)
+		return;
+	redis_connection_close(connection);
+	redis_replies_free(connection->collected);
+	free(connection);
+}
+
+/* ---- commands and replies ---- */
+
+static void on_reply(redisAsyncContext *context, void *object, void *owner)
+{
+	struct redis_connection *connection = context->data;
+	struct redis_asked *asked = owner;
+
+	connection->outstanding--;
+	if (object == NULL) {
+		asked->replied(asked, NULL);
+		return;
+	}
+	struct redis_reply reply = redis_replies_last(connection->collected);
+	connection->replies++;
+	asked->replied(asked, &reply);
+}
+
+void redis_connection_send(struct redis_connection *connection, struct bytes command,
+			   struct redis_asked *asked)
+{
+	const redisCallbackList *callbacks = &connection->context->replies;
+	const redisCallback *last = callbacks->tail;
+
+	connection->outstanding++;
+	if (redisAsyncFormattedCommand(connection->context, on_reply, asked,
+				       (const char *)command.data, command.len) == REDIS_OK &&
+	    callbacks->tail != last)
+		return;
+	/*
+	 * No memory. When it was short for the callback only, hiredis 0.14 keeps the command and
+	 * says that all is well: then replies and callbacks do not belong together any more.
+	 */
+	connection->outstanding--;
+	fail(connection, STORE_OTHER, NO_MEMORY);
+	asked->replied(asked, NULL);
+}
+
+void redis_connection_ask(struct redis_connection *connection, struct redis_asked *asked,
+			  const struct bytes *words, size_t count)
+{
+	const char *texts[WORDS_MAX];
+	size_t lens[WORDS_MAX];
+	char *command;
+
+	ASSERT(count <= WORDS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		texts[i] = (const char *)words[i].data;
+		lens[i] = words[i].len;
+	}
+	/* Its type is int in hiredis 0.14, long long later. */
+	long long len = redisFormatCommandArgv(&command, (int)count, texts, lens);
+	if (len < 0) {
+		fail(connection, STORE_OTHER, NO_MEMORY);
+		asked->replied(asked, NULL);
+		return;
+	}
+	redis_connection_send(connection, bytes_from(command, (size_t)len), asked);
+	redisFreeCommand(command);
+}
+
+void redis_connection_flush(struct redis_connection *connection)
+{
+	if (!connection->wants_write || ev_is_active(&connection->writable))
+		return;
+	connection->wants_write = false;
+	redisAsyncHandleWrite(connection->context);
+	if (connection->wants_write) /* not all: the socket is full */
+		ev_io_start(connection->loop, &connection->writable);
+}
+
+size_t redis_connection_outstanding(const struct redis_connection *connection)
+{
+	return connection->outstanding;
+}
+
+uint64_t redis_connection_replies(const struct redis_connection *connection)
+{
+	return connection->replies;
+}

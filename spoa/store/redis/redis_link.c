@@ -1,0 +1,402 @@
+#include "store/redis/redis_link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ev.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/writer.h"
+#include "store/redis/redis_greeting.h"
+#include "store/redis/redis_route.h"
+
+#define GIVE_UP_SECONDS   0.5 /* from connecting to the answered probe */
+#define HEARTBEAT_SECONDS 0.25
+#define SILENT_BEATS_MAX  2 /* without a reply to anything: it is dead */
+#define PAUSE_MIN_MS      20
+#define PAUSE_MAX_MS      800
+#define TELL_AGAIN_US     (60 * US_PER_SECOND)
+#define WHY_MAX           160
+#define NO_ANSWER         BYTES("no answer in time")
+
+enum link_state {
+	LINK_PAUSED = 0,
+	LINK_LOOKUP,
+	LINK_CONNECTING,
+	LINK_GREETING,
+	LINK_PROBING,
+	LINK_UP,
+	LINK_FAILED, /* until the loop is about to wait: then the connection is closed, and so on */
+};
+
+struct redis_link {
+	struct redis_link_config config;
+	struct ev_loop *loop;
+	enum link_state state;
+	struct ev_prepare before_wait;
+	struct ev_timer timer; /* the state's: of the pause, of giving up, of the heartbeat */
+
+	struct redis_route route;
+	unsigned failures; /* in a row, of all addresses */
+	uint64_t connects;
+
+	struct redis_connection *connection;
+	struct redis_greeting greeting;
+	struct redis_asked probe, heartbeat, reload;
+	int64_t probed_us;
+	uint64_t replies;      /* that had come at the last heartbeat */
+	unsigned silent_beats; /* heartbeats in a row without one */
+
+	enum store_error error;
+	char why[WHY_MAX];
+	bool is_told_up;
+	bool is_told[STORE_ERROR_COUNT]; /* why it is down, since it was up */
+	char told_why[WHY_MAX];
+	int64_t told_us;
+};
+
+static void set_timer(struct redis_link *link, double seconds)
+{
+	link->timer.repeat = seconds;
+	ev_timer_again(link->loop, &link->timer);
+}
+
+/* ---- what is told ---- */
+
+static void tell_up(struct redis_link *link)
+{
+	if (link->is_told_up)
+		return;
+	link->is_told_up = true;
+	memset(link->is_told, 0, sizeof link->is_told);
+	link->config.changed(link->config.owner, true, STORE_OK, "");
+}
+
+/* Reasons may take turns at every try: each kind is told at once, and then what is new now and
+ * then. */
+static bool is_news(const struct redis_link *link)
+{
+	if (link->is_told_up || !link->is_told[link->error])
+		return true;
+	return strcmp(link->told_why, link->why) != 0 &&
+	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
+}
+
+static void tell_down(struct redis_link *link)
+{
+	if (!is_news(link))
+		return;
+	link->is_told_up = false;
+	link->is_told[link->error] = true;
+	link->told_us = clock_mono_us();
+	memcpy(link->told_why, link->why, sizeof link->why);
+	link->config.changed(link->config.owner, false, link->error, link->why);
+}
+
+/* ---- failing ---- */
+
+/* The first reason is the one that counts. */
+static void fail(struct redis_link *link, enum store_error error, struct bytes why)
+{
+	struct writer w = writer_on(link->why, sizeof link->why);
+
+	if (link->state == LINK_FAILED)
+		return;
+	link->state = LINK_FAILED;
+	link->error = error;
+	writer_put(&w, bytes_from(why.data, why.len < w.max - 1 ? why.len : w.max - 1));
+	(void)writer_text(&w);
+}
+
+/* From half of it to all of it, so that many agents do not come at once. */
+static double pause_seconds(unsigned failures)
+{
+	uint32_t pause_ms = (uint32_t)PAUSE_MIN_MS << (failures < 6 ? failures : 6);
+
+	if (pause_ms > PAUSE_MAX_MS)
+		pause_ms = PAUSE_MAX_MS;
+	return (pause_ms / 2 + randombytes_uniform(pause_ms / 2)) / 1e3;
+}
+
+static void begin_pause(struct redis_link *link)
+{
+	link->state = LINK_PAUSED;
+	set_timer(link, pause_seconds(link->failures));
+	link->failures++;
+	tell_down(link);
+}
+
+/* ---- greeting and probing ---- */
+
+static void on_connected(void *owner)
+{
+	struct redis_link *link = owner;
+
+	if (link->state != LINK_CONNECTING)
+		return;
+	link->state = LINK_GREETING;
+	redis_greeting_begin(&link->greeting, link->connection, link->config.target,
+			     link->config.script);
+}
+
+static void on_greeted(struct redis_greeting *greeting, enum store_error error, struct bytes why)
+{
+	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
+
+	if (error != STORE_OK) {
+		fail(link, error, why);
+	} else if (link->state == LINK_GREETING) {
+		link->state = LINK_PROBING;
+		link->probed_us = clock_mono_us();
+		REDIS_ASK(link->connection, &link->probe, BYTES("PING"));
+	}
+}
+
+/* Whether the reply is worth a look; an error fails the link. */
+static bool is_good(struct redis_link *link, enum link_state state, const struct redis_reply *reply)
+{
+	if (reply == NULL || link->state != state)
+		return false;
+	if (!redis_reply_is_error(reply))
+		return true;
+	fail(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
+	return false;
+}
+
+static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, probe);
+
+	if (!is_good(link, LINK_PROBING, reply))
+		return;
+	if (clock_mono_us() - link->probed_us > link->config.timeout_us) {
+		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		return;
+	}
+	link->state = LINK_UP;
+	link->connects++;
+	redis_route_set_good(&link->route);
+	link->silent_beats = 0;
+	set_timer(link, HEARTBEAT_SECONDS);
+}
+
+/* ---- while it is up ---- */
+
+static void on_heartbeat(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	(void)is_good(CONTAINER_OF(asked, struct redis_link, heartbeat), LINK_UP, reply);
+}
+
+static void beat(struct redis_link *link)
+{
+	unsigned silent_beats_max = link->config.silent_beats_max;
+	size_t outstanding = redis_connection_outstanding(link->connection);
+	uint64_t replies = redis_connection_replies(link->connection);
+	bool is_silent = outstanding > 0 && replies == link->replies;
+
+	link->silent_beats = is_silent ? link->silent_beats + 1 : 0;
+	if (link->silent_beats >= (silent_beats_max > 0 ? silent_beats_max : SILENT_BEATS_MAX)) {
+		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		return;
+	}
+	link->replies = replies;
+	link->failures = 0;
+	if (outstanding == 0)
+		REDIS_ASK(link->connection, &link->heartbeat, BYTES("PING"));
+	tell_up(link);
+}
+
+static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	(void)is_good(CONTAINER_OF(asked, struct redis_link, reload), LINK_UP, reply);
+}
+
+void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked)
+{
+	redis_connection_send(link->connection, command, asked);
+}
+
+void redis_link_ask(struct redis_link *link, struct redis_asked *asked, const struct bytes *words,
+		    size_t count)
+{
+	redis_connection_ask(link->connection, asked, words, count);
+}
+
+void redis_link_load_script(struct redis_link *link)
+{
+	REDIS_ASK(link->connection, &link->reload, BYTES("SCRIPT"), BYTES("LOAD"),
+		  link->config.script);
+}
+
+void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why)
+{
+	if (link->state == LINK_UP)
+		fail(link, error, why);
+}
+
+/* ---- connecting ---- */
+
+static void on_failed(void *owner, enum store_error error, struct bytes why)
+{
+	fail(owner, error, why);
+}
+
+static void try_next_address(struct redis_link *link)
+{
+	link->state = LINK_CONNECTING;
+	set_timer(link, GIVE_UP_SECONDS);
+	redis_route_open_next(&link->route, link->connection);
+}
+
+static void connect_if_possible(struct redis_link *link)
+{
+	if (redis_route_has_next(&link->route))
+		try_next_address(link);
+	else
+		fail(link, STORE_CONNECTION, bytes_from_text(redis_route_why(&link->route)));
+}
+
+static void on_looked_up(void *owner)
+{
+	struct redis_link *link = owner;
+
+	if (link->state == LINK_LOOKUP)
+		connect_if_possible(link);
+}
+
+static void begin(struct redis_link *link)
+{
+	if (redis_route_begin(&link->route)) {
+		connect_if_possible(link);
+		return;
+	}
+	link->state = LINK_LOOKUP;
+	set_timer(link, GIVE_UP_SECONDS);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct redis_link *link = CONTAINER_OF(timer, struct redis_link, timer);
+
+	(void)loop, (void)events;
+	switch (link->state) {
+	case LINK_PAUSED:
+		begin(link);
+		break;
+	case LINK_LOOKUP:
+		connect_if_possible(link);
+		break;
+	case LINK_CONNECTING:
+		fail(link, STORE_CONNECTION, BYTES("no connection in time"));
+		break;
+	case LINK_GREETING:
+	case LINK_PROBING:
+		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		break;
+	case LINK_UP:
+		beat(link);
+		break;
+	case LINK_FAILED:
+		break;
+	}
+}
+
+/* ---- the turn ---- */
+
+static void go_on_after_failure(struct redis_link *link)
+{
+	redis_connection_close(link->connection);
+	if (redis_route_has_next(&link->route))
+		try_next_address(link);
+	else
+		begin_pause(link);
+}
+
+static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
+{
+	struct redis_link *link = CONTAINER_OF(watcher, struct redis_link, before_wait);
+
+	(void)loop, (void)events;
+	link->config.flush(link->config.owner);
+	redis_connection_flush(link->connection);
+	while (link->state == LINK_FAILED)
+		go_on_after_failure(link);
+}
+
+/* ---- start and end ---- */
+
+struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config)
+{
+	struct redis_link *link = calloc(1, sizeof *link);
+
+	if (link == NULL)
+		return NULL;
+	link->config = *config;
+	link->loop = loop;
+	link->error = STORE_CONNECTION;
+	link->route = (struct redis_route){
+		.loop = loop,
+		.target = config->target,
+		.looked_up = on_looked_up,
+		.owner = link,
+	};
+	link->greeting.ended = on_greeted;
+	link->probe.replied = on_probe;
+	link->heartbeat.replied = on_heartbeat;
+	link->reload.replied = on_reload;
+	link->connection = redis_connection_new(loop, &(struct redis_connection_config){
+							      .connected = on_connected,
+							      .failed = on_failed,
+							      .owner = link,
+						      });
+	if (link->connection == NULL) {
+		free(link);
+		return NULL;
+	}
+	ev_init(&link->timer, on_timer);
+	ev_prepare_init(&link->before_wait, before_wait);
+	/* Before the streams, whose writes carry what is answered here. */
+	ev_set_priority(&link->before_wait, EV_MAXPRI);
+	ev_prepare_start(loop, &link->before_wait);
+	begin(link);
+	return link;
+}
+
+void redis_link_free(struct redis_link *link)
+{
+	if (link == NULL)
+		return;
+	link->state = LINK_FAILED;
+	redis_connection_free(link->connection);
+	redis_route_release(&link->route);
+	ev_timer_stop(link->loop, &link->timer);
+	ev_prepare_stop(link->loop, &link->before_wait);
+	free(link);
+}
+
+bool redis_link_is_up(const struct redis_link *link)
+{
+	return link->state == LINK_UP;
+}
+
+enum store_error redis_link_error(const struct redis_link *link)
+{
+	return link->error;
+}
+
+const char *redis_link_why(const struct redis_link *link)
+{
+	return link->why;
+}
+
+uint64_t redis_link_connects(const struct redis_link *link)
+{
+	return link->connects;
+}
+
+const char *redis_link_hash(const struct redis_link *link)
+{
+	return link->greeting.hash;
+}

@@ -1,0 +1,199 @@
+#include "store/redis/redis_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "base/writer.h"
+#include "limit/request.h"
+#include "store/redis/redis_script.h"
+
+/* The longest reply of the script; of INFO the texts. */
+#define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
+#define TEXT_MAX  16384
+/* Nothing that is asked for has so many elements; they would be read as fast as they come. */
+#define ANNOUNCED_MAX 1000000
+
+/* hiredis took an int for the elements of an array before 1.0. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_len;
+#else
+typedef int array_len;
+#endif
+
+struct redis_replies {
+	redisReply root; /* hiredis looks at the kind of a reply, and at the text of an error */
+	struct redis_item items[ITEMS_MAX];
+	size_t count;
+	bool is_cut;
+	uint64_t announced; /* elements of its arrays */
+	struct writer texts;
+	char memory[TEXT_MAX];
+	const size_t *outstanding; /* NULL: never mind */
+};
+
+static struct redis_replies *replies_of(const redisReadTask *task)
+{
+	return task->privdata;
+}
+
+static bool is_asked_for(const struct redis_replies *replies)
+{
+	return replies->outstanding == NULL || *replies->outstanding > 0;
+}
+
+static void begin(struct redis_replies *replies, int type)
+{
+	static char unasked[] = "it said something that it was not asked for";
+
+	memset(&replies->root, 0, sizeof replies->root);
+	replies->root.type = is_asked_for(replies) ? type : REDIS_REPLY_ERROR;
+	replies->root.str = unasked;
+	replies->root.len = sizeof unasked - 1;
+	replies->count = 0;
+	replies->is_cut = false;
+	replies->announced = 0;
+	replies->texts = writer_on(replies->memory, sizeof replies->memory);
+}
+
+/* Never NULL, which would mean to hiredis that memory is short. */
+static void *add(const redisReadTask *task, enum redis_item_kind kind, int64_t number,
+		 struct bytes text)
+{
+	struct redis_replies *replies = replies_of(task);
+
+	if (task->parent == NULL)
+		begin(replies, task->type);
+	if (replies->count == ITEMS_MAX)
+		replies->is_cut = true;
+	else
+		replies->items[replies->count++] = (struct redis_item){kind, number, text};
+	return &replies->root;
+}
+
+static void *on_string(const redisReadTask *task, char *text, size_t len)
+{
+	struct redis_replies *replies = replies_of(task);
+	enum redis_item_kind kind = task->type == REDIS_REPLY_ERROR ? REDIS_ERROR : REDIS_TEXT;
+
+	void *object = add(task, kind, 0, BYTES(""));
+	if (replies->is_cut)
+		return object;
+	size_t left = replies->texts.max - replies->texts.len;
+	size_t room = left > 0 ? left - 1 : 0; /* before its NUL */
+	replies->is_cut = len > room || left == 0;
+	struct bytes copy =
+		bytes_from(replies->memory + replies->texts.len, len < room ? len : room);
+	writer_put(&replies->texts, bytes_from(text, copy.len));
+	writer_put_u8(&replies->texts, '\0'); /* for hiredis */
+	replies->items[replies->count - 1].text = copy;
+	if (task->parent == NULL && (is_asked_for(replies) || kind == REDIS_ERROR)) {
+		replies->root.str = replies->memory;
+		replies->root.len = copy.len;
+	}
+	return object;
+}
+
+static void *on_array(const redisReadTask *task, array_len elements)
+{
+	void *object = add(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
+
+	replies_of(task)->announced += (uint64_t)elements;
+	return object;
+}
+
+static void *on_integer(const redisReadTask *task, long long value)
+{
+	return add(task, REDIS_NUMBER, value, BYTES(""));
+}
+
+static void *on_nil(const redisReadTask *task)
+{
+	return add(task, REDIS_NIL, 0, BYTES(""));
+}
+
+#if HIREDIS_MAJOR >= 1
+/* Kinds of RESP3, which nobody asked for; without these hiredis would make up a pointer. */
+static void *on_double(const redisReadTask *task, double value, char *text, size_t len)
+{
+	(void)value;
+	return on_string(task, text, len);
+}
+
+static void *on_bool(const redisReadTask *task, int value)
+{
+	return add(task, REDIS_NUMBER, value, BYTES(""));
+}
+#endif
+
+static void on_free(void *object)
+{
+	(void)object;
+}
+
+struct redis_replies *redis_replies_new(void)
+{
+	return calloc(1, sizeof(struct redis_replies));
+}
+
+void redis_replies_free(struct redis_replies *replies)
+{
+	free(replies);
+}
+
+void redis_replies_collect(struct redis_replies *replies, struct redisReader *reader)
+{
+	static redisReplyObjectFunctions functions = {
+		.createString = on_string,
+		.createArray = on_array,
+		.createInteger = on_integer,
+		.createNil = on_nil,
+		.freeObject = on_free,
+#if HIREDIS_MAJOR >= 1
+		.createDouble = on_double,
+		.createBool = on_bool,
+#endif
+	};
+
+	reader->fn = &functions;
+	reader->privdata = replies;
+	replies->announced = 0;
+}
+
+void redis_replies_expect(struct redis_replies *replies, const size_t *outstanding)
+{
+	replies->outstanding = outstanding;
+}
+
+bool redis_replies_is_too_long(const struct redis_replies *replies)
+{
+	return replies->announced > ANNOUNCED_MAX;
+}
+
+struct redis_reply redis_replies_last(const struct redis_replies *replies)
+{
+	return (struct redis_reply){replies->items, replies->count, replies->is_cut};
+}
+
+enum store_error redis_error_kind(struct bytes text)
+{
+	static const struct {
+		const char *word;
+		enum store_error kind;
+	} words[] = {
+		{"NOSCRIPT", STORE_NOSCRIPT},   {"MOVED", STORE_MOVED},
+		{"ASK", STORE_MOVED},           {"CROSSSLOT", STORE_MOVED},
+		{"CLUSTERDOWN", STORE_MOVED},   {"TRYAGAIN", STORE_MOVED},
+		{"LOADING", STORE_LOADING},     {"MASTERDOWN", STORE_LOADING},
+		{"READONLY", STORE_READONLY},   {"MISCONF", STORE_READONLY},
+		{"NOREPLICAS", STORE_READONLY}, {"OOM", STORE_OOM},
+	};
+	struct bytes word;
+
+	if (bytes_next_item(&text, ' ', &word))
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+			if (bytes_equal(word, bytes_from_text(words[i].word)))
+				return words[i].kind;
+	return STORE_OTHER;
+}

@@ -1,0 +1,347 @@
+#include "store/redis/redis_script.h"
+
+#include <string.h>
+
+#include "limit/request.h"
+
+/* "$22\r\nsliding_window_counter\r\n" and four numbers of at most 16 digits, and around the key. */
+#define CHECK_BYTES (29 + 4 * 23 + 8)
+#define OP_BYTES    16 /* how many checks it has */
+
+/* ---- the call ---- */
+
+size_t redis_call_size(const struct store_op *op, struct bytes prefix)
+{
+	size_t size = OP_BYTES;
+
+	for (size_t i = 0; i < op->count; i++)
+		size += CHECK_BYTES + prefix.len + op->checks[i]->key_len;
+	return size;
+}
+
+static void put_len(struct writer *w, char kind, size_t len)
+{
+	writer_put_u8(w, (uint8_t)kind);
+	writer_put_unsigned(w, len);
+	writer_put(w, BYTES("\r\n"));
+}
+
+static void put_text(struct writer *w, struct bytes text)
+{
+	put_len(w, '$', text.len);
+	writer_put(w, text);
+	writer_put(w, BYTES("\r\n"));
+}
+
+static void put_number(struct writer *w, int64_t number)
+{
+	uint8_t digits[20];
+	struct writer text = writer_on(digits, sizeof digits);
+
+	writer_put_decimal(&text, number);
+	put_text(w, writer_bytes(&text));
+}
+
+static void put_key(struct writer *w, const struct check *check, struct bytes prefix)
+{
+	put_len(w, '$', prefix.len + check->key_len);
+	writer_put(w, prefix);
+	writer_put(w, check_key(check));
+	writer_put(w, BYTES("\r\n"));
+}
+
+static size_t arguments_of(const struct quota *quota)
+{
+	return quota->algorithm == TOKEN_BUCKET ? 5 : 4;
+}
+
+static void put_check(struct writer *w, const struct check *check)
+{
+	const struct quota *quota = check->quota;
+
+	put_text(w, bytes_from_text(algorithm_name(quota->algorithm)));
+	/* Above the limit is all the same, and a number that Lua can hold. */
+	put_number(w, check->cost <= quota->limit ? check->cost : quota->limit + 1);
+	put_number(w, quota->limit);
+	if (quota->algorithm == TOKEN_BUCKET) {
+		put_number(w, quota->refill_tokens);
+		put_number(w, quota->refill_us);
+	} else {
+		put_number(w, quota->window_us);
+	}
+}
+
+/* When nothing is charged anyway, a check in shadow is like any other. */
+static void put_counts(struct writer *w, const struct store_op *op)
+{
+	int64_t count = (int64_t)op->count, shadow = (int64_t)op->shadow;
+
+	put_number(w, op->is_denied ? -count : count - shadow);
+	put_number(w, op->is_denied ? 0 : shadow);
+}
+
+static struct store_op *op_of(const struct list *link)
+{
+	return CONTAINER_OF(link, struct store_op, link);
+}
+
+void redis_call_put(struct writer *w, const struct redis_call_form *form, const struct list *ops)
+{
+	size_t keys = 0, arguments = 1;
+
+	for (const struct list *link = ops->next; link != ops; link = link->next) {
+		const struct store_op *op = op_of(link);
+		keys += op->count;
+		arguments += 2;
+		for (size_t i = 0; i < op->count; i++)
+			arguments += arguments_of(op->checks[i]->quota);
+	}
+	put_len(w, '*', 3 + keys + arguments);
+	put_text(w, BYTES("EVALSHA"));
+	put_text(w, bytes_from_text(form->hash));
+	put_number(w, (int64_t)keys);
+	for (const struct list *link = ops->next; link != ops; link = link->next)
+		for (size_t i = 0; i < op_of(link)->count; i++)
+			put_key(w, op_of(link)->checks[i], form->prefix);
+	if (form->is_time_given)
+		put_number(w, form->time_us);
+	else
+		put_text(w, BYTES("now"));
+	for (const struct list *link = ops->next; link != ops; link = link->next) {
+		put_counts(w, op_of(link));
+		for (size_t i = 0; i < op_of(link)->count; i++)
+			put_check(w, op_of(link)->checks[i]);
+	}
+}
+
+/* ---- the reply ---- */
+
+static bool next_number(struct redis_call_reader *reader, int64_t max, int64_t *ret_number)
+{
+	const struct redis_item *item = reader->next;
+
+	if (item == reader->end || item->kind != REDIS_NUMBER || item->number < 0 ||
+	    item->number > max)
+		return false;
+	*ret_number = item->number;
+	reader->next++;
+	return true;
+}
+
+/* The time of a balance: now, or ahead of it by no more than from empty to full (lua/state.lua). */
+static bool next_time(struct redis_call_reader *reader, const struct quota *quota,
+		      int64_t *ret_time_us)
+{
+	return next_number(reader, reader->now_us + quota_full_us(quota), ret_time_us) &&
+	       *ret_time_us >= reader->now_us;
+}
+
+bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply *reply)
+{
+	struct redis_call_reader new = {reply->items, reply->items + reply->count, 0};
+
+	if (reply->is_cut || reply->items[0].kind != REDIS_ARRAY ||
+	    (size_t)reply->items[0].number != reply->count - 1)
+		return false;
+	new.next++;
+	if (!next_number(&new, QUOTA_EXACT_MAX, &new.now_us))
+		return false;
+	*reader = new;
+	return true;
+}
+
+static size_t numbers_of(const struct check *check)
+{
+	static const size_t states[] = {[TOKEN_BUCKET] = 2,
+					[SLIDING_WINDOW] = 5,
+					[SLIDING_WINDOW_COUNTER] = 3,
+					[FIXED_WINDOW] = 2};
+
+	return states[check->quota->algorithm];
+}
+
+static bool is_error(const struct redis_call_reader *reader)
+{
+	return reader->next != reader->end && reader->next->kind == REDIS_ERROR;
+}
+
+/* Whether it has an error of its own: in shadow, or all that are charged together, by the first. */
+static bool stands_alone(const struct store_op *op, size_t check)
+{
+	return !op->is_denied && check >= op->count - op->shadow;
+}
+
+static bool skip(struct redis_call_reader *reader, size_t items)
+{
+	if (items > (size_t)(reader->end - reader->next))
+		return false;
+	reader->next += items;
+	return true;
+}
+
+static bool skip_op(struct redis_call_reader *reader, const struct store_op *op)
+{
+	bool is_failed = is_error(reader);
+
+	if (!skip(reader, 1))
+		return false;
+	for (size_t i = 0; i < op->count && !is_failed; i++) {
+		bool is_alone = stands_alone(op, i) && is_error(reader);
+		if (!skip(reader, is_alone ? 1 : numbers_of(op->checks[i])))
+			return false;
+	}
+	return true;
+}
+
+bool redis_call_is_for(const struct redis_call_reader *reader, const struct list *ops)
+{
+	struct redis_call_reader ahead = *reader;
+
+	for (const struct list *link = ops->next; link != ops; link = link->next)
+		if (!skip_op(&ahead, op_of(link)))
+			return false;
+	return ahead.next == ahead.end;
+}
+
+/*
+ * Of a sliding window the reply has no log, but the three entries of it that are asked for: those
+ * with which so many units have left that `remaining` grows, that the cost passes, and all.
+ */
+struct excerpt {
+	struct window_entry entries[3];
+};
+
+static struct window_entry read_excerpt(const void *state, size_t index)
+{
+	return ((const struct excerpt *)state)->entries[index];
+}
+
+static int64_t at_least(int64_t value, int64_t min)
+{
+	return value > min ? value : min;
+}
+
+static bool read_log(struct redis_call_reader *reader, const struct check *check,
+		     struct balance *balance, struct excerpt *excerpt)
+{
+	int64_t limit = check->quota->limit;
+	int64_t used, last_us, newest_us, grows_us, passes_us;
+
+	if (!next_number(reader, QUOTA_EXACT_MAX, &used) ||
+	    !next_time(reader, check->quota, &last_us) ||
+	    !next_number(reader, last_us, &newest_us) ||
+	    !next_number(reader, newest_us, &grows_us) ||
+	    !next_number(reader, newest_us, &passes_us))
+		return false;
+	if (used > 0 && grows_us <= last_us - check->quota->window_us) /* it has left */
+		return false;
+	int64_t to_grow = at_least(used - limit + 1, 1);
+	int64_t to_pass =
+		check->cost <= limit ? at_least(used + check->cost - limit, to_grow) : used;
+	*excerpt = (struct excerpt){{
+		{grows_us, to_grow},
+		{at_least(passes_us, grows_us), to_pass},
+		{newest_us, used},
+	}};
+	balance->log = (struct window_log){
+		.count = used > 0 ? ARRAY_SIZE(excerpt->entries) : 0,
+		.entry = read_excerpt,
+		.state = excerpt,
+		.used = used,
+		.last_us = last_us,
+	};
+	return true;
+}
+
+static bool read_balance(struct redis_call_reader *reader, const struct check *check,
+			 struct balance *balance, struct excerpt *excerpt)
+{
+	const struct quota *quota = check->quota;
+	struct balance *b = balance;
+
+	*b = (struct balance){0};
+	switch (quota->algorithm) {
+	case TOKEN_BUCKET:
+		b->bucket.unit_us = quota->refill_us;
+		return next_number(reader, quota->limit * quota->refill_us, &b->bucket.level) &&
+		       next_time(reader, quota, &b->bucket.last_us);
+	case SLIDING_WINDOW:
+		return read_log(reader, check, b, excerpt);
+	case SLIDING_WINDOW_COUNTER:
+		return next_number(reader, quota->limit, &b->counter.previous) &&
+		       next_number(reader, quota->limit, &b->counter.current) &&
+		       next_time(reader, quota, &b->counter.last_us);
+	case FIXED_WINDOW:
+		return next_number(reader, quota->limit, &b->fixed.used) &&
+		       next_time(reader, quota, &b->fixed.last_us);
+	}
+	return false;
+}
+
+/* The same as the memory store says of a state that it has looked at. */
+static bool decide(struct redis_call_reader *reader, struct check *check, bool charged)
+{
+	struct balance balance;
+	struct excerpt excerpt;
+
+	if (!read_balance(reader, check, &balance, &excerpt))
+		return false;
+	if (charged && check->cost > balance_remaining(&balance, check->quota))
+		return false;
+	if (charged && check->cost > 0)
+		balance_take(&balance, check->quota, check->cost);
+	check->outcome =
+		balance_outcome(&balance, check->quota, reader->now_us, check->cost, charged);
+	check->is_decided = true;
+	check->error = STORE_OK;
+	return true;
+}
+
+/* Its own error, of one in shadow. */
+static void fail_check(struct redis_call_reader *reader, struct check *check, struct bytes *ret_why)
+{
+	*ret_why = reader->next++->text;
+	check->error = redis_error_kind(*ret_why);
+	check->is_decided = false;
+}
+
+static bool decide_shadow(struct redis_call_reader *reader, struct check *check, bool allowed)
+{
+	struct redis_call_reader again = *reader;
+
+	/* It was charged if it would pass, which the state says. */
+	if (!decide(reader, check, false))
+		return false;
+	if (!allowed || !check->outcome.allowed)
+		return true;
+	*reader = again;
+	return decide(reader, check, true);
+}
+
+bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
+{
+	bool is_denied = op->is_denied;
+	int64_t charged;
+
+	if (is_error(reader)) {
+		*ret_why = reader->next++->text;
+		store_op_fail(op, redis_error_kind(*ret_why));
+		return true;
+	}
+	if (!next_number(reader, 1, &charged))
+		return false;
+	for (size_t i = 0; i < op->count; i++) {
+		struct check *check = op->checks[i];
+		if (stands_alone(op, i) && is_error(reader)) {
+			fail_check(reader, check, ret_why);
+		} else if (stands_alone(op, i)) {
+			if (!decide_shadow(reader, check, charged == 1))
+				return false;
+		} else {
+			if (!decide(reader, check, charged == 1))
+				return false;
+			is_denied = is_denied || !check->outcome.allowed;
+		}
+	}
+	return (charged == 0) == is_denied;
+}

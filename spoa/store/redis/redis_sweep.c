@@ -1,0 +1,164 @@
+#include "store/redis/redis_sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ev.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/writer.h"
+#include "store/redis/redis_link.h"
+#include "store/redis/redis_script.h"
+
+#define GIVE_UP_SECONDS  5.0 /* without an answer: it is not to be had */
+#define SILENT_BEATS_MAX 20
+#define CURSOR_MAX       24
+#define PATTERN_MAX      (2 * REDIS_PREFIX_MAX + 2)
+
+/* SCAN and UNLINK in one call: no reply ever has keys in it, which might be too many. */
+static const char script[] =
+	"local found = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', 1000)\n"
+	"for _, key in ipairs(found[2]) do redis.call('UNLINK', key) end\n"
+	"return found[1]\n";
+
+struct redis_sweep {
+	struct ev_loop *loop;
+	struct redis_link *link;
+	struct redis_asked asked;
+	struct ev_timer give_up;
+	enum redis_sweep_state state;
+	bool is_asked;
+	struct writer pattern;
+	char cursor[CURSOR_MAX];
+	uint8_t pattern_memory[PATTERN_MAX];
+	struct quoted why;
+};
+
+static void end(struct redis_sweep *sweep, enum redis_sweep_state state, struct bytes why)
+{
+	sweep->state = state;
+	sweep->why = quoted(why);
+	ev_timer_stop(sweep->loop, &sweep->give_up);
+}
+
+static void ask_next(void *owner)
+{
+	struct redis_sweep *sweep = owner;
+
+	if (sweep->is_asked || sweep->state != SWEEP_RUNNING || !redis_link_is_up(sweep->link))
+		return;
+	const struct bytes words[] = {
+		BYTES("EVALSHA"),
+		bytes_from_text(redis_link_hash(sweep->link)),
+		BYTES("0"),
+		bytes_from_text(sweep->cursor),
+		writer_bytes(&sweep->pattern),
+	};
+	sweep->is_asked = true;
+	redis_link_ask(sweep->link, &sweep->asked, words, ARRAY_SIZE(words));
+}
+
+static bool take_cursor(struct redis_sweep *sweep, const struct redis_item *item)
+{
+	if (item->kind != REDIS_TEXT || item->text.len == 0 || item->text.len >= CURSOR_MAX)
+		return false;
+	memcpy(sweep->cursor, item->text.data, item->text.len);
+	sweep->cursor[item->text.len] = '\0';
+	return true;
+}
+
+/* Without a reply the same is asked again, when the link is back: nothing is lost by that. */
+static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_sweep *sweep = CONTAINER_OF(asked, struct redis_sweep, asked);
+
+	sweep->is_asked = false;
+	if (reply == NULL || sweep->state != SWEEP_RUNNING)
+		return;
+	if (!take_cursor(sweep, &reply->items[0])) {
+		end(sweep, SWEEP_FAILED, reply->items[0].text);
+		return;
+	}
+	ev_timer_again(sweep->loop, &sweep->give_up);
+	if (strcmp(sweep->cursor, "0") == 0)
+		end(sweep, SWEEP_DONE, BYTES(""));
+}
+
+static void on_give_up(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct redis_sweep *sweep = CONTAINER_OF(timer, struct redis_sweep, give_up);
+
+	(void)loop, (void)events;
+	const char *why = redis_link_why(sweep->link);
+	end(sweep, SWEEP_FAILED, bytes_from_text(*why == '\0' ? "no answer in time" : why));
+}
+
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	(void)owner, (void)is_up, (void)error, (void)why;
+}
+
+/* A key's beginning as a glob, of which nothing is special but the end. */
+static void put_pattern(struct writer *w, struct bytes prefix)
+{
+	for (size_t i = 0; i < prefix.len; i++) {
+		if (memchr("*?[]^\\", prefix.data[i], 6) != NULL)
+			writer_put_u8(w, '\\');
+		writer_put_u8(w, prefix.data[i]);
+	}
+	writer_put_u8(w, '*');
+	ASSERT(!w->full);
+}
+
+struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_target *target,
+				    struct bytes prefix)
+{
+	struct redis_sweep *sweep = calloc(1, sizeof *sweep);
+
+	if (sweep == NULL)
+		return NULL;
+	sweep->loop = loop;
+	sweep->asked.replied = on_replied;
+	strcpy(sweep->cursor, "0");
+	sweep->pattern = writer_on(sweep->pattern_memory, sizeof sweep->pattern_memory);
+	put_pattern(&sweep->pattern, prefix);
+	sweep->link =
+		redis_link_new(loop, &(struct redis_link_config){
+					     .target = target,
+					     .script = bytes_from(script, sizeof script - 1),
+					     .timeout_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
+					     .silent_beats_max = SILENT_BEATS_MAX,
+					     .flush = ask_next,
+					     .changed = on_changed,
+					     .owner = sweep,
+				     });
+	if (sweep->link == NULL) {
+		free(sweep);
+		return NULL;
+	}
+	ev_init(&sweep->give_up, on_give_up);
+	sweep->give_up.repeat = GIVE_UP_SECONDS;
+	ev_timer_again(loop, &sweep->give_up);
+	return sweep;
+}
+
+void redis_sweep_free(struct redis_sweep *sweep)
+{
+	if (sweep == NULL)
+		return;
+	ev_timer_stop(sweep->loop, &sweep->give_up);
+	redis_link_free(sweep->link);
+	free(sweep);
+}
+
+enum redis_sweep_state redis_sweep_state(const struct redis_sweep *sweep)
+{
+	return sweep->state;
+}
+
+const char *redis_sweep_why(const struct redis_sweep *sweep)
+{
+	return sweep->why.text;
+}

@@ -1,0 +1,637 @@
+#include "net/spop/spop_map.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "support/sweep.h"
+#include "wire/reader.h"
+#include "wire/spop_frame.h"
+
+#define SECOND INT64_C(1000000)
+#define MANY   (INT64_C(1) << 52)
+
+/* ---- arguments become attributes ---- */
+
+static struct value value_of(struct spop_data data)
+{
+	struct spop_argument argument = {BYTES("name"), data};
+
+	struct attribute attribute = spop_map_attribute(&argument);
+
+	assert_bytes_text(attribute.name, "name");
+	return attribute.value;
+}
+
+static void test_spop_map_attribute_null_is_absent(void **state)
+{
+	(void)state;
+
+	assert_int_equal(value_of((struct spop_data){.type = SPOP_NULL}).kind, VALUE_ABSENT);
+}
+
+static void test_spop_map_attribute_boolean_is_boolean(void **state)
+{
+	(void)state;
+
+	struct value value = value_of(spop_bool(true));
+
+	assert_int_equal(value.kind, VALUE_BOOL);
+	assert_true(value.boolean);
+	assert_false(value_of(spop_bool(false)).boolean);
+}
+
+static void test_spop_map_attribute_integers_of_any_type_are_numbers(void **state)
+{
+	static const struct {
+		struct spop_data data;
+		struct value expected;
+	} cases[] = {
+		{{.type = SPOP_INT32, .number = 5}, {.kind = VALUE_NATURAL, .natural = 5}},
+		{{.type = SPOP_INT32, .number = -5}, {.kind = VALUE_NEGATIVE, .negative = -5}},
+		{{.type = SPOP_INT64, .number = 0}, {.kind = VALUE_NATURAL, .natural = 0}},
+		{{.type = SPOP_INT64, .number = INT64_MIN},
+		 {.kind = VALUE_NEGATIVE, .negative = INT64_MIN}},
+		{{.type = SPOP_UINT32, .natural = UINT32_MAX},
+		 {.kind = VALUE_NATURAL, .natural = UINT32_MAX}},
+		{{.type = SPOP_UINT64, .natural = UINT64_MAX},
+		 {.kind = VALUE_NATURAL, .natural = UINT64_MAX}},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct value value = value_of(cases[i].data);
+		assert_int_equal(value.kind, cases[i].expected.kind);
+		assert_int_equal(value.natural, cases[i].expected.natural);
+	}
+}
+
+static void test_spop_map_attribute_addresses_are_addresses(void **state)
+{
+	static const struct spop_data v4 = {.type = SPOP_IPV4, .ipv4 = {192, 0, 2, 1}};
+	static const struct spop_data v6 = {.type = SPOP_IPV6, .ipv6 = {0x20, 1, [15] = 7}};
+	(void)state;
+
+	assert_int_equal(value_of(v4).kind, VALUE_IPV4);
+	assert_memory_equal(value_of(v4).ipv4, v4.ipv4, sizeof v4.ipv4);
+	assert_int_equal(value_of(v6).kind, VALUE_IPV6);
+	assert_memory_equal(value_of(v6).ipv6, v6.ipv6, sizeof v6.ipv6);
+}
+
+static void test_spop_map_attribute_strings_and_binaries_are_their_bytes(void **state)
+{
+	(void)state;
+
+	for (int type = SPOP_STR; type <= SPOP_BIN; type++) {
+		struct value value = value_of(
+			(struct spop_data){.type = (enum spop_type)type, .bytes = BYTES("a\0b")});
+		assert_int_equal(value.kind, VALUE_TEXT);
+		assert_bytes_equal(value.text, BYTES("a\0b"));
+	}
+}
+
+/* ---- --spop-vars ---- */
+
+static void test_spop_map_parse_vars_names_are_bits(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned expected;
+	} cases[] = {
+		{"all", SPOP_VARS_ALL},
+		{"none", 0},
+		{"policy", SPOP_VAR_POLICY},
+		{"limit", SPOP_VAR_LIMIT},
+		{"remaining", SPOP_VAR_REMAINING},
+		{"reset", SPOP_VAR_RESET},
+		{"ratelimit", SPOP_VAR_RATELIMIT},
+		{"ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY},
+		{"policy,reset", SPOP_VAR_POLICY | SPOP_VAR_RESET},
+		{" reset , policy ", SPOP_VAR_POLICY | SPOP_VAR_RESET},
+		{"reset,reset", SPOP_VAR_RESET},
+		{"policy,limit,remaining,reset,ratelimit,ratelimit_policy", SPOP_VARS_ALL},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned vars = 0xa5a5;
+		assert_true(spop_map_parse_vars(bytes_from_text(cases[i].text), &vars));
+		assert_int_equal(vars, cases[i].expected);
+	}
+}
+
+static void test_spop_map_parse_vars_other_names_are_refused(void **state)
+{
+	static const char *const texts[] = {"",        ",",       "policy,",      ",policy",
+					    "allowed", "reason",  "retry_after",  "policy limit",
+					    "Policy",  "polic",   "policyx",      "all,policy",
+					    "none,",   "policy;", "txn.rl.policy"};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		unsigned vars = 0xa5a5;
+		if (spop_map_parse_vars(bytes_from_text(texts[i]), &vars))
+			fail_msg("\"%s\" is taken", texts[i]);
+		assert_int_equal(vars, 0xa5a5);
+	}
+}
+
+/* ---- a request of so many policies ---- */
+
+struct scene {
+	struct policy policies[REQUEST_CHECKS_MAX];
+	struct check checks[REQUEST_CHECKS_MAX];
+	struct request request;
+};
+
+static void set_scene(struct scene *scene, size_t count, size_t name_len)
+{
+	memset(scene, 0, sizeof *scene);
+	scene->request.count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct policy *policy = &scene->policies[i];
+		struct check *check = &scene->checks[i];
+		memset(policy->name, (int)('a' + i), name_len);
+		policy->position = i;
+		policy->terms.quota = (struct quota){
+			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
+		check->policy = policy;
+		check->terms = &policy->terms;
+		check->quota = &policy->terms.quota;
+		check->is_decided = true;
+		check->outcome = (struct outcome){.allowed = true,
+						  .remaining = 5,
+						  .reset_us = 60 * SECOND,
+						  .grows_us = 3 * SECOND};
+		scene->request.checks[i] = check;
+	}
+}
+
+/* The largest numbers that there can be. */
+static void make_large(struct scene *scene)
+{
+	for (size_t i = 0; i < scene->request.count; i++) {
+		scene->policies[i].terms.quota.limit = MANY;
+		scene->policies[i].terms.quota.window_us = QUOTA_WINDOW_MAX_US;
+		scene->checks[i].outcome = (struct outcome){.allowed = false,
+							    .remaining = MANY - 1,
+							    .retry_after_us = QUOTA_WINDOW_MAX_US,
+							    .reset_us = QUOTA_WINDOW_MAX_US};
+	}
+}
+
+static void stop(struct check *check, int64_t wait_us)
+{
+	check->outcome.allowed = false;
+	check->outcome.remaining = 0;
+	check->outcome.retry_after_us = wait_us;
+}
+
+static void fail_to_answer(struct check *check)
+{
+	check->error = STORE_TIMEOUT;
+	check->is_decided = false;
+}
+
+/* ---- the ACK, and what HAProxy reads in it ---- */
+
+struct ack {
+	uint8_t data[SPOP_ACK_MAX];
+	size_t len;
+};
+
+/* As a connection puts it. */
+static void put_ack(struct ack *ack, const struct verdict *verdict, unsigned vars,
+		    size_t max_frame_size, uint64_t id)
+{
+	size_t max = max_frame_size + SPOP_LENGTH_BYTES;
+	struct writer w = writer_on(ack->data, max < SPOP_ACK_MAX ? max : SPOP_ACK_MAX);
+	size_t begin = spop_frame_begin(&w, SPOP_ACK, id, id);
+
+	spop_map_put_verdict(&w, verdict, vars);
+
+	assert_false(w.full);
+	spop_frame_end(&w, begin);
+	ack->len = w.len;
+}
+
+static struct bytes payload_of(const struct ack *ack, size_t max_frame_size)
+{
+	struct bytes from = bytes_from(ack->data, ack->len);
+	struct spop_frame frame;
+	enum spop_status status;
+
+	assert_int_equal(spop_frame_next(&from, max_frame_size, &frame, &status), SPOP_FOUND_FRAME);
+	assert_int_equal(frame.type, SPOP_ACK);
+	assert_int_equal(from.len, 0);
+	return frame.payload;
+}
+
+struct action {
+	bool is_set;
+	struct bytes name;
+	struct spop_data data;
+};
+
+static bool next_action(struct bytes *payload, struct action *action)
+{
+	uint8_t type, count, scope;
+
+	if (payload->len == 0)
+		return false;
+	assert_true(read_u8(payload, &type));
+	assert_true(read_u8(payload, &count));
+	assert_true(read_u8(payload, &scope));
+	assert_true(read_string(payload, &action->name));
+	assert_in_range(type, 1, 2);
+	assert_int_equal(scope, SPOP_SCOPE_TRANSACTION);
+	action->is_set = type == 1;
+	assert_int_equal(count, action->is_set ? 3 : 2);
+	if (action->is_set)
+		assert_true(spop_data_read(payload, &action->data));
+	return true;
+}
+
+static bool find_action(struct bytes payload, const char *name, struct action *ret_action)
+{
+	bool found = false;
+	struct action action;
+
+	while (next_action(&payload, &action)) {
+		if (!bytes_equal(action.name, bytes_from_text(name)))
+			continue;
+		assert_false(found); /* once */
+		found = true;
+		*ret_action = action;
+	}
+	return found;
+}
+
+static void put_action(struct writer *w, const struct action *action)
+{
+	if (w->len > 0)
+		writer_put_u8(w, ' ');
+	if (!action->is_set)
+		writer_put_u8(w, '-');
+	writer_put(w, action->name);
+	if (!action->is_set)
+		return;
+	writer_put_u8(w, '=');
+	switch ((int)action->data.type) {
+	case SPOP_BOOL:
+		writer_put_text(w, action->data.boolean ? "true" : "false");
+		return;
+	case SPOP_INT64:
+		writer_put_decimal(w, action->data.number);
+		return;
+	case SPOP_STR:
+		writer_put(w, action->data.bytes);
+		return;
+	}
+	fail_msg("a variable of type %d", (int)action->data.type);
+}
+
+/* "name=value" for what is set and "-name" for what is unset, in order. */
+static void assert_variables(const struct scene *scene, enum on_error on_error, unsigned vars,
+			     const char *expected)
+{
+	struct verdict verdict = verdict_fold(&scene->request, on_error);
+	char text[SPOP_ACK_MAX + 256];
+	struct writer w = writer_on(text, sizeof text);
+	struct action action;
+	struct ack ack;
+
+	put_ack(&ack, &verdict, vars, SPOP_ACK_MAX, 1);
+	struct bytes payload = payload_of(&ack, SPOP_ACK_MAX);
+	while (next_action(&payload, &action))
+		put_action(&w, &action);
+
+	assert_string_equal(writer_text(&w), expected);
+}
+
+#define ALL_UNSET "-policy -limit -remaining -reset -ratelimit -ratelimit_policy"
+
+static void test_spop_map_put_verdict_none_unsets_what_has_no_value(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 0, 0);
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=true reason=none degraded=false retry_after=0 "
+			 "retry_after_ms=0 " ALL_UNSET);
+}
+
+static void test_spop_map_put_verdict_invalid_unsets_what_has_no_value(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 0, 0);
+	scene.request.is_invalid = true;
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=true reason=invalid degraded=false retry_after=0 "
+			 "retry_after_ms=0 " ALL_UNSET);
+	assert_variables(&scene, ON_ERROR_DENY, SPOP_VARS_ALL,
+			 "allowed=false reason=invalid degraded=false retry_after=-1 "
+			 "retry_after_ms=-1 " ALL_UNSET);
+}
+
+static void test_spop_map_put_verdict_allowed_sets_all(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 2, 1);
+	scene.checks[1].outcome.remaining = 4;
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+			 "policy=b limit=10 remaining=4 reset=60 "
+			 "ratelimit=\"b\";r=4;t=3, \"a\";r=5;t=3 "
+			 "ratelimit_policy=\"b\";q=10;w=60, \"a\";q=10;w=60");
+}
+
+static void test_spop_map_put_verdict_limited_sets_all(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 1, 1);
+	stop(&scene.checks[0], 29400001);
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=false reason=limited degraded=false retry_after=30 "
+			 "retry_after_ms=29401 policy=a limit=10 remaining=0 reset=60 "
+			 "ratelimit=\"a\";r=0;t=30 ratelimit_policy=\"a\";q=10;w=60");
+}
+
+static void test_spop_map_put_verdict_never_is_minus_one(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 1, 1);
+	stop(&scene.checks[0], -1);
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=false reason=limited degraded=false retry_after=-1 "
+			 "retry_after_ms=-1 policy=a limit=10 remaining=0 reset=60 "
+			 "ratelimit=\"a\";r=0 ratelimit_policy=\"a\";q=10;w=60");
+}
+
+static void test_spop_map_put_verdict_error_has_policy_and_limit_only(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 2, 1);
+	fail_to_answer(&scene.checks[1]);
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=true reason=error degraded=true retry_after=0 retry_after_ms=0 "
+			 "policy=b limit=10 -remaining -reset -ratelimit -ratelimit_policy");
+
+	scene.policies[1].terms.on_error = ON_ERROR_DENY;
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=false reason=error degraded=true retry_after=1 "
+			 "retry_after_ms=1000 policy=b limit=10 -remaining -reset -ratelimit "
+			 "-ratelimit_policy");
+}
+
+static void test_spop_map_put_verdict_nothing_used_resets_in_0(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 1, 1);
+	scene.checks[0].outcome =
+		(struct outcome){.allowed = true, .remaining = 10, .reset_us = 0, .grows_us = 0};
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
+			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+			 "policy=a limit=10 remaining=10 reset=0 ratelimit=\"a\";r=10 "
+			 "ratelimit_policy=\"a\";q=10;w=60");
+}
+
+static void test_spop_map_put_verdict_vars_narrow_the_optional_ones(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 1, 1);
+
+	assert_variables(&scene, ON_ERROR_ALLOW, 0,
+			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0");
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VAR_POLICY | SPOP_VAR_RATELIMIT,
+			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+			 "policy=a ratelimit=\"a\";r=5;t=3");
+}
+
+static void test_spop_map_put_verdict_vars_narrow_what_is_unset_too(void **state)
+{
+	struct scene scene;
+	(void)state;
+
+	set_scene(&scene, 0, 0);
+
+	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VAR_RESET,
+			 "allowed=true reason=none degraded=false retry_after=0 retry_after_ms=0 "
+			 "-reset");
+}
+
+/* ---- how large it gets ---- */
+
+static const char *const variables[] = {
+	"allowed", "reason",    "degraded", "retry_after", "retry_after_ms",   "policy",
+	"limit",   "remaining", "reset",    "ratelimit",   "ratelimit_policy",
+};
+
+#define ALWAYS 5 /* of them */
+
+static size_t count_policies(struct bytes payload, const char *variable)
+{
+	struct action action;
+	struct bytes item;
+	size_t count = 0;
+
+	assert_true(find_action(payload, variable, &action));
+	if (!action.is_set)
+		return 0;
+	/* Whole items: a name in quotes, and parameters that end with a digit. */
+	while (bytes_next_item(&action.data.bytes, ',', &item)) {
+		item = bytes_trim(item);
+		assert_true(item.len > 2 && item.data[0] == '"');
+		assert_in_range(item.data[item.len - 1], '0', '9');
+		count++;
+	}
+	return count;
+}
+
+static void test_spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes(void **state)
+{
+	struct scene scene;
+	struct ack ack;
+	(void)state;
+
+	set_scene(&scene, REQUEST_CHECKS_MAX, POLICY_NAME_MAX);
+	make_large(&scene);
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, SPOP_VARS_ALL, 65536, UINT64_MAX);
+	struct bytes payload = payload_of(&ack, 65536);
+
+	assert_true(ack.len <= SPOP_ACK_MAX);
+	assert_int_equal(count_policies(payload, "ratelimit"), 2);
+	assert_int_equal(count_policies(payload, "ratelimit_policy"), 2);
+}
+
+static void test_spop_map_put_verdict_short_names_all_fit(void **state)
+{
+	struct scene scene;
+	struct ack ack;
+	(void)state;
+
+	set_scene(&scene, REQUEST_CHECKS_MAX, 1);
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, SPOP_VARS_ALL, 65536, UINT64_MAX);
+	struct bytes payload = payload_of(&ack, 65536);
+
+	assert_int_equal(count_policies(payload, "ratelimit"), REQUEST_CHECKS_MAX);
+	assert_int_equal(count_policies(payload, "ratelimit_policy"), REQUEST_CHECKS_MAX);
+}
+
+static void assert_has_variables(struct bytes payload, size_t first, size_t end)
+{
+	struct action action;
+
+	for (size_t i = first; i < end; i++)
+		if (!find_action(payload, variables[i], &action))
+			fail_msg("%s is neither set nor unset", variables[i]);
+}
+
+/* Any number of policies, any length of their names, any max-frame-size. */
+static void test_spop_map_put_verdict_any_size_is_kept_to(void **state)
+{
+	static const size_t sizes[] = {256, 257, 300, 400, 500, 600, 695, 696, 697, 65536};
+	struct scene scene;
+	struct ack ack;
+	(void)state;
+
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
+		for (size_t count = 0; count <= REQUEST_CHECKS_MAX; count++)
+			for (size_t len = 1; len <= POLICY_NAME_MAX; len++) {
+				set_scene(&scene, count, len);
+				if (len % 2 == 0)
+					make_large(&scene);
+				struct verdict verdict =
+					verdict_fold(&scene.request, ON_ERROR_ALLOW);
+				put_ack(&ack, &verdict, SPOP_VARS_ALL, sizes[s], UINT64_MAX);
+				struct bytes payload = payload_of(&ack, sizes[s]);
+
+				assert_true(ack.len <= SPOP_ACK_MAX);
+				assert_has_variables(payload, 0, ALWAYS);
+			}
+}
+
+static void test_spop_map_put_verdict_from_400_bytes_every_variable_has_its_action(void **state)
+{
+	static const size_t sizes[] = {400, 500, 600, 65536};
+	struct scene scene;
+	struct ack ack;
+	(void)state;
+
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
+		for (size_t count = 0; count <= REQUEST_CHECKS_MAX; count++)
+			for (size_t len = 1; len <= POLICY_NAME_MAX; len++) {
+				set_scene(&scene, count, len);
+				make_large(&scene);
+				struct verdict verdict =
+					verdict_fold(&scene.request, ON_ERROR_ALLOW);
+				put_ack(&ack, &verdict, SPOP_VARS_ALL, sizes[s], UINT64_MAX);
+				struct bytes payload = payload_of(&ack, sizes[s]);
+
+				assert_has_variables(payload, 0, ARRAY_SIZE(variables));
+				assert_int_equal(count_policies(payload, "ratelimit"),
+						 count_policies(payload, "ratelimit_policy"));
+			}
+}
+
+/*
+ * INTERFACE.md, section 3: variables that have no value are unset, so that a second group in one
+ * transaction leaves nothing stale. That holds on the smallest connection too: a value that does
+ * not fit is no value, and to unset all six takes less than to set them.
+ */
+static void test_spop_map_put_verdict_at_256_bytes_nothing_stale_is_left(void **state)
+{
+	struct scene scene;
+	struct ack ack;
+	(void)state;
+
+	for (size_t len = 1; len <= POLICY_NAME_MAX; len++)
+		for (int large = 0; large < 2; large++) {
+			set_scene(&scene, 1, len);
+			if (large)
+				make_large(&scene);
+			struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+			put_ack(&ack, &verdict, SPOP_VARS_ALL, SPOP_FRAME_LIMIT_MIN, UINT32_MAX);
+			assert_has_variables(payload_of(&ack, SPOP_FRAME_LIMIT_MIN), 0,
+					     ARRAY_SIZE(variables));
+		}
+}
+
+static void test_spop_map_put_verdict_at_256_bytes_a_denial_is_whole(void **state)
+{
+	struct scene scene;
+	struct action action;
+	struct ack ack;
+	(void)state;
+
+	set_scene(&scene, REQUEST_CHECKS_MAX, POLICY_NAME_MAX);
+	make_large(&scene);
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, SPOP_VARS_ALL, SPOP_FRAME_LIMIT_MIN, UINT64_MAX);
+	struct bytes payload = payload_of(&ack, SPOP_FRAME_LIMIT_MIN);
+
+	assert_true(ack.len <= SPOP_FRAME_LIMIT_MIN + SPOP_LENGTH_BYTES);
+	assert_true(find_action(payload, "allowed", &action));
+	assert_true(action.is_set && !action.data.boolean);
+	assert_true(find_action(payload, "retry_after_ms", &action));
+	assert_int_equal(action.data.number, QUOTA_WINDOW_MAX_US / 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spop_map_attribute_null_is_absent),
+		cmocka_unit_test(test_spop_map_attribute_boolean_is_boolean),
+		cmocka_unit_test(test_spop_map_attribute_integers_of_any_type_are_numbers),
+		cmocka_unit_test(test_spop_map_attribute_addresses_are_addresses),
+		cmocka_unit_test(test_spop_map_attribute_strings_and_binaries_are_their_bytes),
+		cmocka_unit_test(test_spop_map_parse_vars_names_are_bits),
+		cmocka_unit_test(test_spop_map_parse_vars_other_names_are_refused),
+		cmocka_unit_test(test_spop_map_put_verdict_none_unsets_what_has_no_value),
+		cmocka_unit_test(test_spop_map_put_verdict_invalid_unsets_what_has_no_value),
+		cmocka_unit_test(test_spop_map_put_verdict_allowed_sets_all),
+		cmocka_unit_test(test_spop_map_put_verdict_limited_sets_all),
+		cmocka_unit_test(test_spop_map_put_verdict_never_is_minus_one),
+		cmocka_unit_test(test_spop_map_put_verdict_error_has_policy_and_limit_only),
+		cmocka_unit_test(test_spop_map_put_verdict_nothing_used_resets_in_0),
+		cmocka_unit_test(test_spop_map_put_verdict_vars_narrow_the_optional_ones),
+		cmocka_unit_test(test_spop_map_put_verdict_vars_narrow_what_is_unset_too),
+		cmocka_unit_test(
+			test_spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes),
+		cmocka_unit_test(test_spop_map_put_verdict_short_names_all_fit),
+		cmocka_unit_test(test_spop_map_put_verdict_any_size_is_kept_to),
+		cmocka_unit_test(
+			test_spop_map_put_verdict_from_400_bytes_every_variable_has_its_action),
+		cmocka_unit_test(test_spop_map_put_verdict_at_256_bytes_nothing_stale_is_left),
+		cmocka_unit_test(test_spop_map_put_verdict_at_256_bytes_a_denial_is_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

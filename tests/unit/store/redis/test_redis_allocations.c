@@ -1,0 +1,180 @@
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <ev.h>
+#include <sodium.h>
+
+#include "fake_redis.h"
+#include "reply_reader.h"
+#include "store/redis/redis.h"
+#include "support/allocations.h"
+#include "unit/store/contract.h"
+
+/* ---- replies ---- */
+
+static void test_redis_replies_new_short_memory_is_none(void **state)
+{
+	(void)state;
+
+	allocations_fail_at(0);
+	assert_null(redis_replies_new());
+	assert_true(allocations_end());
+}
+
+/* hiredis has memory for the bytes; what is made of them costs none, however much it is. */
+static void test_redis_replies_collect_allocates_nothing(void **state)
+{
+	static const char *const wires[] = {"+OK\r\n",       "-ERR\r\n", ":1\r\n", "$-1\r\n",
+					    "$3\r\nabc\r\n", "*0\r\n",   "*-1\r\n"};
+	struct reply_reader r = reply_reader_new();
+	struct redis_reply reply;
+
+	(void)state;
+	allocations_fail_at(0);
+	for (size_t i = 0; i < ARRAY_SIZE(wires); i++)
+		(void)reply_reader_read(&r, bytes_from_text(wires[i]));
+	reply_reader_feed(&r, BYTES("*5000\r\n"));
+	for (int i = 0; i < 4999; i++) {
+		reply_reader_feed(&r, bytes_from_text(wires[i % 7]));
+		assert_int_equal(reply_reader_next(&r, &reply), REPLY_NONE);
+	}
+	(void)reply_reader_read(&r, BYTES("$3\r\nabc\r\n"));
+
+	assert_false(allocations_end());
+	reply_reader_free(&r);
+}
+
+/* ---- the store ---- */
+
+static bool is_answered;
+
+static void on_answered(struct store_op *op)
+{
+	(void)op;
+	is_answered = true;
+}
+
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
+{
+	(void)owner, (void)is_up, (void)error, (void)why;
+}
+
+static void on_refused(void *owner, const struct store_op *op, enum store_error error,
+		       struct bytes why)
+{
+	(void)owner, (void)op, (void)error, (void)why;
+}
+
+static struct store *new_store(struct ev_loop *loop, const struct redis_target *target)
+{
+	return redis_store_new(loop, &(struct redis_store_config){
+					     .target = target,
+					     .prefix = BYTES("rl:"),
+					     .timeout_us = 1000000,
+					     .max_in_flight = 64,
+					     .changed = on_changed,
+					     .refused = on_refused,
+				     });
+}
+
+static void ask_and_await(struct ev_loop *loop, struct store *store)
+{
+	struct quota quota = window_of(FIXED_WINDOW, 5, 60000000);
+	struct check check;
+	struct store_op op = {.checks = (struct check *[]){check_make(&check, "k", &quota, 1)},
+			      .count = 1,
+			      .answered = on_answered};
+
+	is_answered = false;
+	while (store_ask(store, &op) == STORE_DONE)
+		ev_run(loop, EVRUN_ONCE);
+	while (!is_answered)
+		ev_run(loop, EVRUN_ONCE);
+	assert_int_equal(check.error, STORE_OK);
+}
+
+static struct redis_target target_of(const char *url)
+{
+	struct redis_target target;
+	struct err err;
+
+	assert_true(redis_target_parse(bytes_from_text(url), &target, &err));
+	return target;
+}
+
+/* None, without a leak; or one that works, when what failed can be tried again. */
+static void make_at_each_failure(const char *host)
+{
+	bool is_done = false;
+	size_t without = 0;
+
+	for (size_t n = 0; !is_done; n++) {
+		struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+		struct fake_redis *fake = fake_redis_new(loop, host != NULL);
+		char url[96];
+		if (host == NULL)
+			snprintf(url, sizeof url, "%s", fake_redis_url(fake));
+		else
+			snprintf(url, sizeof url, "redis://%s%s", host,
+				 strrchr(fake_redis_url(fake), ':'));
+		struct redis_target target = target_of(url);
+		allocations_fail_at(n);
+		struct store *store = new_store(loop, &target);
+		is_done = !allocations_end();
+		if (store != NULL)
+			ask_and_await(loop, store);
+		without += store == NULL;
+		store_free(store);
+		fake_redis_free(fake);
+		ev_loop_destroy(loop);
+	}
+	assert_in_range(without, 3, 10);
+}
+
+static void test_redis_store_new_short_memory_is_none_or_works(void **state)
+{
+	(void)state;
+
+	make_at_each_failure(NULL);
+	make_at_each_failure("localhost");
+}
+
+static void test_redis_store_ask_allocates_nothing(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct fake_redis *fake = fake_redis_new(loop, false);
+	struct redis_target target = target_of(fake_redis_url(fake));
+	struct store *store = new_store(loop, &target);
+
+	(void)state;
+	ask_and_await(loop, store);
+	allocations_fail_at(0);
+	for (int i = 0; i < 100; i++)
+		ask_and_await(loop, store);
+
+	assert_false(allocations_end());
+	store_free(store);
+	fake_redis_free(fake);
+	ev_loop_destroy(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_redis_replies_new_short_memory_is_none),
+		cmocka_unit_test(test_redis_replies_collect_allocates_nothing),
+		cmocka_unit_test(test_redis_store_new_short_memory_is_none_or_works),
+		cmocka_unit_test(test_redis_store_ask_allocates_nothing),
+	};
+
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	(void)signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

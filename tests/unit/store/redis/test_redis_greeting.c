@@ -1,0 +1,262 @@
+/* By the store that stands on it. */
+#include "store/redis/redis_greeting.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "store_world.h"
+
+static void test_greeting_of_the_default_user_says_no_login(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	assert_int_equal(commands(world, FAKE_AUTH), 0);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_SELECT), "SELECT 0");
+	assert_string_equal(fake_redis_last(world->fake, FAKE_INFO), "INFO");
+	assert_memory_equal(fake_redis_last(world->fake, FAKE_SCRIPT), "SCRIPT LOAD --[[", 16);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_PING), "PING");
+	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
+			    "EVALSHA " FAKE_HASH " 1 rl:hello now 1 0 fixed_window 1 5 60000000");
+	assert_int_equal(commands(world, FAKE_OTHER), 0);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	world_close(world);
+}
+
+static void test_greeting_says_user_password_and_database(void **state)
+{
+	static const struct {
+		const char *user, *password, *auth;
+		uint32_t db;
+		const char *select;
+	} cases[] = {
+		{"", "secret", "AUTH secret", 0, "SELECT 0"},
+		{"agent", "s p\r\n", "AUTH agent s p\r\n", 15, "SELECT 15"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_open(false);
+		struct err err;
+		assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)),
+					       &world->target, &err));
+		strcpy(world->target.user, cases[i].user);
+		strcpy(world->target.password, cases[i].password);
+		world->target.db = cases[i].db;
+		connect_store(world, usual);
+		await_up(world);
+		assert_int_equal(commands(world, FAKE_AUTH), 1);
+		assert_string_equal(fake_redis_last(world->fake, FAKE_AUTH), cases[i].auth);
+		assert_string_equal(fake_redis_last(world->fake, FAKE_SELECT), cases[i].select);
+		world_close(world);
+	}
+}
+
+/* ---- a greeting that goes wrong ---- */
+
+static void assert_does_not_come_up(enum fake_kind kind, const char *says, enum store_error error,
+				    const char *why)
+{
+	struct world *world = world_open(false);
+
+	fake_redis_say(world->fake, kind, says, FAKE_ALWAYS);
+	if (kind == FAKE_AUTH) {
+		struct err err;
+		assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)),
+					       &world->target, &err));
+		strcpy(world->target.password, "secret");
+	}
+	connect_store(world, usual);
+	const struct change *change = await_change(world, 1);
+	assert_false(change->is_up);
+	assert_int_equal(change->error, error);
+	assert_string_equal(change->why, why);
+	assert_true(is_down(world));
+	AWAIT(world, fake_redis_counts(world->fake)->connections == 3); /* it is tried again */
+	assert_int_equal(world->change_count, 1);
+
+	/* And when it is mended, it is well. */
+	fake_redis_say(world->fake, kind, NULL, 0);
+	await_up(world);
+	world_close(world);
+}
+
+static void test_greeting_error_of_a_command_is_told_by_kind(void **state)
+{
+	static const struct {
+		enum fake_kind kind;
+		const char *says;
+		enum store_error error;
+		const char *why;
+	} cases[] = {
+		{FAKE_AUTH, "-WRONGPASS invalid\r\n", STORE_OTHER, "WRONGPASS invalid"},
+		{FAKE_SELECT, "-NOAUTH required\r\n", STORE_OTHER, "NOAUTH required"},
+		{FAKE_INFO, "-NOAUTH required\r\n", STORE_OTHER, "NOAUTH required"},
+		{FAKE_INFO, "*1000001\r\n:1\r\n", STORE_OTHER, "a reply is too long"},
+		{FAKE_SELECT, "-ERR DB index is out of range\r\n", STORE_OTHER,
+		 "ERR DB index is out of range"},
+		{FAKE_SCRIPT, "-LOADING it loads\r\n", STORE_LOADING, "LOADING it loads"},
+		{FAKE_SCRIPT, "-NOPERM no\r\n", STORE_OTHER, "NOPERM no"},
+		{FAKE_SCRIPT, "+OK\r\n", STORE_OTHER, "SCRIPT LOAD was not answered by a hash"},
+		{FAKE_SCRIPT, ":1\r\n", STORE_OTHER, "SCRIPT LOAD was not answered by a hash"},
+		{FAKE_SCRIPT, "$-1\r\n", STORE_OTHER, "SCRIPT LOAD was not answered by a hash"},
+		{FAKE_SCRIPT, "*1\r\n$40\r\n" FAKE_HASH "\r\n", STORE_OTHER,
+		 "SCRIPT LOAD was not answered by a hash"},
+		{FAKE_SCRIPT, "$41\r\n" FAKE_HASH "x\r\n", STORE_OTHER,
+		 "SCRIPT LOAD was not answered by a hash"},
+		{FAKE_PING, "-MASTERDOWN no\r\n", STORE_LOADING, "MASTERDOWN no"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_does_not_come_up(cases[i].kind, cases[i].says, cases[i].error, cases[i].why);
+}
+
+static void test_greeting_server_that_can_not_keep_balances_is_told(void **state)
+{
+	(void)state;
+
+	assert_does_not_come_up(FAKE_INFO, "$23\r\nredis_mode:sentinel\r\nx:\r\n", STORE_OTHER,
+				"it is a Sentinel, which keeps no data");
+	assert_does_not_come_up(FAKE_INFO, "$18\r\nredis_mode:cluster\r\n", STORE_MOVED,
+				"it is a node of a Redis Cluster");
+	assert_does_not_come_up(FAKE_INFO, "$12\r\nrole:slave\r\n\r\n", STORE_READONLY,
+				"it is a replica, which can't be written to");
+	assert_does_not_come_up(FAKE_INFO, "$9\r\nloading:1\r\n", STORE_LOADING,
+				"it is loading its data");
+}
+
+/* A user who may not ask for it has to know. */
+static void test_greeting_without_info_is_well(void **state)
+{
+	static const char *const says[] = {"-NOPERM no\r\n", "-ERR unknown command 'INFO'\r\n",
+					   "$-1\r\n",        "$0\r\n\r\n",
+					   ":7\r\n",         "*1\r\n+role:slave\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		fake_redis_say(world->fake, FAKE_INFO, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		await_up(world);
+		world_close(world);
+	}
+}
+
+/* 500 ms, whichever command is not answered; then it is tried again. */
+static void test_greeting_silence_is_given_up(void **state)
+{
+	static const enum fake_kind kinds[] = {FAKE_SELECT, FAKE_PING};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct world *world = world_open(false);
+		int64_t start_us = clock_mono_us();
+		fake_redis_say(world->fake, kinds[i], FAKE_SILENCE, FAKE_ALWAYS);
+		connect_store(world, usual);
+		const struct change *change = await_change(world, 1);
+		assert_true(clock_mono_us() - start_us > 450 * US_PER_MS);
+		assert_int_equal(change->error, STORE_TIMEOUT);
+		assert_string_equal(change->why, "no answer in time");
+		fake_redis_say(world->fake, kinds[i], NULL, 0);
+		await_up(world);
+		assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
+		world_close(world);
+	}
+}
+
+/* It answers, but not within the time that a request has. */
+static void test_probe_that_takes_too_long_does_not_come_up(void **state)
+{
+	struct world *world = world_open(false);
+	struct redis_store_config hasty = usual;
+
+	(void)state;
+	hasty.timeout_us = 0;
+	connect_store(world, hasty);
+
+	assert_int_equal(await_change(world, 1)->error, STORE_TIMEOUT);
+	assert_true(is_down(world));
+	world_close(world);
+}
+
+static void test_server_that_is_not_redis_is_told(void **state)
+{
+	static const char *const banners[] = {
+		"HTTP/1.1 400 Bad Request\r\n\r\n",
+		"220 mail.example ESMTP\r\n",
+		"SSH-2.0-OpenSSH_9.2\r\n",
+		"\x15\x03\x01\x02\x02\n",
+		"*1\r\n*x\r\n",
+		"\n\n\n\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(banners); i++) {
+		struct world *world = world_open(false);
+		fake_redis_greet(world->fake, banners[i]);
+		connect_store(world, usual);
+		const struct change *change = await_change(world, 1);
+		assert_int_equal(change->error, STORE_OTHER);
+		assert_true(strlen(change->why) > 0);
+		assert_true(is_down(world));
+		fake_redis_greet(world->fake, NULL);
+		await_up(world);
+		world_close(world);
+	}
+}
+
+/* As from a server that has too many clients already. */
+static void test_greeting_error_and_close_is_told(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	fake_redis_greet(world->fake, "-ERR max number of clients reached\r\n");
+	connect_store(world, usual);
+
+	assert_int_equal(await_change(world, 1)->error, STORE_OTHER);
+	assert_string_equal(world->changes[0].why, "ERR max number of clients reached");
+	world_close(world);
+}
+
+static void test_replies_unasked_in_the_greeting_give_it_up(void **state)
+{
+	static char many[64 * 6 + 1];
+	struct world *world = world_open(false);
+
+	(void)state;
+	for (int i = 0; i < 64; i++)
+		strcat(many, "+OK\r\n");
+	fake_redis_greet(world->fake, many);
+	connect_store(world, usual);
+	await_change(world, 1);
+	assert_false(world->changes[0].is_up);
+	fake_redis_greet(world->fake, NULL);
+	await_up(world);
+	world_close(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_greeting_of_the_default_user_says_no_login),
+		cmocka_unit_test(test_greeting_says_user_password_and_database),
+		cmocka_unit_test(test_greeting_error_of_a_command_is_told_by_kind),
+		cmocka_unit_test(test_greeting_server_that_can_not_keep_balances_is_told),
+		cmocka_unit_test(test_greeting_without_info_is_well),
+		cmocka_unit_test(test_greeting_silence_is_given_up),
+		cmocka_unit_test(test_probe_that_takes_too_long_does_not_come_up),
+		cmocka_unit_test(test_server_that_is_not_redis_is_told),
+		cmocka_unit_test(test_greeting_error_and_close_is_told),
+		cmocka_unit_test(test_replies_unasked_in_the_greeting_give_it_up),
+	};
+
+	world_prepare();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

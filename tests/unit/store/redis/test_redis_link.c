@@ -1,0 +1,334 @@
+/* By the store that stands on it. */
+#include "store/redis/redis_link.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <ev.h>
+
+#include "base/clock.h"
+#include "store_world.h"
+
+/* ---- connecting ---- */
+
+static void test_connect_over_tcp_is_the_same(void **state)
+{
+	struct world *world = world_open(true);
+
+	(void)state;
+	connect_store(world, usual);
+	await_up(world);
+	ask_many(world, 100);
+	AWAIT(world, are_answered(100));
+
+	assert_errors(100, STORE_OK);
+	world_close(world);
+}
+
+/* Of the addresses of a name those that refuse are passed over. */
+static void test_connect_by_name_finds_the_address(void **state)
+{
+	struct world *world = world_open(true);
+	char url[64];
+	struct err err;
+
+	(void)state;
+	snprintf(url, sizeof url, "redis://localhost%s", strrchr(fake_redis_url(world->fake), ':'));
+	assert_true(redis_target_parse(bytes_from_text(url), &world->target, &err));
+	connect_store(world, usual);
+	await_up(world);
+
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	world_close(world);
+}
+
+static void test_connect_refused_is_told_once_and_tried_until_it_is_not(void **state)
+{
+	static const bool kinds[] = {false, true};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct world *world = world_open(kinds[i]);
+		fake_redis_set_listening(world->fake, false);
+		connect_store(world, usual);
+		const struct change *change = await_change(world, 1);
+		assert_false(change->is_up);
+		assert_int_equal(change->error, STORE_CONNECTION);
+		assert_string_equal(change->why,
+				    kinds[i] ? "Connection refused" : "No such file or directory");
+		assert_true(is_down(world));
+
+		for (int k = 0; k < 3; k++) /* some tries more, of which nothing is told */
+			turn(world);
+		assert_int_equal(world->change_count, 1);
+		fake_redis_set_listening(world->fake, true);
+		await_up(world);
+		assert_true(await_change(world, 2)->is_up);
+		world_close(world);
+	}
+}
+
+static void test_connect_pauses_grow(void **state)
+{
+	struct world *world = world_open(false);
+	int64_t start_us = clock_mono_us();
+	size_t count;
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_SELECT, "-ERR no\r\n", FAKE_ALWAYS);
+	connect_store(world, usual);
+	/* After 0, 10-20, 20-40, 40-80, 80-160 and 160-320 ms, and what the tries take. */
+	AWAIT(world, (count = fake_redis_counts(world->fake)->connections) == 6);
+
+	assert_true(clock_mono_us() - start_us > 310 * US_PER_MS * 95 / 100);
+	world_close(world);
+}
+
+static void test_name_that_does_not_exist_is_told(void **state)
+{
+	struct world *world = world_open(true);
+	struct err err;
+
+	(void)state;
+	assert_true(
+		redis_target_parse(BYTES("redis://no-such-host.invalid"), &world->target, &err));
+	connect_store(world, usual);
+
+	assert_int_equal(await_change(world, 1)->error, STORE_CONNECTION);
+	assert_true(strlen(world->changes[0].why) > 0);
+	world_close(world);
+}
+
+/* ---- a connection that is lost ---- */
+
+static void test_connection_lost_answers_each_once(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	ask_many(world, 100);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 1 + 4);
+	for (size_t i = 100; i < 110; i++) /* and some that did not leave yet */
+		assert_int_equal(ask_it(world, &questions[i]), STORE_PENDING);
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(110));
+
+	assert_errors(110, STORE_CONNECTION);
+	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
+	await_up(world);
+	assert_errors(110, STORE_CONNECTION);
+	assert_int_equal(world->refused_count, 0);
+	world_close(world);
+}
+
+static void test_connection_lost_in_the_middle_of_a_reply_answers_once(void **state)
+{
+	static const char *const halves[] = {
+		"*", "*4\r\n:1700000000000000\r\n:1\r\n", "$10\r\nabc", "-OOM",
+		"*4\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(halves); i++) {
+		struct world *world = world_up();
+		fake_redis_say(world->fake, FAKE_EVALSHA, halves[i], 1);
+		ask_many(world, 3);
+		AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+		ev_run(world->loop, EVRUN_NOWAIT);
+		fake_redis_hang_up(world->fake);
+		AWAIT(world, are_answered(3));
+		assert_errors(3, STORE_CONNECTION);
+		await_up(world);
+		world_close(world);
+	}
+}
+
+/* What is asked from the answers is answered as well: at once, or by the next turn. */
+static void test_connection_lost_what_is_asked_from_answers_is_answered(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	for (int i = 0; i < 10; i++)
+		questions[i].next = &questions[10 + i];
+	ask_many(world, 10);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(20));
+
+	assert_errors(20, STORE_CONNECTION);
+	world_close(world);
+}
+
+static void test_garbage_while_up_answers_each_once(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, "HTTP/1.1 400 Bad Request\r\n", 1);
+	ask_many(world, 40);
+	AWAIT(world, are_answered(40));
+
+	assert_errors(40, STORE_CONNECTION);
+	await_up(world);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
+	world_close(world);
+}
+
+/* Replies that nobody asked for: the connection is given up, and not the agent. */
+static void test_reply_unasked_gives_the_connection_up(void **state)
+{
+	static const char *const unasked[] = {
+		"+OK\r\n",
+		":1\r\n",
+		"$2\r\nOK\r\n",
+		"$-1\r\n",
+		"*0\r\n",
+		"*2\r\n:1\r\n-ERR x\r\n",
+		"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n",
+		"-ERR x\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(unasked); i++) {
+		struct world *world = world_up();
+		fake_redis_send(world->fake, unasked[i]);
+		assert_false(await_change(world, 1)->is_up);
+		assert_int_equal(world->changes[0].error, STORE_OTHER);
+		await_up(world);
+		assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
+		world_close(world);
+	}
+}
+
+/* ---- silence ---- */
+
+/* Nothing is asked; that nothing works is found out by itself, by one PING. */
+static void test_heartbeat_finds_a_silent_server(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_PING, FAKE_SILENCE, FAKE_ALWAYS);
+	assert_true(await_change(world, 1)->is_up);
+	int64_t sent_us = clock_mono_us();
+	assert_false(await_change(world, 2)->is_up);
+
+	assert_int_equal(world->changes[1].error, STORE_TIMEOUT);
+	assert_true(clock_mono_us() - sent_us > 450 * US_PER_MS); /* two of 250 ms */
+	assert_int_equal(commands(world, FAKE_PING), 2);          /* the probe, and a heartbeat */
+	assert_true(is_down(world));
+	world_close(world);
+}
+
+/* There is always a question on its way, and the answers come. */
+static void test_heartbeat_of_a_busy_server_is_not_needed(void **state)
+{
+	struct world *world = world_up();
+	int64_t start_us = clock_mono_us();
+
+	(void)state;
+	questions[0].next = &questions[0];
+	ask_many(world, 1);
+	AWAIT(world, clock_mono_us() - start_us > 1100 * US_PER_MS); /* four beats */
+
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	assert_in_range(commands(world, FAKE_PING), 1, 2);
+	questions[0].next = NULL;
+	world_close(world);
+}
+
+static void test_heartbeat_error_gives_the_connection_up(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_PING, "-NOAUTH no\r\n", 1);
+	assert_true(await_change(world, 1)->is_up);
+
+	assert_int_equal(await_change(world, 2)->error, STORE_OTHER);
+	assert_string_equal(world->changes[1].why, "NOAUTH no");
+	world_close(world);
+}
+
+/* ---- what is told ---- */
+
+static void test_changed_is_told_once_a_change(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_SELECT, "-NOAUTH no\r\n", 3);
+	connect_store(world, usual);
+	AWAIT(world, commands(world, FAKE_SELECT) == 3);
+	fake_redis_say(world->fake, FAKE_SELECT, "-LOADING no\r\n", 2);
+	AWAIT(world, commands(world, FAKE_SELECT) == 5);
+	await_up(world);
+	(void)await_change(world, 3);
+	AWAIT(world,
+	      commands(world, FAKE_PING) == 3); /* two heartbeats, of which nothing is told */
+	fake_redis_set_listening(world->fake, false);
+	fake_redis_hang_up(world->fake);
+	(void)await_change(world, 4);
+
+	assert_int_equal(world->changes[0].error, STORE_OTHER);
+	assert_int_equal(world->changes[1].error, STORE_LOADING);
+	assert_true(world->changes[2].is_up);
+	assert_int_equal(world->changes[3].error, STORE_CONNECTION);
+	assert_string_equal(world->changes[3].why, "Server closed the connection");
+	world_close(world);
+}
+
+/* As with a proxy that takes connections for a server that is away: closed, reset, closed. */
+static void test_changed_reasons_that_take_turns_are_told_once_each_kind(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fake_redis_say(world->fake, FAKE_SELECT, i % 2 == 0 ? "-ERR a\r\n" : "-ERR b\r\n",
+			       1);
+		if (i == 0)
+			connect_store(world, usual);
+		AWAIT(world, commands(world, FAKE_SELECT) == 2 * (size_t)i + 1);
+		fake_redis_say(world->fake, FAKE_SELECT, "-READONLY no\r\n", 1);
+		AWAIT(world, commands(world, FAKE_SELECT) == 2 * (size_t)i + 2);
+	}
+	await_up(world);
+	(void)await_change(world, 3);
+
+	assert_int_equal(world->change_count, 3);
+	assert_string_equal(world->changes[0].why, "ERR a");
+	assert_string_equal(world->changes[1].why, "READONLY no");
+	assert_true(world->changes[2].is_up);
+	world_close(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connect_over_tcp_is_the_same),
+		cmocka_unit_test(test_connect_by_name_finds_the_address),
+		cmocka_unit_test(test_connect_refused_is_told_once_and_tried_until_it_is_not),
+		cmocka_unit_test(test_connect_pauses_grow),
+		cmocka_unit_test(test_name_that_does_not_exist_is_told),
+		cmocka_unit_test(test_connection_lost_answers_each_once),
+		cmocka_unit_test(test_connection_lost_in_the_middle_of_a_reply_answers_once),
+		cmocka_unit_test(test_connection_lost_what_is_asked_from_answers_is_answered),
+		cmocka_unit_test(test_garbage_while_up_answers_each_once),
+		cmocka_unit_test(test_reply_unasked_gives_the_connection_up),
+		cmocka_unit_test(test_heartbeat_finds_a_silent_server),
+		cmocka_unit_test(test_heartbeat_of_a_busy_server_is_not_needed),
+		cmocka_unit_test(test_heartbeat_error_gives_the_connection_up),
+		cmocka_unit_test(test_changed_is_told_once_a_change),
+		cmocka_unit_test(test_changed_reasons_that_take_turns_are_told_once_each_kind),
+	};
+
+	world_prepare();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,550 @@
+#include "store/redis/redis.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <ev.h>
+
+#include "limit/request.h"
+#include "store/redis/redis_script.h"
+#include "store_world.h"
+#include "unit/store/contract.h"
+
+/* ---- what leaves: hiredis calls write, from 1.0 on send, and nobody else does here ---- */
+
+static size_t writes;
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+	writes++;
+	return syscall(SYS_write, fd, data, len);
+}
+
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	writes++;
+	return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
+}
+
+/* ---- answers ---- */
+
+static void test_ask_before_there_is_a_connection_is_done_with_an_error(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	connect_store(world, usual);
+	assert_int_equal(ask_it(world, &questions[0]), STORE_DONE);
+
+	assert_int_equal(questions[0].check.error, STORE_CONNECTION);
+	assert_false(questions[0].check.is_decided);
+	world_close(world);
+}
+
+static void test_ask_is_answered_later_and_once(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	assert_int_equal(ask_it(world, &questions[0]), STORE_PENDING);
+	assert_int_equal(questions[0].answers, 0);
+	AWAIT(world, questions[0].answers > 0);
+
+	assert_int_equal(questions[0].check.error, STORE_OK);
+	assert_true(questions[0].check.outcome.allowed);
+	assert_int_equal(questions[0].check.outcome.remaining, 4);
+	for (int i = 0; i < 10; i++)
+		ev_run(world->loop, EVRUN_NOWAIT);
+	assert_int_equal(questions[0].answers, 1);
+	world_close(world);
+}
+
+static void test_ask_from_an_answer_is_taken(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	for (int i = 0; i < 99; i++)
+		questions[i].next = &questions[i + 1];
+	assert_int_equal(ask_it(world, &questions[0]), STORE_PENDING);
+	AWAIT(world, questions[99].answers > 0);
+
+	assert_errors(100, STORE_OK);
+	world_close(world);
+}
+
+static void test_ask_all_of_a_turn_leaves_in_one_write(void **state)
+{
+	static const size_t counts[] = {1, 31, 32, 33, 64, 65, 1000};
+	struct world *world = world_up();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		size_t before = commands(world, FAKE_EVALSHA);
+		size_t reads = fake_redis_counts(world->fake)->reads;
+		size_t written = writes;
+		ask_many(world, counts[i]);
+		AWAIT(world, are_answered(counts[i]));
+		assert_errors(counts[i], STORE_OK);
+		assert_int_equal(commands(world, FAKE_EVALSHA) - before, (counts[i] + 31) / 32);
+		assert_int_equal(writes - written, 1);
+		assert_int_equal(fake_redis_counts(world->fake)->reads - reads, 1);
+	}
+	world_close(world);
+}
+
+/* Not first asked whether it may, which would be a turn later. */
+static void test_ask_leaves_before_the_loop_waits(void **state)
+{
+	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
+
+	(void)state;
+	ask_many(world, 1);
+	ev_run(world->loop, EVRUN_NOWAIT);
+
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 1);
+	AWAIT(world, are_answered(1));
+	world_close(world);
+}
+
+static void test_ask_as_many_as_can_be_in_flight_are_answered(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	/* At the same time from each of them, and so from each call. */
+	for (size_t i = 0; i < QUESTIONS_MAX; i++) {
+		assert_int_equal(ask_it(world, &questions[i]), STORE_PENDING);
+		if (i % 7 == 0)
+			ev_run(world->loop, EVRUN_NOWAIT);
+	}
+	AWAIT(world, are_answered(QUESTIONS_MAX));
+
+	assert_errors(QUESTIONS_MAX, STORE_OK);
+	world_close(world);
+}
+
+/* Requests of the greatest size: 32 would be 240 KB. */
+static void test_ask_calls_are_at_most_64_kilobytes(void **state)
+{
+	static struct check checks[64][REQUEST_CHECKS_MAX];
+	static struct check *pointers[64][REQUEST_CHECKS_MAX];
+	static struct question large[64];
+	struct world *world = world_up();
+
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		for (int k = 0; k < REQUEST_CHECKS_MAX; k++) {
+			pointers[i][k] = check_make(&checks[i][k], "", fixed_quota(), 1);
+			checks[i][k].key_len = CHECK_KEY_MAX;
+			memset(checks[i][k].key, 'a' + k, CHECK_KEY_MAX);
+		}
+		large[i] = (struct question){.world = world};
+		large[i].op = (struct store_op){.checks = pointers[i],
+						.count = REQUEST_CHECKS_MAX,
+						.answered = on_answered};
+		large[i].check.is_decided = true;
+		assert_int_equal(store_ask(world->store, &large[i].op), STORE_PENDING);
+	}
+	AWAIT(world, large[63].answers > 0);
+
+	for (int i = 0; i < 64; i++) {
+		assert_int_equal(large[i].answers, 1);
+		for (int k = 0; k < REQUEST_CHECKS_MAX; k++)
+			assert_int_equal(checks[i][k].outcome.remaining, 4);
+	}
+	assert_in_range(fake_redis_counts(world->fake)->longest, REDIS_CALL_MAX / 2,
+			REDIS_CALL_MAX);
+	world_close(world);
+}
+
+static void test_ask_with_a_time_of_its_own_says_it(void **state)
+{
+	struct world *world = world_open(false);
+	struct redis_store_config given = usual;
+	static const int64_t times[] = {1700000000000000, 1700000000000000, 1700000000000001};
+
+	(void)state;
+	given.is_time_given = true;
+	given.prefix = BYTES("");
+	connect_store(world, given);
+	for (;; turn(world)) { /* of which the time is 0, as good as none */
+		if (ask_it(world, &questions[0]) == STORE_PENDING)
+			break;
+	}
+	AWAIT(world, questions[0].answers > 0);
+	size_t before = commands(world, FAKE_EVALSHA);
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		assert_int_equal(ask_it(world, &questions[i]), STORE_PENDING);
+		questions[i].op.now_us = times[i];
+	}
+	AWAIT(world, are_answered(ARRAY_SIZE(times)));
+
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 2);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
+			    "EVALSHA " FAKE_HASH
+			    " 1 k2 1700000000000001 1 0 fixed_window 1 5 60000000");
+	world_close(world);
+}
+
+static void test_reply_that_comes_byte_by_byte_is_read(void **state)
+{
+	struct world *world = world_open(false);
+
+	(void)state;
+	fake_redis_set_pace(world->fake, 1);
+	connect_store(world, usual);
+	await_up(world);
+	ask_many(world, 40);
+	AWAIT(world, are_answered(40));
+
+	assert_errors(40, STORE_OK);
+	world_close(world);
+}
+
+/* Each answers the questions by an error that is told, and the connection stays. */
+static void test_reply_of_a_wrong_shape_is_an_error_of_its_requests(void **state)
+{
+	static const char *const replies[] = {
+		"+OK\r\n",
+		":1\r\n",
+		"$-1\r\n",
+		"$4\r\nabcd\r\n",
+		"*0\r\n",
+		"*-1\r\n",
+		"*1\r\n:1700000000000000\r\n",
+		"*2\r\n:1700000000000000\r\n:1\r\n",
+		"*3\r\n:1700000000000000\r\n:1\r\n:0\r\n",
+		"*4\r\n:1700000000000000\r\n:2\r\n:0\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n:1\r\n:-1\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n:1\r\n:6\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n:1\r\n:0\r\n:1600000000000000\r\n",
+		"*4\r\n:-1\r\n:1\r\n:0\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n:1\r\n$1\r\n0\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n:1\r\n$-1\r\n:1700000000000000\r\n",
+		"*4\r\n:1700000000000000\r\n*1\r\n:1\r\n:0\r\n:1700000000000000\r\n",
+		"*4\r\n-ERR x\r\n:1\r\n:0\r\n:1700000000000000\r\n",
+	};
+	struct world *world = world_up();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
+		size_t told = world->refused_count;
+		fake_redis_say(world->fake, FAKE_EVALSHA, replies[i], 1);
+		assert_int_equal(ask_and_await(world), STORE_OTHER);
+		assert_int_equal(world->refused_count, told + 1);
+		assert_non_null(strstr(world->refused_why, "BADREPLY"));
+		assert_int_equal(ask_and_await(world), STORE_OK);
+	}
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	world_close(world);
+}
+
+/* With too few of them, or too many, it is not known whose they are. */
+static void test_reply_for_another_number_of_requests_decides_none(void **state)
+{
+	static const char *const replies[] = {
+		"*7\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r\n"
+		":1\r\n:1\r\n:1700000000000000\r\n",
+		"*13\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r\n"
+		":1\r\n:1\r\n:1700000000000000\r\n:1\r\n:2\r\n:1700000000000000\r\n"
+		":1\r\n:3\r\n:1700000000000000\r\n",
+		"*5\r\n:1700000000000000\r\n-OOM x\r\n-OOM x\r\n-OOM x\r\n-OOM x\r\n",
+	};
+	struct world *world = world_up();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
+		fake_redis_say(world->fake, FAKE_EVALSHA, replies[i], 1);
+		ask_many(world, 3);
+		AWAIT(world, are_answered(3));
+		assert_errors(3, STORE_OTHER);
+		assert_int_equal(world->refused_count, 3 * (i + 1));
+		assert_non_null(strstr(world->refused_why, "BADREPLY"));
+	}
+	world_close(world);
+}
+
+static void test_reply_error_of_one_request_is_its_own(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA,
+		       "*8\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r\n"
+		       "-WRONGTYPE no\r\n:1\r\n:1\r\n:1700000000000000\r\n",
+		       1);
+	ask_many(world, 3);
+	AWAIT(world, are_answered(3));
+
+	assert_int_equal(questions[0].check.error, STORE_OK);
+	assert_int_equal(questions[1].check.error, STORE_OTHER);
+	assert_int_equal(questions[2].check.error, STORE_OK);
+	assert_int_equal(world->refused_count, 1);
+	assert_string_equal(world->refused_why, "WRONGTYPE no");
+	world_close(world);
+}
+
+static void test_reply_error_of_a_call_is_by_kind(void **state)
+{
+	static const struct {
+		const char *says;
+		enum store_error error;
+		bool is_dropped;
+	} cases[] = {
+		{"-OOM no\r\n", STORE_OOM, false},
+		{"-ERR no\r\n", STORE_OTHER, false},
+		{"-BUSY no\r\n", STORE_OTHER, false},
+		{"-MOVED 1 192.0.2.1:1\r\n", STORE_MOVED, false},
+		{"-READONLY no\r\n", STORE_READONLY, true},
+		{"-MISCONF no\r\n", STORE_READONLY, false},
+		{"-NOREPLICAS no\r\n", STORE_READONLY, false},
+		{"-LOADING no\r\n", STORE_LOADING, true},
+		{"-MASTERDOWN no\r\n", STORE_LOADING, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_up();
+		fake_redis_say(world->fake, FAKE_EVALSHA, cases[i].says, 1);
+		ask_many(world, 2);
+		AWAIT(world, are_answered(2));
+		assert_errors(2, cases[i].error);
+		assert_int_equal(world->refused_count, 2);
+		assert_int_equal(world->refused_error, cases[i].error);
+		await_up(world);
+		assert_int_equal(fake_redis_counts(world->fake)->connections,
+				 cases[i].is_dropped ? 2 : 1);
+		world_close(world);
+	}
+}
+
+/* ---- NOSCRIPT ---- */
+
+#define NOSCRIPT "-NOSCRIPT No matching script.\r\n"
+
+static void test_noscript_once_is_mended_unseen(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+	assert_int_equal(ask_and_await(world), STORE_OK);
+
+	assert_int_equal(questions[0].answers, 1);
+	assert_int_equal(commands(world, FAKE_SCRIPT), 2);
+	assert_int_equal(commands(world, FAKE_EVALSHA), 3);
+	assert_int_equal(world->refused_count, 0);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	world_close(world);
+}
+
+static void test_noscript_of_several_calls_loads_it_once(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 4);
+	ask_many(world, 100);
+	AWAIT(world, are_answered(100));
+
+	assert_errors(100, STORE_OK);
+	assert_int_equal(commands(world, FAKE_SCRIPT), 2);
+	assert_int_equal(commands(world, FAKE_EVALSHA), 1 + 4 + 4);
+	world_close(world);
+}
+
+/* What is asked meanwhile comes behind the script, too. */
+static void test_noscript_from_an_answer_comes_behind_the_script(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	questions[0].next = &questions[40];
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+	ask_many(world, 1);
+	questions[0].op.is_late = true;
+	AWAIT(world, questions[40].answers > 0);
+
+	assert_int_equal(questions[0].check.error, STORE_NOSCRIPT);
+	assert_int_equal(questions[40].check.error, STORE_OK);
+	assert_int_equal(commands(world, FAKE_SCRIPT), 2);
+	world_close(world);
+}
+
+static void test_noscript_always_is_an_error_after_one_repetition(void **state)
+{
+	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, FAKE_ALWAYS);
+	ask_many(world, 40);
+	AWAIT(world, are_answered(40));
+
+	assert_errors(40, STORE_NOSCRIPT);
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 2 + 2);
+	assert_int_equal(world->refused_count, 40);
+	world_close(world);
+}
+
+static void test_noscript_late_requests_are_not_repeated(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+	ask_many(world, 3);
+	questions[0].op.is_late = questions[2].op.is_late = true;
+	AWAIT(world, are_answered(3));
+
+	assert_int_equal(questions[0].check.error, STORE_NOSCRIPT);
+	assert_int_equal(questions[1].check.error, STORE_OK);
+	assert_int_equal(questions[2].check.error, STORE_NOSCRIPT);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
+			    "EVALSHA " FAKE_HASH " 1 rl:k1 now 1 0 fixed_window 1 5 60000000");
+	world_close(world);
+}
+
+static void test_noscript_and_no_way_to_load_it_gives_the_connection_up(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, FAKE_ALWAYS);
+	fake_redis_say(world->fake, FAKE_SCRIPT, "-OOM no\r\n", 1);
+	ask_many(world, 2);
+	AWAIT(world, are_answered(2));
+
+	assert_errors(2, STORE_NOSCRIPT);
+	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
+	await_up(world);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
+	world_close(world);
+}
+
+static void test_noscript_and_then_the_connection_is_lost_is_answered_once(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+	fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
+	ask_many(world, 5);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 3);
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(5));
+
+	assert_errors(5, STORE_CONNECTION);
+	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
+	await_up(world);
+	world_close(world);
+}
+
+/* ---- the end ---- */
+
+static void free_with(struct world *world, size_t count)
+{
+	store_free(world->store);
+	world->store = NULL;
+	assert_errors(count, STORE_CONNECTION);
+	assert_int_equal(world->change_count, 0);
+	world_close(world);
+}
+
+static void test_free_answers_what_did_not_leave_yet(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	ask_many(world, 50);
+	free_with(world, 50);
+}
+
+static void test_free_answers_what_is_in_flight(void **state)
+{
+	struct world *world = world_up();
+
+	(void)state;
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	ask_many(world, 50);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 3);
+	free_with(world, 50);
+}
+
+/* Before Redis says that it has no script, before it is asked for it again, and after. */
+static void test_free_answers_what_is_repeated(void **state)
+{
+	(void)state;
+
+	for (int turns = 0; turns < 5; turns++) {
+		struct world *world = world_up();
+		fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+		fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
+		ask_many(world, 5);
+		AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
+		fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+		for (int i = 0; i < turns; i++)
+			ev_run(world->loop, EVRUN_NOWAIT);
+		free_with(world, 5);
+	}
+}
+
+/* In whatever state it is. */
+static void test_free_at_any_moment_is_clean(void **state)
+{
+	(void)state;
+
+	for (int turns = 0; turns < 12; turns++) {
+		struct world *world = world_open(turns % 2 == 0);
+		if (turns % 3 == 0)
+			fake_redis_say(world->fake, FAKE_SCRIPT, "-ERR no\r\n", FAKE_ALWAYS);
+		connect_store(world, usual);
+		for (int i = 0; i < turns; i++)
+			ev_run(world->loop, EVRUN_NOWAIT);
+		world_close(world);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ask_before_there_is_a_connection_is_done_with_an_error),
+		cmocka_unit_test(test_ask_is_answered_later_and_once),
+		cmocka_unit_test(test_ask_from_an_answer_is_taken),
+		cmocka_unit_test(test_ask_all_of_a_turn_leaves_in_one_write),
+		cmocka_unit_test(test_ask_leaves_before_the_loop_waits),
+		cmocka_unit_test(test_ask_as_many_as_can_be_in_flight_are_answered),
+		cmocka_unit_test(test_ask_calls_are_at_most_64_kilobytes),
+		cmocka_unit_test(test_ask_with_a_time_of_its_own_says_it),
+		cmocka_unit_test(test_reply_that_comes_byte_by_byte_is_read),
+		cmocka_unit_test(test_reply_of_a_wrong_shape_is_an_error_of_its_requests),
+		cmocka_unit_test(test_reply_for_another_number_of_requests_decides_none),
+		cmocka_unit_test(test_reply_error_of_one_request_is_its_own),
+		cmocka_unit_test(test_reply_error_of_a_call_is_by_kind),
+		cmocka_unit_test(test_noscript_once_is_mended_unseen),
+		cmocka_unit_test(test_noscript_of_several_calls_loads_it_once),
+		cmocka_unit_test(test_noscript_from_an_answer_comes_behind_the_script),
+		cmocka_unit_test(test_noscript_always_is_an_error_after_one_repetition),
+		cmocka_unit_test(test_noscript_late_requests_are_not_repeated),
+		cmocka_unit_test(test_noscript_and_no_way_to_load_it_gives_the_connection_up),
+		cmocka_unit_test(test_noscript_and_then_the_connection_is_lost_is_answered_once),
+		cmocka_unit_test(test_free_answers_what_did_not_leave_yet),
+		cmocka_unit_test(test_free_answers_what_is_in_flight),
+		cmocka_unit_test(test_free_answers_what_is_repeated),
+		cmocka_unit_test(test_free_at_any_moment_is_clean),
+	};
+
+	world_prepare();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
