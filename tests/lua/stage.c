@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ev.h>
 
 #include "base/clock.h"
 #include "store/redis/redis.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 #define QUESTIONS   512

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <hiredis/hiredis.h>
 #include <sodium.h>
 
@@ -20,8 +19,14 @@
 #include "store/memory.h"
 #include "store/redis/redis_script.h"
 #include "support/chance.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 #include "unusable.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define KEYS     20
 #define ROUNDS   400 /* of up to 70 requests */
@@ -43,7 +48,7 @@ struct pair {
 	int64_t shadow_denied, shadow_passed, denied_already, shadow_unusable;
 };
 
-static int begin(void **state)
+BEFORE_EACH
 {
 	static struct pair pair;
 
@@ -55,16 +60,14 @@ static int begin(void **state)
 	};
 	assert_non_null(pair.memory);
 	*state = &pair;
-	return 0;
 }
 
-static int end(void **state)
+AFTER_EACH
 {
 	struct pair *pair = *state;
 
 	stage_free(pair->stage);
 	store_free(pair->memory);
-	return 0;
 }
 
 /* Two for each key, as before and after a reload. */
@@ -247,12 +250,12 @@ static void play_rounds(struct pair *pair, bool with_unusable)
 	assert_in_range(pair->shadow_passed, 500, ROUNDS * 70);
 }
 
-static void test_random_requests_agree_with_the_memory_store(void **state)
+TEST(random_requests_agree_with_the_memory_store)
 {
 	play_rounds(*state, false);
 }
 
-static void test_random_requests_with_unusable_keys_agree_but_for_those(void **state)
+TEST(random_requests_with_unusable_keys_agree_but_for_those)
 {
 	struct pair *pair = *state;
 
@@ -291,7 +294,7 @@ static void ask_around(struct pair *pair, struct unusable unusable, int64_t cost
 	stage_settle(pair->stage);
 }
 
-static void test_each_unusable_value_spoils_its_own_request_only(void **state)
+TEST(each_unusable_value_spoils_its_own_request_only)
 {
 	struct pair *pair = *state;
 
@@ -306,7 +309,7 @@ static void test_each_unusable_value_spoils_its_own_request_only(void **state)
 }
 
 /* Not a time to count by, though it is hardly ahead; further ahead than a window it is mended. */
-static void test_log_with_a_time_that_is_not_exact_is_unusable(void **state)
+TEST(log_with_a_time_that_is_not_exact_is_unusable)
 {
 	static const uint8_t one_unit[24] = {[9] = 0x20, [15] = 2, [23] = 1}; /* at 2^53 + 2 */
 	struct pair *pair = *state;
@@ -391,7 +394,7 @@ static void ask_around_strange(struct pair *pair, enum algorithm algorithm)
 }
 
 /* Some of them are good enough to be counted by. */
-static void test_strange_values_spoil_no_other_request(void **state)
+TEST(strange_values_spoil_no_other_request)
 {
 	struct pair *pair = *state;
 	uint8_t bytes[2048];
@@ -415,7 +418,7 @@ static int64_t calls_of_the_script(struct stage *stage)
 	return found != NULL ? strtoll(found + strlen(name), NULL, 10) : 0;
 }
 
-static void test_seventy_requests_of_a_turn_are_three_calls(void **state)
+TEST(seventy_requests_of_a_turn_are_three_calls)
 {
 	struct pair *pair = *state;
 	struct quota quota = window_of(SLIDING_WINDOW, 50, WINDOW);
@@ -452,7 +455,7 @@ static void ask_both_keys(struct pair *pair, int64_t cost_a, size_t shadow, bool
 	stage_settle(pair->stage);
 }
 
-static void test_full_redis_is_an_error_and_charges_nothing(void **state)
+TEST(full_redis_is_an_error_and_charges_nothing)
 {
 	struct pair *pair = *state;
 	struct redis_server *server = stage_server(pair->stage);
@@ -492,7 +495,7 @@ static void put_longest_log(struct pair *pair, const char *key)
 				      sizeof bytes);
 }
 
-static void test_write_that_is_refused_ends_its_request(void **state)
+TEST(write_that_is_refused_ends_its_request)
 {
 	struct pair *pair = *state;
 	struct redis_server *server = stage_server(pair->stage);
@@ -521,24 +524,4 @@ static void test_write_that_is_refused_ends_its_request(void **state)
 		stage_ask(pair->stage, question);
 	}
 	stage_settle(pair->stage);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(test_random_requests_agree_with_the_memory_store),
-		TEST(test_each_unusable_value_spoils_its_own_request_only),
-		TEST(test_log_with_a_time_that_is_not_exact_is_unusable),
-		TEST(test_strange_values_spoil_no_other_request),
-		TEST(test_random_requests_with_unusable_keys_agree_but_for_those),
-		TEST(test_seventy_requests_of_a_turn_are_three_calls),
-		TEST(test_full_redis_is_an_error_and_charges_nothing),
-		TEST(test_write_that_is_refused_ends_its_request),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

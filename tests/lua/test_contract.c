@@ -1,12 +1,6 @@
 /* What every store must do, of the one that asks a real Redis. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "stage.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 static struct stage *stage;
@@ -24,12 +18,19 @@ static void await(struct store *store, struct store_op *op)
 		stage_turn(stage);
 }
 
-int main(void)
+BEFORE_ALL
 {
-	const struct store_under_test redis = {.make = make_on_an_empty_redis, .await = await};
-
 	stage = stage_new(true);
-	int failed = run_store_contract("Redis store", &redis);
+}
+
+AFTER_ALL
+{
 	stage_free(stage);
-	return failed;
+}
+
+TEST_CONSTRUCTOR add_contract(void)
+{
+	static const struct store_under_test redis = {make_on_an_empty_redis, await};
+
+	store_contract_add(&redis);
 }

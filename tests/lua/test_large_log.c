@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <hiredis/hiredis.h>
 #include <sodium.h>
 
@@ -20,7 +19,13 @@
 #include "stage.h"
 #include "store/memory.h"
 #include "support/chance.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define LIMIT    QUOTA_LOG_LIMIT_MAX
 #define HOUR_US  (3600 * US_PER_SECOND)
@@ -38,7 +43,7 @@ struct pair {
 	int64_t used; /* of LIMIT, when that was asked for last */
 };
 
-static int begin(void **state)
+BEFORE_EACH
 {
 	static struct pair pair;
 
@@ -52,16 +57,14 @@ static int begin(void **state)
 	};
 	assert_non_null(pair.memory);
 	*state = &pair;
-	return 0;
 }
 
-static int end(void **state)
+AFTER_EACH
 {
 	struct pair *pair = *state;
 
 	stage_free(pair->stage);
 	store_free(pair->memory);
-	return 0;
 }
 
 /* ---- asking both ---- */
@@ -180,7 +183,7 @@ static void grow_with_a_head(struct pair *pair)
 	fill(pair, ring.slots / 4);
 }
 
-static void test_large_log_agrees_while_it_fills_wraps_grows_and_shrinks(void **state)
+TEST(large_log_agrees_while_it_fills_wraps_grows_and_shrinks)
 {
 	struct pair *pair = *state;
 	int64_t entries = environment_number("LOG_ENTRIES", 110000);
@@ -205,7 +208,7 @@ static void test_large_log_agrees_while_it_fills_wraps_grows_and_shrinks(void **
 	assert_true(bytes_of(pair) >= SMALL);
 }
 
-static void test_large_log_agrees_with_equal_times_and_other_limits(void **state)
+TEST(large_log_agrees_with_equal_times_and_other_limits)
 {
 	struct pair *pair = *state;
 
@@ -227,7 +230,7 @@ static void test_large_log_agrees_with_equal_times_and_other_limits(void **state
 	assert_int_equal(ring_of(pair).count, before.count + 1);
 }
 
-static void test_large_log_agrees_when_the_clock_steps_back(void **state)
+TEST(large_log_agrees_when_the_clock_steps_back)
 {
 	struct pair *pair = *state;
 
@@ -245,7 +248,7 @@ static void test_large_log_agrees_when_the_clock_steps_back(void **state)
 }
 
 /* Denied, and so written though nothing is taken; then with something taken. */
-static void test_large_log_of_the_future_is_mended(void **state)
+TEST(large_log_of_the_future_is_mended)
 {
 	struct pair *pair = *state;
 
@@ -274,7 +277,7 @@ static void begin_ring_with_head(struct pair *pair, int64_t head)
 	assert_ring(pair, RING, head, RING);
 }
 
-static void test_ring_grows_wherever_its_head_is(void **state)
+TEST(ring_grows_wherever_its_head_is)
 {
 	struct pair *pair = *state;
 
@@ -291,7 +294,7 @@ static void test_ring_grows_wherever_its_head_is(void **state)
 }
 
 /* 31 entries are the most that are not kept in a ring. */
-static void test_ring_shrinks_wherever_its_head_is(void **state)
+TEST(ring_shrinks_wherever_its_head_is)
 {
 	struct pair *pair = *state;
 
@@ -310,7 +313,7 @@ static void test_ring_shrinks_wherever_its_head_is(void **state)
 }
 
 /* A ring of 256 slots, with its head anywhere, of which so many entries have not left. */
-static void test_ring_of_which_three_quarters_left_is_written_anew(void **state)
+TEST(ring_of_which_three_quarters_left_is_written_anew)
 {
 	struct pair *pair = *state;
 
@@ -333,7 +336,7 @@ static void test_ring_of_which_three_quarters_left_is_written_anew(void **state)
 }
 
 /* 31 are the most that are no ring; units of the same time are in the same entry. */
-static void test_log_becomes_a_ring_with_31_entries_and_one(void **state)
+TEST(log_becomes_a_ring_with_31_entries_and_one)
 {
 	struct pair *pair = *state;
 
@@ -382,7 +385,7 @@ static void random_jump(struct pair *pair)
 	(void)take(pair, LIMIT);
 }
 
-static void test_log_of_changing_size_agrees(void **state)
+TEST(log_of_changing_size_agrees)
 {
 	struct pair *pair = *state;
 
@@ -393,25 +396,4 @@ static void test_log_of_changing_size_agrees(void **state)
 			random_jump(pair);
 	}
 	stage_settle(pair->stage);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(test_log_of_changing_size_agrees),
-		TEST(test_ring_of_which_three_quarters_left_is_written_anew),
-		TEST(test_log_becomes_a_ring_with_31_entries_and_one),
-		TEST(test_ring_grows_wherever_its_head_is),
-		TEST(test_ring_shrinks_wherever_its_head_is),
-		TEST(test_large_log_agrees_with_equal_times_and_other_limits),
-		TEST(test_large_log_agrees_when_the_clock_steps_back),
-		TEST(test_large_log_of_the_future_is_mended),
-		TEST(test_large_log_agrees_while_it_fills_wraps_grows_and_shrinks),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "stage.h"
 #include "support/chance.h"
+#include "support/test.h"
 #include "unit/limit/steps.h"
 
 /* The stage, and in what company the steps came to it. */
@@ -102,16 +101,14 @@ static void take_step(void *owner, const struct step *step)
 	stage_ask(play->stage, question);
 }
 
-static int begin(void **state)
+BEFORE_EACH
 {
 	*state = stage_new(true);
-	return 0;
 }
 
-static int end(void **state)
+AFTER_EACH
 {
 	stage_free(*state);
-	return 0;
 }
 
 static void compare(struct stage *stage, enum algorithm algorithm)
@@ -134,36 +131,22 @@ static void compare(struct stage *stage, enum algorithm algorithm)
 	assert_true(play.denied > vetoed / 5);
 }
 
-static void test_token_bucket_random_steps_agree_in_redis(void **state)
+TEST(token_bucket_random_steps_agree_in_redis)
 {
 	compare(*state, TOKEN_BUCKET);
 }
 
-static void test_sliding_window_random_steps_agree_in_redis(void **state)
+TEST(sliding_window_random_steps_agree_in_redis)
 {
 	compare(*state, SLIDING_WINDOW);
 }
 
-static void test_sliding_window_counter_random_steps_agree_in_redis(void **state)
+TEST(sliding_window_counter_random_steps_agree_in_redis)
 {
 	compare(*state, SLIDING_WINDOW_COUNTER);
 }
 
-static void test_fixed_window_random_steps_agree_in_redis(void **state)
+TEST(fixed_window_random_steps_agree_in_redis)
 {
 	compare(*state, FIXED_WINDOW);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(test_token_bucket_random_steps_agree_in_redis),
-		TEST(test_sliding_window_random_steps_agree_in_redis),
-		TEST(test_sliding_window_counter_random_steps_agree_in_redis),
-		TEST(test_fixed_window_random_steps_agree_in_redis),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

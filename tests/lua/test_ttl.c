@@ -10,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
 #include <hiredis/hiredis.h>
 
 #include "base/clock.h"
 #include "stage.h"
 #include "support/chance.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 #define KEY         "rl:key"
@@ -24,22 +24,19 @@
 #define START_US    INT64_C(1700000000000000)
 #define PATIENCE_US (20 * US_PER_SECOND)
 
-static int begin(void **state)
+BEFORE_EACH
 {
 	*state = stage_new(false);
-	return 0;
 }
 
-static int begin_with_given_time(void **state)
+static void begin_with_given_time(TEST_STATE)
 {
 	*state = stage_new(true);
-	return 0;
 }
 
-static int end(void **state)
+AFTER_EACH
 {
 	stage_free(*state);
-	return 0;
 }
 
 /* ---- what Redis says ---- */
@@ -123,7 +120,7 @@ static struct outcome ask_and_compare_ttl(struct stage *stage, const struct quot
 	return answer.outcome;
 }
 
-static void test_write_ends_a_key_when_it_is_full(void **state)
+TEST(write_ends_a_key_when_it_is_full)
 {
 	const struct quota quotas[] = {
 		bucket_of(10, "7"),
@@ -175,7 +172,7 @@ static void ask_at_given_time(struct stage *stage, struct course *course, const 
 		course->last_us = course->now_us;
 }
 
-static void test_write_with_a_given_time_ends_a_key_when_it_is_full(void **state)
+TEST_BEFORE(write_with_a_given_time_ends_a_key_when_it_is_full, begin_with_given_time)
 {
 	const struct quota quotas[] = {
 		bucket_of(100, "7"),
@@ -223,7 +220,7 @@ static void await_end(struct stage *stage)
 	}
 }
 
-static void test_key_is_gone_when_it_is_full(void **state)
+TEST(key_is_gone_when_it_is_full)
 {
 	const struct quota quotas[] = {
 		bucket_of(1, "3/3.001ms"), /* full in 1000 1/3 us */
@@ -268,7 +265,7 @@ static void take_some(struct stage *stage, const struct quota *quota, bool until
 	while (until_it_is_a_ring && number(stage, "STRLEN " KEY) < 512);
 }
 
-static void test_key_without_a_ttl_has_one_after_the_next_write(void **state)
+TEST(key_without_a_ttl_has_one_after_the_next_write)
 {
 	size_t count;
 	const struct quota *all = long_quotas(&count);
@@ -299,7 +296,7 @@ static void assert_asking_changes_nothing(struct stage *stage, const struct quot
 	}
 }
 
-static void test_denied_or_without_a_cost_changes_nothing(void **state)
+TEST(denied_or_without_a_cost_changes_nothing)
 {
 	size_t count;
 	const struct quota *all = long_quotas(&count);
@@ -311,7 +308,7 @@ static void test_denied_or_without_a_cost_changes_nothing(void **state)
 	}
 }
 
-static void test_denied_or_without_a_cost_creates_nothing(void **state)
+TEST(denied_or_without_a_cost_creates_nothing)
 {
 	size_t count;
 	const struct quota *all = long_quotas(&count);
@@ -324,7 +321,7 @@ static void test_denied_or_without_a_cost_creates_nothing(void **state)
 }
 
 /* A fixed window of an hour ends with the hour, by the clock that Redis shows to others too. */
-static void test_time_is_that_of_redis_from_the_epoch_on(void **state)
+TEST(time_is_that_of_redis_from_the_epoch_on)
 {
 	struct quota quota = window_of(FIXED_WINDOW, 10, HOUR_US);
 	int64_t before_us = server_ms(*state) * US_PER_MS;
@@ -333,23 +330,4 @@ static void test_time_is_that_of_redis_from_the_epoch_on(void **state)
 
 	int64_t end_us = (after_us + reset_us) / HOUR_US * HOUR_US;
 	assert_in_range(end_us, before_us + reset_us, after_us + reset_us);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(test_write_ends_a_key_when_it_is_full),
-		cmocka_unit_test_setup_teardown(
-			test_write_with_a_given_time_ends_a_key_when_it_is_full,
-			begin_with_given_time, end),
-		TEST(test_time_is_that_of_redis_from_the_epoch_on),
-		TEST(test_key_is_gone_when_it_is_full),
-		TEST(test_key_without_a_ttl_has_one_after_the_next_write),
-		TEST(test_denied_or_without_a_cost_changes_nothing),
-		TEST(test_denied_or_without_a_cost_creates_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,10 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/compiler.h"
 #include "base/writer.h"
+#include "support/test.h"
 
 #define T         UNUSABLE_TIME_US
 #define TOO_LARGE ((INT64_C(1) << 53) + 2) /* the next one that a double can hold */

@@ -15,9 +15,8 @@
 
 #include <ev.h>
 
-#include <cmocka.h>
-
 #include "base/compiler.h"
+#include "support/test.h"
 
 /* An upper bound for what takes a tenth of a second: the machine may be busy with other things. */
 #define PATIENCE_S 20.0
@@ -29,7 +28,7 @@ struct world {
 	unsigned told;
 };
 
-static int set_up(void **state)
+BEFORE_EACH
 {
 	struct world *world = calloc(1, sizeof *world);
 
@@ -40,7 +39,6 @@ static int set_up(void **state)
 	world->loop = ev_loop_new(EVFLAG_AUTO);
 	assert_non_null(world->loop);
 	*state = world;
-	return 0;
 }
 
 static int remove_one(const char *path, const struct stat *found, int kind, struct FTW *at)
@@ -49,7 +47,7 @@ static int remove_one(const char *path, const struct stat *found, int kind, stru
 	return remove(path);
 }
 
-static int tear_down(void **state)
+AFTER_EACH
 {
 	struct world *world = *state;
 
@@ -58,7 +56,6 @@ static int tear_down(void **state)
 	assert_int_equal(chdir("/"), 0);
 	assert_int_equal(nftw(world->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	free(world);
-	return 0;
 }
 
 static void on_changed(void *owner)
@@ -125,7 +122,7 @@ static void make_link(const char *target, const char *path)
 	assert_int_equal(symlink(target, path), 0);
 }
 
-static void test_file_watch_a_missing_file_is_told_when_it_comes(void **state)
+TEST(file_watch_a_missing_file_is_told_when_it_comes)
 {
 	struct world *world = *state;
 
@@ -138,7 +135,7 @@ static void test_file_watch_a_missing_file_is_told_when_it_comes(void **state)
 	assert_true(is_told(world));
 }
 
-static void test_file_watch_a_file_that_goes_is_told_once(void **state)
+TEST(file_watch_a_file_that_goes_is_told_once)
 {
 	struct world *world = *state;
 
@@ -152,7 +149,7 @@ static void test_file_watch_a_file_that_goes_is_told_once(void **state)
 	assert_true(is_silent(world));
 }
 
-static void test_file_watch_other_names_are_not_told(void **state)
+TEST(file_watch_other_names_are_not_told)
 {
 	struct world *world = *state;
 
@@ -168,7 +165,7 @@ static void test_file_watch_other_names_are_not_told(void **state)
 	assert_true(is_told(world));
 }
 
-static void test_file_watch_what_was_caught_up_with_is_not_told(void **state)
+TEST(file_watch_what_was_caught_up_with_is_not_told)
 {
 	struct world *world = *state;
 
@@ -180,7 +177,7 @@ static void test_file_watch_what_was_caught_up_with_is_not_told(void **state)
 	assert_true(is_silent(world));
 }
 
-static void test_file_watch_a_file_is_told_when_it_is_closed(void **state)
+TEST(file_watch_a_file_is_told_when_it_is_closed)
 {
 	struct world *world = *state;
 
@@ -195,7 +192,7 @@ static void test_file_watch_a_file_is_told_when_it_is_closed(void **state)
 	assert_true(is_told(world));
 }
 
-static void test_file_watch_the_end_of_a_chain_of_links_is_told(void **state)
+TEST(file_watch_the_end_of_a_chain_of_links_is_told)
 {
 	struct world *world = *state;
 	char absolute[PATH_MAX];
@@ -215,7 +212,7 @@ static void test_file_watch_the_end_of_a_chain_of_links_is_told(void **state)
 }
 
 /* At every link of the way, the way goes on along the new one. */
-static void test_file_watch_a_link_that_is_swapped_is_told_and_followed(void **state)
+TEST(file_watch_a_link_that_is_swapped_is_told_and_followed)
 {
 	struct world *world = *state;
 
@@ -236,7 +233,7 @@ static void test_file_watch_a_link_that_is_swapped_is_told_and_followed(void **s
 	assert_true(is_told(world));
 }
 
-static void test_file_watch_a_circle_of_links_ends(void **state)
+TEST(file_watch_a_circle_of_links_ends)
 {
 	struct world *world = *state;
 
@@ -250,7 +247,7 @@ static void test_file_watch_a_circle_of_links_ends(void **state)
 	assert_true(is_told(world));
 }
 
-static void test_file_watch_a_link_that_grows_its_way_ends(void **state)
+TEST(file_watch_a_link_that_grows_its_way_ends)
 {
 	struct world *world = *state;
 	char target[PATH_MAX] = "a";
@@ -263,7 +260,7 @@ static void test_file_watch_a_link_that_grows_its_way_ends(void **state)
 	assert_true(is_silent(world));
 }
 
-static void test_file_watch_a_pipe_is_not_told(void **state)
+TEST(file_watch_a_pipe_is_not_told)
 {
 	struct world *world = *state;
 
@@ -275,7 +272,7 @@ static void test_file_watch_a_pipe_is_not_told(void **state)
 }
 
 /* The file of another directory, as one that is mounted into a container alone. */
-static void test_file_watch_a_file_is_seen_by_another_of_its_names(void **state)
+TEST(file_watch_a_file_is_seen_by_another_of_its_names)
 {
 	struct world *world = *state;
 
@@ -287,24 +284,4 @@ static void test_file_watch_a_file_is_seen_by_another_of_its_names(void **state)
 	write_file("f");
 
 	assert_true(is_told(world));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-		CASE(test_file_watch_a_missing_file_is_told_when_it_comes),
-		CASE(test_file_watch_a_file_that_goes_is_told_once),
-		CASE(test_file_watch_other_names_are_not_told),
-		CASE(test_file_watch_what_was_caught_up_with_is_not_told),
-		CASE(test_file_watch_a_file_is_told_when_it_is_closed),
-		CASE(test_file_watch_the_end_of_a_chain_of_links_is_told),
-		CASE(test_file_watch_a_link_that_is_swapped_is_told_and_followed),
-		CASE(test_file_watch_a_circle_of_links_ends),
-		CASE(test_file_watch_a_link_that_grows_its_way_ends),
-		CASE(test_file_watch_a_pipe_is_not_told),
-		CASE(test_file_watch_a_file_is_seen_by_another_of_its_names),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,15 +2,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "net/spop/spop_map.h"
+#include "support/test.h"
 
 #define SECOND INT64_C(1000000)
 #define MANY   "18446744073709551616" /* 2^64 */
@@ -56,10 +52,8 @@ static void assert_says(const struct err *err, const char *text)
 
 /* ---- defaults ---- */
 
-static void test_options_read_nothing_is_the_defaults(void **state)
+TEST(options_read_nothing_is_the_defaults)
 {
-	(void)state;
-
 	struct options options = read_good(NOTHING, NOTHING);
 
 	assert_int_equal(options.spop_listen.count, 1);
@@ -157,10 +151,9 @@ static void put_variable(char *variable, size_t max, const char *option, const c
 		*c = (char)(*c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? *c - 32 : *c);
 }
 
-static void test_options_read_good_value_is_taken_from_flag_and_environment(void **state)
+TEST(options_read_good_value_is_taken_from_flag_and_environment)
 {
 	char flag[256], variable[256];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
 		for (size_t k = 0; all_options[i].good[k] != NULL; k++) {
@@ -172,10 +165,9 @@ static void test_options_read_good_value_is_taken_from_flag_and_environment(void
 		}
 }
 
-static void test_options_read_bad_flag_names_option_and_value(void **state)
+TEST(options_read_bad_flag_names_option_and_value)
 {
 	char flag[256], name[64];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
 		for (size_t k = 0; all_options[i].bad[k] != NULL; k++) {
@@ -188,10 +180,9 @@ static void test_options_read_bad_flag_names_option_and_value(void **state)
 		}
 }
 
-static void test_options_read_bad_variable_names_variable_and_value(void **state)
+TEST(options_read_bad_variable_names_variable_and_value)
 {
 	char variable[256], name[64];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all_options); i++)
 		for (size_t k = 0; all_options[i].bad[k] != NULL; k++) {
@@ -205,10 +196,8 @@ static void test_options_read_bad_variable_names_variable_and_value(void **state
 		}
 }
 
-static void test_options_read_bad_value_stands_in_the_error(void **state)
+TEST(options_read_bad_value_stands_in_the_error)
 {
-	(void)state;
-
 	struct err level = read_bad(ARGS("--log-level=trace"), NOTHING);
 	struct err limit = read_bad(ARGS("--max-connections", "0"), NOTHING);
 
@@ -218,10 +207,8 @@ static void test_options_read_bad_value_stands_in_the_error(void **state)
 	assert_says(&limit, "--max-connections: \"0\" is not accepted; accepted is ");
 }
 
-static void test_options_read_bad_value_is_escaped(void **state)
+TEST(options_read_bad_value_is_escaped)
 {
-	(void)state;
-
 	struct err flag = read_bad(ARGS("--log-level=a\nb\x1b[1m\xff"), NOTHING);
 	struct err variable = read_bad(NOTHING, ARGS("RATELIMIT_LOG_LEVEL=a\nb"));
 	struct err address = read_bad(ARGS("--spop-listen=a\nb"), NOTHING);
@@ -233,10 +220,8 @@ static void test_options_read_bad_value_is_escaped(void **state)
 
 /* ---- what the values come to ---- */
 
-static void test_options_read_values_are_read(void **state)
+TEST(options_read_values_are_read)
 {
-	(void)state;
-
 	struct options options =
 		read_good(ARGS("--policies=p.json", "--store-timeout=1.5s", "--on-error=local",
 			       "--memory-limit=64k", "--max-frame-size=256", "--max-connections=7",
@@ -261,20 +246,16 @@ static void test_options_read_values_are_read(void **state)
 	assert_int_equal(options.log_decisions, LOG_DECISIONS_DENIED);
 }
 
-static void test_options_read_on_error_and_levels_are_told_apart(void **state)
+TEST(options_read_on_error_and_levels_are_told_apart)
 {
-	(void)state;
-
 	assert_int_equal(read_good(ARGS("--on-error=allow"), NOTHING).on_error, ON_ERROR_ALLOW);
 	assert_int_equal(read_good(ARGS("--on-error=deny"), NOTHING).on_error, ON_ERROR_DENY);
 	assert_int_equal(read_good(ARGS("--log-level=error"), NOTHING).log_level, LOG_ERROR);
 	assert_int_equal(read_good(ARGS("--log-level=warn"), NOTHING).log_level, LOG_WARN);
 }
 
-static void test_options_read_listen_list_is_in_order(void **state)
+TEST(options_read_listen_list_is_in_order)
 {
-	(void)state;
-
 	struct options options = read_good(
 		ARGS("--spop-listen", "127.0.0.1:1, [::1]:2 ,unix:/x?mode=0660"), NOTHING);
 
@@ -287,10 +268,8 @@ static void test_options_read_listen_list_is_in_order(void **state)
 	assert_int_equal(options.spop_listen.items[2].mode, 0660);
 }
 
-static void test_options_read_listen_port_is_the_ports(void **state)
+TEST(options_read_listen_port_is_the_ports)
 {
-	(void)state;
-
 	struct options options = read_good(ARGS("--spop-listen=192.0.2.1:258"), NOTHING);
 	const struct sockaddr_in *v4 =
 		(const struct sockaddr_in *)&options.spop_listen.items[0].socket;
@@ -299,10 +278,9 @@ static void test_options_read_listen_port_is_the_ports(void **state)
 	assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
 }
 
-static void test_options_read_more_addresses_than_fit_are_refused(void **state)
+TEST(options_read_more_addresses_than_fit_are_refused)
 {
 	char list[2 + 17 * 14] = "";
-	(void)state;
 
 	for (int i = 0; i < OPTIONS_LISTEN_MAX; i++)
 		strcat(list, i == 0 ? "127.0.0.1:1" : ",127.0.0.1:1");
@@ -314,10 +292,9 @@ static void test_options_read_more_addresses_than_fit_are_refused(void **state)
 	assert_says(&err, "--spop-listen");
 }
 
-static void test_options_read_unix_path_that_is_too_long_is_refused(void **state)
+TEST(options_read_unix_path_that_is_too_long_is_refused)
 {
 	char value[256] = "unix:/";
-	(void)state;
 
 	memset(value + 6, 'x', 101); /* 107 bytes of path and a NUL, and one more */
 	assert_int_equal(read_good(ARGS("--spop-listen", value), NOTHING).spop_listen.count, 1);
@@ -327,20 +304,16 @@ static void test_options_read_unix_path_that_is_too_long_is_refused(void **state
 
 /* ---- flags ---- */
 
-static void test_options_read_flag_takes_both_notations(void **state)
+TEST(options_read_flag_takes_both_notations)
 {
-	(void)state;
-
 	assert_int_equal(read_good(ARGS("--max-in-flight=5"), NOTHING).max_in_flight, 5);
 	assert_int_equal(read_good(ARGS("--max-in-flight", "5"), NOTHING).max_in_flight, 5);
 	assert_string_equal(read_good(ARGS("--policies=a=b"), NOTHING).policies, "a=b");
 	assert_string_equal(read_good(ARGS("--policies", "--x"), NOTHING).policies, "--x");
 }
 
-static void test_options_read_repeated_flag_the_last_counts(void **state)
+TEST(options_read_repeated_flag_the_last_counts)
 {
-	(void)state;
-
 	struct options options =
 		read_good(ARGS("--max-in-flight=5", "--max-in-flight=6",
 			       "--spop-listen=127.0.0.1:1", "--spop-listen=127.0.0.1:2"),
@@ -351,7 +324,7 @@ static void test_options_read_repeated_flag_the_last_counts(void **state)
 	assert_string_equal(options.spop_listen.items[0].text, "127.0.0.1:2");
 }
 
-static void test_options_read_unknown_flag_is_refused(void **state)
+TEST(options_read_unknown_flag_is_refused)
 {
 	static char *const flags[] = {"--no-such",
 				      "--",
@@ -366,7 +339,6 @@ static void test_options_read_unknown_flag_is_refused(void **state)
 				      "--log-leve",
 				      "--=x",
 				      "--x\ny"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct err err = read_bad(ARGS(flags[i], "info"), NOTHING);
@@ -375,22 +347,19 @@ static void test_options_read_unknown_flag_is_refused(void **state)
 	}
 }
 
-static void test_options_read_flag_without_value_is_refused(void **state)
+TEST(options_read_flag_without_value_is_refused)
 {
-	(void)state;
-
 	struct err err = read_bad(ARGS("--max-in-flight=5", "--log-level"), NOTHING);
 
 	assert_says(&err,
 		    "--log-level: a value is missing; accepted is error, warn, info or debug");
 }
 
-static void test_options_read_help_is_told(void **state)
+TEST(options_read_help_is_told)
 {
 	static char *const flags[] = {"--help", "-h"};
 	struct options options;
 	struct err err;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		bool help = false;
@@ -400,12 +369,11 @@ static void test_options_read_help_is_told(void **state)
 	}
 }
 
-static void test_options_print_help_names_every_option(void **state)
+TEST(options_print_help_names_every_option)
 {
 	char *text = NULL, name[64];
 	size_t len;
 	FILE *file = open_memstream(&text, &len);
-	(void)state;
 
 	options_print_help(file);
 	(void)fclose(file);
@@ -419,10 +387,9 @@ static void test_options_print_help_names_every_option(void **state)
 
 /* ---- the environment ---- */
 
-static void test_options_read_flag_wins_over_environment(void **state)
+TEST(options_read_flag_wins_over_environment)
 {
 	char *environment[] = {"RATELIMIT_MAX_IN_FLIGHT=5", "RATELIMIT_MAX_CONNECTIONS=6", NULL};
-	(void)state;
 
 	struct options options = read_good(ARGS("--max-in-flight=7"), environment);
 
@@ -431,15 +398,14 @@ static void test_options_read_flag_wins_over_environment(void **state)
 }
 
 /* INTERFACE.md, section 1: a bad value stops the start; also one that a flag stands before. */
-static void test_options_read_bad_variable_under_a_flag_is_refused(void **state)
+TEST(options_read_bad_variable_under_a_flag_is_refused)
 {
 	char *environment[] = {"RATELIMIT_LOG_LEVEL=trace", NULL};
-	(void)state;
 
 	(void)read_bad(ARGS("--log-level=info"), environment);
 }
 
-static void test_options_read_unknown_variable_is_refused(void **state)
+TEST(options_read_unknown_variable_is_refused)
 {
 	static char *const variables[] = {
 		"RATELIMIT_NO_SUCH=1",
@@ -456,7 +422,6 @@ static void test_options_read_unknown_variable_is_refused(void **state)
 		"RATELIMIT_X_HOST=1",
 		"RATELIMIT_X_SERVICE_HOSTS=1",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
 		struct err err = read_bad(NOTHING, ARGS(variables[i]));
@@ -466,7 +431,7 @@ static void test_options_read_unknown_variable_is_refused(void **state)
 	}
 }
 
-static void test_options_read_other_variables_are_ignored(void **state)
+TEST(options_read_other_variables_are_ignored)
 {
 	char *environment[] = {"PATH=/bin",
 			       "RATELIMIT=1",
@@ -477,13 +442,12 @@ static void test_options_read_other_variables_are_ignored(void **state)
 			       "=",
 			       "",
 			       NULL};
-	(void)state;
 
 	assert_int_equal(read_good(NOTHING, environment).log_level, LOG_INFO);
 }
 
 /* What Kubernetes sets in a pod for the services `ratelimit`, `ratelimit-spoa` and others. */
-static void test_options_read_service_links_are_ignored(void **state)
+TEST(options_read_service_links_are_ignored)
 {
 	char *environment[] = {
 		"RATELIMIT_SERVICE_HOST=10.0.0.1",
@@ -502,45 +466,39 @@ static void test_options_read_service_links_are_ignored(void **state)
 		"RATELIMIT_SPOA_PORT_12345_SCTP_ADDR=10.0.0.1",
 		NULL,
 	};
-	(void)state;
 
 	(void)read_good(NOTHING, environment);
 }
 
 /* A service may itself be called `ratelimit-port-map`. */
-static void test_options_read_service_link_with_port_in_its_name_is_ignored(void **state)
+TEST(options_read_service_link_with_port_in_its_name_is_ignored)
 {
 	char *environment[] = {"RATELIMIT_PORT_MAP_SERVICE_HOST=10.0.0.1",
 			       "RATELIMIT_PORT_MAP_PORT=tcp://10.0.0.1:80",
 			       "RATELIMIT_PORT_MAP_PORT_80_TCP=tcp://10.0.0.1:80",
 			       "RATELIMIT_PORT_MAP_PORT_80_TCP_ADDR=10.0.0.1", NULL};
-	(void)state;
 
 	(void)read_good(NOTHING, environment);
 }
 
 /* INTERFACE.md, section 1: ignored are *_PORT_<n>_*; anything else is an unknown variable. */
-static void test_options_read_what_only_resembles_a_service_link_is_refused(void **state)
+TEST(options_read_what_only_resembles_a_service_link_is_refused)
 {
 	static char *const variables[] = {"RATELIMIT_X_PORT_8X=1", "RATELIMIT_X_PORT_8=1",
 					  "RATELIMIT_X_PORT_TCP=1", "RATELIMIT_X_PORT_=1"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
 		(void)read_bad(NOTHING, ARGS(variables[i]));
 }
 
-static void test_options_read_unknown_variable_is_escaped(void **state)
+TEST(options_read_unknown_variable_is_escaped)
 {
-	(void)state;
-
 	(void)read_bad(NOTHING, ARGS("RATELIMIT_A\nB\x1b=1"));
 }
 
-static void test_options_read_unknown_variable_of_any_length_is_refused(void **state)
+TEST(options_read_unknown_variable_of_any_length_is_refused)
 {
 	char variable[4096];
-	(void)state;
 
 	for (size_t len = 13; len < sizeof variable; len += 101) {
 		memset(variable, 'X', sizeof variable);
@@ -552,10 +510,8 @@ static void test_options_read_unknown_variable_of_any_length_is_refused(void **s
 
 /* ---- the store ---- */
 
-static void test_options_read_store_is_the_target(void **state)
+TEST(options_read_store_is_the_target)
 {
-	(void)state;
-
 	struct options options =
 		read_good(ARGS("--store=redis://h:1/2", "--key-prefix=x:"), NOTHING);
 
@@ -565,10 +521,8 @@ static void test_options_read_store_is_the_target(void **state)
 	assert_string_equal(options.key_prefix, "x:");
 }
 
-static void test_options_read_repeated_store_the_last_counts(void **state)
+TEST(options_read_repeated_store_the_last_counts)
 {
-	(void)state;
-
 	assert_false(read_good(ARGS("--store=redis://h", "--store=memory:"), NOTHING).is_redis);
 	assert_true(read_good(ARGS("--store=memory:", "--store=redis://h"), NOTHING).is_redis);
 	struct options options =
@@ -579,13 +533,12 @@ static void test_options_read_repeated_store_the_last_counts(void **state)
 }
 
 /* INTERFACE.md has them; a version that does not serves nobody by guessing. */
-static void test_options_read_store_of_another_version_is_refused(void **state)
+TEST(options_read_store_of_another_version_is_refused)
 {
 	static char *const values[] = {"rediss://h", "rediss://h:6379/0",
 				       "redis+sentinel://h1:1,h2:2/name",
 				       "redis+cluster://h1:1,h2:2"};
 	char flag[128], variable[128];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		put_flag(flag, sizeof flag, "store", values[i]);
@@ -600,13 +553,12 @@ static void test_options_read_store_of_another_version_is_refused(void **state)
 
 /* ---- who logs in there ---- */
 
-static void test_options_read_login_of_the_environment_completes_the_store(void **state)
+TEST(options_read_login_of_the_environment_completes_the_store)
 {
 	char *environment[] = {"RATELIMIT_REDIS_USER=agent", "RATELIMIT_REDIS_PASSWORD=hunter2",
 			       NULL};
 	char *only_password[] = {"RATELIMIT_STORE=redis://agent@h",
 				 "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
-	(void)state;
 
 	struct options options = read_good(ARGS("--store=redis://h"), environment);
 	assert_string_equal(options.store.user, "agent");
@@ -619,20 +571,17 @@ static void test_options_read_login_of_the_environment_completes_the_store(void 
 }
 
 /* It does not matter in which order the environment has them. */
-static void test_options_read_login_before_or_after_the_store_is_the_same(void **state)
+TEST(options_read_login_before_or_after_the_store_is_the_same)
 {
 	char *before[] = {"RATELIMIT_REDIS_PASSWORD=hunter2", "RATELIMIT_STORE=redis://h", NULL};
 	char *after[] = {"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
-	(void)state;
 
 	assert_string_equal(read_good(NOTHING, before).store.password, "hunter2");
 	assert_string_equal(read_good(NOTHING, after).store.password, "hunter2");
 }
 
-static void test_options_read_store_in_the_environment_may_have_a_password(void **state)
+TEST(options_read_store_in_the_environment_may_have_a_password)
 {
-	(void)state;
-
 	struct options options =
 		read_good(NOTHING, ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
 
@@ -642,10 +591,8 @@ static void test_options_read_store_in_the_environment_may_have_a_password(void 
 }
 
 /* A flag that wins takes nothing of the URL that it wins over. */
-static void test_options_read_store_flag_leaves_no_password_of_the_environment(void **state)
+TEST(options_read_store_flag_leaves_no_password_of_the_environment)
 {
-	(void)state;
-
 	struct options options = read_good(ARGS("--store=redis://other"),
 					   ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
 
@@ -653,16 +600,15 @@ static void test_options_read_store_flag_leaves_no_password_of_the_environment(v
 	assert_string_equal(options.store.password, "");
 }
 
-static void test_options_read_login_without_redis_is_ignored(void **state)
+TEST(options_read_login_without_redis_is_ignored)
 {
 	char *environment[] = {"RATELIMIT_REDIS_USER=agent",
 			       "RATELIMIT_REDIS_PASSWORD_FILE=/nowhere", NULL};
-	(void)state;
 
 	assert_false(read_good(NOTHING, environment).is_redis);
 }
 
-static void test_options_read_login_given_twice_or_in_part_is_refused(void **state)
+TEST(options_read_login_given_twice_or_in_part_is_refused)
 {
 	static const struct {
 		char *environment[4];
@@ -681,7 +627,6 @@ static void test_options_read_login_given_twice_or_in_part_is_refused(void **sta
 		{{"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_USER=a"},
 		 "RATELIMIT_REDIS_PASSWORD: not set"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = read_bad(NOTHING, (char **)cases[i].environment);
@@ -691,11 +636,10 @@ static void test_options_read_login_given_twice_or_in_part_is_refused(void **sta
 }
 
 /* Of the store's options the login has no flag: those are seen by everybody. */
-static void test_options_read_login_flags_do_not_exist(void **state)
+TEST(options_read_login_flags_do_not_exist)
 {
 	static char *const flags[] = {"--redis-user=a", "--redis-password=b",
 				      "--redis-password-file=c"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct err err = read_bad(ARGS(flags[i]), NOTHING);
@@ -706,12 +650,11 @@ static void test_options_read_login_flags_do_not_exist(void **state)
 /* ---- secrets ---- */
 
 /* INTERFACE.md, section 1: a password in the flag is refused, and never logged. */
-static void test_options_read_password_in_the_flag_is_refused_and_not_told(void **state)
+TEST(options_read_password_in_the_flag_is_refused_and_not_told)
 {
 	static char *const values[] = {"redis://:hunter2@h", "redis://agent:hunter2@h:1/2",
 				       "redis://agent:hunter2@[::1]", "redis://a:%68unter2@h"};
 	char flag[128];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		put_flag(flag, sizeof flag, "store", values[i]);
@@ -724,7 +667,7 @@ static void test_options_read_password_in_the_flag_is_refused_and_not_told(void 
 	}
 }
 
-static void test_options_read_password_of_the_store_is_not_in_the_error(void **state)
+TEST(options_read_password_of_the_store_is_not_in_the_error)
 {
 	static char *const values[] = {
 		"redis://:hunter2@h/x",
@@ -738,7 +681,6 @@ static void test_options_read_password_of_the_store_is_not_in_the_error(void **s
 		"redis://h?password=hunter2",
 	};
 	char flag[128], variable[128];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		put_flag(flag, sizeof flag, "store", values[i]);
@@ -748,52 +690,4 @@ static void test_options_read_password_of_the_store_is_not_in_the_error(void **s
 		assert_null(strstr(from_flag.text, "hunter2"));
 		assert_null(strstr(from_variable.text, "hunter2"));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options_read_nothing_is_the_defaults),
-		cmocka_unit_test(test_options_read_good_value_is_taken_from_flag_and_environment),
-		cmocka_unit_test(test_options_read_bad_flag_names_option_and_value),
-		cmocka_unit_test(test_options_read_bad_variable_names_variable_and_value),
-		cmocka_unit_test(test_options_read_bad_value_stands_in_the_error),
-		cmocka_unit_test(test_options_read_bad_value_is_escaped),
-		cmocka_unit_test(test_options_read_values_are_read),
-		cmocka_unit_test(test_options_read_on_error_and_levels_are_told_apart),
-		cmocka_unit_test(test_options_read_listen_list_is_in_order),
-		cmocka_unit_test(test_options_read_listen_port_is_the_ports),
-		cmocka_unit_test(test_options_read_more_addresses_than_fit_are_refused),
-		cmocka_unit_test(test_options_read_unix_path_that_is_too_long_is_refused),
-		cmocka_unit_test(test_options_read_flag_takes_both_notations),
-		cmocka_unit_test(test_options_read_repeated_flag_the_last_counts),
-		cmocka_unit_test(test_options_read_unknown_flag_is_refused),
-		cmocka_unit_test(test_options_read_flag_without_value_is_refused),
-		cmocka_unit_test(test_options_read_help_is_told),
-		cmocka_unit_test(test_options_print_help_names_every_option),
-		cmocka_unit_test(test_options_read_flag_wins_over_environment),
-		cmocka_unit_test(test_options_read_bad_variable_under_a_flag_is_refused),
-		cmocka_unit_test(test_options_read_unknown_variable_is_refused),
-		cmocka_unit_test(test_options_read_other_variables_are_ignored),
-		cmocka_unit_test(test_options_read_service_links_are_ignored),
-		cmocka_unit_test(test_options_read_service_link_with_port_in_its_name_is_ignored),
-		cmocka_unit_test(test_options_read_what_only_resembles_a_service_link_is_refused),
-		cmocka_unit_test(test_options_read_unknown_variable_is_escaped),
-		cmocka_unit_test(test_options_read_unknown_variable_of_any_length_is_refused),
-		cmocka_unit_test(test_options_read_store_is_the_target),
-		cmocka_unit_test(test_options_read_repeated_store_the_last_counts),
-		cmocka_unit_test(test_options_read_store_of_another_version_is_refused),
-		cmocka_unit_test(test_options_read_login_of_the_environment_completes_the_store),
-		cmocka_unit_test(test_options_read_login_before_or_after_the_store_is_the_same),
-		cmocka_unit_test(test_options_read_store_in_the_environment_may_have_a_password),
-		cmocka_unit_test(
-			test_options_read_store_flag_leaves_no_password_of_the_environment),
-		cmocka_unit_test(test_options_read_login_without_redis_is_ignored),
-		cmocka_unit_test(test_options_read_login_given_twice_or_in_part_is_refused),
-		cmocka_unit_test(test_options_read_login_flags_do_not_exist),
-		cmocka_unit_test(test_options_read_password_in_the_flag_is_refused_and_not_told),
-		cmocka_unit_test(test_options_read_password_of_the_store_is_not_in_the_error),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,12 @@
 #include "app/redis_login.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 #define SECRET "hunter2"
 
@@ -107,10 +104,9 @@ static struct err refuse_file(const char *content, size_t len)
 
 /* ---- taking ---- */
 
-static void test_redis_login_take_its_three_names_are_taken(void **state)
+TEST(redis_login_take_its_three_names_are_taken)
 {
 	struct redis_login login = {0};
-	(void)state;
 
 	assert_true(redis_login_take(&login, BYTES("REDIS_USER"), "a"));
 	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD"), "b"));
@@ -121,7 +117,7 @@ static void test_redis_login_take_its_three_names_are_taken(void **state)
 	assert_string_equal(login.password_file, "c");
 }
 
-static void test_redis_login_take_other_names_are_not_its(void **state)
+TEST(redis_login_take_other_names_are_not_its)
 {
 	static const char *const names[] = {
 		"",
@@ -138,7 +134,6 @@ static void test_redis_login_take_other_names_are_not_its(void **state)
 		"STORE",
 	};
 	struct redis_login login = {0};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_false(redis_login_take(&login, bytes_from_text(names[i]), "x"));
@@ -148,10 +143,9 @@ static void test_redis_login_take_other_names_are_not_its(void **state)
 	assert_null(login.password_file);
 }
 
-static void test_redis_login_take_empty_values_are_none(void **state)
+TEST(redis_login_take_empty_values_are_none)
 {
 	struct redis_login login = {"a", "b", "c"};
-	(void)state;
 
 	assert_true(redis_login_take(&login, BYTES("REDIS_USER"), ""));
 	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD"), ""));
@@ -164,17 +158,15 @@ static void test_redis_login_take_empty_values_are_none(void **state)
 
 /* ---- applying ---- */
 
-static void test_redis_login_apply_nothing_leaves_the_url(void **state)
+TEST(redis_login_apply_nothing_leaves_the_url)
 {
-	(void)state;
-
 	struct redis_target target = apply_good("redis://a:b@h/1", (struct redis_login){0});
 
 	assert_string_equal(target.user, "a");
 	assert_string_equal(target.password, "b");
 }
 
-static void test_redis_login_apply_completes_the_target(void **state)
+TEST(redis_login_apply_completes_the_target)
 {
 	static const struct {
 		const char *url;
@@ -189,7 +181,6 @@ static void test_redis_login_apply_completes_the_target(void **state)
 		/* As they stand: nothing is unescaped. */
 		{"redis://h", {.user = "%41@:/", .password = "%42 \n\xff"}, "%41@:/", "%42 \n\xff"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct redis_target target = apply_good(cases[i].url, cases[i].login);
@@ -198,7 +189,7 @@ static void test_redis_login_apply_completes_the_target(void **state)
 	}
 }
 
-static void test_redis_login_apply_given_twice_is_refused(void **state)
+TEST(redis_login_apply_given_twice_is_refused)
 {
 	static const struct {
 		const char *url;
@@ -212,7 +203,6 @@ static void test_redis_login_apply_given_twice_is_refused(void **state)
 		 {.password = "hunter2", .password_file = "/nowhere"},
 		 "RATELIMIT_REDIS_PASSWORD_FILE"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = apply_bad(cases[i].url, cases[i].login);
@@ -221,10 +211,9 @@ static void test_redis_login_apply_given_twice_is_refused(void **state)
 	}
 }
 
-static void test_redis_login_apply_url_and_file_both_with_a_password_are_refused(void **state)
+TEST(redis_login_apply_url_and_file_both_with_a_password_are_refused)
 {
 	struct place place = place_new();
-	(void)state;
 
 	place_write(&place, "b", 1);
 	struct err err = apply_bad("redis://:" SECRET "@h",
@@ -235,10 +224,8 @@ static void test_redis_login_apply_url_and_file_both_with_a_password_are_refused
 	place_remove(&place);
 }
 
-static void test_redis_login_apply_user_without_password_is_refused(void **state)
+TEST(redis_login_apply_user_without_password_is_refused)
 {
-	(void)state;
-
 	struct err from_url = apply_bad("redis://a@h", (struct redis_login){0});
 	struct err from_environment = apply_bad("redis://h", (struct redis_login){.user = "a"});
 
@@ -247,10 +234,9 @@ static void test_redis_login_apply_user_without_password_is_refused(void **state
 	assert_says(&from_url, "RATELIMIT_REDIS_PASSWORD_FILE");
 }
 
-static void test_redis_login_apply_longest_values_fit_and_one_byte_more_does_not(void **state)
+TEST(redis_login_apply_longest_values_fit_and_one_byte_more_does_not)
 {
 	char longest[REDIS_PASSWORD_MAX + 1];
-	(void)state;
 
 	memset(longest, 'x', sizeof longest);
 	longest[REDIS_PASSWORD_MAX - 1] = '\0';
@@ -271,7 +257,7 @@ static void test_redis_login_apply_longest_values_fit_and_one_byte_more_does_not
 
 /* ---- the file ---- */
 
-static void test_redis_login_apply_file_gives_its_first_line(void **state)
+TEST(redis_login_apply_file_gives_its_first_line)
 {
 	static const char *const contents[] = {
 		SECRET,
@@ -282,7 +268,6 @@ static void test_redis_login_apply_file_gives_its_first_line(void **state)
 		SECRET "\n\n",
 		SECRET "\r",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(contents); i++)
 		assert_string_equal(apply_file(contents[i], strlen(contents[i])).password, SECRET);
@@ -290,10 +275,8 @@ static void test_redis_login_apply_file_gives_its_first_line(void **state)
 	assert_string_equal(apply_file(" a b \n", 6).password, " a b ");
 }
 
-static void test_redis_login_apply_file_without_a_first_line_is_refused(void **state)
+TEST(redis_login_apply_file_without_a_first_line_is_refused)
 {
-	(void)state;
-
 	struct err empty = refuse_file("", 0);
 	struct err line_feed = refuse_file("\n" SECRET, 8);
 	struct err carriage_return = refuse_file("\r\n" SECRET, 9);
@@ -303,10 +286,8 @@ static void test_redis_login_apply_file_without_a_first_line_is_refused(void **s
 	assert_says(&carriage_return, "its first line is empty");
 }
 
-static void test_redis_login_apply_file_with_a_nul_is_refused(void **state)
+TEST(redis_login_apply_file_with_a_nul_is_refused)
 {
-	(void)state;
-
 	struct err begins = refuse_file("\0" SECRET, 8);
 	struct err ends = refuse_file("x\0\n", 3);
 
@@ -315,10 +296,9 @@ static void test_redis_login_apply_file_with_a_nul_is_refused(void **state)
 	assert_string_equal(apply_file(SECRET "\n\0", 9).password, SECRET);
 }
 
-static void test_redis_login_apply_file_that_is_not_there_is_refused(void **state)
+TEST(redis_login_apply_file_that_is_not_there_is_refused)
 {
 	struct place place = place_new();
-	(void)state;
 
 	struct err missing =
 		apply_bad("redis://h", (struct redis_login){.password_file = place.path});
@@ -333,11 +313,10 @@ static void test_redis_login_apply_file_that_is_not_there_is_refused(void **stat
 }
 
 /* With each of the ends that a line may have: 1023 bytes are the most. */
-static void test_redis_login_apply_file_longest_line_fits_and_one_byte_more_does_not(void **state)
+TEST(redis_login_apply_file_longest_line_fits_and_one_byte_more_does_not)
 {
 	static const char *const ends[] = {"", "\n", "\r\n", "\nsecond\n"};
 	char content[2 * REDIS_PASSWORD_MAX];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		size_t max = REDIS_PASSWORD_MAX - 1;
@@ -354,29 +333,4 @@ static void test_redis_login_apply_file_longest_line_fits_and_one_byte_more_does
 	memset(content, 'x', sizeof content);
 	struct err err = refuse_file(content, sizeof content);
 	assert_says(&err, "longer than 1023 bytes");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_login_take_its_three_names_are_taken),
-		cmocka_unit_test(test_redis_login_take_other_names_are_not_its),
-		cmocka_unit_test(test_redis_login_take_empty_values_are_none),
-		cmocka_unit_test(test_redis_login_apply_nothing_leaves_the_url),
-		cmocka_unit_test(test_redis_login_apply_completes_the_target),
-		cmocka_unit_test(test_redis_login_apply_given_twice_is_refused),
-		cmocka_unit_test(
-			test_redis_login_apply_url_and_file_both_with_a_password_are_refused),
-		cmocka_unit_test(test_redis_login_apply_user_without_password_is_refused),
-		cmocka_unit_test(
-			test_redis_login_apply_longest_values_fit_and_one_byte_more_does_not),
-		cmocka_unit_test(test_redis_login_apply_file_gives_its_first_line),
-		cmocka_unit_test(test_redis_login_apply_file_without_a_first_line_is_refused),
-		cmocka_unit_test(test_redis_login_apply_file_with_a_nul_is_refused),
-		cmocka_unit_test(test_redis_login_apply_file_that_is_not_there_is_refused),
-		cmocka_unit_test(
-			test_redis_login_apply_file_longest_line_fits_and_one_byte_more_does_not),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,10 @@
 #include "base/did_you_mean.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
 #include "base/compiler.h"
+#include "support/test.h"
 
 static const char *const words[] = {"capacity", "cost", "key", "match", "refill_rate", "window"};
 
@@ -18,7 +14,7 @@ static void assert_hint(struct bytes text, const char *const *among, size_t coun
 	assert_string_equal(did_you_mean(text, among, count).text, expected);
 }
 
-static void test_did_you_mean_few_changes_find_the_word(void **state)
+TEST(did_you_mean_few_changes_find_the_word)
 {
 	static const struct {
 		const char *text;
@@ -43,7 +39,6 @@ static void test_did_you_mean_few_changes_find_the_word(void **state)
 		{"refil-rate", "refill_rate"},
 		{"capazity", "capacity"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char expected[64];
@@ -52,7 +47,7 @@ static void test_did_you_mean_few_changes_find_the_word(void **state)
 	}
 }
 
-static void test_did_you_mean_another_word_finds_none(void **state)
+TEST(did_you_mean_another_word_finds_none)
 {
 	static const char *const others[] = {
 		"",           "k",
@@ -60,17 +55,15 @@ static void test_did_you_mean_another_word_finds_none(void **state)
 		"yek",        "costly",
 		"matches",    "rate",
 		"capability", "a text that is much longer than any of the words could ever be"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_hint(bytes_from_text(others[i]), words, ARRAY_SIZE(words), "");
 }
 
-static void test_did_you_mean_the_nearest_of_several_is_found(void **state)
+TEST(did_you_mean_the_nearest_of_several_is_found)
 {
 	static const char *const similar[] = {"sliding_windows", "sliding_window",
 					      "sliding_window_counter"};
-	(void)state;
 
 	assert_hint(BYTES("sliding_windo"), similar, 3, " (did you mean sliding_window?)");
 	assert_hint(BYTES("sliding_windowss"), similar, 3, " (did you mean sliding_windows?)");
@@ -78,24 +71,11 @@ static void test_did_you_mean_the_nearest_of_several_is_found(void **state)
 		    " (did you mean sliding_window_counter?)");
 }
 
-static void test_did_you_mean_any_bytes_are_taken(void **state)
+TEST(did_you_mean_any_bytes_are_taken)
 {
 	static const uint8_t bytes[] = {0, 0xff, '\n', 0x80};
-	(void)state;
 
 	assert_hint(bytes_from(bytes, sizeof bytes), words, ARRAY_SIZE(words), "");
 	assert_hint(bytes_from(NULL, 0), words, ARRAY_SIZE(words), "");
 	assert_hint(BYTES("key"), words, 0, "");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_did_you_mean_few_changes_find_the_word),
-		cmocka_unit_test(test_did_you_mean_another_word_finds_none),
-		cmocka_unit_test(test_did_you_mean_the_nearest_of_several_is_found),
-		cmocka_unit_test(test_did_you_mean_any_bytes_are_taken),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

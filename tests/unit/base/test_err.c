@@ -1,28 +1,23 @@
 #include "base/err.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
-static void test_err_set_is_false_and_sets_the_text(void **state)
+TEST(err_set_is_false_and_sets_the_text)
 {
 	struct err err;
-	(void)state;
 
 	assert_false(err_set(&err, "%s is %d", "x", 5));
 
 	assert_string_equal(err.text, "x is 5");
 }
 
-static void test_err_set_long_text_is_cut(void **state)
+TEST(err_set_long_text_is_cut)
 {
 	char text[2 * ERR_TEXT_MAX];
 	struct err err;
-	(void)state;
 
 	memset(text, 'x', sizeof text);
 	text[sizeof text - 1] = '\0';
@@ -31,10 +26,9 @@ static void test_err_set_long_text_is_cut(void **state)
 	assert_int_equal(strlen(err.text), ERR_TEXT_MAX - 1);
 }
 
-static void test_err_at_puts_the_place_in_front(void **state)
+TEST(err_at_puts_the_place_in_front)
 {
 	struct err err;
-	(void)state;
 
 	(void)err_set(&err, "window: wrong");
 	assert_false(err_at(&err, "policies.%s.", "login"));
@@ -43,10 +37,9 @@ static void test_err_at_puts_the_place_in_front(void **state)
 	assert_string_equal(err.text, "file.json: policies.login.window: wrong");
 }
 
-static void test_err_at_no_text_is_the_place(void **state)
+TEST(err_at_no_text_is_the_place)
 {
 	struct err err;
-	(void)state;
 
 	(void)err_set(&err, "%s", "");
 	(void)err_at(&err, "place: ");
@@ -55,11 +48,10 @@ static void test_err_at_no_text_is_the_place(void **state)
 }
 
 /* A path may be longer than an error: what is left of both is still something to read. */
-static void test_err_at_any_lengths_are_cut_to_fit(void **state)
+TEST(err_at_any_lengths_are_cut_to_fit)
 {
 	char text[ERR_TEXT_MAX], place[2 * ERR_TEXT_MAX];
 	struct err err;
-	(void)state;
 
 	for (size_t i = 0; i < 2 * ERR_TEXT_MAX - 1; i += 7) {
 		memset(text, 't', sizeof text);
@@ -76,31 +68,26 @@ static void test_err_at_any_lengths_are_cut_to_fit(void **state)
 
 /* ---- quoted ---- */
 
-static void test_quoted_printable_ascii_stands_as_it_is(void **state)
+TEST(quoted_printable_ascii_stands_as_it_is)
 {
-	(void)state;
-
 	assert_string_equal(quoted(BYTES("")).text, "\"\"");
 	assert_string_equal(quoted(bytes_from(NULL, 0)).text, "\"\"");
 	assert_string_equal(quoted(BYTES("a b~'/")).text, "\"a b~'/\"");
 }
 
-static void test_quoted_all_else_is_escaped(void **state)
+TEST(quoted_all_else_is_escaped)
 {
-	(void)state;
-
 	assert_string_equal(quoted(BYTES("a\"b\\c")).text, "\"a\\\"b\\\\c\"");
 	assert_string_equal(quoted(BYTES("\n\0\x1f\x7f\x80\xff")).text,
 			    "\"\\x0a\\x00\\x1f\\x7f\\x80\\xff\"");
 }
 
 /* Every length, of bytes that take one, two and four characters. */
-static void test_quoted_what_does_not_fit_is_cut_between_two_bytes(void **state)
+TEST(quoted_what_does_not_fit_is_cut_between_two_bytes)
 {
 	static const char *const units[] = {"x", "\"", "\n"};
 	static const size_t widths[] = {1, 2, 4};
 	char text[2 * QUOTED_MAX];
-	(void)state;
 
 	for (size_t u = 0; u < ARRAY_SIZE(units); u++)
 		for (size_t len = 0; len < sizeof text; len++) {
@@ -118,29 +105,11 @@ static void test_quoted_what_does_not_fit_is_cut_between_two_bytes(void **state)
 		}
 }
 
-static void test_quoted_seventy_bytes_are_not_cut(void **state)
+TEST(quoted_seventy_bytes_are_not_cut)
 {
 	char text[70];
-	(void)state;
 
 	memset(text, 'x', sizeof text);
 
 	assert_int_equal(strlen(quoted(bytes_from(text, sizeof text)).text), 72);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err_set_is_false_and_sets_the_text),
-		cmocka_unit_test(test_err_set_long_text_is_cut),
-		cmocka_unit_test(test_err_at_puts_the_place_in_front),
-		cmocka_unit_test(test_err_at_no_text_is_the_place),
-		cmocka_unit_test(test_err_at_any_lengths_are_cut_to_fit),
-		cmocka_unit_test(test_quoted_printable_ascii_stands_as_it_is),
-		cmocka_unit_test(test_quoted_all_else_is_escaped),
-		cmocka_unit_test(test_quoted_what_does_not_fit_is_cut_between_two_bytes),
-		cmocka_unit_test(test_quoted_seventy_bytes_are_not_cut),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

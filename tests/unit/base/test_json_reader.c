@@ -5,27 +5,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/guarded.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define TEXT_MAX 2048
 
 static struct guarded *guarded;
 
-static int make_guarded(void **state)
+BEFORE_ALL
 {
-	(void)state;
 	guarded = guarded_new(TEXT_MAX);
-	return 0;
 }
 
-static int free_guarded(void **state)
+AFTER_ALL
 {
-	(void)state;
 	guarded_free(guarded);
-	return 0;
 }
 
 /* The text right before a page that nobody may touch. */
@@ -55,7 +50,7 @@ static void assert_refused(struct bytes text, const char *why)
 
 /* ---- what is JSON ---- */
 
-static void test_json_read_takes_every_kind_of_value(void **state)
+TEST(json_read_takes_every_kind_of_value)
 {
 	static const struct {
 		const char *text;
@@ -82,7 +77,6 @@ static void test_json_read_takes_every_kind_of_value(void **state)
 		{"{\"}\":{\"\\\"\":[]}}", JSON_OBJECT, "\"}\":{\"\\\"\":[]}"},
 		{" \t\r\n[ ] \t\r\n", JSON_ARRAY, " "},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct json_value root = read_good(cases[i].text);
@@ -91,7 +85,7 @@ static void test_json_read_takes_every_kind_of_value(void **state)
 	}
 }
 
-static void test_json_read_refuses_what_is_none(void **state)
+TEST(json_read_refuses_what_is_none)
 {
 	static const char *const cases[] = {
 		"",
@@ -148,13 +142,12 @@ static void test_json_read_refuses_what_is_none(void **state)
 		"\xa0"
 		"1",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_refused(bytes_from_text(cases[i]), "not JSON");
 }
 
-static void test_json_read_says_what_is_wrong_with_a_string(void **state)
+TEST(json_read_says_what_is_wrong_with_a_string)
 {
 	static const struct {
 		const char *text;
@@ -178,16 +171,13 @@ static void test_json_read_says_what_is_wrong_with_a_string(void **state)
 		{"\"\\udc00\"", "not an escape"},
 		{"\"\\", "not JSON"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_refused(bytes_from_text(cases[i].text), cases[i].why);
 }
 
-static void test_json_read_a_nul_is_named_wherever_it_is(void **state)
+TEST(json_read_a_nul_is_named_wherever_it_is)
 {
-	(void)state;
-
 	assert_refused(BYTES("\0"), "a NUL character");
 	assert_refused(BYTES("1\0"), "a NUL character");
 	assert_refused(BYTES("\"a\0b\""), "a NUL character");
@@ -200,10 +190,9 @@ static void fill(char *text, char c, size_t count)
 	text[count] = '\0';
 }
 
-static void test_json_read_is_bounded_in_depth(void **state)
+TEST(json_read_is_bounded_in_depth)
 {
 	char text[2 * (JSON_DEPTH_MAX + 1) + 1];
-	(void)state;
 
 	fill(text, '[', JSON_DEPTH_MAX);
 	fill(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
@@ -216,12 +205,11 @@ static void test_json_read_is_bounded_in_depth(void **state)
 
 /* ---- walking ---- */
 
-static void test_json_next_field_walks_in_order(void **state)
+TEST(json_next_field_walks_in_order)
 {
 	static const char *const names[] = {"a", "", "a", "d"};
 	static const char *const insides[] = {"1", "x", "{}, [2]", " "};
 	struct json_value object, name, value;
-	(void)state;
 
 	object = read_good(" { \"a\" : 1 , \"\":\"x\",\"a\":[{}, [2]] , \"d\":{ } } ");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -234,12 +222,11 @@ static void test_json_next_field_walks_in_order(void **state)
 	assert_false(json_next_field(&object, &name, &value));
 }
 
-static void test_json_next_item_walks_in_order(void **state)
+TEST(json_next_item_walks_in_order)
 {
 	static const enum json_kind kinds[] = {JSON_TRUE, JSON_NUMBER, JSON_STRING,
 					       JSON_NULL, JSON_ARRAY,  JSON_FALSE};
 	struct json_value array, item;
-	(void)state;
 
 	array = read_good("[ true,-1.5,\",]\" , null,[ [],{} ],false ]");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -250,28 +237,26 @@ static void test_json_next_item_walks_in_order(void **state)
 	assert_false(json_next_item(&array, &item));
 }
 
-static void test_json_next_item_of_nothing_is_none(void **state)
+TEST(json_next_item_of_nothing_is_none)
 {
 	struct json_value array, item;
-	(void)state;
 
 	array = read_good("[ ]");
 
 	assert_false(json_next_item(&array, &item));
 }
 
-static void test_json_string_without_escapes_is_a_view(void **state)
+TEST(json_string_without_escapes_is_a_view)
 {
 	struct json_value string;
 	struct writer w = writer_on(NULL, 0);
-	(void)state;
 
 	string = read_good("\"a\xc3\xa9\"");
 
 	assert_view_of(json_string(&string, &w), string.text);
 }
 
-static void test_json_string_escapes_become_what_they_mean(void **state)
+TEST(json_string_escapes_become_what_they_mean)
 {
 	static const struct {
 		const char *text;
@@ -284,7 +269,6 @@ static void test_json_string_escapes_become_what_they_mean(void **state)
 		{"\"x\\ud83d\\ude00y\"", "x\xf0\x9f\x98\x80y"},
 		{"\"\\udbff\\udfff\"", "\xf4\x8f\xbf\xbf"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char memory[32];
@@ -294,12 +278,11 @@ static void test_json_string_escapes_become_what_they_mean(void **state)
 	}
 }
 
-static void test_json_string_puts_behind_what_is_there(void **state)
+TEST(json_string_puts_behind_what_is_there)
 {
 	char memory[8] = "ab";
 	struct writer w = writer_on(memory, sizeof memory);
 	struct json_value string;
-	(void)state;
 	(void)writer_take(&w, 2);
 
 	string = read_good("\"\\n\"");
@@ -338,35 +321,14 @@ static int decode(struct bytes input, void *context)
 	return 1;
 }
 
-static void test_json_read_any_bytes_are_read_within_their_bounds(void **state)
+TEST(json_read_any_bytes_are_read_within_their_bounds)
 {
 	static const char text[] =
 		"{\"a\":[1,-2.5e+3,true,false,null,\"x\\n\\u00e9\\ud83d\\ude00\xc3\xa9\"],"
 		"\"b\":{\"c\":{}, \"d\":[ ]}}";
 	struct sweep_counts cut;
-	(void)state;
 
 	cut = sweep_decoder(bytes_from_text(text), decode, NULL);
 
 	assert_int_equal(cut.taken, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_read_takes_every_kind_of_value),
-		cmocka_unit_test(test_json_read_refuses_what_is_none),
-		cmocka_unit_test(test_json_read_says_what_is_wrong_with_a_string),
-		cmocka_unit_test(test_json_read_a_nul_is_named_wherever_it_is),
-		cmocka_unit_test(test_json_read_is_bounded_in_depth),
-		cmocka_unit_test(test_json_next_field_walks_in_order),
-		cmocka_unit_test(test_json_next_item_walks_in_order),
-		cmocka_unit_test(test_json_next_item_of_nothing_is_none),
-		cmocka_unit_test(test_json_string_without_escapes_is_a_view),
-		cmocka_unit_test(test_json_string_escapes_become_what_they_mean),
-		cmocka_unit_test(test_json_string_puts_behind_what_is_there),
-		cmocka_unit_test(test_json_read_any_bytes_are_read_within_their_bounds),
-	};
-
-	return cmocka_run_group_tests(tests, make_guarded, free_guarded);
 }

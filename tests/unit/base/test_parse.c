@@ -1,12 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 
 #include "base/parse.h"
 #include "support/guarded.h"
+#include "support/test.h"
 
 static struct guarded *guarded;
 
@@ -16,21 +12,17 @@ static struct bytes exactly(const char *text)
 	return guarded_copy(guarded, bytes_from_text(text));
 }
 
-static int make_guarded(void **state)
+BEFORE_ALL
 {
-	(void)state;
 	guarded = guarded_new(64);
-	return 0;
 }
 
-static int free_guarded(void **state)
+AFTER_ALL
 {
-	(void)state;
 	guarded_free(guarded);
-	return 0;
 }
 
-static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
+TEST(parse_whole_takes_digits_up_to_the_maximum)
 {
 	static const struct {
 		const char *text;
@@ -54,7 +46,6 @@ static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
 		{"0x1", 9, false, 0},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t value = 99;
 		assert_int_equal(parse_whole(exactly(cases[i].text), cases[i].max, &value),
@@ -63,7 +54,7 @@ static void test_parse_whole_takes_digits_up_to_the_maximum(void **state)
 	}
 }
 
-static void test_parse_decimal_is_exact_in_lowest_terms(void **state)
+TEST(parse_decimal_is_exact_in_lowest_terms)
 {
 	static const struct {
 		const char *text;
@@ -81,7 +72,6 @@ static void test_parse_decimal_is_exact_in_lowest_terms(void **state)
 		{"0.000000000000000001", 1, INT64_C(1000000000000000000)},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct ratio ratio;
 		assert_true(parse_decimal(exactly(cases[i].text), &ratio));
@@ -90,7 +80,7 @@ static void test_parse_decimal_is_exact_in_lowest_terms(void **state)
 	}
 }
 
-static void test_parse_decimal_refuses_what_is_not_one_or_does_not_fit(void **state)
+TEST(parse_decimal_refuses_what_is_not_one_or_does_not_fit)
 {
 	static const char *const texts[] = {
 		"",
@@ -116,7 +106,6 @@ static void test_parse_decimal_refuses_what_is_not_one_or_does_not_fit(void **st
 		"0.0000000000000000001",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct ratio ratio = {7, 7};
 		assert_false(parse_decimal(exactly(texts[i]), &ratio));
@@ -124,7 +113,7 @@ static void test_parse_decimal_refuses_what_is_not_one_or_does_not_fit(void **st
 	}
 }
 
-static void test_parse_duration_takes_each_unit(void **state)
+TEST(parse_duration_takes_each_unit)
 {
 	static const struct {
 		const char *text;
@@ -135,7 +124,6 @@ static void test_parse_duration_takes_each_unit(void **state)
 		{"0ms", 0},         {"0.001ms", 1},      {"36500d", INT64_C(3153600000000000)},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int64_t us;
 		assert_true(parse_duration(exactly(cases[i].text), &us));
@@ -143,12 +131,11 @@ static void test_parse_duration_takes_each_unit(void **state)
 	}
 }
 
-static void test_parse_duration_refuses_the_rest(void **state)
+TEST(parse_duration_refuses_the_rest)
 {
 	static const char *const texts[] = {"",    "1",  "ms",  "1x",    "1us",      "-1s",
 					    "1 s", "1S", "1sm", "0.1us", "0.0001ms", "1e99d"};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		int64_t us = 7;
 		assert_false(parse_duration(exactly(texts[i]), &us));
@@ -156,11 +143,10 @@ static void test_parse_duration_refuses_the_rest(void **state)
 	}
 }
 
-static void test_parse_size_counts_in_powers_of_1024(void **state)
+TEST(parse_size_counts_in_powers_of_1024)
 {
 	uint64_t size = 7;
 
-	(void)state;
 	assert_true(parse_size(exactly("512"), UINT64_MAX, &size));
 	assert_int_equal(size, 512);
 	assert_true(parse_size(exactly("64k"), UINT64_MAX, &size));
@@ -175,18 +161,4 @@ static void test_parse_size_counts_in_powers_of_1024(void **state)
 	assert_false(parse_size(exactly("1kb"), UINT64_MAX, &size));
 	assert_false(parse_size(exactly(""), UINT64_MAX, &size));
 	assert_int_equal(size, UINT64_C(2147483648));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse_whole_takes_digits_up_to_the_maximum),
-		cmocka_unit_test(test_parse_decimal_is_exact_in_lowest_terms),
-		cmocka_unit_test(test_parse_decimal_refuses_what_is_not_one_or_does_not_fit),
-		cmocka_unit_test(test_parse_duration_takes_each_unit),
-		cmocka_unit_test(test_parse_duration_refuses_the_rest),
-		cmocka_unit_test(test_parse_size_counts_in_powers_of_1024),
-	};
-
-	return cmocka_run_group_tests(tests, make_guarded, free_guarded);
 }

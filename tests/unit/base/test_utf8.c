@@ -3,27 +3,22 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
-#include <cmocka.h>
-
 #include "support/guarded.h"
+#include "support/test.h"
 
 static struct guarded *guarded;
 
-static int make_guarded(void **state)
+BEFORE_ALL
 {
-	(void)state;
 	guarded = guarded_new(16);
-	return 0;
 }
 
-static int free_guarded(void **state)
+AFTER_ALL
 {
-	(void)state;
 	guarded_free(guarded);
-	return 0;
 }
 
-static void test_utf8_length_is_that_of_the_first_character(void **state)
+TEST(utf8_length_is_that_of_the_first_character)
 {
 	static const struct {
 		const char *text;
@@ -57,7 +52,6 @@ static void test_utf8_length_is_that_of_the_first_character(void **state)
 		{"\xf5\x80\x80\x80", 0}, /* above U+10FFFF */
 		{"\xff", 0},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct bytes text = guarded_copy(guarded, bytes_from_text(cases[i].text));
@@ -67,25 +61,19 @@ static void test_utf8_length_is_that_of_the_first_character(void **state)
 	}
 }
 
-static void test_utf8_length_a_nul_is_a_character(void **state)
+TEST(utf8_length_a_nul_is_a_character)
 {
-	(void)state;
-
 	assert_int_equal(utf8_length(bytes_from("", 1)), 1);
 }
 
-static void test_utf8_is_good_looks_at_all_of_it(void **state)
+TEST(utf8_is_good_looks_at_all_of_it)
 {
-	(void)state;
-
 	assert_true(utf8_is_good(BYTES("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z")));
 	assert_false(utf8_is_good(BYTES("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xc3")));
 }
 
-static void test_utf8_put_every_code_is_read_back(void **state)
+TEST(utf8_put_every_code_is_read_back)
 {
-	(void)state;
-
 	for (uint32_t code = 0; code <= 0x10ffff; code++) {
 		uint8_t memory[4];
 		struct writer w = writer_on(memory, sizeof memory);
@@ -94,16 +82,4 @@ static void test_utf8_put_every_code_is_read_back(void **state)
 		utf8_put(&w, code);
 		assert_int_equal(utf8_length(writer_bytes(&w)), w.len);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf8_length_is_that_of_the_first_character),
-		cmocka_unit_test(test_utf8_length_a_nul_is_a_character),
-		cmocka_unit_test(test_utf8_is_good_looks_at_all_of_it),
-		cmocka_unit_test(test_utf8_put_every_code_is_read_back),
-	};
-
-	return cmocka_run_group_tests(tests, make_guarded, free_guarded);
 }

@@ -1,15 +1,11 @@
 #include "base/writer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/guarded.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 static void put_number(struct writer *w, const void *context)
 {
@@ -36,18 +32,16 @@ static void put_hex(struct writer *w, const void *context)
 	writer_put_hex(w, *(const struct bytes *)context);
 }
 
-static void test_writer_put_any_room_stays_inside(void **state)
+TEST(writer_put_any_room_stays_inside)
 {
 	struct bytes bytes = BYTES("a\0b");
-	(void)state;
 
 	sweep_encoder(bytes, put_bytes, &bytes);
 }
 
-static void test_writer_put_nothing_fits_anywhere(void **state)
+TEST(writer_put_nothing_fits_anywhere)
 {
 	struct writer w = writer_on(NULL, 0);
-	(void)state;
 
 	writer_put(&w, bytes_from(NULL, 0));
 	writer_put_hex(&w, bytes_from(NULL, 0));
@@ -57,7 +51,7 @@ static void test_writer_put_nothing_fits_anywhere(void **state)
 	assert_int_equal(w.len, 0);
 }
 
-static void test_writer_put_decimal_any_number_is_its_text(void **state)
+TEST(writer_put_decimal_any_number_is_its_text)
 {
 	static const struct {
 		int64_t number;
@@ -70,7 +64,6 @@ static void test_writer_put_decimal_any_number_is_its_text(void **state)
 		{INT64_MAX, "9223372036854775807"},
 		{INT64_MIN, "-9223372036854775808"},
 	};
-	(void)state;
 
 	/* A sign and its digits are two puts: only the whole is checked. */
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -84,35 +77,32 @@ static void test_writer_put_decimal_any_number_is_its_text(void **state)
 	}
 }
 
-static void test_writer_put_unsigned_any_number_is_its_text(void **state)
+TEST(writer_put_unsigned_any_number_is_its_text)
 {
 	static const struct {
 		uint64_t number;
 		const char *expected;
 	} cases[] = {{0, "0"}, {9, "9"}, {100, "100"}, {UINT64_MAX, "18446744073709551615"}};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		sweep_encoder(bytes_from_text(cases[i].expected), put_natural, &cases[i].number);
 }
 
-static void test_writer_put_u32_be_is_most_significant_first(void **state)
+TEST(writer_put_u32_be_is_most_significant_first)
 {
 	uint32_t value = 0x01020384;
-	(void)state;
 
 	sweep_encoder(BYTES("\x01\x02\x03\x84"), put_u32, &value);
 }
 
-static void test_writer_put_hex_is_two_digits_a_byte(void **state)
+TEST(writer_put_hex_is_two_digits_a_byte)
 {
 	struct bytes bytes = BYTES("\x00\x0f\xa5\xff");
-	(void)state;
 
 	sweep_encoder(BYTES("000fa5ff"), put_hex, &bytes);
 }
 
-static void test_writer_put_fraction_is_exact_without_zeros_at_the_end(void **state)
+TEST(writer_put_fraction_is_exact_without_zeros_at_the_end)
 {
 	static const struct {
 		uint64_t value;
@@ -123,7 +113,6 @@ static void test_writer_put_fraction_is_exact_without_zeros_at_the_end(void **st
 		{1000000, 6, "1"},  {2500, 3, "2.5"},   {100000, 3, "100"},
 		{1001, 3, "1.001"}, {12, 0, "12"},      {UINT64_MAX, 6, "18446744073709.551615"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char memory[32];
@@ -133,11 +122,10 @@ static void test_writer_put_fraction_is_exact_without_zeros_at_the_end(void **st
 	}
 }
 
-static void test_writer_take_full_sticks(void **state)
+TEST(writer_take_full_sticks)
 {
 	char memory[4] = "....";
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	writer_put_text(&w, "ab");
 	writer_put_text(&w, "cde");
@@ -149,11 +137,10 @@ static void test_writer_take_full_sticks(void **state)
 	assert_memory_equal(memory, "ab..", 4);
 }
 
-static void test_writer_take_length_near_the_largest_does_not_wrap(void **state)
+TEST(writer_take_length_near_the_largest_does_not_wrap)
 {
 	char memory[4];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	writer_put_u8(&w, 'a');
 
@@ -162,11 +149,10 @@ static void test_writer_take_length_near_the_largest_does_not_wrap(void **state)
 	assert_int_equal(w.len, 1);
 }
 
-static void test_writer_rewind_takes_back_what_was_put_and_the_failure(void **state)
+TEST(writer_rewind_takes_back_what_was_put_and_the_failure)
 {
 	char memory[4];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	writer_put_text(&w, "ab");
 	size_t mark = writer_mark(&w);
@@ -179,11 +165,10 @@ static void test_writer_rewind_takes_back_what_was_put_and_the_failure(void **st
 	assert_bytes_equal(writer_bytes(&w), BYTES("abfg"));
 }
 
-static void test_writer_text_ends_with_a_nul_that_is_not_counted(void **state)
+TEST(writer_text_ends_with_a_nul_that_is_not_counted)
 {
 	char memory[4] = "....";
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	writer_put_text(&w, "abc");
 
@@ -191,11 +176,10 @@ static void test_writer_text_ends_with_a_nul_that_is_not_counted(void **state)
 	assert_int_equal(w.len, 3);
 }
 
-static void test_writer_text_without_room_is_cut(void **state)
+TEST(writer_text_without_room_is_cut)
 {
 	struct guarded *memory = guarded_new(8);
 	struct writer w = writer_on(guarded_room(memory, 4), 4);
-	(void)state;
 
 	writer_put_text(&w, "abcd");
 
@@ -204,35 +188,13 @@ static void test_writer_text_without_room_is_cut(void **state)
 	guarded_free(memory);
 }
 
-static void test_writer_text_nothing_is_empty(void **state)
+TEST(writer_text_nothing_is_empty)
 {
 	char memory[1] = ".";
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	writer_put_text(&w, "ab");
 
 	assert_true(w.full);
 	assert_string_equal(writer_text(&w), "");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_writer_put_any_room_stays_inside),
-		cmocka_unit_test(test_writer_put_nothing_fits_anywhere),
-		cmocka_unit_test(test_writer_put_decimal_any_number_is_its_text),
-		cmocka_unit_test(test_writer_put_unsigned_any_number_is_its_text),
-		cmocka_unit_test(test_writer_put_u32_be_is_most_significant_first),
-		cmocka_unit_test(test_writer_put_hex_is_two_digits_a_byte),
-		cmocka_unit_test(test_writer_put_fraction_is_exact_without_zeros_at_the_end),
-		cmocka_unit_test(test_writer_take_full_sticks),
-		cmocka_unit_test(test_writer_take_length_near_the_largest_does_not_wrap),
-		cmocka_unit_test(test_writer_rewind_takes_back_what_was_put_and_the_failure),
-		cmocka_unit_test(test_writer_text_ends_with_a_nul_that_is_not_counted),
-		cmocka_unit_test(test_writer_text_without_room_is_cut),
-		cmocka_unit_test(test_writer_text_nothing_is_empty),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "engine/engine.h"
 #include "store/memory.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define NOW_US     INT64_C(1700000000000000)
 #define MONO_US    INT64_C(5000000)
@@ -207,11 +212,10 @@ static enum engine_state ask(struct world *world)
 
 /* ---- the cases ---- */
 
-static void test_submit_store_that_answers_at_once_is_done(void **state)
+TEST(submit_store_that_answers_at_once_is_done)
 {
 	struct world *world = world_new(ANSWERS_AT_ONCE, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	assert_int_equal(ask(world), ENGINE_DONE);
 	assert_true(world->last.allowed);
 	assert_int_equal(world->last.reason, REASON_OK);
@@ -221,7 +225,7 @@ static void test_submit_store_that_answers_at_once_is_done(void **state)
 }
 
 /* More checks than --max-in-flight, of a store that nothing waits for. */
-static void test_submit_store_that_is_the_local_one_is_never_full(void **state)
+TEST(submit_store_that_is_the_local_one_is_never_full)
 {
 	struct store *memory = memory_store_new(MEMORY_LIMIT_MIN);
 	struct policies *policies = policies_of("first", ON_ERROR_DENY);
@@ -233,7 +237,6 @@ static void test_submit_store_that_is_the_local_one_is_never_full(void **state)
 	struct attribute one = {BYTES("src"), value_text(BYTES("1"))};
 	struct attribute two = {BYTES("src"), value_text(BYTES("2"))};
 
-	(void)state;
 	engine_add(inquiry, &(struct attributes){&one, 1});
 	engine_add(inquiry, &(struct attributes){&two, 1});
 	assert_int_equal(engine_submit(inquiry, &(struct asker){0}, NOW_US, MONO_US), ENGINE_DONE);
@@ -245,13 +248,12 @@ static void test_submit_store_that_is_the_local_one_is_never_full(void **state)
 	store_free(memory);
 }
 
-static void test_submit_without_a_policy_that_fits_does_not_ask_the_store(void **state)
+TEST(submit_without_a_policy_that_fits_does_not_ask_the_store)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 	struct inquiry *inquiry = engine_begin(world->engine);
 	struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
 
-	(void)state;
 	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
 	assert_int_equal(engine_verdict(inquiry)->reason, REASON_NONE);
 	assert_true(engine_verdict(inquiry)->allowed);
@@ -260,11 +262,10 @@ static void test_submit_without_a_policy_that_fits_does_not_ask_the_store(void *
 	world_free(world);
 }
 
-static void test_submit_store_that_answers_later_calls_done_once(void **state)
+TEST(submit_store_that_answers_later_calls_done_once)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
 
-	(void)state;
 	assert_int_equal(ask_at(world, 77, "192.0.2.1", MONO_US), ENGINE_PENDING);
 	assert_int_equal(world->done_count, 0);
 	assert_int_equal(engine_next_us(world->engine), MONO_US + TIMEOUT_US);
@@ -280,11 +281,10 @@ static void test_submit_store_that_answers_later_calls_done_once(void **state)
 	world_free(world);
 }
 
-static void test_submit_answers_in_any_order_find_their_asker(void **state)
+TEST(submit_answers_in_any_order_find_their_asker)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
 
-	(void)state;
 	for (uint64_t id = 0; id < 3; id++)
 		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_PENDING);
 	answer(&world->fake, 2);
@@ -298,11 +298,10 @@ static void test_submit_answers_in_any_order_find_their_asker(void **state)
 	world_free(world);
 }
 
-static void test_expire_before_the_deadline_does_nothing(void **state)
+TEST(expire_before_the_deadline_does_nothing)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	(void)ask(world);
 	engine_expire(world->engine, MONO_US + TIMEOUT_US - 1);
 	assert_int_equal(world->done_count, 0);
@@ -310,7 +309,7 @@ static void test_expire_before_the_deadline_does_nothing(void **state)
 	world_free(world);
 }
 
-static void test_expire_at_the_deadline_answers_by_on_error(void **state)
+TEST(expire_at_the_deadline_answers_by_on_error)
 {
 	static const struct {
 		enum on_error on_error;
@@ -322,7 +321,6 @@ static void test_expire_at_the_deadline_answers_by_on_error(void **state)
 		{ON_ERROR_LOCAL, true, REASON_OK},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct world *world = world_new(WAITS, cases[i].on_error, 16);
 		(void)ask(world);
@@ -339,12 +337,11 @@ static void test_expire_at_the_deadline_answers_by_on_error(void **state)
 
 /* ---- what the store is told of those that are late ---- */
 
-static void test_expire_tells_the_store_once_of_each_that_is_late(void **state)
+TEST(expire_tells_the_store_once_of_each_that_is_late)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 	struct fake_store *fake = &world->fake;
 
-	(void)state;
 	(void)ask_at(world, 0, "192.0.2.1", MONO_US);
 	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
 	(void)ask_at(world, 2, "192.0.2.1", MONO_US + 1);
@@ -371,11 +368,10 @@ static void test_expire_tells_the_store_once_of_each_that_is_late(void **state)
 	world_free(world);
 }
 
-static void test_expire_does_not_tell_of_what_was_answered_in_time(void **state)
+TEST(expire_does_not_tell_of_what_was_answered_in_time)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	for (uint64_t id = 0; id < 3; id++)
 		(void)ask_at(world, id, "192.0.2.1", MONO_US);
 	answer(&world->fake, 1);
@@ -387,11 +383,10 @@ static void test_expire_does_not_tell_of_what_was_answered_in_time(void **state)
 	world_free(world);
 }
 
-static void test_expire_does_not_tell_of_what_never_waited(void **state)
+TEST(expire_does_not_tell_of_what_never_waited)
 {
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	(void)ask(world);
 	world->fake.behaviour = ANSWERS_AT_ONCE;
 	(void)ask(world);
@@ -402,11 +397,10 @@ static void test_expire_does_not_tell_of_what_never_waited(void **state)
 }
 
 /* That the asker is gone does not matter: the store did not answer in time. */
-static void test_expire_tells_of_what_was_abandoned(void **state)
+TEST(expire_tells_of_what_was_abandoned)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	(void)ask(world);
 	engine_abandon(&world->open);
 	engine_expire(world->engine, MONO_US + TIMEOUT_US);
@@ -418,11 +412,10 @@ static void test_expire_tells_of_what_was_abandoned(void **state)
 }
 
 /* A store that always answers at once has no use for it. */
-static void test_expire_store_that_is_not_to_be_told_is_not(void **state)
+TEST(expire_store_that_is_not_to_be_told_is_not)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	world->fake.store.expired = NULL;
 	(void)ask(world);
 	engine_expire(world->engine, MONO_US + TIMEOUT_US);
@@ -432,11 +425,10 @@ static void test_expire_store_that_is_not_to_be_told_is_not(void **state)
 	world_free(world);
 }
 
-static void test_on_error_local_counts_in_the_local_store(void **state)
+TEST(on_error_local_counts_in_the_local_store)
 {
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
 
-	(void)state;
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(ask(world), ENGINE_DONE);
 		assert_true(world->last.allowed && world->last.degraded);
@@ -449,13 +441,12 @@ static void test_on_error_local_counts_in_the_local_store(void **state)
 	world_free(world);
 }
 
-static void test_on_error_local_charges_nothing_when_another_check_denies(void **state)
+TEST(on_error_local_charges_nothing_when_another_check_denies)
 {
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
 	struct policies *policies = policies_of("deny", ON_ERROR_DENY);
 	struct policy local = *policies_at(policies, 0);
 
-	(void)state;
 	strcpy(local.name, "local");
 	local.terms.on_error = ON_ERROR_LOCAL;
 	assert_true(policies_add(policies, &local));
@@ -478,11 +469,10 @@ static void test_on_error_local_charges_nothing_when_another_check_denies(void *
 	world_free(world);
 }
 
-static void test_store_that_fails_later_is_decided_by_on_error(void **state)
+TEST(store_that_fails_later_is_decided_by_on_error)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
 
-	(void)state;
 	(void)ask(world);
 	answer_error(&world->fake, 0, STORE_CONNECTION);
 
@@ -493,11 +483,10 @@ static void test_store_that_fails_later_is_decided_by_on_error(void **state)
 	world_free(world);
 }
 
-static void test_store_that_never_answers_costs_slots_then_answers_at_once(void **state)
+TEST(store_that_never_answers_costs_slots_then_answers_at_once)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 4);
 
-	(void)state;
 	for (uint64_t id = 0; id < 4; id++)
 		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_PENDING);
 	engine_expire(world->engine, MONO_US + TIMEOUT_US);
@@ -519,11 +508,10 @@ static void test_store_that_never_answers_costs_slots_then_answers_at_once(void 
 	world_free(world);
 }
 
-static void test_abandon_nobody_is_called_any_more(void **state)
+TEST(abandon_nobody_is_called_any_more)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
 	(void)ask_at(world, 2, "192.0.2.1", MONO_US);
 	(void)ask_at(world, 3, "192.0.2.1", MONO_US);
@@ -538,12 +526,11 @@ static void test_abandon_nobody_is_called_any_more(void **state)
 	world_free(world);
 }
 
-static void test_set_policies_open_requests_keep_those_that_they_began_with(void **state)
+TEST(set_policies_open_requests_keep_those_that_they_began_with)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 	struct policies *second = policies_of("second", ON_ERROR_ALLOW);
 
-	(void)state;
 	(void)ask(world);
 	engine_set_policies(world->engine, second);
 	policies_unref(second);
@@ -581,11 +568,10 @@ static const struct tally *tally_of(const struct world *world, size_t position)
 	return policies_at(engine_policies(world->engine), position)->tally;
 }
 
-static void test_submit_nothing_but_blocked_does_not_ask_the_store(void **state)
+TEST(submit_nothing_but_blocked_does_not_ask_the_store)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &blocks, &blocks);
 	assert_int_equal(ask(world), ENGINE_DONE);
 
@@ -599,11 +585,10 @@ static void test_submit_nothing_but_blocked_does_not_ask_the_store(void **state)
 	world_free(world);
 }
 
-static void test_submit_blocked_makes_the_others_look_only(void **state)
+TEST(submit_blocked_makes_the_others_look_only)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &limits, &blocks, &shadow);
 	assert_int_equal(ask(world), ENGINE_PENDING);
 
@@ -618,12 +603,11 @@ static void test_submit_blocked_makes_the_others_look_only(void **state)
 	world_free(world);
 }
 
-static void test_submit_blocked_in_shadow_denies_nothing(void **state)
+TEST(submit_blocked_in_shadow_denies_nothing)
 {
 	static const struct terms blocks_in_shadow = {.is_blocked = true, .is_shadow = true};
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &limits, &blocks_in_shadow);
 	assert_int_equal(ask(world), ENGINE_PENDING);
 
@@ -636,11 +620,10 @@ static void test_submit_blocked_in_shadow_denies_nothing(void **state)
 }
 
 /* They hold slots as long as the request waits: a store that is dead must not use up all. */
-static void test_submit_blocked_counts_in_flight_with_those_that_wait(void **state)
+TEST(submit_blocked_counts_in_flight_with_those_that_wait)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 40);
 
-	(void)state;
 	SET_TERMS(world, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks,
 		  &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &limits);
 	assert_int_equal(ask(world), ENGINE_PENDING);
@@ -662,12 +645,11 @@ static void test_submit_blocked_counts_in_flight_with_those_that_wait(void **sta
 	world_free(world);
 }
 
-static void test_submit_those_in_shadow_stand_behind_the_others(void **state)
+TEST(submit_those_in_shadow_stand_behind_the_others)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 	char names[5] = "";
 
-	(void)state;
 	SET_TERMS(world, &shadow, &limits, &shadow, &denies);
 	assert_int_equal(ask(world), ENGINE_PENDING);
 
@@ -699,11 +681,10 @@ static void answer_each(struct fake_store *fake, size_t index, const char *answe
 	op->answered(op);
 }
 
-static void test_answered_shadow_that_would_deny_denies_nothing(void **state)
+TEST(answered_shadow_that_would_deny_denies_nothing)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &limits, &shadow);
 	(void)ask(world);
 	answer_each(&world->fake, 0, "pd");
@@ -718,11 +699,10 @@ static void test_answered_shadow_that_would_deny_denies_nothing(void **state)
 	world_free(world);
 }
 
-static void test_answered_shadow_that_failed_alone_degrades(void **state)
+TEST(answered_shadow_that_failed_alone_degrades)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &denies, &shadow);
 	(void)ask(world);
 	answer_each(&world->fake, 0, "pe");
@@ -733,11 +713,10 @@ static void test_answered_shadow_that_failed_alone_degrades(void **state)
 	world_free(world);
 }
 
-static void test_answered_what_the_store_decided_is_not_asked_locally(void **state)
+TEST(answered_what_the_store_decided_is_not_asked_locally)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &local, &shadow);
 	(void)ask(world);
 	answer_each(&world->fake, 0, "pe");
@@ -764,7 +743,7 @@ static int64_t remaining_locally(struct world *world)
 	return remaining;
 }
 
-static void test_answered_shadow_that_failed_is_decided_locally(void **state)
+TEST(answered_shadow_that_failed_is_decided_locally)
 {
 	static const struct {
 		const char *answers;
@@ -772,7 +751,6 @@ static void test_answered_shadow_that_failed_is_decided_locally(void **state)
 		int64_t left; /* it is charged if the request is allowed */
 	} cases[] = {{"pe", true, 1}, {"de", false, 2}, {"ee", true, 1}};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 		SET_TERMS(world, &limits, &local_shadow);
@@ -787,11 +765,10 @@ static void test_answered_shadow_that_failed_is_decided_locally(void **state)
 }
 
 /* Denied by what it is blocked by, or by on_error: the local store charges neither of them. */
-static void test_on_error_local_charges_nothing_of_what_is_denied(void **state)
+TEST(on_error_local_charges_nothing_of_what_is_denied)
 {
 	const struct terms *const deniers[] = {&blocks, &denies};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(deniers); i++) {
 		struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
 		SET_TERMS(world, &local, &local_shadow, deniers[i]);
@@ -807,12 +784,11 @@ static void test_on_error_local_charges_nothing_of_what_is_denied(void **state)
 }
 
 /* In shadow it would be denied by on_error: that stops nothing. */
-static void test_on_error_deny_in_shadow_stops_nothing(void **state)
+TEST(on_error_deny_in_shadow_stops_nothing)
 {
 	static const struct terms denies_in_shadow = {.on_error = ON_ERROR_DENY, .is_shadow = true};
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &denies_in_shadow, &local_shadow);
 	assert_int_equal(ask(world), ENGINE_DONE);
 
@@ -822,11 +798,10 @@ static void test_on_error_deny_in_shadow_stops_nothing(void **state)
 	world_free(world);
 }
 
-static void test_expire_blocked_stays_blocked(void **state)
+TEST(expire_blocked_stays_blocked)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
 
-	(void)state;
 	SET_TERMS(world, &limits, &blocks);
 	(void)ask(world);
 	engine_expire(world->engine, MONO_US + TIMEOUT_US);
@@ -840,11 +815,10 @@ static void test_expire_blocked_stays_blocked(void **state)
 	world_free(world);
 }
 
-static void test_submit_invalid_message_is_answered_by_the_flag(void **state)
+TEST(submit_invalid_message_is_answered_by_the_flag)
 {
 	static const enum on_error flags[] = {ON_ERROR_ALLOW, ON_ERROR_DENY, ON_ERROR_LOCAL};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct world *world = world_new(ANSWERS_AT_ONCE, flags[i], 16);
 		struct inquiry *inquiry = engine_begin(world->engine);
@@ -861,45 +835,4 @@ static void test_submit_invalid_message_is_answered_by_the_flag(void **state)
 		engine_end(inquiry);
 		world_free(world);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_submit_store_that_answers_at_once_is_done),
-		cmocka_unit_test(test_submit_store_that_is_the_local_one_is_never_full),
-		cmocka_unit_test(test_submit_without_a_policy_that_fits_does_not_ask_the_store),
-		cmocka_unit_test(test_submit_store_that_answers_later_calls_done_once),
-		cmocka_unit_test(test_submit_answers_in_any_order_find_their_asker),
-		cmocka_unit_test(test_expire_before_the_deadline_does_nothing),
-		cmocka_unit_test(test_expire_at_the_deadline_answers_by_on_error),
-		cmocka_unit_test(test_expire_tells_the_store_once_of_each_that_is_late),
-		cmocka_unit_test(test_expire_does_not_tell_of_what_was_answered_in_time),
-		cmocka_unit_test(test_expire_does_not_tell_of_what_never_waited),
-		cmocka_unit_test(test_expire_tells_of_what_was_abandoned),
-		cmocka_unit_test(test_expire_store_that_is_not_to_be_told_is_not),
-		cmocka_unit_test(test_on_error_local_counts_in_the_local_store),
-		cmocka_unit_test(test_on_error_local_charges_nothing_when_another_check_denies),
-		cmocka_unit_test(test_store_that_fails_later_is_decided_by_on_error),
-		cmocka_unit_test(test_store_that_never_answers_costs_slots_then_answers_at_once),
-		cmocka_unit_test(test_abandon_nobody_is_called_any_more),
-		cmocka_unit_test(test_set_policies_open_requests_keep_those_that_they_began_with),
-		cmocka_unit_test(test_submit_nothing_but_blocked_does_not_ask_the_store),
-		cmocka_unit_test(test_submit_blocked_makes_the_others_look_only),
-		cmocka_unit_test(test_submit_blocked_in_shadow_denies_nothing),
-		cmocka_unit_test(test_submit_blocked_counts_in_flight_with_those_that_wait),
-		cmocka_unit_test(test_submit_those_in_shadow_stand_behind_the_others),
-		cmocka_unit_test(test_answered_shadow_that_would_deny_denies_nothing),
-		cmocka_unit_test(test_answered_shadow_that_failed_alone_degrades),
-		cmocka_unit_test(test_answered_what_the_store_decided_is_not_asked_locally),
-		cmocka_unit_test(test_answered_shadow_that_failed_is_decided_locally),
-		cmocka_unit_test(test_on_error_local_charges_nothing_of_what_is_denied),
-		cmocka_unit_test(test_on_error_deny_in_shadow_stops_nothing),
-		cmocka_unit_test(test_expire_blocked_stays_blocked),
-		cmocka_unit_test(test_submit_invalid_message_is_answered_by_the_flag),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,29 +1,22 @@
 #include "request_checks.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/writer.h"
+#include "support/test.h"
 
 #define DESCRIPTION_MAX 4096
 
 struct pool slots;
 
-int open_slots(void **state)
+void open_slots(void)
 {
-	(void)state;
-	return pool_init(&slots, sizeof(struct check), REQUEST_CHECKS_MAX + 1) ? 0 : -1;
+	assert_true(pool_init(&slots, sizeof(struct check), REQUEST_CHECKS_MAX + 1));
 }
 
-int close_slots(void **state)
+void close_slots(void)
 {
-	(void)state;
 	pool_release(&slots);
-	return 0;
 }
 
 struct request request_on(struct policies *policies)

@@ -10,8 +10,8 @@
 extern struct pool slots;
 
 /* Around each test. */
-int open_slots(void **state);
-int close_slots(void **state);
+void open_slots(void);
+void close_slots(void);
 
 /* The request takes over the reference. */
 struct request request_on(struct policies *policies);

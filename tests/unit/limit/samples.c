@@ -1,12 +1,9 @@
 #include "samples.h"
 
 #include <arpa/inet.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 struct attribute text(const char *name, const char *value)
 {

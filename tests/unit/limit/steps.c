@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "model.h"
 #include "support/chance.h"
+#include "support/test.h"
 
 #define HOUR_US     (INT64_C(3600) * US_PER_SECOND)
 #define TIME_MAX_US (QUOTA_EXACT_MAX - US_PER_SECOND)

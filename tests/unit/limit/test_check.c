@@ -1,15 +1,11 @@
 #include "limit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define PAIRS      400000
 #define VALUES_MAX 4
@@ -41,12 +37,11 @@ static void set_text_key(struct check *check, struct bytes text)
 	check_set_key(check, &value, 1, false);
 }
 
-static void test_check_set_key_one_value_is_its_text(void **state)
+TEST(check_set_key_one_value_is_its_text)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = check_of(policies, "login");
 	struct value value = address("", "192.0.2.1").value;
-	(void)state;
 
 	check_set_key(&check, &value, 1, false);
 
@@ -54,12 +49,11 @@ static void test_check_set_key_one_value_is_its_text(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_several_values_are_separated(void **state)
+TEST(check_set_key_several_values_are_separated)
 {
 	struct policies *policies = POLICIES("tenant:a,b,c");
 	struct check check = check_of(policies, "tenant");
 	struct value values[] = {value_text(BYTES("x")), value_text(BYTES("")), value_integer(-7)};
-	(void)state;
 
 	check_set_key(&check, values, ARRAY_SIZE(values), false);
 
@@ -67,11 +61,10 @@ static void test_check_set_key_several_values_are_separated(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_no_value_is_nothing(void **state)
+TEST(check_set_key_no_value_is_nothing)
 {
 	struct policies *policies = POLICIES("all:");
 	struct check check = check_of(policies, "all");
-	(void)state;
 
 	check_set_key(&check, NULL, 0, false);
 
@@ -79,12 +72,11 @@ static void test_check_set_key_no_value_is_nothing(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_explicit_is_marked(void **state)
+TEST(check_set_key_explicit_is_marked)
 {
 	struct policies *policies = POLICIES("all:");
 	struct check check = check_of(policies, "all");
 	struct value value = value_text(BYTES("x"));
-	(void)state;
 
 	check_set_key(&check, &value, 1, true);
 
@@ -92,11 +84,10 @@ static void test_check_set_key_explicit_is_marked(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_what_has_a_meaning_is_escaped(void **state)
+TEST(check_set_key_what_has_a_meaning_is_escaped)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = check_of(policies, "login");
-	(void)state;
 
 	set_text_key(&check, BYTES("a|b=c#d%e{f}g h\n\0\x7f\xff\"\\"));
 
@@ -104,11 +95,10 @@ static void test_check_set_key_what_has_a_meaning_is_escaped(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_plain_signs_stand_as_they_are(void **state)
+TEST(check_set_key_plain_signs_stand_as_they_are)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = check_of(policies, "login");
-	(void)state;
 
 	set_text_key(&check, BYTES("azAZ09-._~:/@+,;!$&'()*?"));
 
@@ -116,7 +106,7 @@ static void test_check_set_key_plain_signs_stand_as_they_are(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
+TEST(check_set_key_inline_is_named_by_its_numbers)
 {
 	static const struct {
 		struct quota quota;
@@ -132,7 +122,6 @@ static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
 		 "inline:1f5,60000000:x"},
 	};
 	struct policies *policies = POLICIES("login:src");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check check = {.policy = policies_inline(policies),
@@ -145,7 +134,7 @@ static void test_check_set_key_inline_is_named_by_its_numbers(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_largest_inline_numbers_fit(void **state)
+TEST(check_set_key_largest_inline_numbers_fit)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = {.policy = policies_inline(policies),
@@ -155,7 +144,6 @@ static void test_check_set_key_largest_inline_numbers_fit(void **state)
 					    .refill_tokens = INT64_MAX,
 					    .refill_us = INT64_MAX}};
 	char longest[CHECK_VALUES_MAX];
-	(void)state;
 
 	check.quota = &check.own_quota;
 	memset(longest, 'x', sizeof longest);
@@ -165,13 +153,12 @@ static void test_check_set_key_largest_inline_numbers_fit(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_longer_than_fits_is_hashed(void **state)
+TEST(check_set_key_longer_than_fits_is_hashed)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = check_of(policies, "login");
 	size_t start = strlen("login:123456789012:");
 	char longest[CHECK_VALUES_MAX + 1];
-	(void)state;
 
 	memset(longest, 'x', sizeof longest);
 	set_text_key(&check, bytes_from(longest, CHECK_VALUES_MAX));
@@ -185,10 +172,9 @@ static void test_check_set_key_longer_than_fits_is_hashed(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_with_hash_keys_shows_no_value(void **state)
+TEST(check_set_key_with_hash_keys_shows_no_value)
 {
 	struct policies *policies = POLICIES("login:src,path");
-	(void)state;
 
 	policies_hash_keys(policies);
 	struct check check = check_of(policies, "login");
@@ -201,13 +187,12 @@ static void test_check_set_key_with_hash_keys_shows_no_value(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_with_hash_keys_inline_ones_too(void **state)
+TEST(check_set_key_with_hash_keys_inline_ones_too)
 {
 	struct policies *policies = POLICIES("login:src");
 	struct check check = {.policy = policies_inline(policies),
 			      .terms = &policies_inline(policies)->terms,
 			      .own_quota = {.limit = 5, .refill_tokens = 1, .refill_us = 1}};
-	(void)state;
 
 	policies_hash_keys(policies);
 	check.quota = &check.own_quota;
@@ -218,7 +203,7 @@ static void test_check_set_key_with_hash_keys_inline_ones_too(void **state)
 	policies_unref(policies);
 }
 
-static void test_check_set_key_longest_name_fits(void **state)
+TEST(check_set_key_longest_name_fits)
 {
 	static const char name[] =
 		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -226,7 +211,6 @@ static void test_check_set_key_longest_name_fits(void **state)
 		POLICIES("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef:a");
 	struct check check = check_of(policies, name);
 	char longest[CHECK_VALUES_MAX];
-	(void)state;
 
 	memset(longest, 'x', sizeof longest);
 	set_text_key(&check, bytes_from(longest, sizeof longest));
@@ -525,13 +509,12 @@ static void assert_alike(const struct check *a, const struct check *b, bool expe
 		 expected ? "" : "not ");
 }
 
-static void test_check_set_key_is_equal_if_and_only_if_the_question_is(void **state)
+TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
 {
 	struct policies *sets[OWNERS];
 	struct draft drafts[2];
 	struct check checks[2];
 	size_t same = 0;
-	(void)state;
 
 	for (size_t i = 0; i < OWNERS; i++)
 		sets[i] = set_of(&owners[i]);
@@ -555,25 +538,4 @@ static void test_check_set_key_is_equal_if_and_only_if_the_question_is(void **st
 	assert_in_range(same, PAIRS / 5, PAIRS * 4 / 5);
 	for (size_t i = 0; i < OWNERS; i++)
 		policies_unref(sets[i]);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check_set_key_one_value_is_its_text),
-		cmocka_unit_test(test_check_set_key_several_values_are_separated),
-		cmocka_unit_test(test_check_set_key_no_value_is_nothing),
-		cmocka_unit_test(test_check_set_key_explicit_is_marked),
-		cmocka_unit_test(test_check_set_key_what_has_a_meaning_is_escaped),
-		cmocka_unit_test(test_check_set_key_plain_signs_stand_as_they_are),
-		cmocka_unit_test(test_check_set_key_inline_is_named_by_its_numbers),
-		cmocka_unit_test(test_check_set_key_largest_inline_numbers_fit),
-		cmocka_unit_test(test_check_set_key_longer_than_fits_is_hashed),
-		cmocka_unit_test(test_check_set_key_with_hash_keys_shows_no_value),
-		cmocka_unit_test(test_check_set_key_with_hash_keys_inline_ones_too),
-		cmocka_unit_test(test_check_set_key_longest_name_fits),
-		cmocka_unit_test(test_check_set_key_is_equal_if_and_only_if_the_question_is),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,11 @@
 #include "limit/conditions.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/chance.h"
+#include "support/test.h"
 
 static struct conditions conditions_of(const char *notation)
 {
@@ -44,7 +40,7 @@ static bool pattern_fits_value(struct bytes pattern, struct value value)
 
 /* ---- texts ---- */
 
-static void test_conditions_fit_texts_and_stars(void **state)
+TEST(conditions_fit_texts_and_stars)
 {
 	static const struct {
 		const char *pattern, *text;
@@ -87,7 +83,6 @@ static void test_conditions_fit_texts_and_stars(void **state)
 		{"/api/login/*", "/api/login/", true},
 		{"/api/login/*", "/api/login", false},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (pattern_fits_value(bytes_from_text(cases[i].pattern),
@@ -96,10 +91,8 @@ static void test_conditions_fit_texts_and_stars(void **state)
 			fail_msg("\"%s\" on \"%s\"", cases[i].pattern, cases[i].text);
 }
 
-static void test_conditions_fit_any_bytes_are_themselves(void **state)
+TEST(conditions_fit_any_bytes_are_themselves)
 {
-	(void)state;
-
 	assert_true(pattern_fits_value(BYTES("a\0b"), value_text(BYTES("a\0b"))));
 	assert_false(pattern_fits_value(BYTES("a\0b"), value_text(BYTES("a\0c"))));
 	assert_true(pattern_fits_value(BYTES("\0*\xff"), value_text(BYTES("\0\0\xff"))));
@@ -129,12 +122,11 @@ static struct bytes random_text(struct chance *chance, const char *alphabet, cha
 	return bytes_from(memory, len);
 }
 
-static void test_conditions_fit_random_patterns_as_defined(void **state)
+TEST(conditions_fit_random_patterns_as_defined)
 {
 	struct chance chance = {1};
 	size_t fitting = 0, rounds = 200000;
 	char memory[2][16];
-	(void)state;
 
 	for (size_t i = 0; i < rounds; i++) {
 		struct bytes pattern = random_text(&chance, "xy**", memory[0], 8);
@@ -149,10 +141,9 @@ static void test_conditions_fit_random_patterns_as_defined(void **state)
 }
 
 /* A search that tried every run of every star would not end. */
-static void test_conditions_fit_many_stars_on_a_long_text_end(void **state)
+TEST(conditions_fit_many_stars_on_a_long_text_end)
 {
 	static char text[20000], pattern[401];
-	(void)state;
 
 	memset(text, 'a', sizeof text);
 	for (size_t i = 0; i < 400; i += 2) {
@@ -167,10 +158,8 @@ static void test_conditions_fit_many_stars_on_a_long_text_end(void **state)
 				       value_text(bytes_from(text, sizeof text))));
 }
 
-static void test_conditions_fit_other_kinds_by_their_text(void **state)
+TEST(conditions_fit_other_kinds_by_their_text)
 {
-	(void)state;
-
 	assert_true(pattern_fits_value(BYTES("5"), number("", 5).value));
 	assert_true(pattern_fits_value(BYTES("-5"), number("", -5).value));
 	assert_true(
@@ -253,20 +242,17 @@ static void assert_address_row(size_t i, struct value value)
 		fail_msg("%s on %s", addresses[i].pattern, addresses[i].address);
 }
 
-static void test_conditions_fit_networks(void **state)
+TEST(conditions_fit_networks)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		assert_address_row(i, address("", addresses[i].address).value);
 		assert_address_row(i, value_text(bytes_from_text(addresses[i].address)));
 	}
 }
 
-static void test_conditions_fit_networks_on_mapped_ones_alike(void **state)
+TEST(conditions_fit_networks_on_mapped_ones_alike)
 {
 	char mapped[64];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		if (strchr(addresses[i].address, ':') != NULL)
@@ -277,10 +263,8 @@ static void test_conditions_fit_networks_on_mapped_ones_alike(void **state)
 	}
 }
 
-static void test_conditions_fit_network_on_what_is_no_address(void **state)
+TEST(conditions_fit_network_on_what_is_no_address)
 {
-	(void)state;
-
 	assert_false(pattern_fits_value(BYTES("0.0.0.0/0"), value_text(BYTES("localhost"))));
 	assert_false(pattern_fits_value(BYTES("0.0.0.0/0"), value_text(BYTES(""))));
 	assert_false(pattern_fits_value(BYTES("0.0.0.0/0"), number("", 5).value));
@@ -291,10 +275,9 @@ static void test_conditions_fit_network_on_what_is_no_address(void **state)
 }
 
 /* Every prefix, and the addresses on both sides of its border. */
-static void test_conditions_fit_every_prefix_ends_where_it_says(void **state)
+TEST(conditions_fit_every_prefix_ends_where_it_says)
 {
 	char pattern[64];
-	(void)state;
 
 	for (unsigned prefix = 1; prefix <= 128; prefix++) {
 		struct value inside = address("", "2001:db8::1:2:3:4").value, outside = inside;
@@ -318,18 +301,15 @@ static void test_conditions_fit_every_prefix_ends_where_it_says(void **state)
 
 /* ---- all of them ---- */
 
-static void test_conditions_fit_none_fits_everything(void **state)
+TEST(conditions_fit_none_fits_everything)
 {
-	(void)state;
-
 	assert_true(fits("", ATTRIBUTES(text("a", "x"))));
 	assert_true(fits("", (struct attributes){NULL, 0}));
 }
 
-static void test_conditions_fit_all_attributes_and_one_pattern_of_each(void **state)
+TEST(conditions_fit_all_attributes_and_one_pattern_of_each)
 {
 	static const char match[] = "method=POST;path=/a|/b*;src=10.0.0.0/8|2001:db8::/32";
-	(void)state;
 
 	assert_true(fits(match, ATTRIBUTES(text("src", "10.0.0.1"), text("path", "/a"),
 					   text("method", "POST"))));
@@ -343,10 +323,8 @@ static void test_conditions_fit_all_attributes_and_one_pattern_of_each(void **st
 					    text("method", "GET"))));
 }
 
-static void test_conditions_fit_absent_attribute_fits_nothing(void **state)
+TEST(conditions_fit_absent_attribute_fits_nothing)
 {
-	(void)state;
-
 	assert_false(fits("a=*", (struct attributes){NULL, 0}));
 	assert_false(fits("a=*", ATTRIBUTES(text("b", "x"))));
 	assert_false(fits("a=*", ATTRIBUTES(absent("a"))));
@@ -355,20 +333,17 @@ static void test_conditions_fit_absent_attribute_fits_nothing(void **state)
 	assert_true(fits("a=*", ATTRIBUTES(text("a", ""))));
 }
 
-static void test_conditions_fit_of_a_repeated_attribute_the_last_counts(void **state)
+TEST(conditions_fit_of_a_repeated_attribute_the_last_counts)
 {
-	(void)state;
-
 	assert_true(fits("a=x", ATTRIBUTES(text("a", "y"), text("a", "x"))));
 	assert_false(fits("a=x", ATTRIBUTES(text("a", "x"), text("a", "y"))));
 	assert_false(fits("a=x", ATTRIBUTES(text("a", "x"), absent("a"))));
 }
 
-static void test_conditions_fit_condition_without_patterns_fits_nothing(void **state)
+TEST(conditions_fit_condition_without_patterns_fits_nothing)
 {
 	struct conditions conditions = {0};
 	struct attributes attributes = ATTRIBUTES(text("a", ""));
-	(void)state;
 
 	assert_non_null(conditions_add(&conditions, BYTES("a")));
 
@@ -376,12 +351,11 @@ static void test_conditions_fit_condition_without_patterns_fits_nothing(void **s
 	conditions_release(&conditions);
 }
 
-static void test_conditions_fit_instead_takes_the_place_of_its_name(void **state)
+TEST(conditions_fit_instead_takes_the_place_of_its_name)
 {
 	struct conditions conditions = conditions_of("a=x;b=y");
 	struct attributes attributes = ATTRIBUTES(text("a", "other"), text("b", "y"));
 	struct attribute good = text("a", "x"), bad = text("b", "x"), unused = text("c", "x");
-	(void)state;
 
 	assert_true(conditions_fit(&conditions, &attributes, &good));
 	assert_false(conditions_fit(&conditions, &attributes, &bad));
@@ -389,12 +363,11 @@ static void test_conditions_fit_instead_takes_the_place_of_its_name(void **state
 	conditions_release(&conditions);
 }
 
-static void test_conditions_add_copies_and_release_empties(void **state)
+TEST(conditions_add_copies_and_release_empties)
 {
 	char name[] = "a", pattern[] = "x";
 	struct conditions conditions = {0};
 	struct attributes attributes = ATTRIBUTES(text("a", "x"));
-	(void)state;
 
 	struct condition *condition = conditions_add(&conditions, bytes_from_text(name));
 	assert_true(condition_add_pattern(condition, bytes_from_text(pattern)));
@@ -405,28 +378,4 @@ static void test_conditions_add_copies_and_release_empties(void **state)
 	assert_int_equal(conditions.count, 0);
 	assert_null(conditions.items);
 	conditions_release(&conditions);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conditions_fit_texts_and_stars),
-		cmocka_unit_test(test_conditions_fit_any_bytes_are_themselves),
-		cmocka_unit_test(test_conditions_fit_random_patterns_as_defined),
-		cmocka_unit_test(test_conditions_fit_many_stars_on_a_long_text_end),
-		cmocka_unit_test(test_conditions_fit_other_kinds_by_their_text),
-		cmocka_unit_test(test_conditions_fit_networks),
-		cmocka_unit_test(test_conditions_fit_networks_on_mapped_ones_alike),
-		cmocka_unit_test(test_conditions_fit_network_on_what_is_no_address),
-		cmocka_unit_test(test_conditions_fit_every_prefix_ends_where_it_says),
-		cmocka_unit_test(test_conditions_fit_none_fits_everything),
-		cmocka_unit_test(test_conditions_fit_all_attributes_and_one_pattern_of_each),
-		cmocka_unit_test(test_conditions_fit_absent_attribute_fits_nothing),
-		cmocka_unit_test(test_conditions_fit_of_a_repeated_attribute_the_last_counts),
-		cmocka_unit_test(test_conditions_fit_condition_without_patterns_fits_nothing),
-		cmocka_unit_test(test_conditions_fit_instead_takes_the_place_of_its_name),
-		cmocka_unit_test(test_conditions_add_copies_and_release_empties),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

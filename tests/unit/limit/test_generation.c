@@ -1,14 +1,10 @@
 #include "limit/generation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
+#include "support/test.h"
 
 struct generation {
 	char text[POLICY_GENERATION_MAX + 1];
@@ -40,11 +36,10 @@ static void assert_other_generation(const struct policy *a, const struct policy 
  * All agents, of all builds, must come to these: they are a part of the keys in Redis. Whoever has
  * to change them makes every balance start anew, and raises STATE_FORMAT.
  */
-static void test_generations_set_is_as_it_always_was(void **state)
+TEST(generations_set_is_as_it_always_was)
 {
 	struct policy window = policy_of("login:src");
 	struct policy bucket = policy_of("tenant:tenant,path");
-	(void)state;
 
 	bucket.terms.quota = (struct quota){
 		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
@@ -53,10 +48,9 @@ static void test_generations_set_is_as_it_always_was(void **state)
 	assert_string_equal(generation_of(&bucket).text, "9732aa479138");
 }
 
-static void test_generations_set_is_stable_under_what_a_reload_may_change(void **state)
+TEST(generations_set_is_stable_under_what_a_reload_may_change)
 {
 	struct policy before = policy_of("login:src"), after = policy_of("other:src");
-	(void)state;
 
 	after.terms.quota.limit = 1000;
 	after.terms.on_error = ON_ERROR_DENY;
@@ -65,10 +59,9 @@ static void test_generations_set_is_stable_under_what_a_reload_may_change(void *
 	assert_same_generation(&before, &after);
 }
 
-static void test_generations_set_does_not_depend_on_a_buckets_numbers(void **state)
+TEST(generations_set_does_not_depend_on_a_buckets_numbers)
 {
 	struct policy before = policy_of("login:src"), after = policy_of("login:src");
-	(void)state;
 
 	before.terms.quota = (struct quota){
 		.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 2000000};
@@ -78,11 +71,10 @@ static void test_generations_set_does_not_depend_on_a_buckets_numbers(void **sta
 	assert_same_generation(&before, &after);
 }
 
-static void test_generations_set_does_not_depend_on_the_place(void **state)
+TEST(generations_set_does_not_depend_on_the_place)
 {
 	struct policies *one = POLICIES("a:src", "b:path");
 	struct policies *two = POLICIES("b:path", "c:x", "a:src");
-	(void)state;
 
 	assert_string_equal(policies_find(one, BYTES("a"))->terms.generation,
 			    policies_find(two, BYTES("a"))->terms.generation);
@@ -91,11 +83,10 @@ static void test_generations_set_does_not_depend_on_the_place(void **state)
 	policies_unref(two);
 }
 
-static void test_generations_set_tells_algorithms(void **state)
+TEST(generations_set_tells_algorithms)
 {
 	static const enum algorithm algorithms[] = {TOKEN_BUCKET, SLIDING_WINDOW,
 						    SLIDING_WINDOW_COUNTER, FIXED_WINDOW};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++)
 		for (size_t k = 0; k < i; k++) {
@@ -106,21 +97,19 @@ static void test_generations_set_tells_algorithms(void **state)
 		}
 }
 
-static void test_generations_set_tells_windows(void **state)
+TEST(generations_set_tells_windows)
 {
 	struct policy before = policy_of("login:src"), after = policy_of("login:src");
-	(void)state;
 
 	after.terms.quota.window_us++;
 
 	assert_other_generation(&before, &after);
 }
 
-static void test_generations_set_tells_prefixes(void **state)
+TEST(generations_set_tells_prefixes)
 {
 	struct policy before = policy_of("login:src");
 	struct policy ipv4 = before, ipv6 = before, swapped = before;
-	(void)state;
 
 	ipv4.ipv4_prefix = 24;
 	ipv6.ipv6_prefix = 56;
@@ -132,11 +121,10 @@ static void test_generations_set_tells_prefixes(void **state)
 	assert_other_generation(&before, &swapped);
 }
 
-static void test_generations_set_tells_keys(void **state)
+TEST(generations_set_tells_keys)
 {
 	static const char *const notations[] = {"p:",    "p:a",   "p:b",    "p:ab",  "p:a,b",
 						"p:b,a", "p:abc", "p:a,bc", "p:ab,c"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(notations); i++)
 		for (size_t k = 0; k < i; k++) {
@@ -166,26 +154,23 @@ static struct generation generation_by(const char *notation, const char *match,
 #define WINDOW_US INT64_C(60000000) /* of policy_of */
 
 /* As above: who changes them makes the balances of overrides start anew. */
-static void test_generations_set_of_overrides_is_as_it_always_was(void **state)
+TEST(generations_set_of_overrides_is_as_it_always_was)
 {
-	(void)state;
-
 	assert_string_equal(generation_by("login:src", "a=x", true, WINDOW_US).text,
 			    "8f5ab5a58c18");
 	assert_string_equal(generation_by("login:src", "a=x|y*;b=", true, WINDOW_US).text,
 			    "2da43fe0267f");
 }
 
-static void test_generations_set_of_override_without_numbers_is_the_policys(void **state)
+TEST(generations_set_of_override_without_numbers_is_the_policys)
 {
 	struct policy policy = policy_of("login:src");
-	(void)state;
 
 	assert_string_equal(generation_by("login:src", "a=x", false, WINDOW_US).text,
 			    generation_of(&policy).text);
 }
 
-static void test_generations_set_of_overrides_tells_all_that_differ(void **state)
+TEST(generations_set_of_overrides_tells_all_that_differ)
 {
 	static const struct {
 		const char *notation, *match;
@@ -202,7 +187,6 @@ static void test_generations_set_of_overrides_tells_all_that_differ(void **state
 		{"p:src", "a=xy", WINDOW_US},
 	};
 	struct policy plain = policy_of("p:src");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct generation a =
@@ -219,21 +203,19 @@ static void test_generations_set_of_overrides_tells_all_that_differ(void **state
 }
 
 /* No list of attributes to count by is taken for an override: before and after a reload. */
-static void test_generations_set_of_override_is_no_plain_one(void **state)
+TEST(generations_set_of_override_is_no_plain_one)
 {
 	struct policy plain = policy_of("p:src,override,a,x,,");
-	(void)state;
 
 	assert_string_not_equal(generation_by("p:src", "a=x", true, WINDOW_US).text,
 				generation_of(&plain).text);
 }
 
-static void test_generations_set_of_override_is_stable_under_a_reload(void **state)
+TEST(generations_set_of_override_is_stable_under_a_reload)
 {
 	struct policies *before = policies_new(ON_ERROR_ALLOW);
 	struct policies *after = policies_new(ON_ERROR_ALLOW);
 	struct policy old = policy_of("p:src"), new = policy_of("p:src");
-	(void)state;
 
 	add_override(&old, "a=x")->quota.limit = 5;
 	old.overrides[0].has_own_balances = true;
@@ -249,25 +231,4 @@ static void test_generations_set_of_override_is_stable_under_a_reload(void **sta
 			    policies_at(after, 0)->overrides[1].terms.generation);
 	policies_unref(before);
 	policies_unref(after);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_generations_set_is_as_it_always_was),
-		cmocka_unit_test(test_generations_set_is_stable_under_what_a_reload_may_change),
-		cmocka_unit_test(test_generations_set_does_not_depend_on_a_buckets_numbers),
-		cmocka_unit_test(test_generations_set_does_not_depend_on_the_place),
-		cmocka_unit_test(test_generations_set_tells_algorithms),
-		cmocka_unit_test(test_generations_set_tells_windows),
-		cmocka_unit_test(test_generations_set_tells_prefixes),
-		cmocka_unit_test(test_generations_set_tells_keys),
-		cmocka_unit_test(test_generations_set_of_overrides_is_as_it_always_was),
-		cmocka_unit_test(test_generations_set_of_override_without_numbers_is_the_policys),
-		cmocka_unit_test(test_generations_set_of_overrides_tells_all_that_differ),
-		cmocka_unit_test(test_generations_set_of_override_is_no_plain_one),
-		cmocka_unit_test(test_generations_set_of_override_is_stable_under_a_reload),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,18 @@
 #include "limit/policies.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define SIXTEEN    "0123456789abcdef"
 #define SIXTY_FOUR SIXTEEN SIXTEEN SIXTEEN SIXTEEN
 
-static void test_policies_at_keeps_the_files_order(void **state)
+TEST(policies_at_keeps_the_files_order)
 {
 	struct policies *policies = POLICIES("b:x", "a:x", "c:x");
-	(void)state;
 
 	assert_int_equal(policies_count(policies), 3);
 	assert_string_equal(policies_at(policies, 0)->name, "b");
@@ -28,11 +23,10 @@ static void test_policies_at_keeps_the_files_order(void **state)
 	policies_unref(policies);
 }
 
-static void test_policies_find_finds_each_of_many(void **state)
+TEST(policies_find_finds_each_of_many)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	char notation[32];
-	(void)state;
 
 	/* 7 and 997 have no divisor in common: every name once, in no order. */
 	for (unsigned i = 0; i < 997; i++) {
@@ -50,13 +44,12 @@ static void test_policies_find_finds_each_of_many(void **state)
 	policies_unref(policies);
 }
 
-static void test_policies_find_name_is_whole(void **state)
+TEST(policies_find_name_is_whole)
 {
 	struct policies *policies = POLICIES("login:x", "log:x", "login2:x", "Login-:x");
 	static const char *const others[] = {"",       "l",      "lo",       "logi",   "login22",
 					     "Login",  "login-", "login ",   " login", "log\n",
 					     "inline", "none",   "login,log"};
-	(void)state;
 
 	assert_string_equal(policies_find(policies, BYTES("login"))->name, "login");
 	assert_string_equal(policies_find(policies, BYTES("log"))->name, "log");
@@ -68,32 +61,29 @@ static void test_policies_find_name_is_whole(void **state)
 	policies_unref(policies);
 }
 
-static void test_policies_find_longest_name_is_found(void **state)
+TEST(policies_find_longest_name_is_found)
 {
 	struct policies *policies = POLICIES(SIXTY_FOUR ":x");
-	(void)state;
 
 	assert_non_null(policies_find(policies, BYTES(SIXTY_FOUR)));
 	assert_null(policies_find(policies, BYTES(SIXTY_FOUR "0")));
 	policies_unref(policies);
 }
 
-static void test_policies_find_empty_set_has_none(void **state)
+TEST(policies_find_empty_set_has_none)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
-	(void)state;
 
 	assert_int_equal(policies_count(policies), 0);
 	assert_null(policies_find(policies, BYTES("login")));
 	policies_unref(policies);
 }
 
-static void test_policies_add_copies_the_names_of_the_key(void **state)
+TEST(policies_add_copies_the_names_of_the_key)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("login:");
 	char name[] = "src";
-	(void)state;
 
 	policy.key[policy.key_count++] = bytes_from_text(name);
 	assert_true(policies_add(policies, &policy));
@@ -103,10 +93,9 @@ static void test_policies_add_copies_the_names_of_the_key(void **state)
 	policies_unref(policies);
 }
 
-static void test_policies_inline_has_the_defaults(void **state)
+TEST(policies_inline_has_the_defaults)
 {
 	struct policies *policies = policies_new(ON_ERROR_DENY);
-	(void)state;
 
 	const struct policy *found = policies_inline(policies);
 
@@ -117,10 +106,9 @@ static void test_policies_inline_has_the_defaults(void **state)
 	policies_unref(policies);
 }
 
-static void test_policies_unref_the_last_reference_frees(void **state)
+TEST(policies_unref_the_last_reference_frees)
 {
 	struct policies *policies = POLICIES("login:src");
-	(void)state;
 
 	struct policies *again = policies_ref(policies);
 	policies_unref(policies);
@@ -130,11 +118,10 @@ static void test_policies_unref_the_last_reference_frees(void **state)
 	policies_unref(again);
 }
 
-static void test_policies_inherit_counts_on_by_name(void **state)
+TEST(policies_inherit_counts_on_by_name)
 {
 	struct policies *before = POLICIES("login:src", "gone:src");
 	struct policies *after = POLICIES("new:src", "login:src");
-	(void)state;
 
 	policies_at(before, 0)->tally->checks[TALLY_DENIED] = 3;
 	policies_inline(before)->tally->checks[TALLY_ALLOWED] = 4;
@@ -147,11 +134,10 @@ static void test_policies_inherit_counts_on_by_name(void **state)
 	policies_unref(after);
 }
 
-static void test_policies_inherit_another_key_forgets_the_top_ones(void **state)
+TEST(policies_inherit_another_key_forgets_the_top_ones)
 {
 	struct policies *before = POLICIES("login:src", "same:src");
 	struct policies *after = POLICIES("login:user", "same:src");
-	(void)state;
 
 	for (size_t i = 0; i < 2; i++)
 		policies_at(before, i)->tally->seen = calloc(1, sizeof(struct top_keys));
@@ -163,19 +149,16 @@ static void test_policies_inherit_another_key_forgets_the_top_ones(void **state)
 	policies_unref(after);
 }
 
-static void test_policies_unref_takes_null(void **state)
+TEST(policies_unref_takes_null)
 {
-	(void)state;
-
 	policies_unref(NULL);
 }
 
-static void test_policies_add_copies_the_attribute_of_the_cost(void **state)
+TEST(policies_add_copies_the_attribute_of_the_cost)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("p:");
 	char name[] = "size";
-	(void)state;
 
 	policy.terms.cost_attribute = bytes_from_text(name);
 	(void)add_override(&policy, "");
@@ -186,24 +169,4 @@ static void test_policies_add_copies_the_attribute_of_the_cost(void **state)
 	assert_bytes_text(p->terms.cost_attribute, "size");
 	assert_bytes_text(p->overrides[0].terms.cost_attribute, "size");
 	policies_unref(policies);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_at_keeps_the_files_order),
-		cmocka_unit_test(test_policies_find_finds_each_of_many),
-		cmocka_unit_test(test_policies_find_name_is_whole),
-		cmocka_unit_test(test_policies_find_longest_name_is_found),
-		cmocka_unit_test(test_policies_find_empty_set_has_none),
-		cmocka_unit_test(test_policies_add_copies_the_names_of_the_key),
-		cmocka_unit_test(test_policies_inline_has_the_defaults),
-		cmocka_unit_test(test_policies_unref_the_last_reference_frees),
-		cmocka_unit_test(test_policies_inherit_counts_on_by_name),
-		cmocka_unit_test(test_policies_inherit_another_key_forgets_the_top_ones),
-		cmocka_unit_test(test_policies_unref_takes_null),
-		cmocka_unit_test(test_policies_add_copies_the_attribute_of_the_cost),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,49 +1,42 @@
 #include "limit/policy.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
+#include "support/test.h"
 
 #define SIXTEEN    "0123456789abcdef"
 #define SIXTY_FOUR SIXTEEN SIXTEEN SIXTEEN SIXTEEN
 
 /* ---- names ---- */
 
-static void test_policy_name_is_good_takes_the_documented_signs(void **state)
+TEST(policy_name_is_good_takes_the_documented_signs)
 {
 	static const char *const names[] = {"a",     "Z",         "0",        ".",      "_",
 					    "-",     "azAZ09._-", SIXTY_FOUR, "Inline", "inline-",
 					    "inlin", "NONE",      "non"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!policy_name_is_good(bytes_from_text(names[i])))
 			fail_msg("%s is refused", names[i]);
 }
 
-static void test_policy_name_is_good_refuses_all_else(void **state)
+TEST(policy_name_is_good_refuses_all_else)
 {
 	static const char *const names[] = {"",    SIXTY_FOUR "0", "inline", "none", "a b", " a",
 					    "a ",  "a,b",          "a:b",    "a/b",  "a|b", "a%",
 					    "a\"", "\xc3\xa4",     "a\n",    "{a}",  "a*"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (policy_name_is_good(bytes_from_text(names[i])))
 			fail_msg("%s is taken", names[i]);
 }
 
-static void test_policy_name_is_good_every_single_byte_is_told(void **state)
+TEST(policy_name_is_good_every_single_byte_is_told)
 {
 	static const char good[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	(void)state;
 
 	for (unsigned byte = 0; byte < 256; byte++) {
 		uint8_t name = (uint8_t)byte;
@@ -52,13 +45,12 @@ static void test_policy_name_is_good_every_single_byte_is_told(void **state)
 	}
 }
 
-static void test_attribute_name_is_reserved_tells_the_eight(void **state)
+TEST(attribute_name_is_reserved_tells_the_eight)
 {
 	static const char *const reserved[] = {"policy",   "key",         "cost",  "algorithm",
 					       "capacity", "refill_rate", "limit", "window"};
 	static const char *const others[] = {"",   "src",   "Key",        "keys",
 					     "ke", "polic", "refill-rate"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
 		assert_true(attribute_name_is_reserved(bytes_from_text(reserved[i])));
@@ -68,13 +60,12 @@ static void test_attribute_name_is_reserved_tells_the_eight(void **state)
 
 /* ---- terms ---- */
 
-static void test_policy_terms_the_first_override_that_fits_holds(void **state)
+TEST(policy_terms_the_first_override_that_fits_holds)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("p:src");
 	struct attributes x = ATTRIBUTES(text("a", "x")), xy = ATTRIBUTES(text("a", "xy")),
 			  y = ATTRIBUTES(text("a", "y"));
-	(void)state;
 
 	(void)add_override(&policy, "a=x");
 	(void)add_override(&policy, "a=x*");
@@ -87,14 +78,13 @@ static void test_policy_terms_the_first_override_that_fits_holds(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_terms_key_stands_for_the_single_attribute(void **state)
+TEST(policy_terms_key_stands_for_the_single_attribute)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy one = policy_of("one:a"), two = policy_of("two:a,b"),
 		      none = policy_of("none-:");
 	struct value key = value_text(BYTES("x"));
 	struct attributes other = ATTRIBUTES(text("a", "y"), text("b", "z"));
-	(void)state;
 
 	(void)add_override(&one, "a=x;b=z");
 	(void)add_override(&two, "a=x");
@@ -114,14 +104,13 @@ static void test_policy_terms_key_stands_for_the_single_attribute(void **state)
 }
 
 /* A list of blocked networks is one override, and is not gone through for each request. */
-static void test_policy_compile_many_patterns_of_one_override_have_an_index(void **state)
+TEST(policy_compile_many_patterns_of_one_override_have_an_index)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy few = policy_of("few:"), many = policy_of("many:");
 	struct attributes inside = ATTRIBUTES(address("src", "10.0.99.1")),
 			  outside = ATTRIBUTES(address("src", "10.1.0.1"));
 	char network[32];
-	(void)state;
 
 	(void)add_override(&few, "src=10.0.0.0/24|10.0.1.0/24");
 	(void)add_override(&many, "src=10.0.0.0/24");
@@ -140,19 +129,4 @@ static void test_policy_compile_many_patterns_of_one_override_have_an_index(void
 	assert_ptr_equal(policy_terms(p, &inside, NULL), &p->overrides[0].terms);
 	assert_ptr_equal(policy_terms(p, &outside, NULL), &p->terms);
 	policies_unref(policies);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policy_name_is_good_takes_the_documented_signs),
-		cmocka_unit_test(test_policy_name_is_good_refuses_all_else),
-		cmocka_unit_test(test_policy_name_is_good_every_single_byte_is_told),
-		cmocka_unit_test(test_attribute_name_is_reserved_tells_the_eight),
-		cmocka_unit_test(test_policy_terms_the_first_override_that_fits_holds),
-		cmocka_unit_test(test_policy_terms_key_stands_for_the_single_attribute),
-		cmocka_unit_test(test_policy_compile_many_patterns_of_one_override_have_an_index),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

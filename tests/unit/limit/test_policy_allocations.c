@@ -1,14 +1,10 @@
 /* Each allocation of a set of policies fails in turn: it says so, and nothing is left behind. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "limit/policies.h"
 #include "samples.h"
 #include "support/allocations.h"
+#include "support/test.h"
 
 #define OVERRIDES 9 /* so many that they have an index */
 
@@ -58,12 +54,11 @@ static struct policies *make(void)
 	return NULL;
 }
 
-static void test_policies_any_allocation_that_fails_is_told(void **state)
+TEST(policies_any_allocation_that_fails_is_told)
 {
 	struct attributes attributes = ATTRIBUTES(text("path", "xy"), text("src", "10.1.2.3"));
 	bool is_reached = true;
 	size_t index = 0;
-	(void)state;
 
 	for (; is_reached; index++) {
 		size_t at = 0;
@@ -78,13 +73,4 @@ static void test_policies_any_allocation_that_fails_is_told(void **state)
 		policies_unref(policies);
 	}
 	assert_in_range(index, 100, 400);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_any_allocation_that_fails_is_told),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,10 @@
 #include "limit/policy_changes.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
+#include "support/test.h"
 
 /* "a1 b2": the names of policies, of one letter, and their fingerprints, of one digit. */
 static struct policies *set_of(const char *notation)
@@ -42,19 +38,15 @@ static void assert_changes(const char *before, const char *after, const char *ad
 	policies_unref(other);
 }
 
-static void test_policies_compare_the_same_is_no_change(void **state)
+TEST(policies_compare_the_same_is_no_change)
 {
-	(void)state;
-
 	assert_changes("", "", "", "", "", false);
 	assert_changes("a1", "a1", "", "", "", false);
 	assert_changes("c3 a1 b2", "c3 a1 b2", "", "", "", false);
 }
 
-static void test_policies_compare_tells_what_changed_in_file_order(void **state)
+TEST(policies_compare_tells_what_changed_in_file_order)
 {
-	(void)state;
-
 	assert_changes("", "b1 a1", "b,a", "", "", false);
 	assert_changes("b1 a1", "", "", "", "b,a", false);
 	assert_changes("a1", "a2", "", "a", "", false);
@@ -62,29 +54,23 @@ static void test_policies_compare_tells_what_changed_in_file_order(void **state)
 	assert_changes("a1", "b1", "b", "", "a", false);
 }
 
-static void test_policies_compare_another_order_is_a_change(void **state)
+TEST(policies_compare_another_order_is_a_change)
 {
-	(void)state;
-
 	assert_changes("a1 b1", "b1 a1", "", "", "", true);
 	assert_changes("a1 b1 c1", "b1 c1 a1", "", "", "", true);
 	assert_changes("a1 b1 c1", "c1 b2 a1", "", "b", "", true);
 }
 
-static void test_policies_compare_what_comes_and_goes_reorders_nothing(void **state)
+TEST(policies_compare_what_comes_and_goes_reorders_nothing)
 {
-	(void)state;
-
 	assert_changes("a1 b1", "x1 a1 y1 b1 z1", "x,y,z", "", "", false);
 	assert_changes("x1 a1 y1 b1", "a1 b1", "", "", "x,y", false);
 	assert_changes("a1 b1", "b1 x1", "x", "", "a", false);
 }
 
 /* A fingerprint is compared whole. */
-static void test_policies_compare_every_bit_of_a_fingerprint_counts(void **state)
+TEST(policies_compare_every_bit_of_a_fingerprint_counts)
 {
-	(void)state;
-
 	for (unsigned bit = 0; bit < 64; bit++) {
 		struct policies *one = set_of("a0"), *other = policies_new(ON_ERROR_ALLOW);
 		struct policy policy = policy_of("a:src");
@@ -99,11 +85,10 @@ static void test_policies_compare_every_bit_of_a_fingerprint_counts(void **state
 	}
 }
 
-static void test_policy_names_text_the_longest_fits(void **state)
+TEST(policy_names_text_the_longest_fits)
 {
 	char name[POLICY_NAME_MAX + 1], expected[POLICY_NAMES_TEXT_MAX] = "";
 	struct policy_names names = {.count = POLICIES_MAX};
-	(void)state;
 
 	snprintf(name, sizeof name, "%0*d", POLICY_NAME_MAX, 0);
 	for (size_t i = 0; i < POLICIES_SHOWN; i++) {
@@ -116,13 +101,12 @@ static void test_policy_names_text_the_longest_fits(void **state)
 	assert_string_equal(policy_names_text(&names).text, expected);
 }
 
-static void test_policy_names_text_ten_are_all_there(void **state)
+TEST(policy_names_text_ten_are_all_there)
 {
 	struct policies *none = set_of(""), *ten = set_of("a1 b1 c1 d1 e1 f1 g1 h1 i1 j1"),
 			*eleven = set_of("a1 b1 c1 d1 e1 f1 g1 h1 i1 j1 k1");
 	struct policy_changes of_ten = policies_compare(none, ten),
 			      of_eleven = policies_compare(none, eleven);
-	(void)state;
 
 	assert_string_equal(policy_names_text(&of_ten.added).text, "a,b,c,d,e,f,g,h,i,j");
 	assert_string_equal(policy_names_text(&of_eleven.added).text,
@@ -130,19 +114,4 @@ static void test_policy_names_text_ten_are_all_there(void **state)
 	policies_unref(none);
 	policies_unref(ten);
 	policies_unref(eleven);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_compare_the_same_is_no_change),
-		cmocka_unit_test(test_policies_compare_tells_what_changed_in_file_order),
-		cmocka_unit_test(test_policies_compare_another_order_is_a_change),
-		cmocka_unit_test(test_policies_compare_what_comes_and_goes_reorders_nothing),
-		cmocka_unit_test(test_policies_compare_every_bit_of_a_fingerprint_counts),
-		cmocka_unit_test(test_policy_names_text_the_longest_fits),
-		cmocka_unit_test(test_policy_names_text_ten_are_all_there),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

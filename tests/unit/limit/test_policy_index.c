@@ -4,16 +4,12 @@
  */
 #include "limit/policy_index.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/chance.h"
+#include "support/test.h"
 
 #define SIXTY_THREE "/23456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define LONG_TEXT   SIXTY_THREE SIXTY_THREE SIXTY_THREE
@@ -103,37 +99,33 @@ static void assert_sample_policies(struct policies *policies)
 	assert_found(policies, ATTRIBUTES(text("path", "/login"), text("path", "/c")), "p1 p3 p4");
 }
 
-static void test_policies_next_found_without_an_index(void **state)
+TEST(policies_next_found_without_an_index)
 {
 	struct policies *policies = sample_policies();
-	(void)state;
 
 	assert_sample_policies(policies);
 	policies_unref(policies);
 }
 
-static void test_policies_next_found_with_an_index(void **state)
+TEST(policies_next_found_with_an_index)
 {
 	struct policies *policies = compiled(sample_policies());
-	(void)state;
 
 	assert_sample_policies(policies);
 	policies_unref(policies);
 }
 
-static void test_policies_compile_empty_set_finds_nothing(void **state)
+TEST(policies_compile_empty_set_finds_nothing)
 {
 	struct policies *policies = compiled(policies_new(ON_ERROR_ALLOW));
-	(void)state;
 
 	assert_found(policies, ATTRIBUTES(text("path", "/")), "");
 	policies_unref(policies);
 }
 
-static void test_policies_search_forgets_the_search_before(void **state)
+TEST(policies_search_forgets_the_search_before)
 {
 	struct policies *policies = compiled(sample_policies());
-	(void)state;
 
 	for (int i = 0; i < 3; i++) {
 		assert_found(policies, ATTRIBUTES(text("path", "/c")), "p1 p3 p4");
@@ -143,11 +135,10 @@ static void test_policies_search_forgets_the_search_before(void **state)
 }
 
 /* The bitmaps have words of 64. */
-static void test_policies_next_found_across_the_borders_of_words(void **state)
+TEST(policies_next_found_across_the_borders_of_words)
 {
 	static const size_t counts[] = {1, 63, 64, 65, 127, 128, 129, 200};
 	char match[32], value[32];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		struct policies *policies = policies_new(ON_ERROR_ALLOW);
@@ -164,11 +155,10 @@ static void test_policies_next_found_across_the_borders_of_words(void **state)
 	}
 }
 
-static void test_policies_next_found_by_many_attributes(void **state)
+TEST(policies_next_found_by_many_attributes)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	char match[32], name[16];
-	(void)state;
 
 	for (int i = 0; i < 1000; i++) {
 		snprintf(match, sizeof match, "a%d=x;all=*", i);
@@ -185,7 +175,7 @@ static void test_policies_next_found_by_many_attributes(void **state)
 }
 
 /* Beginnings are looked at up to 64 bytes, whole texts up to the longest that there is. */
-static void test_policies_next_found_long_texts_and_beginnings(void **state)
+TEST(policies_next_found_long_texts_and_beginnings)
 {
 	static const char *const matches[] = {
 		"a=" SIXTY_THREE "*",  "a=" SIXTY_THREE "x*", "a=" SIXTY_THREE "xy*",
@@ -206,7 +196,6 @@ static void test_policies_next_found_long_texts_and_beginnings(void **state)
 		"/",
 		"",
 	};
-	(void)state;
 
 	/* Also without the last ones: the longest text is then another. */
 	for (size_t count = 1; count <= ARRAY_SIZE(matches); count++) {
@@ -351,12 +340,11 @@ static size_t ask_randomly(struct chance *chance, struct policies *policies)
 	return assert_found_as_fits(policies, (struct attributes){items, count});
 }
 
-static void test_policies_next_found_random_sets_and_requests(void **state)
+TEST(policies_next_found_random_sets_and_requests)
 {
 	struct chance chance = {(uint64_t)environment_number("MODEL_SEED", 7)};
 	int64_t sets = environment_number("MODEL_STEPS", 200000) / 200;
 	size_t fitting = 0;
-	(void)state;
 
 	for (int64_t i = 0; i < sets; i++) {
 		struct policies *policies = compiled(random_policies(&chance));
@@ -393,11 +381,10 @@ static const struct terms *first_that_fits(const struct policy *policy,
 	return &policy->terms;
 }
 
-static void test_policy_terms_random_overrides_and_requests(void **state)
+TEST(policy_terms_random_overrides_and_requests)
 {
 	struct chance chance = {(uint64_t)environment_number("MODEL_SEED", 8)};
 	int64_t sets = environment_number("MODEL_STEPS", 200000) / 400, overridden = 0;
-	(void)state;
 
 	for (int64_t i = 0; i < sets; i++) {
 		struct policies *policies = compiled(random_overrides(&chance));
@@ -421,12 +408,11 @@ static void test_policy_terms_random_overrides_and_requests(void **state)
 }
 
 /* It finds few more than fit: of a thousand policies a request looks at some. */
-static void test_policy_index_next_finds_few_that_do_not_fit(void **state)
+TEST(policy_index_next_finds_few_that_do_not_fit)
 {
 	struct conditions matches[1000] = {{0}};
 	const struct conditions *pointers[1000];
 	char match[96], path[32];
-	(void)state;
 
 	for (int i = 0; i < 1000; i++) {
 		snprintf(match, sizeof match, "method=POST;path=/p%d*|/q%d;src=10.%d.0.0/16", i, i,
@@ -451,22 +437,4 @@ static void test_policy_index_next_finds_few_that_do_not_fit(void **state)
 	policy_index_free(index);
 	for (int i = 0; i < 1000; i++)
 		conditions_release(&matches[i]);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_next_found_without_an_index),
-		cmocka_unit_test(test_policies_next_found_with_an_index),
-		cmocka_unit_test(test_policies_compile_empty_set_finds_nothing),
-		cmocka_unit_test(test_policies_search_forgets_the_search_before),
-		cmocka_unit_test(test_policies_next_found_across_the_borders_of_words),
-		cmocka_unit_test(test_policies_next_found_by_many_attributes),
-		cmocka_unit_test(test_policies_next_found_long_texts_and_beginnings),
-		cmocka_unit_test(test_policies_next_found_random_sets_and_requests),
-		cmocka_unit_test(test_policy_terms_random_overrides_and_requests),
-		cmocka_unit_test(test_policy_index_next_finds_few_that_do_not_fit),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "limit/quota.h"
+#include "support/test.h"
 
 static struct ratio rate(const char *text)
 {
@@ -16,7 +12,7 @@ static struct ratio rate(const char *text)
 	return ratio;
 }
 
-static void test_refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms(void **state)
+TEST(refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms)
 {
 	static const struct {
 		const char *text;
@@ -28,31 +24,28 @@ static void test_refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms(void 
 		{"60/1m", 1, 1000000}, {"1/1d", 1, INT64_C(86400000000)},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(rate(cases[i].text).num, cases[i].tokens);
 		assert_int_equal(rate(cases[i].text).den, cases[i].us);
 	}
 }
 
-static void test_refill_rate_parse_refuses_what_is_no_rate(void **state)
+TEST(refill_rate_parse_refuses_what_is_no_rate)
 {
 	static const char *const texts[] = {"",    "0",      "-1", "1/",   "/1m",  "1/0s",
 					    "1/m", "1/2/3s", "1m", "x/1m", "1/ 1m"};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct ratio ratio;
 		assert_false(refill_rate_parse(bytes_from_text(texts[i]), &ratio));
 	}
 }
 
-static void test_set_bucket_keeps_what_is_exact_and_refuses_the_rest(void **state)
+TEST(set_bucket_keeps_what_is_exact_and_refuses_the_rest)
 {
 	struct quota quota = {.limit = 7};
 	struct err err;
 
-	(void)state;
 	assert_true(quota_set_bucket(&quota, 1000000, rate("1/3s"), &err));
 	assert_int_equal(quota_full_us(&quota), INT64_C(3000000000000));
 	/* 2 * capacity * 86400000000 + 1 <= 2^53 */
@@ -66,7 +59,7 @@ static void test_set_bucket_keeps_what_is_exact_and_refuses_the_rest(void **stat
 	assert_int_equal(quota.limit, 52124);
 }
 
-static void test_set_window_checks_each_bound(void **state)
+TEST(set_window_checks_each_bound)
 {
 	static const struct {
 		enum algorithm algorithm;
@@ -87,7 +80,6 @@ static void test_set_window_checks_each_bound(void **state)
 		{SLIDING_WINDOW_COUNTER, INT64_MAX, 1000, "limit: "},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct quota quota;
 		struct err err;
@@ -99,12 +91,11 @@ static void test_set_window_checks_each_bound(void **state)
 	}
 }
 
-static void test_set_window_refused_leaves_the_quota_and_says_what_fits(void **state)
+TEST(set_window_refused_leaves_the_quota_and_says_what_fits)
 {
 	struct quota quota;
 	struct err err;
 
-	(void)state;
 	assert_true(quota_set_window(&quota, FIXED_WINDOW, 5, 1000, &err));
 	assert_false(quota_set_window(&quota, SLIDING_WINDOW_COUNTER, INT64_C(4503599628), 1000000,
 				      &err));
@@ -114,12 +105,11 @@ static void test_set_window_refused_leaves_the_quota_and_says_what_fits(void **s
 	assert_int_equal(quota.window_us, 1000);
 }
 
-static void test_full_us_is_a_window_or_the_whole_refill_rounded_up(void **state)
+TEST(full_us_is_a_window_or_the_whole_refill_rounded_up)
 {
 	struct quota quota;
 	struct err err;
 
-	(void)state;
 	assert_true(quota_set_bucket(&quota, 1, rate("3e6"), &err));
 	assert_int_equal(quota_full_us(&quota), 1);
 	assert_true(quota_set_bucket(&quota, 10, rate("7/1s"), &err));
@@ -132,7 +122,7 @@ static void test_full_us_is_a_window_or_the_whole_refill_rounded_up(void **state
 	assert_int_equal(quota_full_us(&quota), 3000);
 }
 
-static void test_ticks_of_a_window_are_at_most_a_million(void **state)
+TEST(ticks_of_a_window_are_at_most_a_million)
 {
 	static const struct {
 		int64_t window_us, tick_us, ticks;
@@ -141,7 +131,6 @@ static void test_ticks_of_a_window_are_at_most_a_million(void **state)
 		{1500000, 2, 750000}, {60000000, 60, 1000000},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct quota quota = {.window_us = cases[i].window_us};
 		assert_int_equal(quota_tick_us(&quota), cases[i].tick_us);
@@ -149,11 +138,10 @@ static void test_ticks_of_a_window_are_at_most_a_million(void **state)
 	}
 }
 
-static void test_algorithm_find_knows_the_four(void **state)
+TEST(algorithm_find_knows_the_four)
 {
 	enum algorithm algorithm;
 
-	(void)state;
 	for (int i = TOKEN_BUCKET; i <= FIXED_WINDOW; i++) {
 		const char *name = algorithm_name((enum algorithm)i);
 		assert_true(algorithm_find(bytes_from_text(name), &algorithm));
@@ -161,20 +149,4 @@ static void test_algorithm_find_knows_the_four(void **state)
 	}
 	assert_false(algorithm_find(BYTES("Token_bucket"), &algorithm));
 	assert_false(algorithm_find(BYTES(""), &algorithm));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refill_rate_parse_is_tokens_a_microsecond_in_lowest_terms),
-		cmocka_unit_test(test_refill_rate_parse_refuses_what_is_no_rate),
-		cmocka_unit_test(test_set_bucket_keeps_what_is_exact_and_refuses_the_rest),
-		cmocka_unit_test(test_set_window_checks_each_bound),
-		cmocka_unit_test(test_set_window_refused_leaves_the_quota_and_says_what_fits),
-		cmocka_unit_test(test_full_us_is_a_window_or_the_whole_refill_rounded_up),
-		cmocka_unit_test(test_ticks_of_a_window_are_at_most_a_million),
-		cmocka_unit_test(test_algorithm_find_knows_the_four),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

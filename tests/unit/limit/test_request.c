@@ -1,21 +1,26 @@
 #include "limit/request.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "request_checks.h"
 #include "samples.h"
+#include "support/test.h"
+
+BEFORE_EACH
+{
+	open_slots();
+}
+
+AFTER_EACH
+{
+	close_slots();
+}
 
 /* ---- which policies apply ---- */
 
-static void test_request_add_every_policy_that_fits_applies(void **state)
+TEST(request_add_every_policy_that_fits_applies)
 {
 	struct request request = request_on(POLICIES("src:src", "path:path", "both:src,path"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("src", "192.0.2.1"), text("path", "/a")));
 
@@ -23,10 +28,9 @@ static void test_request_add_every_policy_that_fits_applies(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_policy_that_lacks_an_attribute_is_left_out(void **state)
+TEST(request_add_policy_that_lacks_an_attribute_is_left_out)
 {
 	struct request request = request_on(POLICIES("src:src", "path:path", "both:src,path"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("src", "192.0.2.1")));
 
@@ -35,10 +39,9 @@ static void test_request_add_policy_that_lacks_an_attribute_is_left_out(void **s
 	request_clear(&request);
 }
 
-static void test_request_add_null_attribute_lacks(void **state)
+TEST(request_add_null_attribute_lacks)
 {
 	struct request request = request_on(POLICIES("src:src", "all:"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("src", "192.0.2.1"), absent("src")));
 
@@ -46,10 +49,9 @@ static void test_request_add_null_attribute_lacks(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_empty_string_is_a_value(void **state)
+TEST(request_add_empty_string_is_a_value)
 {
 	struct request request = request_on(POLICIES("src:src", "both:src,path"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("src", ""), text("path", "")));
 
@@ -57,10 +59,9 @@ static void test_request_add_empty_string_is_a_value(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_nothing_fits_is_valid(void **state)
+TEST(request_add_nothing_fits_is_valid)
 {
 	struct request request = request_on(POLICIES("src:src"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("path", "/")));
 	add(&request, (struct attributes){NULL, 0});
@@ -69,10 +70,9 @@ static void test_request_add_nothing_fits_is_valid(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_policy_without_key_counts_everything(void **state)
+TEST(request_add_policy_without_key_counts_everything)
 {
 	struct request request = request_on(POLICIES("all:"));
-	(void)state;
 
 	add(&request, (struct attributes){NULL, 0});
 
@@ -80,10 +80,9 @@ static void test_request_add_policy_without_key_counts_everything(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_values_come_in_the_order_of_the_key(void **state)
+TEST(request_add_values_come_in_the_order_of_the_key)
 {
 	struct request request = request_on(POLICIES("ab:a,b", "ba:b,a"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("b", "2"), text("a", "1")));
 
@@ -91,10 +90,9 @@ static void test_request_add_values_come_in_the_order_of_the_key(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_values_of_all_kinds_have_their_text(void **state)
+TEST(request_add_values_of_all_kinds_have_their_text)
 {
 	struct request request = request_on(POLICIES("p:a,b,c,d,e"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(number("a", -5), natural("b", UINT64_MAX), boolean("c", true),
 				 address("d", "::ffff:192.0.2.1"), address("e", "2001:db8::1")));
@@ -103,10 +101,9 @@ static void test_request_add_values_of_all_kinds_have_their_text(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_address_in_text_is_the_address(void **state)
+TEST(request_add_address_in_text_is_the_address)
 {
 	struct request request = request_on(POLICIES("src:src"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(address("src", "2001:db8:0:1::5")));
 	add(&request, ATTRIBUTES(text("src", "2001:DB8:0:1:FFFF::1")));
@@ -117,11 +114,10 @@ static void test_request_add_address_in_text_is_the_address(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_prefixes_of_the_policy_cut(void **state)
+TEST(request_add_prefixes_of_the_policy_cut)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("net:src");
-	(void)state;
 
 	policy.ipv4_prefix = 24;
 	policy.ipv6_prefix = 56;
@@ -135,11 +131,10 @@ static void test_request_add_prefixes_of_the_policy_cut(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_attributes_may_die_after_it(void **state)
+TEST(request_add_attributes_may_die_after_it)
 {
 	struct request request = request_on(POLICIES("src:src"));
 	char value[] = "192.0.2.1";
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("src", value)));
 	memset(value, 'x', sizeof value);
@@ -148,11 +143,10 @@ static void test_request_add_attributes_may_die_after_it(void **state)
 	request_clear(&request);
 }
 
-static void test_request_clear_gives_every_slot_back(void **state)
+TEST(request_clear_gives_every_slot_back)
 {
 	struct policies *policies = POLICIES("a:", "b:", "c:", "d:", "e:", "f:", "g:", "h:", "i:",
 					     "j:", "k:", "l:", "m:", "n:", "o:", "p:", "q:");
-	(void)state;
 
 	for (int i = 0; i < 1000; i++) {
 		struct request request = request_on(policies_ref(policies));
@@ -166,10 +160,9 @@ static void test_request_clear_gives_every_slot_back(void **state)
 	policies_unref(policies);
 }
 
-static void test_request_drop_checks_keeps_that_a_message_was_invalid(void **state)
+TEST(request_drop_checks_keeps_that_a_message_was_invalid)
 {
 	struct request request = request_on(POLICIES("all:"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("policy", "other")));
 	add(&request, (struct attributes){NULL, 0});
@@ -180,11 +173,10 @@ static void test_request_drop_checks_keeps_that_a_message_was_invalid(void **sta
 	request_clear(&request);
 }
 
-static void test_request_init_holds_the_policies(void **state)
+TEST(request_init_holds_the_policies)
 {
 	struct policies *policies = POLICIES("src:src");
 	struct request request;
-	(void)state;
 
 	request_init(&request, policies, &slots);
 	policies_unref(policies);
@@ -196,7 +188,7 @@ static void test_request_init_holds_the_policies(void **state)
 
 /* ---- policy ---- */
 
-static void test_request_add_named_policies_apply_alone(void **state)
+TEST(request_add_named_policies_apply_alone)
 {
 	static const struct {
 		const char *list;
@@ -211,7 +203,6 @@ static void test_request_add_named_policies_apply_alone(void **state)
 		{"a,b,a, a ", "a:1 b:1"},
 	};
 	struct policies *policies = POLICIES("a:x", "b:x", "c:x");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct request request = request_on(policies_ref(policies));
@@ -222,13 +213,12 @@ static void test_request_add_named_policies_apply_alone(void **state)
 	policies_unref(policies);
 }
 
-static void test_request_add_unknown_policy_is_invalid_and_adds_nothing(void **state)
+TEST(request_add_unknown_policy_is_invalid_and_adds_nothing)
 {
 	static const char *const lists[] = {"d",    "",    ",",        " ",   "a,", ",a",
 					    "a,,b", "a,d", "d,a",      "a b", "A",  "inline",
 					    "none", "a;b", "a,inline", "*"};
 	struct policies *policies = POLICIES("a:x", "b:x", "c:x");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		struct request request = request_on(policies_ref(policies));
@@ -242,10 +232,9 @@ static void test_request_add_unknown_policy_is_invalid_and_adds_nothing(void **s
 	policies_unref(policies);
 }
 
-static void test_request_add_named_policy_without_its_attributes_is_invalid(void **state)
+TEST(request_add_named_policy_without_its_attributes_is_invalid)
 {
 	struct request request = request_on(POLICIES("a:x", "b:x,y"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("policy", "a,b"), text("x", "1"), absent("y")));
 
@@ -254,10 +243,9 @@ static void test_request_add_named_policy_without_its_attributes_is_invalid(void
 	request_clear(&request);
 }
 
-static void test_request_add_null_policy_is_no_policy(void **state)
+TEST(request_add_null_policy_is_no_policy)
 {
 	struct request request = request_on(POLICIES("a:x", "b:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(absent("policy"), text("x", "1")));
 
@@ -267,10 +255,9 @@ static void test_request_add_null_policy_is_no_policy(void **state)
 
 /* ---- key ---- */
 
-static void test_request_add_key_counts_in_place_of_the_attributes(void **state)
+TEST(request_add_key_counts_in_place_of_the_attributes)
 {
 	struct request request = request_on(POLICIES("a:x", "b:x,y", "c:"));
-	(void)state;
 
 	add(&request,
 	    ATTRIBUTES(text("policy", "a,b,c"), text("key", "k"), text("x", "1"), text("y", "2")));
@@ -279,10 +266,9 @@ static void test_request_add_key_counts_in_place_of_the_attributes(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_key_of_one_attribute_shares_its_balance(void **state)
+TEST(request_add_key_of_one_attribute_shares_its_balance)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "192.0.2.1")));
 	add(&request, ATTRIBUTES(text("policy", "a"), text("key", "192.0.2.1")));
@@ -292,10 +278,9 @@ static void test_request_add_key_of_one_attribute_shares_its_balance(void **stat
 	request_clear(&request);
 }
 
-static void test_request_add_key_of_several_attributes_has_a_balance_of_its_own(void **state)
+TEST(request_add_key_of_several_attributes_has_a_balance_of_its_own)
 {
 	struct request request = request_on(POLICIES("b:x,y"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1"), text("y", "2")));
 	add(&request, ATTRIBUTES(text("policy", "b"), text("key", "1|2")));
@@ -305,10 +290,9 @@ static void test_request_add_key_of_several_attributes_has_a_balance_of_its_own(
 	request_clear(&request);
 }
 
-static void test_request_add_key_of_no_attribute_has_a_balance_of_its_own(void **state)
+TEST(request_add_key_of_no_attribute_has_a_balance_of_its_own)
 {
 	struct request request = request_on(POLICIES("c:"));
-	(void)state;
 
 	add(&request, (struct attributes){NULL, 0});
 	add(&request, ATTRIBUTES(text("policy", "c"), text("key", "")));
@@ -318,10 +302,9 @@ static void test_request_add_key_of_no_attribute_has_a_balance_of_its_own(void *
 	request_clear(&request);
 }
 
-static void test_request_add_key_that_is_null_is_absent(void **state)
+TEST(request_add_key_that_is_null_is_absent)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("policy", "a"), absent("key"), text("x", "1")));
 
@@ -329,10 +312,9 @@ static void test_request_add_key_that_is_null_is_absent(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_key_alone_is_invalid(void **state)
+TEST(request_add_key_alone_is_invalid)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("key", "k"), text("x", "1")));
 
@@ -350,10 +332,9 @@ static void test_request_add_key_alone_is_invalid(void **state)
 	ATTRIBUTES(text("algorithm", (algorithm_)), number("limit", (limit_)), \
 		   text("window", (window_)), text("key", (key_)))
 
-static void test_request_add_inline_applies_alone(void **state)
+TEST(request_add_inline_applies_alone)
 {
 	struct request request = request_on(POLICIES("key:key_", "all:"));
-	(void)state;
 
 	add(&request, INLINE_BUCKET(10, "0.5", "k"));
 
@@ -362,10 +343,9 @@ static void test_request_add_inline_applies_alone(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_inline_works_without_a_file(void **state)
+TEST(request_add_inline_works_without_a_file)
 {
 	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
-	(void)state;
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
 
@@ -373,10 +353,9 @@ static void test_request_add_inline_works_without_a_file(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_inline_equal_in_everything_share_a_balance(void **state)
+TEST(request_add_inline_equal_in_everything_share_a_balance)
 {
 	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
-	(void)state;
 
 	add(&request, INLINE_BUCKET(10, "0.5", "192.0.2.1"));
 	add(&request, INLINE_BUCKET(10, "1/2s", "::ffff:192.0.2.1"));
@@ -388,10 +367,9 @@ static void test_request_add_inline_equal_in_everything_share_a_balance(void **s
 	request_clear(&request);
 }
 
-static void test_request_add_inline_that_differ_have_balances_of_their_own(void **state)
+TEST(request_add_inline_that_differ_have_balances_of_their_own)
 {
 	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
-	(void)state;
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
 	add(&request, INLINE_WINDOW("sliding_window", 5, "1m", "k"));
@@ -405,10 +383,9 @@ static void test_request_add_inline_that_differ_have_balances_of_their_own(void 
 	request_clear(&request);
 }
 
-static void test_request_add_inline_ipv6_key_is_cut_to_64(void **state)
+TEST(request_add_inline_ipv6_key_is_cut_to_64)
 {
 	struct request request = request_on(policies_new(ON_ERROR_ALLOW));
-	(void)state;
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "2001:db8::1"));
 
@@ -418,10 +395,9 @@ static void test_request_add_inline_ipv6_key_is_cut_to_64(void **state)
 
 /* ---- more than one message ---- */
 
-static void test_request_add_checks_of_all_messages_are_in_file_order(void **state)
+TEST(request_add_checks_of_all_messages_are_in_file_order)
 {
 	struct request request = request_on(POLICIES("a:x", "b:y", "c:z"));
-	(void)state;
 
 	add(&request, INLINE_WINDOW("fixed_window", 5, "1m", "k"));
 	add(&request, ATTRIBUTES(text("z", "1")));
@@ -433,10 +409,9 @@ static void test_request_add_checks_of_all_messages_are_in_file_order(void **sta
 	request_clear(&request);
 }
 
-static void test_request_add_invalid_message_leaves_the_others(void **state)
+TEST(request_add_invalid_message_leaves_the_others)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "2"), number("cost", -1)));
@@ -448,10 +423,9 @@ static void test_request_add_invalid_message_leaves_the_others(void **state)
 	request_clear(&request);
 }
 
-static void test_request_init_is_valid(void **state)
+TEST(request_init_is_valid)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	assert_false(request.is_invalid);
 	assert_int_equal(request.count, 0);
@@ -471,10 +445,9 @@ static void test_request_init_is_valid(void **state)
 	"p00:1*2 p01:1*2 p02:1*2 p03:1*2 p04:1*2 p05:1*2 p06:1*2 p07:1*2 p08:1*2 p09:1*2 " \
 	"p10:1*2 p11:1*2 p12:1*2 p13:1*2 p14:1*2 p15:1*2"
 
-static void test_request_add_sixteen_fit_all_apply(void **state)
+TEST(request_add_sixteen_fit_all_apply)
 {
 	struct request request = request_on(POLICIES(SIXTEEN));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 
@@ -483,10 +456,9 @@ static void test_request_add_sixteen_fit_all_apply(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_more_fit_the_first_sixteen_of_the_file_apply(void **state)
+TEST(request_add_more_fit_the_first_sixteen_of_the_file_apply)
 {
 	struct request request = request_on(POLICIES(SIXTEEN, "p16:x", "p17:x", "p18:y"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 
@@ -495,11 +467,10 @@ static void test_request_add_more_fit_the_first_sixteen_of_the_file_apply(void *
 	request_clear(&request);
 }
 
-static void test_request_add_more_fit_by_the_index_the_first_sixteen_apply(void **state)
+TEST(request_add_more_fit_by_the_index_the_first_sixteen_apply)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	char notation[16];
-	(void)state;
 
 	/* Every other one fits, and of those the fifth is not limited: it takes no place. */
 	for (int i = 0; i < 40; i++) {
@@ -522,10 +493,9 @@ static void test_request_add_more_fit_by_the_index_the_first_sixteen_apply(void 
 	request_clear(&request);
 }
 
-static void test_request_add_more_named_than_sixteen_is_not_invalid(void **state)
+TEST(request_add_more_named_than_sixteen_is_not_invalid)
 {
 	struct request request = request_on(POLICIES(SIXTEEN, "p16:x"));
-	(void)state;
 
 	add(&request,
 	    ATTRIBUTES(text("x", "1"),
@@ -537,10 +507,9 @@ static void test_request_add_more_named_than_sixteen_is_not_invalid(void **state
 	request_clear(&request);
 }
 
-static void test_request_add_named_again_behind_sixteen_counts_once(void **state)
+TEST(request_add_named_again_behind_sixteen_counts_once)
 {
 	struct request request = request_on(POLICIES(SIXTEEN));
-	(void)state;
 
 	add(&request,
 	    ATTRIBUTES(text("x", "1"),
@@ -552,10 +521,9 @@ static void test_request_add_named_again_behind_sixteen_counts_once(void **state
 	request_clear(&request);
 }
 
-static void test_request_add_unknown_behind_sixteen_is_invalid(void **state)
+TEST(request_add_unknown_behind_sixteen_is_invalid)
 {
 	struct request request = request_on(POLICIES(SIXTEEN));
-	(void)state;
 
 	add(&request,
 	    ATTRIBUTES(text("x", "1"),
@@ -571,10 +539,9 @@ static void test_request_add_unknown_behind_sixteen_is_invalid(void **state)
  * INTERFACE.md, section 3: checks that meet in one balance are added up first. They need no slot,
  * so that there are sixteen already is no reason to leave them out uncharged.
  */
-static void test_request_add_full_equal_balances_are_still_added_up(void **state)
+TEST(request_add_full_equal_balances_are_still_added_up)
 {
 	struct request request = request_on(POLICIES(SIXTEEN));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "1")));
@@ -584,10 +551,9 @@ static void test_request_add_full_equal_balances_are_still_added_up(void **state
 	request_clear(&request);
 }
 
-static void test_request_add_full_the_last_of_the_file_are_left_out(void **state)
+TEST(request_add_full_the_last_of_the_file_are_left_out)
 {
 	struct request request = request_on(POLICIES(SIXTEEN));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "2")));
@@ -596,54 +562,4 @@ static void test_request_add_full_the_last_of_the_file_are_left_out(void **state
 				      "p04:1 p04:2 p05:1 p05:2 p06:1 p06:2 p07:1 p07:2");
 	assert_int_equal(request.left_out, 16);
 	request_clear(&request);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, open_slots, close_slots)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		test(test_request_add_every_policy_that_fits_applies),
-		test(test_request_add_policy_that_lacks_an_attribute_is_left_out),
-		test(test_request_add_null_attribute_lacks),
-		test(test_request_add_empty_string_is_a_value),
-		test(test_request_add_nothing_fits_is_valid),
-		test(test_request_add_policy_without_key_counts_everything),
-		test(test_request_add_values_come_in_the_order_of_the_key),
-		test(test_request_add_values_of_all_kinds_have_their_text),
-		test(test_request_add_address_in_text_is_the_address),
-		test(test_request_add_prefixes_of_the_policy_cut),
-		test(test_request_add_attributes_may_die_after_it),
-		test(test_request_clear_gives_every_slot_back),
-		test(test_request_drop_checks_keeps_that_a_message_was_invalid),
-		test(test_request_init_holds_the_policies),
-		test(test_request_add_named_policies_apply_alone),
-		test(test_request_add_unknown_policy_is_invalid_and_adds_nothing),
-		test(test_request_add_named_policy_without_its_attributes_is_invalid),
-		test(test_request_add_null_policy_is_no_policy),
-		test(test_request_add_key_counts_in_place_of_the_attributes),
-		test(test_request_add_key_of_one_attribute_shares_its_balance),
-		test(test_request_add_key_of_several_attributes_has_a_balance_of_its_own),
-		test(test_request_add_key_of_no_attribute_has_a_balance_of_its_own),
-		test(test_request_add_key_that_is_null_is_absent),
-		test(test_request_add_key_alone_is_invalid),
-		test(test_request_add_inline_applies_alone),
-		test(test_request_add_inline_works_without_a_file),
-		test(test_request_add_inline_equal_in_everything_share_a_balance),
-		test(test_request_add_inline_that_differ_have_balances_of_their_own),
-		test(test_request_add_inline_ipv6_key_is_cut_to_64),
-		test(test_request_add_checks_of_all_messages_are_in_file_order),
-		test(test_request_add_invalid_message_leaves_the_others),
-		test(test_request_init_is_valid),
-		test(test_request_add_sixteen_fit_all_apply),
-		test(test_request_add_more_fit_the_first_sixteen_of_the_file_apply),
-		test(test_request_add_more_fit_by_the_index_the_first_sixteen_apply),
-		test(test_request_add_more_named_than_sixteen_is_not_invalid),
-		test(test_request_add_named_again_behind_sixteen_counts_once),
-		test(test_request_add_unknown_behind_sixteen_is_invalid),
-		test(test_request_add_full_equal_balances_are_still_added_up),
-		test(test_request_add_full_the_last_of_the_file_are_left_out),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

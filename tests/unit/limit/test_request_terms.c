@@ -1,20 +1,24 @@
 #include "limit/request.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "request_checks.h"
 #include "samples.h"
+#include "support/test.h"
+
+BEFORE_EACH
+{
+	open_slots();
+}
+
+AFTER_EACH
+{
+	close_slots();
+}
 
 /* ---- cost, and balances that meet ---- */
 
-static void test_request_add_cost_is_every_checks(void **state)
+TEST(request_add_cost_is_every_checks)
 {
 	struct request request = request_on(POLICIES("a:x", "b:"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 7)));
 
@@ -22,10 +26,9 @@ static void test_request_add_cost_is_every_checks(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_equal_balances_are_added_up_over_messages(void **state)
+TEST(request_add_equal_balances_are_added_up_over_messages)
 {
 	struct request request = request_on(POLICIES("a:x", "b:y"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 2)));
 	add(&request, ATTRIBUTES(text("y", "1"), number("cost", 4)));
@@ -37,10 +40,9 @@ static void test_request_add_equal_balances_are_added_up_over_messages(void **st
 	request_clear(&request);
 }
 
-static void test_request_add_sum_of_costs_does_not_overflow(void **state)
+TEST(request_add_sum_of_costs_does_not_overflow)
 {
 	struct request request = request_on(POLICIES("a:x"));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
 	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
@@ -57,7 +59,7 @@ static void test_request_add_sum_of_costs_does_not_overflow(void **state)
 #define COST_NAME    "size"
 #define THE_REQUESTS number("cost", 7)
 
-static void test_request_add_cost_of_the_policy(void **state)
+TEST(request_add_cost_of_the_policy)
 {
 	const struct {
 		int64_t number;
@@ -105,7 +107,6 @@ static void test_request_add_cost_of_the_policy(void **state)
 		{0, COST_NAME, number(COST_NAME, 5), text("cost", "0"), "p:1*0", 0},
 		{0, COST_NAME, NO_COST, number("cost", 0), "p:1*0", 0},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct policies *policies = policies_new(ON_ERROR_ALLOW);
@@ -122,11 +123,10 @@ static void test_request_add_cost_of_the_policy(void **state)
 	}
 }
 
-static void test_request_add_cost_of_an_override_holds(void **state)
+TEST(request_add_cost_of_an_override_holds)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("p:x");
-	(void)state;
 
 	policy.terms.cost = 3;
 	add_override(&policy, "x=1")->cost = 5;
@@ -157,10 +157,9 @@ static struct policies *matched_policies(void)
 	return policies;
 }
 
-static void test_request_add_policy_whose_match_does_not_fit_is_not_asked(void **state)
+TEST(request_add_policy_whose_match_does_not_fit_is_not_asked)
 {
 	struct request request = request_on(matched_policies());
-	(void)state;
 
 	add(&request,
 	    ATTRIBUTES(text("src", "192.0.2.1"), text("path", "/login"), text("method", "GET")));
@@ -171,10 +170,9 @@ static void test_request_add_policy_whose_match_does_not_fit_is_not_asked(void *
 	request_clear(&request);
 }
 
-static void test_request_add_named_policy_applies_whatever_its_match_says(void **state)
+TEST(request_add_named_policy_applies_whatever_its_match_says)
 {
 	struct request request = request_on(matched_policies());
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("policy", "login"), text("src", "192.0.2.1")));
 
@@ -198,12 +196,11 @@ static struct policies *policies_with(struct terms terms, bool has_own_balances)
 	return policies;
 }
 
-static void test_request_add_override_with_numbers_has_balances_of_its_own(void **state)
+TEST(request_add_override_with_numbers_has_balances_of_its_own)
 {
 	struct policies *policies = policies_with((struct terms){0}, true);
 	const struct policy *policy = policies_at(policies, 0);
 	struct request request = request_on(policies);
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "2")));
@@ -219,11 +216,10 @@ static void test_request_add_override_with_numbers_has_balances_of_its_own(void 
 	request_clear(&request);
 }
 
-static void test_request_add_unlimited_appears_nowhere(void **state)
+TEST(request_add_unlimited_appears_nowhere)
 {
 	struct request request =
 		request_on(policies_with((struct terms){.is_unlimited = true}, false));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("policy", "p"), text("x", "1")));
@@ -234,11 +230,10 @@ static void test_request_add_unlimited_appears_nowhere(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_blocked_is_decided_already(void **state)
+TEST(request_add_blocked_is_decided_already)
 {
 	struct request request =
 		request_on(policies_with((struct terms){.is_blocked = true}, false));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "2")));
@@ -255,11 +250,10 @@ static void test_request_add_blocked_is_decided_already(void **state)
 	request_clear(&request);
 }
 
-static void test_request_add_shadow_of_the_terms(void **state)
+TEST(request_add_shadow_of_the_terms)
 {
 	struct request request =
 		request_on(policies_with((struct terms){.is_shadow = true}, false));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("x", "1")));
 	add(&request, ATTRIBUTES(text("x", "2")));
@@ -270,10 +264,9 @@ static void test_request_add_shadow_of_the_terms(void **state)
 }
 
 /* The key stands for the attribute, in the override's match as in the balance. */
-static void test_request_add_key_is_what_an_override_looks_at(void **state)
+TEST(request_add_key_is_what_an_override_looks_at)
 {
 	struct request request = request_on(policies_with((struct terms){0}, true));
-	(void)state;
 
 	add(&request, ATTRIBUTES(text("policy", "p"), text("key", "1"), text("x", "2")));
 	add(&request, ATTRIBUTES(text("policy", "p"), text("key", "2"), text("x", "1")));
@@ -303,7 +296,7 @@ static struct check *meet(struct request *request, struct terms a, struct terms 
 	return request->checks[0];
 }
 
-static void test_request_add_shadow_meets_only_what_is_in_shadow(void **state)
+TEST(request_add_shadow_meets_only_what_is_in_shadow)
 {
 	static const struct terms plain = {.on_error = ON_ERROR_ALLOW},
 				  shadow = {.is_shadow = true};
@@ -316,7 +309,6 @@ static void test_request_add_shadow_meets_only_what_is_in_shadow(void **state)
 		{&shadow, &plain, "p: p:*2"},
 		{&shadow, &shadow, "p:*3"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct request request;
@@ -328,7 +320,7 @@ static void test_request_add_shadow_meets_only_what_is_in_shadow(void **state)
 }
 
 /* The strictest: any denial denies. */
-static void test_request_add_on_error_of_those_that_meet(void **state)
+TEST(request_add_on_error_of_those_that_meet)
 {
 	static const struct {
 		struct terms a, b;
@@ -344,7 +336,6 @@ static void test_request_add_on_error_of_those_that_meet(void **state)
 		 {.on_error = ON_ERROR_DENY, .is_shadow = true},
 		 ON_ERROR_DENY},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct request request;
@@ -355,13 +346,12 @@ static void test_request_add_on_error_of_those_that_meet(void **state)
 	}
 }
 
-static void test_request_add_blocked_meets_only_what_is_blocked(void **state)
+TEST(request_add_blocked_meets_only_what_is_blocked)
 {
 	static const struct terms plain = {.on_error = ON_ERROR_ALLOW},
 				  blocked = {.is_blocked = true},
 				  shadow = {.is_blocked = true, .is_shadow = true};
 	struct request request;
-	(void)state;
 
 	(void)meet(&request, plain, blocked);
 	assert_valid_checks(&request, "p: p:*2");
@@ -376,29 +366,4 @@ static void test_request_add_blocked_meets_only_what_is_blocked(void **state)
 	assert_false(check_denies(request.checks[0]));
 	assert_true(check_denies(request.checks[1]));
 	request_clear(&request);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, open_slots, close_slots)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		test(test_request_add_cost_is_every_checks),
-		test(test_request_add_equal_balances_are_added_up_over_messages),
-		test(test_request_add_sum_of_costs_does_not_overflow),
-		test(test_request_add_cost_of_the_policy),
-		test(test_request_add_cost_of_an_override_holds),
-		test(test_request_add_policy_whose_match_does_not_fit_is_not_asked),
-		test(test_request_add_named_policy_applies_whatever_its_match_says),
-		test(test_request_add_override_with_numbers_has_balances_of_its_own),
-		test(test_request_add_unlimited_appears_nowhere),
-		test(test_request_add_blocked_is_decided_already),
-		test(test_request_add_shadow_of_the_terms),
-		test(test_request_add_key_is_what_an_override_looks_at),
-		test(test_request_add_shadow_meets_only_what_is_in_shadow),
-		test(test_request_add_on_error_of_those_that_meet),
-		test(test_request_add_blocked_meets_only_what_is_blocked),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 #include "limit/reserved.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define ONES_64      "1111111111111111111111111111111111111111111111111111111111111111"
 #define DAY_US       INT64_C(86400000000)
@@ -92,10 +87,8 @@ static void assert_all(const char *argument, const struct value *values, size_t 
 #define IPV4       ((struct value){.kind = VALUE_IPV4, .ipv4 = {0, 0, 0, 1}})
 #define IPV6       ((struct value){.kind = VALUE_IPV6, .ipv6 = {[15] = 1}})
 
-static void test_reserved_read_cost_is_a_whole_number_from_0(void **state)
+TEST(reserved_read_cost_is_a_whole_number_from_0)
 {
-	(void)state;
-
 	assert_takes("cost", NATURAL(0), NATURAL(1), NATURAL(INT64_MAX), text_value("0"),
 		     text_value("007"), text_value("9223372036854775807"), NONE);
 	assert_refuses("cost", value_integer(-1), value_integer(INT64_MIN),
@@ -107,10 +100,8 @@ static void test_reserved_read_cost_is_a_whole_number_from_0(void **state)
 		       value_text(BYTES("1\0")), value_text(BYTES("\xff")), TRUE, IPV4, IPV6);
 }
 
-static void test_reserved_read_limit_is_a_whole_number_from_1(void **state)
+TEST(reserved_read_limit_is_a_whole_number_from_1)
 {
-	(void)state;
-
 	assert_takes("limit", NATURAL(1), NATURAL(1000000), text_value("1"),
 		     NATURAL(UINT64_C(1) << 52), text_value("4503599627370496"), text_value("010"));
 	assert_refuses("limit", NATURAL(0), value_integer(-1), NATURAL(UINT64_MAX),
@@ -119,20 +110,16 @@ static void test_reserved_read_limit_is_a_whole_number_from_1(void **state)
 		       text_value(" 1"), text_value(ONES_64), TRUE, IPV4, IPV6);
 }
 
-static void test_reserved_read_capacity_is_a_whole_number_from_1(void **state)
+TEST(reserved_read_capacity_is_a_whole_number_from_1)
 {
-	(void)state;
-
 	assert_takes("capacity", NATURAL(1), NATURAL(1000000), text_value("1"));
 	assert_refuses("capacity", NATURAL(0), value_integer(-1), NATURAL(UINT64_MAX),
 		       NATURAL(INT64_MAX), text_value("0"), text_value("-1"), text_value(""),
 		       text_value("1.5"), text_value("1e3"), text_value(ONES_64), TRUE, IPV4, IPV6);
 }
 
-static void test_reserved_read_refill_rate_is_a_decimal_or_a_ratio(void **state)
+TEST(reserved_read_refill_rate_is_a_decimal_or_a_ratio)
 {
-	(void)state;
-
 	assert_takes("refill_rate", NATURAL(1), NATURAL(1000000), text_value("50"),
 		     text_value("0.5"), text_value("1e3"), text_value("2.5e-3"),
 		     text_value("1000/1m"), text_value("1/3s"), text_value("0.1/1d"),
@@ -146,10 +133,8 @@ static void test_reserved_read_refill_rate_is_a_decimal_or_a_ratio(void **state)
 		       IPV6);
 }
 
-static void test_reserved_read_window_is_a_duration_or_seconds(void **state)
+TEST(reserved_read_window_is_a_duration_or_seconds)
 {
-	(void)state;
-
 	assert_takes("window", NATURAL(1), NATURAL(3650 * UINT64_C(86400)), text_value("60"),
 		     text_value("0.5"), text_value("0.001"), text_value("1ms"), text_value("1.5s"),
 		     text_value("1m"), text_value("1h"), text_value("3650d"));
@@ -162,10 +147,8 @@ static void test_reserved_read_window_is_a_duration_or_seconds(void **state)
 		       IPV4, IPV6);
 }
 
-static void test_reserved_read_algorithm_is_one_of_four(void **state)
+TEST(reserved_read_algorithm_is_one_of_four)
 {
-	(void)state;
-
 	assert_takes("algorithm", text_value("fixed_window"), text_value("sliding_window"),
 		     text_value("sliding_window_counter"));
 	assert_refuses("algorithm", text_value("token_bucket_"), text_value("Fixed_window"),
@@ -174,10 +157,9 @@ static void test_reserved_read_algorithm_is_one_of_four(void **state)
 		       IPV4, IPV6);
 }
 
-static void test_reserved_read_policy_is_a_string(void **state)
+TEST(reserved_read_policy_is_a_string)
 {
 	struct value others[] = {NATURAL(1), value_integer(-1), TRUE, IPV4, IPV6};
-	(void)state;
 
 	assert_true(read_good(ATTRIBUTES(text("policy", "login"))).has_policy);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
@@ -186,19 +168,16 @@ static void test_reserved_read_policy_is_a_string(void **state)
 	}
 }
 
-static void test_reserved_read_key_may_be_of_any_kind(void **state)
+TEST(reserved_read_key_may_be_of_any_kind)
 {
-	(void)state;
-
 	assert_takes("key", text_value(""), text_value("x"), value_text(BYTES("\0\xff")),
 		     NATURAL(0), value_integer(-1), TRUE, IPV4, IPV6);
 }
 
 /* A mistake is to be seen at the first request, not at the first that depends on it. */
-static void test_reserved_read_wrong_number_that_nobody_needs_is_invalid(void **state)
+TEST(reserved_read_wrong_number_that_nobody_needs_is_invalid)
 {
 	static const char *const names[] = {"cost", "capacity", "refill_rate", "limit", "window"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		(void)read_bad(ATTRIBUTES(text(names[i], "x")));
@@ -212,10 +191,8 @@ static void test_reserved_read_wrong_number_that_nobody_needs_is_invalid(void **
 
 /* ---- what they come to ---- */
 
-static void test_reserved_read_nothing_is_the_defaults(void **state)
+TEST(reserved_read_nothing_is_the_defaults)
 {
-	(void)state;
-
 	struct reserved reserved = read_good((struct attributes){NULL, 0});
 
 	assert_false(reserved.has_policy);
@@ -224,19 +201,15 @@ static void test_reserved_read_nothing_is_the_defaults(void **state)
 	assert_int_equal(reserved.cost, 1);
 }
 
-static void test_reserved_read_cost_is_read(void **state)
+TEST(reserved_read_cost_is_read)
 {
-	(void)state;
-
 	assert_int_equal(read_good(ATTRIBUTES(number("cost", 0))).cost, 0);
 	assert_int_equal(read_good(ATTRIBUTES(text("cost", "12"))).cost, 12);
 	assert_int_equal(read_good(ATTRIBUTES(number("cost", INT64_MAX))).cost, INT64_MAX);
 }
 
-static void test_reserved_read_null_is_absent(void **state)
+TEST(reserved_read_null_is_absent)
 {
-	(void)state;
-
 	struct reserved reserved = read_good(ATTRIBUTES(
 		absent("policy"), absent("key"), absent("cost"), absent("algorithm"),
 		absent("limit"), absent("window"), absent("capacity"), absent("refill_rate")));
@@ -247,36 +220,30 @@ static void test_reserved_read_null_is_absent(void **state)
 	assert_int_equal(reserved.cost, 1);
 }
 
-static void test_reserved_read_repeated_the_last_counts(void **state)
+TEST(reserved_read_repeated_the_last_counts)
 {
-	(void)state;
-
 	assert_int_equal(read_good(ATTRIBUTES(number("cost", 2), number("cost", 3))).cost, 3);
 	assert_int_equal(read_good(ATTRIBUTES(text("cost", "x"), number("cost", 3))).cost, 3);
 	assert_int_equal(read_good(ATTRIBUTES(number("cost", 2), absent("cost"))).cost, 1);
 	(void)read_bad(ATTRIBUTES(number("cost", 2), text("cost", "x")));
 }
 
-static void test_reserved_read_empty_policy_is_a_value(void **state)
+TEST(reserved_read_empty_policy_is_a_value)
 {
-	(void)state;
-
 	struct reserved reserved = read_good(ATTRIBUTES(text("policy", "")));
 
 	assert_true(reserved.has_policy);
 	assert_int_equal(reserved.policy.len, 0);
 }
 
-static void test_reserved_read_empty_key_is_a_value(void **state)
+TEST(reserved_read_empty_key_is_a_value)
 {
-	(void)state;
-
 	struct reserved reserved = read_good(ATTRIBUTES(text("policy", "p"), text("key", "")));
 
 	assert_non_null(reserved.key);
 }
 
-static void test_reserved_read_inline_bucket_has_its_numbers(void **state)
+TEST(reserved_read_inline_bucket_has_its_numbers)
 {
 	static const struct {
 		const char *rate;
@@ -290,7 +257,6 @@ static void test_reserved_read_inline_bucket_has_its_numbers(void **state)
 		{"1/3s", 1, 3 * MICROSECONDS},
 		{"2e6", 2, 1},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct reserved reserved = read_good(
@@ -304,7 +270,7 @@ static void test_reserved_read_inline_bucket_has_its_numbers(void **state)
 	}
 }
 
-static void test_reserved_read_inline_window_has_its_numbers(void **state)
+TEST(reserved_read_inline_window_has_its_numbers)
 {
 	static const struct {
 		const char *window;
@@ -315,7 +281,6 @@ static void test_reserved_read_inline_window_has_its_numbers(void **state)
 		{"1d", DAY_US},      {"0.5d", DAY_US / 2}, {"3650d", 3650 * DAY_US},
 		{"1e3", 1000000000},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct reserved reserved =
@@ -327,10 +292,8 @@ static void test_reserved_read_inline_window_has_its_numbers(void **state)
 	}
 }
 
-static void test_reserved_read_window_as_a_number_is_seconds(void **state)
+TEST(reserved_read_window_as_a_number_is_seconds)
 {
-	(void)state;
-
 	struct reserved reserved =
 		read_good(ATTRIBUTES(text("algorithm", "fixed_window"), text("key", "x"),
 				     number("limit", 5), number("window", 60)));
@@ -340,38 +303,30 @@ static void test_reserved_read_window_as_a_number_is_seconds(void **state)
 
 /* ---- together ---- */
 
-static void test_reserved_read_policy_together_with_algorithm_is_invalid(void **state)
+TEST(reserved_read_policy_together_with_algorithm_is_invalid)
 {
-	(void)state;
-
 	(void)read_bad(ATTRIBUTES(text("policy", "p"), text("key", "x"),
 				  text("algorithm", "fixed_window"), number("limit", 1),
 				  number("window", 1)));
 }
 
-static void test_reserved_read_key_alone_is_invalid(void **state)
+TEST(reserved_read_key_alone_is_invalid)
 {
-	(void)state;
-
 	(void)read_bad(ATTRIBUTES(text("key", "x")));
 	(void)read_bad(ATTRIBUTES(text("key", "")));
 	(void)read_bad(ATTRIBUTES(text("key", "x"), absent("policy"), absent("algorithm")));
 }
 
-static void test_reserved_read_inline_without_key_is_invalid(void **state)
+TEST(reserved_read_inline_without_key_is_invalid)
 {
-	(void)state;
-
 	(void)read_bad(ATTRIBUTES(text("algorithm", "fixed_window"), number("limit", 1),
 				  number("window", 1)));
 	(void)read_bad(ATTRIBUTES(text("algorithm", "fixed_window"), number("limit", 1),
 				  number("window", 1), absent("key")));
 }
 
-static void test_reserved_read_inline_without_a_number_is_invalid(void **state)
+TEST(reserved_read_inline_without_a_number_is_invalid)
 {
-	(void)state;
-
 	(void)read_bad(ATTRIBUTES(text("algorithm", "token_bucket"), text("key", "x")));
 	(void)read_bad(ATTRIBUTES(text("algorithm", "token_bucket"), text("key", "x"),
 				  number("capacity", 1)));
@@ -387,10 +342,8 @@ static void test_reserved_read_inline_without_a_number_is_invalid(void **state)
 				  number("capacity", 1), number("refill_rate", 1)));
 }
 
-static void test_reserved_read_inline_beyond_what_is_kept_exactly_is_invalid(void **state)
+TEST(reserved_read_inline_beyond_what_is_kept_exactly_is_invalid)
 {
-	(void)state;
-
 	(void)read_bad(ATTRIBUTES(text("algorithm", "token_bucket"), text("key", "x"),
 				  number("capacity", INT64_C(1) << 40), text("refill_rate", "1")));
 	(void)read_bad(ATTRIBUTES(text("algorithm", "sliding_window"), text("key", "x"),
@@ -399,10 +352,8 @@ static void test_reserved_read_inline_beyond_what_is_kept_exactly_is_invalid(voi
 				   number("limit", 1000000), number("window", 1)));
 }
 
-static void test_reserved_read_other_names_mean_nothing(void **state)
+TEST(reserved_read_other_names_mean_nothing)
 {
-	(void)state;
-
 	struct reserved reserved = read_good(
 		ATTRIBUTES(text("Key", "x"), text("keys", "x"), text("kez", "x"), text("cosT", "x"),
 			   text("limits", "x"), text("limiT", "x"), text("windoW", "x"),
@@ -411,36 +362,4 @@ static void test_reserved_read_other_names_mean_nothing(void **state)
 
 	assert_null(reserved.key);
 	assert_int_equal(reserved.cost, 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reserved_read_cost_is_a_whole_number_from_0),
-		cmocka_unit_test(test_reserved_read_limit_is_a_whole_number_from_1),
-		cmocka_unit_test(test_reserved_read_capacity_is_a_whole_number_from_1),
-		cmocka_unit_test(test_reserved_read_refill_rate_is_a_decimal_or_a_ratio),
-		cmocka_unit_test(test_reserved_read_window_is_a_duration_or_seconds),
-		cmocka_unit_test(test_reserved_read_algorithm_is_one_of_four),
-		cmocka_unit_test(test_reserved_read_policy_is_a_string),
-		cmocka_unit_test(test_reserved_read_key_may_be_of_any_kind),
-		cmocka_unit_test(test_reserved_read_wrong_number_that_nobody_needs_is_invalid),
-		cmocka_unit_test(test_reserved_read_nothing_is_the_defaults),
-		cmocka_unit_test(test_reserved_read_cost_is_read),
-		cmocka_unit_test(test_reserved_read_null_is_absent),
-		cmocka_unit_test(test_reserved_read_repeated_the_last_counts),
-		cmocka_unit_test(test_reserved_read_empty_policy_is_a_value),
-		cmocka_unit_test(test_reserved_read_empty_key_is_a_value),
-		cmocka_unit_test(test_reserved_read_inline_bucket_has_its_numbers),
-		cmocka_unit_test(test_reserved_read_inline_window_has_its_numbers),
-		cmocka_unit_test(test_reserved_read_window_as_a_number_is_seconds),
-		cmocka_unit_test(test_reserved_read_policy_together_with_algorithm_is_invalid),
-		cmocka_unit_test(test_reserved_read_key_alone_is_invalid),
-		cmocka_unit_test(test_reserved_read_inline_without_key_is_invalid),
-		cmocka_unit_test(test_reserved_read_inline_without_a_number_is_invalid),
-		cmocka_unit_test(test_reserved_read_inline_beyond_what_is_kept_exactly_is_invalid),
-		cmocka_unit_test(test_reserved_read_other_names_mean_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

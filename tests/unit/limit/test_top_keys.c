@@ -1,15 +1,11 @@
 #include "limit/top_keys.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "limit/tally.h"
+#include "support/test.h"
 
 #define KEYS    1000
 #define STEPS   20000
@@ -111,10 +107,8 @@ static void assert_bounds(const struct stream *stream)
 	assert_int_equal(stream->top.total, total);
 }
 
-static void test_top_keys_add_any_stream_keeps_the_stated_bounds(void **state)
+TEST(top_keys_add_any_stream_keeps_the_stated_bounds)
 {
-	(void)state;
-
 	for (uint64_t seed = 1; seed <= STREAMS; seed++) {
 		struct stream *stream = stream_of(seed % SHAPES, seed, STEPS);
 		assert_bounds(stream);
@@ -122,10 +116,9 @@ static void test_top_keys_add_any_stream_keeps_the_stated_bounds(void **state)
 	}
 }
 
-static void test_top_keys_add_bounds_hold_at_every_step(void **state)
+TEST(top_keys_add_bounds_hold_at_every_step)
 {
 	struct stream *stream = calloc(1, sizeof *stream);
-	(void)state;
 
 	random_state = 77;
 	for (size_t i = 0; i < 2000; i++) {
@@ -135,11 +128,10 @@ static void test_top_keys_add_bounds_hold_at_every_step(void **state)
 	free(stream);
 }
 
-static void test_top_keys_add_as_many_as_fit_are_exact(void **state)
+TEST(top_keys_add_as_many_as_fit_are_exact)
 {
 	struct stream *stream = calloc(1, sizeof *stream);
 	const struct top_key *keys[TOP_KEYS_MAX];
-	(void)state;
 
 	for (size_t i = 0; i < TOP_KEYS_MAX; i++)
 		for (size_t j = 0; j <= i; j++)
@@ -153,12 +145,11 @@ static void test_top_keys_add_as_many_as_fit_are_exact(void **state)
 	free(stream);
 }
 
-static void test_top_keys_sorted_is_by_what_is_certain(void **state)
+TEST(top_keys_sorted_is_by_what_is_certain)
 {
 	struct stream *stream = stream_of(SKEWED, 3, STEPS);
 	const struct top_key *keys[TOP_KEYS_MAX];
 	size_t count = top_keys_sorted(&stream->top, keys);
-	(void)state;
 
 	assert_int_equal(count, TOP_KEYS_MAX);
 	for (size_t i = 1; i < count; i++)
@@ -166,11 +157,10 @@ static void test_top_keys_sorted_is_by_what_is_certain(void **state)
 	free(stream);
 }
 
-static void test_top_keys_add_one_who_comes_late_gets_to_the_front(void **state)
+TEST(top_keys_add_one_who_comes_late_gets_to_the_front)
 {
 	struct stream *stream = stream_of(IN_TURN, 1, STEPS);
 	const struct top_key *keys[TOP_KEYS_MAX];
-	(void)state;
 
 	for (size_t i = 0; i < 1000; i++)
 		add(stream, 7);
@@ -181,10 +171,9 @@ static void test_top_keys_add_one_who_comes_late_gets_to_the_front(void **state)
 	free(stream);
 }
 
-static void test_top_keys_add_remaining_is_the_last_answers(void **state)
+TEST(top_keys_add_remaining_is_the_last_answers)
 {
 	struct top_keys *top = calloc(1, sizeof *top);
-	(void)state;
 
 	top_keys_add(top, BYTES("a"), 1, 9);
 	top_keys_add(top, BYTES("a"), 1, 8);
@@ -193,11 +182,10 @@ static void test_top_keys_add_remaining_is_the_last_answers(void **state)
 	free(top);
 }
 
-static void test_top_keys_add_too_long_text_is_cut(void **state)
+TEST(top_keys_add_too_long_text_is_cut)
 {
 	struct top_keys *top = calloc(1, sizeof *top);
 	char text[TOP_KEY_TEXT_MAX + 10];
-	(void)state;
 
 	memset(text, 'x', sizeof text);
 	top_keys_add(top, bytes_from(text, sizeof text), 1, 0);
@@ -208,10 +196,9 @@ static void test_top_keys_add_too_long_text_is_cut(void **state)
 	free(top);
 }
 
-static void test_tally_forget_keys_keeps_the_counts(void **state)
+TEST(tally_forget_keys_keeps_the_counts)
 {
 	struct tally *tally = tally_new();
-	(void)state;
 
 	tally->checks[TALLY_DENIED] = 5;
 	tally->seen = calloc(1, sizeof *tally->seen);
@@ -220,20 +207,4 @@ static void test_tally_forget_keys_keeps_the_counts(void **state)
 	assert_null(tally->seen);
 	assert_int_equal(tally->checks[TALLY_DENIED], 5);
 	tally_unref(tally);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_top_keys_add_any_stream_keeps_the_stated_bounds),
-		cmocka_unit_test(test_top_keys_add_bounds_hold_at_every_step),
-		cmocka_unit_test(test_top_keys_add_as_many_as_fit_are_exact),
-		cmocka_unit_test(test_top_keys_sorted_is_by_what_is_certain),
-		cmocka_unit_test(test_top_keys_add_one_who_comes_late_gets_to_the_front),
-		cmocka_unit_test(test_top_keys_add_remaining_is_the_last_answers),
-		cmocka_unit_test(test_top_keys_add_too_long_text_is_cut),
-		cmocka_unit_test(test_tally_forget_keys_keeps_the_counts),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 #include "limit/value.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "samples.h"
 #include "support/guarded.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 static void assert_text_of(struct value value, const char *expected)
 {
@@ -72,26 +67,20 @@ static const struct {
 	{"1::ffff:192.0.2.1", "1::ffff:c000:201"},
 };
 
-static void test_value_to_text_address_is_rfc_5952(void **state)
+TEST(value_to_text_address_is_rfc_5952)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		assert_text_of(address_value(addresses[i].given), addresses[i].expected);
 }
 
-static void test_value_to_text_text_of_an_address_is_rfc_5952(void **state)
+TEST(value_to_text_text_of_an_address_is_rfc_5952)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
 		assert_text_of(string_value(addresses[i].given), addresses[i].expected);
 }
 
-static void test_value_canonical_text_of_an_address_is_the_address(void **state)
+TEST(value_canonical_text_of_an_address_is_the_address)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		struct value as_text = string_value(addresses[i].given);
 		struct value as_address = address_value(addresses[i].given);
@@ -104,10 +93,8 @@ static void test_value_canonical_text_of_an_address_is_the_address(void **state)
 	}
 }
 
-static void test_value_canonical_canonical_value_stays(void **state)
+TEST(value_canonical_canonical_value_stays)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		struct value value = string_value(addresses[i].given);
 		struct value once = value_canonical(&value);
@@ -121,7 +108,7 @@ static void test_value_canonical_canonical_value_stays(void **state)
 
 /* ---- text that only looks like an address ---- */
 
-static void test_value_canonical_text_that_is_no_address_stays(void **state)
+TEST(value_canonical_text_that_is_no_address_stays)
 {
 	static const char *const texts[] = {
 		"",
@@ -154,7 +141,6 @@ static void test_value_canonical_text_that_is_no_address_stays(void **state)
 		"deadbeef",
 		"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct value value = string_value(texts[i]);
@@ -167,10 +153,9 @@ static void test_value_canonical_text_that_is_no_address_stays(void **state)
 	}
 }
 
-static void test_value_canonical_address_with_a_nul_stays_text(void **state)
+TEST(value_canonical_address_with_a_nul_stays_text)
 {
 	struct value value = value_text(BYTES("192.0.2.1\0"));
-	(void)state;
 
 	struct value canonical = value_canonical(&value);
 
@@ -178,10 +163,9 @@ static void test_value_canonical_address_with_a_nul_stays_text(void **state)
 	assert_int_equal(canonical.text.len, 10);
 }
 
-static void test_value_canonical_text_is_not_read_behind_its_end(void **state)
+TEST(value_canonical_text_is_not_read_behind_its_end)
 {
 	struct guarded *memory = guarded_new(64);
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		struct bytes given = bytes_from_text(addresses[i].given);
@@ -191,10 +175,9 @@ static void test_value_canonical_text_is_not_read_behind_its_end(void **state)
 	guarded_free(memory);
 }
 
-static void test_value_canonical_empty_text_may_have_no_memory(void **state)
+TEST(value_canonical_empty_text_may_have_no_memory)
 {
 	struct value value = value_text(bytes_from(NULL, 0));
-	(void)state;
 
 	struct value canonical = value_canonical(&value);
 
@@ -204,10 +187,8 @@ static void test_value_canonical_empty_text_may_have_no_memory(void **state)
 
 /* ---- the other kinds ---- */
 
-static void test_value_to_text_integer_is_decimal(void **state)
+TEST(value_to_text_integer_is_decimal)
 {
-	(void)state;
-
 	assert_text_of(value_integer(0), "0");
 	assert_text_of(value_integer(-1), "-1");
 	assert_text_of(value_integer(INT64_MAX), "9223372036854775807");
@@ -215,36 +196,31 @@ static void test_value_to_text_integer_is_decimal(void **state)
 	assert_text_of(natural("", UINT64_MAX).value, "18446744073709551615");
 }
 
-static void test_value_to_text_boolean_is_a_word(void **state)
+TEST(value_to_text_boolean_is_a_word)
 {
-	(void)state;
-
 	assert_text_of(boolean("", true).value, "true");
 	assert_text_of(boolean("", false).value, "false");
 }
 
-static void test_value_to_text_text_is_its_bytes(void **state)
+TEST(value_to_text_text_is_its_bytes)
 {
 	struct value value = value_text(BYTES("a\0\xff|b"));
 	char memory[VALUE_SHORT_TEXT_MAX];
-	(void)state;
 
 	struct value canonical = value_canonical(&value);
 
 	assert_bytes_equal(value_to_text(&canonical, memory), BYTES("a\0\xff|b"));
 }
 
-static void test_value_integer_negative_is_told_from_natural(void **state)
+TEST(value_integer_negative_is_told_from_natural)
 {
-	(void)state;
-
 	assert_int_equal(value_integer(-1).kind, VALUE_NEGATIVE);
 	assert_int_equal(value_integer(0).kind, VALUE_NATURAL);
 }
 
 /* ---- prefixes ---- */
 
-static void test_value_cut_address_clears_behind_the_prefix(void **state)
+TEST(value_cut_address_clears_behind_the_prefix)
 {
 	static const struct {
 		const char *given;
@@ -273,7 +249,6 @@ static void test_value_cut_address_clears_behind_the_prefix(void **state)
 		/* A mapped one is cut by the IPv4 prefix. */
 		{"::ffff:192.0.2.255", 24, 64, "192.0.2.0"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct value given = address_value(cases[i].given);
@@ -285,11 +260,10 @@ static void test_value_cut_address_clears_behind_the_prefix(void **state)
 	}
 }
 
-static void test_value_cut_address_other_values_stay(void **state)
+TEST(value_cut_address_other_values_stay)
 {
 	struct value given = string_value("1.2.3.x");
 	struct value whole = value_integer(-1);
-	(void)state;
 
 	value_cut_address(&given, 0, 0);
 	value_cut_address(&whole, 0, 0);
@@ -300,44 +274,39 @@ static void test_value_cut_address_other_values_stay(void **state)
 
 /* ---- attributes ---- */
 
-static void test_attributes_find_repeated_name_the_last_counts(void **state)
+TEST(attributes_find_repeated_name_the_last_counts)
 {
 	struct attributes attributes = ATTRIBUTES(text("a", "1"), text("b", "2"), text("a", "3"));
-	(void)state;
 
 	const struct value *found = attributes_find(&attributes, BYTES("a"));
 
 	assert_ptr_equal(found, &attributes.items[2].value);
 }
 
-static void test_attributes_find_null_is_absent(void **state)
+TEST(attributes_find_null_is_absent)
 {
 	struct attributes attributes = ATTRIBUTES(absent("a"), text("b", "2"));
-	(void)state;
 
 	assert_null(attributes_find(&attributes, BYTES("a")));
 }
 
-static void test_attributes_find_null_last_hides_the_first(void **state)
+TEST(attributes_find_null_last_hides_the_first)
 {
 	struct attributes attributes = ATTRIBUTES(text("a", "1"), absent("a"));
-	(void)state;
 
 	assert_null(attributes_find(&attributes, BYTES("a")));
 }
 
-static void test_attributes_find_value_after_null_counts(void **state)
+TEST(attributes_find_value_after_null_counts)
 {
 	struct attributes attributes = ATTRIBUTES(absent("a"), text("a", ""));
-	(void)state;
 
 	assert_ptr_equal(attributes_find(&attributes, BYTES("a")), &attributes.items[1].value);
 }
 
-static void test_attributes_find_part_of_a_name_is_another_name(void **state)
+TEST(attributes_find_part_of_a_name_is_another_name)
 {
 	struct attributes attributes = ATTRIBUTES(text("path", "1"), text("Path", "2"));
-	(void)state;
 
 	assert_null(attributes_find(&attributes, BYTES("pat")));
 	assert_null(attributes_find(&attributes, BYTES("paths")));
@@ -345,38 +314,9 @@ static void test_attributes_find_part_of_a_name_is_another_name(void **state)
 	assert_ptr_equal(attributes_find(&attributes, BYTES("path")), &attributes.items[0].value);
 }
 
-static void test_attributes_find_none_is_null(void **state)
+TEST(attributes_find_none_is_null)
 {
 	struct attributes attributes = {NULL, 0};
-	(void)state;
 
 	assert_null(attributes_find(&attributes, BYTES("a")));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_value_to_text_address_is_rfc_5952),
-		cmocka_unit_test(test_value_to_text_text_of_an_address_is_rfc_5952),
-		cmocka_unit_test(test_value_canonical_text_of_an_address_is_the_address),
-		cmocka_unit_test(test_value_canonical_canonical_value_stays),
-		cmocka_unit_test(test_value_canonical_text_that_is_no_address_stays),
-		cmocka_unit_test(test_value_canonical_address_with_a_nul_stays_text),
-		cmocka_unit_test(test_value_canonical_text_is_not_read_behind_its_end),
-		cmocka_unit_test(test_value_canonical_empty_text_may_have_no_memory),
-		cmocka_unit_test(test_value_to_text_integer_is_decimal),
-		cmocka_unit_test(test_value_to_text_boolean_is_a_word),
-		cmocka_unit_test(test_value_to_text_text_is_its_bytes),
-		cmocka_unit_test(test_value_integer_negative_is_told_from_natural),
-		cmocka_unit_test(test_value_cut_address_clears_behind_the_prefix),
-		cmocka_unit_test(test_value_cut_address_other_values_stay),
-		cmocka_unit_test(test_attributes_find_repeated_name_the_last_counts),
-		cmocka_unit_test(test_attributes_find_null_is_absent),
-		cmocka_unit_test(test_attributes_find_null_last_hides_the_first),
-		cmocka_unit_test(test_attributes_find_value_after_null_counts),
-		cmocka_unit_test(test_attributes_find_part_of_a_name_is_another_name),
-		cmocka_unit_test(test_attributes_find_none_is_null),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,11 @@
 #include "limit/verdict.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/writer.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define SECOND INT64_C(1000000)
 #define NEVER  (-1)
@@ -365,20 +361,17 @@ static void assert_row(size_t i)
 			 reason_text(verdict.reason), (long long)verdict.retry_after_us, lead);
 }
 
-static void test_verdict_fold_rows_come_out_as_documented(void **state)
+TEST(verdict_fold_rows_come_out_as_documented)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_row(i);
 }
 
 /* INTERFACE.md says no number here: the same message stays invalid however long one waits. */
-static void test_verdict_fold_invalid_and_on_error_deny_is_never_allowed(void **state)
+TEST(verdict_fold_invalid_and_on_error_deny_is_never_allowed)
 {
 	static const struct given none[CHECKS_MAX];
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, none, true);
 	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_DENY);
@@ -390,11 +383,10 @@ static void test_verdict_fold_invalid_and_on_error_deny_is_never_allowed(void **
 	assert_null(verdict.lead);
 }
 
-static void test_verdict_fold_every_store_error_degrades(void **state)
+TEST(verdict_fold_every_store_error_degrades)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 5}, {LOCAL_PASSED, 5}};
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, given, false);
 	for (int error = STORE_OK; error <= STORE_FULL; error++) {
@@ -444,73 +436,65 @@ static void assert_headers(const struct given given[CHECKS_MAX], bool is_invalid
 	assert_string_equal(headers.policies, policies);
 }
 
-static void test_verdict_header_check_no_check_has_none(void **state)
+TEST(verdict_header_check_no_check_has_none)
 {
 	static const struct given given[CHECKS_MAX] = {{0}};
-	(void)state;
 
 	assert_headers(given, false, "", "");
 	assert_headers(given, true, "", "");
 }
 
-static void test_verdict_put_ratelimit_allowed_tells_when_it_grows(void **state)
+TEST(verdict_put_ratelimit_allowed_tells_when_it_grows)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
-	(void)state;
 
 	assert_headers(given, false, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_denied_tells_its_wait(void **state)
+TEST(verdict_put_ratelimit_denied_tells_its_wait)
 {
 	static const struct given given[CHECKS_MAX] = {{STOPPED, 29 * SECOND + 1}};
-	(void)state;
 
 	assert_headers(given, false, "\"a\";r=0;t=30", "\"a\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_never_has_no_time(void **state)
+TEST(verdict_put_ratelimit_never_has_no_time)
 {
 	static const struct given given[CHECKS_MAX] = {{STOPPED, NEVER}};
-	(void)state;
 
 	assert_headers(given, false, "\"a\";r=0", "\"a\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_another_denied_has_no_time(void **state)
+TEST(verdict_put_ratelimit_another_denied_has_no_time)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 5}, {STOPPED, SECOND}};
-	(void)state;
 
 	assert_headers(given, false, "\"b\";r=0;t=1, \"a\";r=5",
 		       "\"b\";q=10;w=60, \"a\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_each_denied_tells_its_own_wait(void **state)
+TEST(verdict_put_ratelimit_each_denied_tells_its_own_wait)
 {
 	static const struct given given[CHECKS_MAX] = {
 		{STOPPED, 2 * SECOND}, {PASSED, 1}, {STOPPED, 5 * SECOND}, {STOPPED, 3 * SECOND}};
-	(void)state;
 
 	assert_headers(given, false, "\"c\";r=0;t=5, \"a\";r=0;t=2, \"b\";r=1, \"d\";r=0;t=3",
 		       "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_lead_first_then_file_order(void **state)
+TEST(verdict_put_ratelimit_lead_first_then_file_order)
 {
 	static const struct given given[CHECKS_MAX] = {
 		{PASSED, 4}, {PASSED, 3}, {PASSED, 2}, {PASSED, 3}};
-	(void)state;
 
 	assert_headers(given, false, "\"c\";r=2;t=3, \"a\";r=4;t=3, \"b\";r=3;t=3, \"d\";r=3;t=3",
 		       "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60");
 }
 
-static void test_verdict_put_ratelimit_full_has_no_time(void **state)
+TEST(verdict_put_ratelimit_full_has_no_time)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 10}};
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, given, false);
 	scene.checks[0].outcome.grows_us = 0;
@@ -519,11 +503,10 @@ static void test_verdict_put_ratelimit_full_has_no_time(void **state)
 	assert_string_equal(headers_of(&verdict).limits, "\"a\";r=10");
 }
 
-static void test_verdict_put_ratelimit_time_is_rounded_up(void **state)
+TEST(verdict_put_ratelimit_time_is_rounded_up)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, given, false);
 	scene.checks[0].outcome.grows_us = 1;
@@ -532,38 +515,34 @@ static void test_verdict_put_ratelimit_time_is_rounded_up(void **state)
 	assert_string_equal(headers_of(&verdict).limits, "\"a\";r=5;t=1");
 }
 
-static void test_verdict_header_check_reason_error_has_none(void **state)
+TEST(verdict_header_check_reason_error_has_none)
 {
 	static const struct given allowed[CHECKS_MAX] = {{PASSED, 5}, {FAILED_ALLOW, 0}};
 	static const struct given denied[CHECKS_MAX] = {{PASSED, 5}, {FAILED_DENY, 0}};
-	(void)state;
 
 	assert_headers(allowed, false, "", "");
 	assert_headers(denied, false, "", "");
 }
 
-static void test_verdict_header_check_limited_leaves_out_what_failed(void **state)
+TEST(verdict_header_check_limited_leaves_out_what_failed)
 {
 	static const struct given given[CHECKS_MAX] = {
 		{FAILED_DENY, 0}, {STOPPED, SECOND}, {FAILED_ALLOW, 0}, {PASSED, 5}};
-	(void)state;
 
 	assert_headers(given, false, "\"b\";r=0;t=1, \"d\";r=5",
 		       "\"b\";q=10;w=60, \"d\";q=10;w=60");
 }
 
-static void test_verdict_header_check_local_is_told_of(void **state)
+TEST(verdict_header_check_local_is_told_of)
 {
 	static const struct given given[CHECKS_MAX] = {{LOCAL_PASSED, 5}};
-	(void)state;
 
 	assert_headers(given, false, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
 }
 
-static void test_verdict_header_check_invalid_tells_of_the_other_messages(void **state)
+TEST(verdict_header_check_invalid_tells_of_the_other_messages)
 {
 	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
-	(void)state;
 
 	assert_headers(given, true, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
 }
@@ -572,19 +551,17 @@ static void test_verdict_header_check_invalid_tells_of_the_other_messages(void *
  * The reason is `invalid`, and behind it stands an error: a check without an outcome has no
  * `remaining` to tell, and what its slot holds is another request's.
  */
-static void test_verdict_header_check_invalid_and_failed_has_none(void **state)
+TEST(verdict_header_check_invalid_and_failed_has_none)
 {
 	static const struct given given[CHECKS_MAX] = {{FAILED_ALLOW, 0}};
-	(void)state;
 
 	assert_headers(given, true, "", "");
 }
 
-static void test_verdict_header_check_never_tells_of_what_has_no_outcome(void **state)
+TEST(verdict_header_check_never_tells_of_what_has_no_outcome)
 {
 	struct scene scene;
 	const struct check *check;
-	(void)state;
 
 	/* Every mix of three answers, in shadow and not, valid and not. */
 	for (unsigned mix = 0; mix < 2 * 8 * ANSWERS * ANSWERS * ANSWERS; mix++) {
@@ -603,13 +580,12 @@ static void test_verdict_header_check_never_tells_of_what_has_no_outcome(void **
 	}
 }
 
-static void test_verdict_header_check_shadow_is_not_told_of(void **state)
+TEST(verdict_header_check_shadow_is_not_told_of)
 {
 	static const struct given leads[CHECKS_MAX] = {{SHADOW | STOPPED, SECOND}, {PASSED, 5}};
 	static const struct given passes[CHECKS_MAX] = {{SHADOW | PASSED, 1}, {PASSED, 5}};
 	static const struct given alone[CHECKS_MAX] = {{SHADOW | PASSED, 5}};
 	static const struct given failed[CHECKS_MAX] = {{SHADOW | FAILED_DENY, 0}, {PASSED, 5}};
-	(void)state;
 
 	assert_headers(leads, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
 	assert_headers(passes, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
@@ -617,13 +593,12 @@ static void test_verdict_header_check_shadow_is_not_told_of(void **state)
 	assert_headers(failed, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
 }
 
-static void test_verdict_header_check_blocked_is_not_told_of(void **state)
+TEST(verdict_header_check_blocked_is_not_told_of)
 {
 	static const struct given first[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
 	static const struct given last[CHECKS_MAX] = {{STOPPED, 2 * SECOND}, {BLOCKED, 0}};
 	static const struct given alone[CHECKS_MAX] = {{BLOCKED, 0}};
 	static const struct given shadow[CHECKS_MAX] = {{SHADOW | BLOCKED, 0}, {PASSED, 5}};
-	(void)state;
 
 	assert_headers(first, false, "\"b\";r=5", "\"b\";q=10;w=60");
 	assert_headers(last, false, "\"a\";r=0;t=2", "\"a\";q=10;w=60");
@@ -631,11 +606,10 @@ static void test_verdict_header_check_blocked_is_not_told_of(void **state)
 	assert_headers(shadow, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
 }
 
-static void test_check_limit_of_what_is_blocked_is_none(void **state)
+TEST(check_limit_of_what_is_blocked_is_none)
 {
 	static const struct given given[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, given, false);
 
@@ -643,7 +617,7 @@ static void test_check_limit_of_what_is_blocked_is_none(void **state)
 	assert_int_equal(check_limit(&scene.checks[1]), 10);
 }
 
-static void test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up(void **state)
+TEST(verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up)
 {
 	static const struct {
 		struct quota quota;
@@ -662,7 +636,6 @@ static void test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up(vo
 		{{TOKEN_BUCKET, 100, 3, 20001, 0}, "\"a\";q=100"},
 		{{TOKEN_BUCKET, 2, 3, 2 * SECOND, 0}, "\"a\";q=2;w=2"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct policy policy = {.name = "a", .terms.quota = cases[i].quota};
@@ -679,10 +652,8 @@ static void test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up(vo
 
 /* ---- units ---- */
 
-static void test_seconds_up_is_rounded_up(void **state)
+TEST(seconds_up_is_rounded_up)
 {
-	(void)state;
-
 	assert_int_equal(seconds_up(0), 0);
 	assert_int_equal(seconds_up(1), 1);
 	assert_int_equal(seconds_up(SECOND), 1);
@@ -690,10 +661,8 @@ static void test_seconds_up_is_rounded_up(void **state)
 	assert_int_equal(seconds_up(INT64_MAX), 9223372036855);
 }
 
-static void test_milliseconds_up_is_rounded_up(void **state)
+TEST(milliseconds_up_is_rounded_up)
 {
-	(void)state;
-
 	assert_int_equal(milliseconds_up(0), 0);
 	assert_int_equal(milliseconds_up(1), 1);
 	assert_int_equal(milliseconds_up(1000), 1);
@@ -702,43 +671,8 @@ static void test_milliseconds_up_is_rounded_up(void **state)
 	assert_int_equal(milliseconds_up(INT64_MAX), 9223372036854776);
 }
 
-static void test_seconds_up_never_stays_minus_one(void **state)
+TEST(seconds_up_never_stays_minus_one)
 {
-	(void)state;
-
 	assert_int_equal(seconds_up(NEVER), -1);
 	assert_int_equal(milliseconds_up(NEVER), -1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdict_fold_rows_come_out_as_documented),
-		cmocka_unit_test(test_verdict_fold_invalid_and_on_error_deny_is_never_allowed),
-		cmocka_unit_test(test_verdict_fold_every_store_error_degrades),
-		cmocka_unit_test(test_verdict_header_check_no_check_has_none),
-		cmocka_unit_test(test_verdict_put_ratelimit_allowed_tells_when_it_grows),
-		cmocka_unit_test(test_verdict_put_ratelimit_denied_tells_its_wait),
-		cmocka_unit_test(test_verdict_put_ratelimit_never_has_no_time),
-		cmocka_unit_test(test_verdict_put_ratelimit_another_denied_has_no_time),
-		cmocka_unit_test(test_verdict_put_ratelimit_each_denied_tells_its_own_wait),
-		cmocka_unit_test(test_verdict_put_ratelimit_lead_first_then_file_order),
-		cmocka_unit_test(test_verdict_put_ratelimit_full_has_no_time),
-		cmocka_unit_test(test_verdict_put_ratelimit_time_is_rounded_up),
-		cmocka_unit_test(test_verdict_header_check_reason_error_has_none),
-		cmocka_unit_test(test_verdict_header_check_limited_leaves_out_what_failed),
-		cmocka_unit_test(test_verdict_header_check_local_is_told_of),
-		cmocka_unit_test(test_verdict_header_check_invalid_tells_of_the_other_messages),
-		cmocka_unit_test(test_verdict_header_check_invalid_and_failed_has_none),
-		cmocka_unit_test(test_verdict_header_check_never_tells_of_what_has_no_outcome),
-		cmocka_unit_test(test_verdict_header_check_shadow_is_not_told_of),
-		cmocka_unit_test(test_verdict_header_check_blocked_is_not_told_of),
-		cmocka_unit_test(test_check_limit_of_what_is_blocked_is_none),
-		cmocka_unit_test(test_verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up),
-		cmocka_unit_test(test_seconds_up_is_rounded_up),
-		cmocka_unit_test(test_milliseconds_up_is_rounded_up),
-		cmocka_unit_test(test_seconds_up_never_stays_minus_one),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

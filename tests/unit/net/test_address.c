@@ -1,13 +1,10 @@
 #include "net/address.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
-static void test_address_is_local_is_what_this_machine_alone_reaches(void **state)
+TEST(address_is_local_is_what_this_machine_alone_reaches)
 {
 	static const struct {
 		const char *text;
@@ -26,7 +23,6 @@ static void test_address_is_local_is_what_this_machine_alone_reaches(void **stat
 		{"[::ffff:192.0.2.1]:1", false},
 		{"[::7f00:1]:1", false},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct address address;
@@ -35,13 +31,4 @@ static void test_address_is_local_is_what_this_machine_alone_reaches(void **stat
 		if (address_is_local(&address) != cases[i].is_local)
 			fail_msg("%s", cases[i].text);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_address_is_local_is_what_this_machine_alone_reaches),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "limit/request.h"
+#include "support/test.h"
 
 #define START_US INT64_C(1700000000000000)
 #define SECOND   INT64_C(1000000)
@@ -90,13 +89,12 @@ static const struct quota *quotas(size_t *ret_count)
 	return all;
 }
 
-static void test_ask_up_to_the_limit_is_allowed_then_denied(void **state)
+static void test_ask_up_to_the_limit_is_allowed_then_denied(TEST_STATE)
 {
 	struct store *store = tested->make();
 	size_t count;
 	const struct quota *all = quotas(&count);
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		const char *key = algorithm_name(all[i].algorithm);
 		for (int64_t left = 2; left >= 0; left--) {
@@ -111,13 +109,12 @@ static void test_ask_up_to_the_limit_is_allowed_then_denied(void **state)
 	store_free(store);
 }
 
-static void test_ask_after_retry_after_is_allowed_and_before_denied(void **state)
+static void test_ask_after_retry_after_is_allowed_and_before_denied(TEST_STATE)
 {
 	struct store *store = tested->make();
 	size_t count;
 	const struct quota *all = quotas(&count);
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		const char *key = algorithm_name(all[i].algorithm);
 		(void)ask_one(store, key, &all[i], 3, START_US + 12345);
@@ -129,14 +126,13 @@ static void test_ask_after_retry_after_is_allowed_and_before_denied(void **state
 	store_free(store);
 }
 
-static void test_ask_one_denied_charges_none_of_the_others(void **state)
+static void test_ask_one_denied_charges_none_of_the_others(TEST_STATE)
 {
 	struct store *store = tested->make();
 	struct quota wide = bucket_of(10, "1"), narrow = bucket_of(1, "1");
 	struct check a, b;
 	struct check *const both[] = {&a, &b};
 
-	(void)state;
 	check_make(&a, "wide", &wide, 1);
 	check_make(&b, "narrow", &narrow, 1);
 	ask(store, both, 2, START_US);
@@ -152,13 +148,12 @@ static void test_ask_one_denied_charges_none_of_the_others(void **state)
 	store_free(store);
 }
 
-static void test_ask_cost_zero_takes_nothing(void **state)
+static void test_ask_cost_zero_takes_nothing(TEST_STATE)
 {
 	struct store *store = tested->make();
 	size_t count;
 	const struct quota *all = quotas(&count);
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		struct outcome outcome = ask_one(store, "zero", &all[i], 0, START_US);
 		assert_true(outcome.allowed);
@@ -168,13 +163,12 @@ static void test_ask_cost_zero_takes_nothing(void **state)
 	store_free(store);
 }
 
-static void test_ask_cost_above_the_limit_never_passes(void **state)
+static void test_ask_cost_above_the_limit_never_passes(TEST_STATE)
 {
 	struct store *store = tested->make();
 	size_t count;
 	const struct quota *all = quotas(&count);
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		assert_int_equal(ask_one(store, "never", &all[i], 4, START_US).retry_after_us, -1);
 		assert_int_equal(
@@ -183,7 +177,7 @@ static void test_ask_cost_above_the_limit_never_passes(void **state)
 	store_free(store);
 }
 
-static void test_ask_sixteen_checks_are_all_answered(void **state)
+static void test_ask_sixteen_checks_are_all_answered(TEST_STATE)
 {
 	struct store *store = tested->make();
 	struct quota quota = window_of(SLIDING_WINDOW, 5, SECOND);
@@ -191,7 +185,6 @@ static void test_ask_sixteen_checks_are_all_answered(void **state)
 	struct check *pointers[REQUEST_CHECKS_MAX];
 	char key[8];
 
-	(void)state;
 	for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++) {
 		snprintf(key, sizeof key, "k%zu", i);
 		pointers[i] = check_make(&checks[i], key, &quota, (int64_t)i % 5 + 1);
@@ -224,7 +217,7 @@ static void ask_costs(struct store *store, const struct quota *quota, const char
 	ask_op(store, op);
 }
 
-static void test_ask_shadow_is_decided_alone(void **state)
+static void test_ask_shadow_is_decided_alone(TEST_STATE)
 {
 	static const struct {
 		const char *first, *then; /* costs of two requests */
@@ -262,7 +255,6 @@ static void test_ask_shadow_is_decided_alone(void **state)
 	size_t quota_count;
 	const struct quota *all = quotas(&quota_count);
 
-	(void)state;
 	for (size_t k = 0; k < quota_count; k++)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 			struct store *store = tested->make();
@@ -291,7 +283,7 @@ static void test_ask_shadow_is_decided_alone(void **state)
 }
 
 /* An override that puts one of two messages in shadow, and changes no numbers. */
-static void test_ask_shadow_of_the_same_balance_comes_behind(void **state)
+static void test_ask_shadow_of_the_same_balance_comes_behind(TEST_STATE)
 {
 	static const struct {
 		int64_t cost, shadow; /* of 3 */
@@ -304,7 +296,6 @@ static void test_ask_shadow_of_the_same_balance_comes_behind(void **state)
 	size_t quota_count;
 	const struct quota *all = quotas(&quota_count);
 
-	(void)state;
 	for (size_t k = 0; k < quota_count; k++)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 			struct store *store = tested->make();
@@ -326,19 +317,26 @@ static void test_ask_shadow_of_the_same_balance_comes_behind(void **state)
 		}
 }
 
-int run_store_contract(const char *name, const struct store_under_test *under_test)
+void store_contract_add(const struct store_under_test *under_test)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ask_up_to_the_limit_is_allowed_then_denied),
-		cmocka_unit_test(test_ask_after_retry_after_is_allowed_and_before_denied),
-		cmocka_unit_test(test_ask_one_denied_charges_none_of_the_others),
-		cmocka_unit_test(test_ask_cost_zero_takes_nothing),
-		cmocka_unit_test(test_ask_cost_above_the_limit_never_passes),
-		cmocka_unit_test(test_ask_sixteen_checks_are_all_answered),
-		cmocka_unit_test(test_ask_shadow_is_decided_alone),
-		cmocka_unit_test(test_ask_shadow_of_the_same_balance_comes_behind),
+	static struct test tests[] = {
+		{.name = "ask_up_to_the_limit_is_allowed_then_denied",
+		 .run = test_ask_up_to_the_limit_is_allowed_then_denied},
+		{.name = "ask_after_retry_after_is_allowed_and_before_denied",
+		 .run = test_ask_after_retry_after_is_allowed_and_before_denied},
+		{.name = "ask_one_denied_charges_none_of_the_others",
+		 .run = test_ask_one_denied_charges_none_of_the_others},
+		{.name = "ask_cost_zero_takes_nothing", .run = test_ask_cost_zero_takes_nothing},
+		{.name = "ask_cost_above_the_limit_never_passes",
+		 .run = test_ask_cost_above_the_limit_never_passes},
+		{.name = "ask_sixteen_checks_are_all_answered",
+		 .run = test_ask_sixteen_checks_are_all_answered},
+		{.name = "ask_shadow_is_decided_alone", .run = test_ask_shadow_is_decided_alone},
+		{.name = "ask_shadow_of_the_same_balance_comes_behind",
+		 .run = test_ask_shadow_of_the_same_balance_comes_behind},
 	};
 
 	tested = under_test;
-	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		test_add(&tests[i]);
 }

@@ -13,8 +13,8 @@ struct store_under_test {
 	void (*await)(struct store *store, struct store_op *op);
 };
 
-/* Returns the number of cases that failed. */
-int run_store_contract(const char *name, const struct store_under_test *under_test);
+/* Adds the suite to the tests of the binary. Called from a TEST_CONSTRUCTOR. */
+void store_contract_add(const struct store_under_test *under_test);
 
 /* ---- for the tests of a store ---- */
 

@@ -1,12 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "store/cell_log.h"
+#include "support/test.h"
 
 #define CELLS 100000
 
@@ -58,13 +54,12 @@ static size_t cells_allowed(size_t entries, uint32_t levels)
 	return entries / 4 + entries / 48 + 3 * (levels + 1) + 16;
 }
 
-static void test_log_random_appends_and_drops_match_a_list(void **state)
+TEST(log_random_appends_and_drops_match_a_list)
 {
 	static struct list_model model;
 	struct cells cells;
 	struct cell_log log = {0};
 
-	(void)state;
 	assert_true(cells_init(&cells, CELLS));
 	for (int round = 0; round < 2000; round++) {
 		size_t appended = random_below(round % 100 == 0 ? 2000 : 60);
@@ -79,13 +74,12 @@ static void test_log_random_appends_and_drops_match_a_list(void **state)
 	cells_release(&cells);
 }
 
-static void test_log_of_steady_size_stays_where_it_is(void **state)
+TEST(log_of_steady_size_stays_where_it_is)
 {
 	static struct list_model model;
 	struct cells cells;
 	struct cell_log log = {0};
 
-	(void)state;
 	assert_true(cells_init(&cells, CELLS));
 	model.first = model.end = 0;
 	for (int i = 0; i < 100; i++)
@@ -101,12 +95,11 @@ static void test_log_of_steady_size_stays_where_it_is(void **state)
 	cells_release(&cells);
 }
 
-static void test_log_of_a_million_entries_has_five_levels(void **state)
+TEST(log_of_a_million_entries_has_five_levels)
 {
 	struct cells cells;
 	struct cell_log log = {0};
 
-	(void)state;
 	assert_true(cells_init(&cells, 300000));
 	for (int64_t i = 0; i < 1000000; i++)
 		cell_log_append(&cells, &log, (struct window_entry){i, i});
@@ -116,15 +109,4 @@ static void test_log_of_a_million_entries_has_five_levels(void **state)
 	cell_log_clear(&cells, &log);
 	assert_int_equal(cells.unused, 299999);
 	cells_release(&cells);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_log_random_appends_and_drops_match_a_list),
-		cmocka_unit_test(test_log_of_steady_size_stays_where_it_is),
-		cmocka_unit_test(test_log_of_a_million_entries_has_five_levels),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,12 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ev.h>
 #include <sodium.h>
 
 #include "base/compiler.h"
 #include "store/redis/redis_link.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+	/* Where no name server answers, it is not waited for long. */
+	(void)setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
+}
 
 /* A root of its own, so that no search list applies; RFC 6761 promises that it does not exist. */
 #define NO_SUCH_HOST    "no-such-host.invalid."
@@ -104,7 +111,7 @@ static bool has_address(const struct lookup_result *result, const char *address)
 
 /* ---- at once ---- */
 
-static void test_lookup_numeric_addresses_are_themselves(void **state)
+TEST(lookup_numeric_addresses_are_themselves)
 {
 	static const struct {
 		const char *host, *address;
@@ -116,7 +123,6 @@ static void test_lookup_numeric_addresses_are_themselves(void **state)
 		{"::", "::"},
 		{"::ffff:192.0.2.1", "::ffff:192.0.2.1"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct lookup_result result = lookup_numeric(cases[i].host);
@@ -125,11 +131,10 @@ static void test_lookup_numeric_addresses_are_themselves(void **state)
 	}
 }
 
-static void test_lookup_numeric_names_are_none(void **state)
+TEST(lookup_numeric_names_are_none)
 {
 	static const char *const hosts[] = {"localhost", NO_SUCH_HOST, "192.0.2.256", "192.0.2.1.1",
 					    "::1::",     "[::1]",      "x::1",        " 127.0.0.1"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
 		struct lookup_result result = lookup_numeric(hosts[i]);
@@ -140,10 +145,9 @@ static void test_lookup_numeric_names_are_none(void **state)
 
 /* ---- in a thread ---- */
 
-static void test_lookup_begin_localhost_is_found(void **state)
+TEST(lookup_begin_localhost_is_found)
 {
 	struct world world;
-	(void)state;
 
 	world_open(&world);
 	assert_non_null(lookup_begin(world.loop, "localhost", on_done, &world));
@@ -157,10 +161,9 @@ static void test_lookup_begin_localhost_is_found(void **state)
 	world_close(&world);
 }
 
-static void test_lookup_begin_name_that_does_not_exist_says_why(void **state)
+TEST(lookup_begin_name_that_does_not_exist_says_why)
 {
 	struct world world;
-	(void)state;
 
 	world_open(&world);
 	assert_non_null(lookup_begin(world.loop, NO_SUCH_HOST, on_done, &world));
@@ -172,10 +175,9 @@ static void test_lookup_begin_name_that_does_not_exist_says_why(void **state)
 }
 
 /* What is no name at all is not sent anywhere. */
-static void test_lookup_begin_what_is_no_name_says_why(void **state)
+TEST(lookup_begin_what_is_no_name_says_why)
 {
 	static const char *const hosts[] = {"a..b", ".", "-", "a b", "\xff"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
 		struct world world;
@@ -188,11 +190,10 @@ static void test_lookup_begin_what_is_no_name_says_why(void **state)
 	}
 }
 
-static void test_lookup_begin_host_is_copied(void **state)
+TEST(lookup_begin_host_is_copied)
 {
 	char host[] = "127.0.0.1";
 	struct world world;
-	(void)state;
 
 	world_open(&world);
 	assert_non_null(lookup_begin(world.loop, host, on_done, &world));
@@ -204,10 +205,9 @@ static void test_lookup_begin_host_is_copied(void **state)
 	world_close(&world);
 }
 
-static void test_lookup_begin_many_at_once_are_all_answered(void **state)
+TEST(lookup_begin_many_at_once_are_all_answered)
 {
 	struct world world;
-	(void)state;
 
 	world_open(&world);
 	for (int i = 0; i < 20; i++)
@@ -219,11 +219,10 @@ static void test_lookup_begin_many_at_once_are_all_answered(void **state)
 }
 
 /* The thread takes no signals; the loop does, as before. */
-static void test_lookup_begin_leaves_the_signal_mask(void **state)
+TEST(lookup_begin_leaves_the_signal_mask)
 {
 	struct world world;
 	sigset_t before, after;
-	(void)state;
 
 	world_open(&world);
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
@@ -237,10 +236,9 @@ static void test_lookup_begin_leaves_the_signal_mask(void **state)
 
 /* ---- cancelling ---- */
 
-static void test_lookup_cancel_before_it_is_done_calls_nobody(void **state)
+TEST(lookup_cancel_before_it_is_done_calls_nobody)
 {
 	struct world world;
-	(void)state;
 
 	for (int i = 0; i < 50; i++) { /* sooner or later than the thread is there */
 		world_open(&world);
@@ -255,10 +253,9 @@ static void test_lookup_cancel_before_it_is_done_calls_nobody(void **state)
 	}
 }
 
-static void test_lookup_cancel_when_it_is_done_but_not_told_calls_nobody(void **state)
+TEST(lookup_cancel_when_it_is_done_but_not_told_calls_nobody)
 {
 	struct world world;
-	(void)state;
 
 	world_open(&world);
 	struct lookup *lookup = lookup_begin(world.loop, "127.0.0.1", on_done, &world);
@@ -271,10 +268,9 @@ static void test_lookup_cancel_when_it_is_done_but_not_told_calls_nobody(void **
 }
 
 /* The thread outlives the loop. */
-static void test_lookup_cancel_and_the_loop_may_go(void **state)
+TEST(lookup_cancel_and_the_loop_may_go)
 {
 	struct world world;
-	(void)state;
 
 	for (int i = 0; i < 20; i++) {
 		world_open(&world);
@@ -285,10 +281,8 @@ static void test_lookup_cancel_and_the_loop_may_go(void **state)
 	await_threads();
 }
 
-static void test_lookup_cancel_none_is_nothing(void **state)
+TEST(lookup_cancel_none_is_nothing)
 {
-	(void)state;
-
 	lookup_cancel(NULL);
 }
 
@@ -304,11 +298,10 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 	(void)owner, (void)is_up, (void)error, (void)why;
 }
 
-static void test_redis_link_free_during_a_look_up_is_clean(void **state)
+TEST(redis_link_free_during_a_look_up_is_clean)
 {
 	struct redis_target target;
 	struct err err;
-	(void)state;
 
 	assert_true(redis_target_parse(BYTES("redis://" NO_SUCH_HOST), &target, &err));
 	for (int turns = 0; turns < 5; turns++) {
@@ -330,29 +323,4 @@ static void test_redis_link_free_during_a_look_up_is_clean(void **state)
 		turn_some(&world);
 		world_close(&world);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup_numeric_addresses_are_themselves),
-		cmocka_unit_test(test_lookup_numeric_names_are_none),
-		cmocka_unit_test(test_lookup_begin_localhost_is_found),
-		cmocka_unit_test(test_lookup_begin_name_that_does_not_exist_says_why),
-		cmocka_unit_test(test_lookup_begin_what_is_no_name_says_why),
-		cmocka_unit_test(test_lookup_begin_host_is_copied),
-		cmocka_unit_test(test_lookup_begin_many_at_once_are_all_answered),
-		cmocka_unit_test(test_lookup_begin_leaves_the_signal_mask),
-		cmocka_unit_test(test_lookup_cancel_before_it_is_done_calls_nobody),
-		cmocka_unit_test(test_lookup_cancel_when_it_is_done_but_not_told_calls_nobody),
-		cmocka_unit_test(test_lookup_cancel_and_the_loop_may_go),
-		cmocka_unit_test(test_lookup_cancel_none_is_nothing),
-		cmocka_unit_test(test_redis_link_free_during_a_look_up_is_clean),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	/* Where no name server answers, it is not waited for long. */
-	(void)setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

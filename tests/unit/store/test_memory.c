@@ -3,12 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "contract.h"
 #include "store/cells.h"
 #include "store/memory.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define START_US INT64_C(1700000000000000)
 #define SECOND   INT64_C(1000000)
@@ -39,12 +44,11 @@ static void take_numbered(struct store *store, const char *prefix, int first, in
 	}
 }
 
-static void test_ask_a_million_keys_are_all_remembered(void **state)
+TEST(ask_a_million_keys_are_all_remembered)
 {
 	struct store *store = memory_store_new(UINT64_C(256) << 20);
 	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
 
-	(void)state;
 	take_numbered(store, "k", 0, 1000000, &quota, START_US);
 
 	assert_int_equal(memory_store_stats(store).balances, 1000000);
@@ -57,13 +61,12 @@ static void test_ask_a_million_keys_are_all_remembered(void **state)
 	store_free(store);
 }
 
-static void test_ask_full_memory_forgets_the_least_recently_used(void **state)
+TEST(ask_full_memory_forgets_the_least_recently_used)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
 	int fits = (int)(MEMORY_LIMIT_MIN / (CELL_BYTES + 4)) - 1;
 
-	(void)state;
 	take_numbered(store, "k", 0, fits, &quota, START_US);
 	assert_int_equal(memory_store_stats(store).evicted, 0);
 	assert_int_equal(take(store, "k0", &quota, 0, START_US).remaining, 1); /* used again */
@@ -76,14 +79,13 @@ static void test_ask_full_memory_forgets_the_least_recently_used(void **state)
 	store_free(store);
 }
 
-static void test_ask_full_memory_forgets_what_is_full_again_first(void **state)
+TEST(ask_full_memory_forgets_what_is_full_again_first)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
 	struct quota soon = bucket_of(1, "1");
 	int fits = (int)(MEMORY_LIMIT_MIN / (CELL_BYTES + 4)) - 1;
 
-	(void)state;
 	take_numbered(store, "day", 0, 10, &day, START_US); /* the least recently used */
 	take_numbered(store, "soon", 0, fits - 10, &soon, START_US);
 	take_numbered(store, "new", 0, fits - 10, &soon, START_US + 2 * SECOND);
@@ -97,12 +99,11 @@ static void test_ask_full_memory_forgets_what_is_full_again_first(void **state)
 	store_free(store);
 }
 
-static void test_ask_balances_that_are_full_again_make_room(void **state)
+TEST(ask_balances_that_are_full_again_make_room)
 {
 	struct store *store = memory_store_new(UINT64_C(16) << 20);
 	struct quota soon = bucket_of(1, "1");
 
-	(void)state;
 	for (int second = 0; second < 100; second++)
 		take_numbered(store, "k", second * 1000, 1000, &soon,
 			      START_US + second * 2 * SECOND);
@@ -113,14 +114,13 @@ static void test_ask_balances_that_are_full_again_make_room(void **state)
 	store_free(store);
 }
 
-static void test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting(void **state)
+TEST(ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota quota = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
 	struct check check;
 	int64_t now_us = START_US, allowed = -1;
 
-	(void)state;
 	do {
 		ask(store, (struct check *[]){check_make(&check, "log", &quota, 1)}, 1, now_us++);
 		allowed++;
@@ -149,7 +149,7 @@ static struct store_op op_of_both(struct check **both, int64_t now_us)
 	return (struct store_op){.checks = both, .count = 2, .shadow = 1, .now_us = now_us};
 }
 
-static void test_ask_full_memory_shadow_without_room_stops_nothing(void **state)
+TEST(ask_full_memory_shadow_without_room_stops_nothing)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND),
@@ -158,7 +158,6 @@ static void test_ask_full_memory_shadow_without_room_stops_nothing(void **state)
 	int64_t now_us = fill_with_log(store, &log);
 	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
 
-	(void)state;
 	for (int i = 1; i <= 3; i++) {
 		check_make(&limits, "limits", &day, 1);
 		check_make(&shadow, "shadow", &log, 1);
@@ -173,7 +172,7 @@ static void test_ask_full_memory_shadow_without_room_stops_nothing(void **state)
 }
 
 /* It has no room as long as it would push out the others of its own request. */
-static void test_ask_full_memory_shadow_does_not_push_out_the_others(void **state)
+TEST(ask_full_memory_shadow_does_not_push_out_the_others)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
@@ -181,7 +180,6 @@ static void test_ask_full_memory_shadow_does_not_push_out_the_others(void **stat
 	int64_t now_us = fill_with_log(store, &log);
 	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
 
-	(void)state;
 	/* The first one pushes out the log of `shadow`, which then begins anew. */
 	for (int64_t i = 1; i <= 20000; i++) {
 		op.now_us = now_us + i;
@@ -199,14 +197,13 @@ static void test_ask_full_memory_shadow_does_not_push_out_the_others(void **stat
 	store_free(store);
 }
 
-static void test_ask_together_at_full_memory_survives_what_was_full(void **state)
+TEST(ask_together_at_full_memory_survives_what_was_full)
 {
 	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 	struct quota soon = bucket_of(1, "1000"), day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
 	struct check old, new;
 	char key[32];
 
-	(void)state;
 	/* Each request asks for one that is full by now and for one that needs a cell. */
 	for (int i = 0; i < 5000; i++) {
 		int64_t now_us = START_US + i * SECOND;
@@ -222,12 +219,11 @@ static void test_ask_together_at_full_memory_survives_what_was_full(void **state
 	store_free(store);
 }
 
-static void test_ask_log_of_many_entries_frees_what_expires(void **state)
+TEST(ask_log_of_many_entries_frees_what_expires)
 {
 	struct store *store = memory_store_new(UINT64_C(1) << 20);
 	struct quota quota = window_of(SLIDING_WINDOW, 20000, SECOND);
 
-	(void)state;
 	/* Ten times what fits at once: 20,000 entries a second, one each 50 us. */
 	for (int64_t i = 0; i < 200000; i++)
 		assert_true(take(store, "log", &quota, 1, START_US + i * 50).allowed);
@@ -237,12 +233,11 @@ static void test_ask_log_of_many_entries_frees_what_expires(void **state)
 	store_free(store);
 }
 
-static void test_ask_with_another_key_in_the_same_place_keeps_them_apart(void **state)
+TEST(ask_with_another_key_in_the_same_place_keeps_them_apart)
 {
 	struct store *store = memory_store_new(1 << 20);
 	struct quota quota = window_of(FIXED_WINDOW, 1000, 3600 * SECOND);
 
-	(void)state;
 	/* 64 places, 3,000 keys: each chain is walked, each place split. */
 	for (int i = 0; i < 3000; i++) {
 		char key[32];
@@ -259,14 +254,13 @@ static void test_ask_with_another_key_in_the_same_place_keeps_them_apart(void **
 	store_free(store);
 }
 
-static void test_ask_clock_far_back_mends_the_balance_on_a_denial(void **state)
+TEST(ask_clock_far_back_mends_the_balance_on_a_denial)
 {
 	struct store *store = memory_store_new(1 << 20);
 	struct quota quotas[] = {bucket_of(2, "1"), window_of(SLIDING_WINDOW, 2, 2 * SECOND),
 				 window_of(SLIDING_WINDOW_COUNTER, 2, 2 * SECOND),
 				 window_of(FIXED_WINDOW, 2, 2 * SECOND)};
 
-	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		const char *key = algorithm_name(quotas[i].algorithm);
 		int64_t then_us = START_US - 1000 * SECOND;
@@ -298,36 +292,16 @@ static bool passes_after_a_step_back(int64_t keep_full_us)
 	return passes;
 }
 
-static void test_keep_full_a_clock_that_steps_back_refills_nothing(void **state)
+TEST(keep_full_a_clock_that_steps_back_refills_nothing)
 {
-	(void)state;
-
 	assert_true(passes_after_a_step_back(0));
 	assert_true(passes_after_a_step_back(SECOND / 2));
 	assert_false(passes_after_a_step_back(2 * SECOND));
 }
 
-int main(void)
+TEST_CONSTRUCTOR add_contract(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ask_a_million_keys_are_all_remembered),
-		cmocka_unit_test(test_ask_full_memory_forgets_the_least_recently_used),
-		cmocka_unit_test(test_ask_full_memory_forgets_what_is_full_again_first),
-		cmocka_unit_test(test_ask_balances_that_are_full_again_make_room),
-		cmocka_unit_test(
-			test_ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting),
-		cmocka_unit_test(test_ask_full_memory_shadow_without_room_stops_nothing),
-		cmocka_unit_test(test_ask_full_memory_shadow_does_not_push_out_the_others),
-		cmocka_unit_test(test_ask_together_at_full_memory_survives_what_was_full),
-		cmocka_unit_test(test_ask_log_of_many_entries_frees_what_expires),
-		cmocka_unit_test(test_ask_with_another_key_in_the_same_place_keeps_them_apart),
-		cmocka_unit_test(test_ask_clock_far_back_mends_the_balance_on_a_denial),
-		cmocka_unit_test(test_keep_full_a_clock_that_steps_back_refills_nothing),
-	};
-	const struct store_under_test memory = {.make = make_default};
+	static const struct store_under_test memory = {.make = make_default};
 
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	int failed = run_store_contract("memory store", &memory);
-	return failed + cmocka_run_group_tests(tests, NULL, NULL);
+	store_contract_add(&memory);
 }

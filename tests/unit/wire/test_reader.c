@@ -1,12 +1,7 @@
 #include "wire/reader.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 #include "support/vector.h"
 
 static int decode_u8(struct bytes input, void *context)
@@ -94,11 +89,10 @@ static void assert_string_refused(const char *notation)
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_string, &string), -1);
 }
 
-static void test_read_u8_one_byte_is_taken(void **state)
+TEST(read_u8_one_byte_is_taken)
 {
 	struct vector v = vector_of("fe");
 	uint8_t value = 0;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), decode_u8, &value);
 
@@ -106,11 +100,10 @@ static void test_read_u8_one_byte_is_taken(void **state)
 	assert_int_equal(cut.refused, 1);
 }
 
-static void test_read_u32_be_four_bytes_are_taken_most_significant_first(void **state)
+TEST(read_u32_be_four_bytes_are_taken_most_significant_first)
 {
 	struct vector v = vector_of("fedcba98");
 	uint32_t value = 0;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), decode_u32_be, &value);
 
@@ -118,10 +111,9 @@ static void test_read_u32_be_four_bytes_are_taken_most_significant_first(void **
 	assert_int_equal(cut.refused, 4);
 }
 
-static void test_read_bytes_all_that_is_there_is_taken(void **state)
+TEST(read_bytes_all_that_is_there_is_taken)
 {
 	struct bytes from = BYTES("abc"), taken;
-	(void)state;
 
 	assert_true(read_bytes(&from, 3, &taken));
 
@@ -129,10 +121,9 @@ static void test_read_bytes_all_that_is_there_is_taken(void **state)
 	assert_int_equal(from.len, 0);
 }
 
-static void test_read_bytes_none_at_the_end_is_empty(void **state)
+TEST(read_bytes_none_at_the_end_is_empty)
 {
 	struct bytes from = BYTES(""), taken;
-	(void)state;
 
 	POISON(taken);
 	assert_true(read_bytes(&from, 0, &taken));
@@ -140,7 +131,7 @@ static void test_read_bytes_none_at_the_end_is_empty(void **state)
 	assert_int_equal(taken.len, 0);
 }
 
-static void test_read_bytes_more_than_there_is_takes_nothing(void **state)
+TEST(read_bytes_more_than_there_is_takes_nothing)
 {
 	static const uint64_t lengths[] = {
 		4,          255,
@@ -149,7 +140,6 @@ static void test_read_bytes_more_than_there_is_takes_nothing(void **state)
 		UINT64_MAX, UINT64_C(0xfffffffffffff000),
 	};
 	struct bytes input = BYTES("abc");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		struct bytes from = input, taken;
@@ -180,10 +170,8 @@ static const struct {
 	{UINT64_C(0xfffffffffffff000), "f0f1fcfefefefefefe0e"},
 };
 
-static void test_read_varint_known_values_are_decoded(void **state)
+TEST(read_varint_known_values_are_decoded)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(varints); i++) {
 		struct vector v = vector_of(varints[i].notation);
 		uint64_t value = ~varints[i].value;
@@ -192,10 +180,8 @@ static void test_read_varint_known_values_are_decoded(void **state)
 	}
 }
 
-static void test_read_varint_every_truncation_is_refused(void **state)
+TEST(read_varint_every_truncation_is_refused)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(varints); i++) {
 		struct vector v = vector_of(varints[i].notation);
 		uint64_t value;
@@ -204,43 +190,35 @@ static void test_read_varint_every_truncation_is_refused(void **state)
 	}
 }
 
-static void test_read_varint_what_follows_stays(void **state)
+TEST(read_varint_what_follows_stays)
 {
 	struct bytes from = BYTES("\xff\x7f\xff");
 	uint64_t value;
-	(void)state;
 
 	assert_true(read_varint(&from, &value));
 
 	assert_true(bytes_equal(from, BYTES("\xff")));
 }
 
-static void test_read_varint_eleven_ff_bytes_are_refused(void **state)
+TEST(read_varint_eleven_ff_bytes_are_refused)
 {
-	(void)state;
-
 	assert_varint_refused("ff ffffffffffffffffffff");
 }
 
-static void test_read_varint_ten_ff_bytes_are_refused(void **state)
+TEST(read_varint_ten_ff_bytes_are_refused)
 {
-	(void)state;
-
 	assert_varint_refused("ff ffffffffffffffffff");
 }
 
-static void test_read_varint_eleven_bytes_are_refused(void **state)
+TEST(read_varint_eleven_bytes_are_refused)
 {
-	(void)state;
-
 	assert_varint_refused("f0 808080808080808080 00");
 }
 
-static void test_read_varint_a_hundred_continuations_are_refused(void **state)
+TEST(read_varint_a_hundred_continuations_are_refused)
 {
 	struct vector v = vector_of("f0");
 	uint64_t value;
-	(void)state;
 
 	vector_append(&v, "80", 100);
 	vector_append(&v, "00", 1);
@@ -248,17 +226,13 @@ static void test_read_varint_a_hundred_continuations_are_refused(void **state)
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_varint, &value), -1);
 }
 
-static void test_read_varint_two_to_the_64_is_refused(void **state)
+TEST(read_varint_two_to_the_64_is_refused)
 {
-	(void)state;
-
 	assert_varint_refused("f0f1fefefefefefefe0e");
 }
 
-static void test_read_varint_a_tenth_byte_of_more_than_four_bits_is_refused(void **state)
+TEST(read_varint_a_tenth_byte_of_more_than_four_bits_is_refused)
 {
-	(void)state;
-
 	assert_varint_refused("f0 8080808080808080 10");
 }
 
@@ -280,10 +254,9 @@ static int model_varint(struct bytes bytes, unsigned __int128 *ret_value)
 }
 
 /* Nine bytes near their greatest and least, and every pair of last ones. */
-static void test_read_varint_every_end_of_ten_bytes_agrees_with_128_bits(void **state)
+TEST(read_varint_every_end_of_ten_bytes_agrees_with_128_bits)
 {
 	static const uint8_t middles[] = {0x80, 0xfd, 0xfe, 0xff};
-	(void)state;
 
 	for (unsigned n = 0; n < ARRAY_SIZE(middles) * 16 * 65536; n++) {
 		uint8_t data[10];
@@ -303,11 +276,10 @@ static void test_read_varint_every_end_of_ten_bytes_agrees_with_128_bits(void **
 	}
 }
 
-static void test_read_string_known_values_are_decoded(void **state)
+TEST(read_string_known_values_are_decoded)
 {
 	struct vector v = vector_of("06'normal'");
 	struct bytes string;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), decode_string, &string);
 
@@ -318,34 +290,31 @@ static void test_read_string_known_values_are_decoded(void **state)
 	assert_int_equal(cut.refused, 7);
 }
 
-static void test_read_string_empty_is_taken(void **state)
+TEST(read_string_empty_is_taken)
 {
 	struct vector v = vector_of("00");
 	struct bytes string;
-	(void)state;
 
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_string, &string), 1);
 
 	assert_int_equal(string.len, 0);
 }
 
-static void test_read_string_with_nul_bytes_is_whole(void **state)
+TEST(read_string_with_nul_bytes_is_whole)
 {
 	struct bytes from = BYTES("\x03"
 				  "a\0b"),
 		     string;
-	(void)state;
 
 	assert_true(read_string(&from, &string));
 
 	assert_true(bytes_equal(string, BYTES("a\0b")));
 }
 
-static void test_read_string_with_a_length_of_two_bytes_is_taken(void **state)
+TEST(read_string_with_a_length_of_two_bytes_is_taken)
 {
 	struct vector v = vector_of("f000");
 	struct bytes string;
-	(void)state;
 
 	vector_append(&v, "'x'", 240);
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), decode_string, &string);
@@ -356,61 +325,22 @@ static void test_read_string_with_a_length_of_two_bytes_is_taken(void **state)
 	assert_int_equal(string.len, 240);
 }
 
-static void test_read_string_one_byte_longer_than_the_input_is_refused(void **state)
+TEST(read_string_one_byte_longer_than_the_input_is_refused)
 {
-	(void)state;
-
 	assert_string_refused("07'normal'");
 }
 
-static void test_read_string_of_two_to_the_64_less_1_is_refused(void **state)
+TEST(read_string_of_two_to_the_64_less_1_is_refused)
 {
-	(void)state;
-
 	assert_string_refused("fff0fefefefefefefe0e'x'");
 }
 
-static void test_read_string_that_would_wrap_a_pointer_is_refused(void **state)
+TEST(read_string_that_would_wrap_a_pointer_is_refused)
 {
-	(void)state;
-
 	assert_string_refused("f0f1fcfefefefefefe0e'x'");
 }
 
-static void test_read_string_of_eleven_ff_bytes_is_refused(void **state)
+TEST(read_string_of_eleven_ff_bytes_is_refused)
 {
-	(void)state;
-
 	assert_string_refused("ffffffffffffffffffffff'x'");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read_u8_one_byte_is_taken),
-		cmocka_unit_test(test_read_u32_be_four_bytes_are_taken_most_significant_first),
-		cmocka_unit_test(test_read_bytes_all_that_is_there_is_taken),
-		cmocka_unit_test(test_read_bytes_none_at_the_end_is_empty),
-		cmocka_unit_test(test_read_bytes_more_than_there_is_takes_nothing),
-		cmocka_unit_test(test_read_varint_known_values_are_decoded),
-		cmocka_unit_test(test_read_varint_every_truncation_is_refused),
-		cmocka_unit_test(test_read_varint_what_follows_stays),
-		cmocka_unit_test(test_read_varint_eleven_ff_bytes_are_refused),
-		cmocka_unit_test(test_read_varint_ten_ff_bytes_are_refused),
-		cmocka_unit_test(test_read_varint_eleven_bytes_are_refused),
-		cmocka_unit_test(test_read_varint_a_hundred_continuations_are_refused),
-		cmocka_unit_test(test_read_varint_two_to_the_64_is_refused),
-		cmocka_unit_test(test_read_varint_a_tenth_byte_of_more_than_four_bits_is_refused),
-		cmocka_unit_test(test_read_varint_every_end_of_ten_bytes_agrees_with_128_bits),
-		cmocka_unit_test(test_read_string_known_values_are_decoded),
-		cmocka_unit_test(test_read_string_empty_is_taken),
-		cmocka_unit_test(test_read_string_with_nul_bytes_is_whole),
-		cmocka_unit_test(test_read_string_with_a_length_of_two_bytes_is_taken),
-		cmocka_unit_test(test_read_string_one_byte_longer_than_the_input_is_refused),
-		cmocka_unit_test(test_read_string_of_two_to_the_64_less_1_is_refused),
-		cmocka_unit_test(test_read_string_that_would_wrap_a_pointer_is_refused),
-		cmocka_unit_test(test_read_string_of_eleven_ff_bytes_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 #include "wire/spop_data.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 #include "support/vector.h"
 
 #define MOST_VARINT "fff0fefefefefefefe0e"
@@ -70,10 +65,9 @@ static void assert_needs_all(const struct vector *v)
 	assert_int_equal(cut.refused, v->len);
 }
 
-static void test_spop_data_null_is_its_type(void **state)
+TEST(spop_data_null_is_its_type)
 {
 	struct vector v = vector_of("00");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -82,10 +76,9 @@ static void test_spop_data_null_is_its_type(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_true_is_in_the_flags(void **state)
+TEST(spop_data_true_is_in_the_flags)
 {
 	struct vector v = vector_of("11");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -95,10 +88,9 @@ static void test_spop_data_true_is_in_the_flags(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_false_is_in_the_flags(void **state)
+TEST(spop_data_false_is_in_the_flags)
 {
 	struct vector v = vector_of("01");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -108,7 +100,7 @@ static void test_spop_data_false_is_in_the_flags(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_signed_and_32_bit_numbers_are_decoded_and_encoded(void **state)
+TEST(spop_data_signed_and_32_bit_numbers_are_decoded_and_encoded)
 {
 	static const struct {
 		const char *notation;
@@ -130,7 +122,6 @@ static void test_spop_data_signed_and_32_bit_numbers_are_decoded_and_encoded(voi
 		{"04 " MOST_VARINT, SPOP_INT64, -1},
 		{"04 f0d1dbe2f2fcfefefe0e", SPOP_INT64, INT64_C(-9000000000)},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -142,7 +133,7 @@ static void test_spop_data_signed_and_32_bit_numbers_are_decoded_and_encoded(voi
 	}
 }
 
-static void test_spop_data_uint64_is_decoded_and_encoded_whole(void **state)
+TEST(spop_data_uint64_is_decoded_and_encoded_whole)
 {
 	static const struct {
 		const char *notation;
@@ -153,7 +144,6 @@ static void test_spop_data_uint64_is_decoded_and_encoded_whole(void **state)
 		{"05 fff0fefefefefefefe06", INT64_MAX},
 		{"05 " MOST_VARINT, UINT64_MAX},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -165,11 +155,10 @@ static void test_spop_data_uint64_is_decoded_and_encoded_whole(void **state)
 	}
 }
 
-static void test_spop_data_ipv4_is_four_bytes(void **state)
+TEST(spop_data_ipv4_is_four_bytes)
 {
 	struct vector v = vector_of("06 7f000001");
 	static const uint8_t loopback[4] = {127, 0, 0, 1};
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -179,10 +168,9 @@ static void test_spop_data_ipv4_is_four_bytes(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_ipv6_is_sixteen_bytes(void **state)
+TEST(spop_data_ipv6_is_sixteen_bytes)
 {
 	struct vector v = vector_of("07 20010db8000000000000000000000001");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -192,10 +180,9 @@ static void test_spop_data_ipv6_is_sixteen_bytes(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_string_is_a_view(void **state)
+TEST(spop_data_string_is_a_view)
 {
 	struct vector v = vector_of("08 03'GET'");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -206,10 +193,9 @@ static void test_spop_data_string_is_a_view(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_empty_string_is_a_value(void **state)
+TEST(spop_data_empty_string_is_a_value)
 {
 	struct vector v = vector_of("08 00");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -219,10 +205,9 @@ static void test_spop_data_empty_string_is_a_value(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_binary_holds_any_bytes(void **state)
+TEST(spop_data_binary_holds_any_bytes)
 {
 	struct vector v = vector_of("09 04 00ff0a00");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -232,10 +217,9 @@ static void test_spop_data_binary_holds_any_bytes(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_string_of_240_bytes_has_a_length_of_two(void **state)
+TEST(spop_data_string_of_240_bytes_has_a_length_of_two)
 {
 	struct vector v = vector_of("08 f000");
-	(void)state;
 
 	vector_append(&v, "'x'", 240);
 	struct spop_data data = read_all(&v);
@@ -245,10 +229,8 @@ static void test_spop_data_string_of_240_bytes_has_a_length_of_two(void **state)
 	assert_needs_all(&v);
 }
 
-static void test_spop_data_read_reserved_types_are_refused(void **state)
+TEST(spop_data_read_reserved_types_are_refused)
 {
-	(void)state;
-
 	for (unsigned type = 0; type < 256; type++) {
 		struct vector v = vector_of("00 00000000 00000000 00000000 00000000");
 		struct spop_data data;
@@ -258,10 +240,9 @@ static void test_spop_data_read_reserved_types_are_refused(void **state)
 	}
 }
 
-static void test_spop_data_read_flags_of_other_types_are_ignored(void **state)
+TEST(spop_data_read_flags_of_other_types_are_ignored)
 {
 	struct vector v = vector_of("18 03'GET'");
-	(void)state;
 
 	struct spop_data data = read_all(&v);
 
@@ -270,12 +251,11 @@ static void test_spop_data_read_flags_of_other_types_are_ignored(void **state)
 }
 
 /* HAProxy takes a string with any flag for a binary. */
-static void test_spop_data_put_string_has_no_flags(void **state)
+TEST(spop_data_put_string_has_no_flags)
 {
 	uint8_t memory[8];
 	struct writer w = writer_on(memory, sizeof memory);
 	struct spop_data data = {.type = SPOP_STR, .bytes = BYTES("a")};
-	(void)state;
 
 	spop_data_put(&w, &data);
 
@@ -283,44 +263,37 @@ static void test_spop_data_put_string_has_no_flags(void **state)
 						   "a"));
 }
 
-static void test_spop_data_read_numbers_of_eleven_ff_bytes_are_refused(void **state)
+TEST(spop_data_read_numbers_of_eleven_ff_bytes_are_refused)
 {
-	(void)state;
-
 	assert_refused("02 ffffffffffffffffffffff");
 	assert_refused("03 ffffffffffffffffffffff");
 	assert_refused("04 ffffffffffffffffffffff");
 	assert_refused("05 ffffffffffffffffffffff");
 }
 
-static void test_spop_data_read_lengths_of_two_to_the_64_less_1_are_refused(void **state)
+TEST(spop_data_read_lengths_of_two_to_the_64_less_1_are_refused)
 {
-	(void)state;
-
 	assert_refused("08 " MOST_VARINT "'x'");
 	assert_refused("09 " MOST_VARINT "'x'");
 }
 
-static void test_spop_data_read_length_that_would_wrap_a_pointer_is_refused(void **state)
+TEST(spop_data_read_length_that_would_wrap_a_pointer_is_refused)
 {
-	(void)state;
-
 	assert_refused("08 f0f1fcfefefefefefe0e'x'");
 	assert_refused("09 f0f1fcfefefefefefe0e'x'");
 }
 
-static void test_spop_data_read_what_follows_stays(void **state)
+TEST(spop_data_read_what_follows_stays)
 {
 	struct bytes from = BYTES("\x11\x01");
 	struct spop_data data;
-	(void)state;
 
 	assert_true(spop_data_read(&from, &data));
 
 	assert_true(bytes_equal(from, BYTES("\x01")));
 }
 
-static void test_spop_data_natural_integers_of_every_type_are_taken(void **state)
+TEST(spop_data_natural_integers_of_every_type_are_taken)
 {
 	static const struct {
 		const char *notation;
@@ -332,7 +305,6 @@ static void test_spop_data_natural_integers_of_every_type_are_taken(void **state
 		{"05 " MOST_VARINT, UINT64_MAX},
 		{"04 00", 0},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -344,7 +316,7 @@ static void test_spop_data_natural_integers_of_every_type_are_taken(void **state
 	}
 }
 
-static void test_spop_data_natural_anything_else_is_refused(void **state)
+TEST(spop_data_natural_anything_else_is_refused)
 {
 	static const char *const cases[] = {
 		"00",
@@ -357,7 +329,6 @@ static void test_spop_data_natural_anything_else_is_refused(void **state)
 		"08 01'1'",
 		"09 01 01",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i]);
@@ -369,14 +340,13 @@ static void test_spop_data_natural_anything_else_is_refused(void **state)
 	}
 }
 
-static void test_spop_data_makers_put_what_they_are_given(void **state)
+TEST(spop_data_makers_put_what_they_are_given)
 {
 	uint8_t memory[64];
 	struct writer w = writer_on(memory, sizeof memory);
 	struct spop_data made[] = {spop_bool(true), spop_bool(false), spop_uint32(UINT32_MAX),
 				   spop_int64(-1), spop_str(BYTES("ok"))};
 	struct vector v = vector_of("11 01 03 fff0fefe7e 04 " MOST_VARINT " 08 02'ok'");
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(made); i++)
 		spop_data_put(&w, &made[i]);
@@ -390,7 +360,7 @@ static void put_varint(struct writer *w, const void *context)
 	spop_put_varint(w, *(const uint64_t *)context);
 }
 
-static void test_spop_put_varint_known_values_are_encoded(void **state)
+TEST(spop_put_varint_known_values_are_encoded)
 {
 	static const struct {
 		uint64_t value;
@@ -409,7 +379,6 @@ static void test_spop_put_varint_known_values_are_encoded(void **state)
 		{INT64_MAX, "fff0fefefefefefefe06"},
 		{UINT64_MAX, MOST_VARINT},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -422,29 +391,25 @@ static void put_string(struct writer *w, const void *context)
 	spop_put_string(w, *(const struct bytes *)context);
 }
 
-static void test_spop_put_string_is_its_length_and_its_bytes(void **state)
+TEST(spop_put_string_is_its_length_and_its_bytes)
 {
 	struct vector v = vector_of("06'normal'");
 	struct bytes string = BYTES("normal");
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_string, &string);
 }
 
-static void test_spop_put_string_empty_is_one_byte(void **state)
+TEST(spop_put_string_empty_is_one_byte)
 {
 	struct vector v = vector_of("00");
 	struct bytes string = {NULL, 0};
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_string, &string);
 }
 
 /* Around every power of two, where the number of groups changes. */
-static void test_spop_data_uint64_around_powers_of_two_comes_back(void **state)
+TEST(spop_data_uint64_around_powers_of_two_comes_back)
 {
-	(void)state;
-
 	for (unsigned n = 0; n < 64 * 64; n++) {
 		uint64_t value = (UINT64_C(1) << (n / 64)) + n % 64 * 9 - 288;
 		struct spop_data data = {.type = SPOP_UINT64, .natural = value}, again;
@@ -459,37 +424,4 @@ static void test_spop_data_uint64_around_powers_of_two_comes_back(void **state)
 		assert_int_equal(from.len, 0);
 		assert_true(again.natural == value);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spop_data_null_is_its_type),
-		cmocka_unit_test(test_spop_data_true_is_in_the_flags),
-		cmocka_unit_test(test_spop_data_false_is_in_the_flags),
-		cmocka_unit_test(test_spop_data_signed_and_32_bit_numbers_are_decoded_and_encoded),
-		cmocka_unit_test(test_spop_data_uint64_is_decoded_and_encoded_whole),
-		cmocka_unit_test(test_spop_data_ipv4_is_four_bytes),
-		cmocka_unit_test(test_spop_data_ipv6_is_sixteen_bytes),
-		cmocka_unit_test(test_spop_data_string_is_a_view),
-		cmocka_unit_test(test_spop_data_empty_string_is_a_value),
-		cmocka_unit_test(test_spop_data_binary_holds_any_bytes),
-		cmocka_unit_test(test_spop_data_string_of_240_bytes_has_a_length_of_two),
-		cmocka_unit_test(test_spop_data_read_reserved_types_are_refused),
-		cmocka_unit_test(test_spop_data_read_flags_of_other_types_are_ignored),
-		cmocka_unit_test(test_spop_data_put_string_has_no_flags),
-		cmocka_unit_test(test_spop_data_read_numbers_of_eleven_ff_bytes_are_refused),
-		cmocka_unit_test(test_spop_data_read_lengths_of_two_to_the_64_less_1_are_refused),
-		cmocka_unit_test(test_spop_data_read_length_that_would_wrap_a_pointer_is_refused),
-		cmocka_unit_test(test_spop_data_read_what_follows_stays),
-		cmocka_unit_test(test_spop_data_natural_integers_of_every_type_are_taken),
-		cmocka_unit_test(test_spop_data_natural_anything_else_is_refused),
-		cmocka_unit_test(test_spop_data_makers_put_what_they_are_given),
-		cmocka_unit_test(test_spop_put_varint_known_values_are_encoded),
-		cmocka_unit_test(test_spop_put_string_is_its_length_and_its_bytes),
-		cmocka_unit_test(test_spop_put_string_empty_is_one_byte),
-		cmocka_unit_test(test_spop_data_uint64_around_powers_of_two_comes_back),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

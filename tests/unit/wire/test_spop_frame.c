@@ -1,13 +1,8 @@
 #include "wire/spop_frame.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/spop_frames.h"
 #include "support/sweep.h"
+#include "support/test.h"
 #include "support/vector.h"
 #include "wire/spop_data.h"
 #include "wire/spop_notify.h"
@@ -78,10 +73,8 @@ static const struct {
 	{FRAME_AGENT_DISCONNECT_NORMAL, SPOP_AGENT_DISCONNECT, 0, 0x25 - 7},
 };
 
-static void test_spop_frame_next_reference_frames_are_found(void **state)
+TEST(spop_frame_next_reference_frames_are_found)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(references); i++) {
 		struct vector v = vector_of(references[i].notation);
 		struct found found = {0};
@@ -94,10 +87,8 @@ static void test_spop_frame_next_reference_frames_are_found(void **state)
 	}
 }
 
-static void test_spop_frame_next_until_complete_is_none(void **state)
+TEST(spop_frame_next_until_complete_is_none)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(references); i++) {
 		struct vector v = vector_of(references[i].notation);
 		struct found found;
@@ -107,11 +98,10 @@ static void test_spop_frame_next_until_complete_is_none(void **state)
 }
 
 /* As a connection gets it: frames back to back, cut anywhere. */
-static void test_spop_frame_next_in_a_stream_byte_by_byte_finds_every_frame(void **state)
+TEST(spop_frame_next_in_a_stream_byte_by_byte_finds_every_frame)
 {
 	struct vector stream = {0};
 	size_t begin = 0, count = 0;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(references); i++)
 		vector_append(&stream, references[i].notation, 1);
@@ -130,13 +120,12 @@ static void test_spop_frame_next_in_a_stream_byte_by_byte_finds_every_frame(void
 	assert_int_equal(begin, stream.len);
 }
 
-static void test_spop_frame_next_two_at_once_are_found_in_order(void **state)
+TEST(spop_frame_next_two_at_once_are_found_in_order)
 {
 	struct vector v = vector_of(FRAME_NOTIFY_EMPTY FRAME_HAPROXY_DISCONNECT_NORMAL);
 	struct bytes from = vector_bytes(&v);
 	struct spop_frame first, second, third;
 	enum spop_status status;
-	(void)state;
 
 	assert_int_equal(spop_frame_next(&from, MAX_FRAME_SIZE, &first, &status), SPOP_FOUND_FRAME);
 	assert_int_equal(spop_frame_next(&from, MAX_FRAME_SIZE, &second, &status),
@@ -148,28 +137,23 @@ static void test_spop_frame_next_two_at_once_are_found_in_order(void **state)
 	assert_int_equal(from.len, 0);
 }
 
-static void test_spop_frame_next_length_below_7_is_invalid_at_once(void **state)
+TEST(spop_frame_next_length_below_7_is_invalid_at_once)
 {
 	static const char *const lengths[] = {
 		"00000000", "00000001", "00000002", "00000003", "00000004", "00000005", "00000006",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
 		assert_bad(lengths[i], SPOP_INVALID);
 }
 
-static void test_spop_frame_next_length_6_with_its_body_is_invalid(void **state)
+TEST(spop_frame_next_length_6_with_its_body_is_invalid)
 {
-	(void)state;
-
 	assert_bad("00000006 03 00000001 01", SPOP_INVALID);
 }
 
-static void test_spop_frame_next_length_above_the_limit_is_too_big_at_once(void **state)
+TEST(spop_frame_next_length_above_the_limit_is_too_big_at_once)
 {
-	(void)state;
-
 	assert_bad("00003ffd", SPOP_TOO_BIG); /* 16381 */
 	assert_bad("00010000", SPOP_TOO_BIG);
 	assert_bad("7fffffff", SPOP_TOO_BIG);
@@ -178,22 +162,20 @@ static void test_spop_frame_next_length_above_the_limit_is_too_big_at_once(void 
 	assert_bad("'GET / HTTP/1.1'", SPOP_TOO_BIG);
 }
 
-static void test_spop_frame_next_length_at_the_limit_is_awaited(void **state)
+TEST(spop_frame_next_length_at_the_limit_is_awaited)
 {
 	struct vector v = vector_of("00003ffc");
 	struct found found;
-	(void)state;
 
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_frame, &found), 0);
 }
 
-static void test_spop_frame_next_limit_bounds_length_alone(void **state)
+TEST(spop_frame_next_limit_bounds_length_alone)
 {
 	struct vector v = vector_of("00000100 03 00000001 01 01");
 	struct bytes from;
 	struct spop_frame frame;
 	enum spop_status status;
-	(void)state;
 
 	vector_append(&v, "00", 256 - 7);
 
@@ -204,43 +186,37 @@ static void test_spop_frame_next_limit_bounds_length_alone(void **state)
 	assert_int_equal(frame.payload.len, 256 - 7);
 }
 
-static void test_spop_frame_next_no_limit_takes_the_greatest_length(void **state)
+TEST(spop_frame_next_no_limit_takes_the_greatest_length)
 {
 	struct vector v = vector_of("ffffffff 03 00000001 01 01");
 	struct bytes from = vector_bytes(&v);
 	struct spop_frame frame;
 	enum spop_status status;
-	(void)state;
 
 	assert_int_equal(spop_frame_next(&from, SIZE_MAX, &frame, &status), SPOP_FOUND_NONE);
 
 	assert_nothing_taken(from, vector_bytes(&v));
 }
 
-static void test_spop_frame_next_ids_that_end_after_the_frame_are_invalid(void **state)
+TEST(spop_frame_next_ids_that_end_after_the_frame_are_invalid)
 {
-	(void)state;
-
 	/* The bytes that would complete them belong to the next frame. */
 	assert_bad("00000007 03 00000001 f0 80  00000007 03 00000001 01 01", SPOP_INVALID);
 	assert_bad("00000007 03 00000001 01 f0  00000007 03 00000001 01 01", SPOP_INVALID);
 	assert_bad("00000007 03 00000001 f000  01", SPOP_INVALID);
 }
 
-static void test_spop_frame_next_ids_of_eleven_ff_bytes_are_invalid(void **state)
+TEST(spop_frame_next_ids_of_eleven_ff_bytes_are_invalid)
 {
-	(void)state;
-
 	assert_bad("00000011 03 00000001 ffffffffffffffffffffff 01", SPOP_INVALID);
 	assert_bad("00000011 03 00000001 01 ffffffffffffffffffffff", SPOP_INVALID);
 }
 
-static void test_spop_frame_next_greatest_ids_are_whole(void **state)
+TEST(spop_frame_next_greatest_ids_are_whole)
 {
 	struct vector v = vector_of("00000019 03 00000001"
 				    "fff0fefefefefefefe0e fff0fefefefefefefe0e");
 	struct found found;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), decode_frame, &found);
 
@@ -250,11 +226,10 @@ static void test_spop_frame_next_greatest_ids_are_whole(void **state)
 	assert_int_equal(found.frame.payload.len, 0);
 }
 
-static void test_spop_frame_next_stream_id_0_of_a_notify_is_taken(void **state)
+TEST(spop_frame_next_stream_id_0_of_a_notify_is_taken)
 {
 	struct vector v = vector_of("00000007 03 00000001 00 01");
 	struct found found;
-	(void)state;
 
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_frame, &found), 1);
 
@@ -262,10 +237,8 @@ static void test_spop_frame_next_stream_id_0_of_a_notify_is_taken(void **state)
 	assert_int_equal(found.frame.frame_id, 1);
 }
 
-static void test_spop_frame_next_types_and_flags_are_as_they_came(void **state)
+TEST(spop_frame_next_types_and_flags_are_as_they_came)
 {
-	(void)state;
-
 	for (unsigned type = 0; type < 256; type++) {
 		struct vector v = vector_of("00000008 00 fedcba98 01 02 aa");
 		struct found found;
@@ -286,10 +259,9 @@ static void put_ack_deny(struct writer *w, const void *context)
 	spop_frame_end(w, begin);
 }
 
-static void test_spop_frame_end_ack_is_the_reference_frame(void **state)
+TEST(spop_frame_end_ack_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_ACK_DENY);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_ack_deny, NULL);
 }
@@ -301,10 +273,9 @@ static void put_ack_empty(struct writer *w, const void *context)
 	spop_frame_end(w, spop_frame_begin(w, SPOP_ACK, 1, 1));
 }
 
-static void test_spop_frame_end_nothing_between_is_length_7(void **state)
+TEST(spop_frame_end_nothing_between_is_length_7)
 {
 	struct vector v = vector_of(FRAME_ACK_EMPTY);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_ack_empty, NULL);
 }
@@ -316,11 +287,10 @@ static void put_greatest_ids(struct writer *w, const void *context)
 	spop_frame_end(w, spop_frame_begin(w, SPOP_ACK, UINT64_MAX, UINT64_MAX));
 }
 
-static void test_spop_frame_begin_greatest_ids_are_echoed(void **state)
+TEST(spop_frame_begin_greatest_ids_are_echoed)
 {
 	struct vector v = vector_of("00000019 67 00000001"
 				    "fff0fefefefefefefe0e fff0fefefefefefefe0e");
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_greatest_ids, NULL);
 }
@@ -331,21 +301,19 @@ static void put_two_frames(struct writer *w, const void *context)
 	put_ack_empty(w, context);
 }
 
-static void test_spop_frame_end_second_frame_has_its_own_length(void **state)
+TEST(spop_frame_end_second_frame_has_its_own_length)
 {
 	struct vector v = vector_of(FRAME_ACK_DENY FRAME_ACK_EMPTY);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_two_frames, NULL);
 }
 
 /* What a connection does when its buffer has no room for one more ACK. */
-static void test_spop_frame_end_rewound_after_a_full_one_leaves_the_first(void **state)
+TEST(spop_frame_end_rewound_after_a_full_one_leaves_the_first)
 {
 	struct vector v = vector_of(FRAME_ACK_DENY);
 	uint8_t memory[21 + 10];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	put_ack_deny(&w, NULL);
 	size_t mark = writer_mark(&w);
@@ -357,7 +325,7 @@ static void test_spop_frame_end_rewound_after_a_full_one_leaves_the_first(void *
 	assert_bytes_equal(writer_bytes(&w), vector_bytes(&v));
 }
 
-static void test_spop_status_text_every_status_is_as_haproxy_says_it(void **state)
+TEST(spop_status_text_every_status_is_as_haproxy_says_it)
 {
 	static const struct {
 		enum spop_status status;
@@ -378,7 +346,6 @@ static void test_spop_status_text_every_status_is_as_haproxy_says_it(void **stat
 		{SPOP_NO_FRAME_ID, "frame-id not found"},
 		{SPOP_RESOURCE, "resource allocation error"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(cases[i].status, i);
@@ -386,40 +353,8 @@ static void test_spop_status_text_every_status_is_as_haproxy_says_it(void **stat
 	}
 }
 
-static void test_spop_status_text_unknown_status_has_a_text(void **state)
+TEST(spop_status_text_unknown_status_has_a_text)
 {
-	(void)state;
-
 	assert_string_equal(spop_status_text(SPOP_UNKNOWN), "unknown error");
 	assert_string_equal(spop_status_text((enum spop_status)150), "unknown error");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spop_frame_next_reference_frames_are_found),
-		cmocka_unit_test(test_spop_frame_next_until_complete_is_none),
-		cmocka_unit_test(test_spop_frame_next_in_a_stream_byte_by_byte_finds_every_frame),
-		cmocka_unit_test(test_spop_frame_next_two_at_once_are_found_in_order),
-		cmocka_unit_test(test_spop_frame_next_length_below_7_is_invalid_at_once),
-		cmocka_unit_test(test_spop_frame_next_length_6_with_its_body_is_invalid),
-		cmocka_unit_test(test_spop_frame_next_length_above_the_limit_is_too_big_at_once),
-		cmocka_unit_test(test_spop_frame_next_length_at_the_limit_is_awaited),
-		cmocka_unit_test(test_spop_frame_next_limit_bounds_length_alone),
-		cmocka_unit_test(test_spop_frame_next_no_limit_takes_the_greatest_length),
-		cmocka_unit_test(test_spop_frame_next_ids_that_end_after_the_frame_are_invalid),
-		cmocka_unit_test(test_spop_frame_next_ids_of_eleven_ff_bytes_are_invalid),
-		cmocka_unit_test(test_spop_frame_next_greatest_ids_are_whole),
-		cmocka_unit_test(test_spop_frame_next_stream_id_0_of_a_notify_is_taken),
-		cmocka_unit_test(test_spop_frame_next_types_and_flags_are_as_they_came),
-		cmocka_unit_test(test_spop_frame_end_ack_is_the_reference_frame),
-		cmocka_unit_test(test_spop_frame_end_nothing_between_is_length_7),
-		cmocka_unit_test(test_spop_frame_begin_greatest_ids_are_echoed),
-		cmocka_unit_test(test_spop_frame_end_second_frame_has_its_own_length),
-		cmocka_unit_test(test_spop_frame_end_rewound_after_a_full_one_leaves_the_first),
-		cmocka_unit_test(test_spop_status_text_every_status_is_as_haproxy_says_it),
-		cmocka_unit_test(test_spop_status_text_unknown_status_has_a_text),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 #include "wire/spop_hello.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/spop_frames.h"
 #include "support/sweep.h"
+#include "support/test.h"
 #include "support/vector.h"
 
 #define VERSIONS     "12'supported-versions' 08 03'2.0'"
@@ -135,12 +130,11 @@ static enum spop_status read_versions(const char *versions)
 	return status;
 }
 
-static void test_spop_hello_read_of_haproxy_3_0_is_taken(void **state)
+TEST(spop_hello_read_of_haproxy_3_0_is_taken)
 {
 	struct vector v = vector_of(FRAME_HELLO_3_0);
 	struct spop_frame frame = frame_of(&v);
 	struct spop_hello hello;
-	(void)state;
 
 	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
 
@@ -150,12 +144,11 @@ static void test_spop_hello_read_of_haproxy_3_0_is_taken(void **state)
 	assert_bytes_text(hello.engine_id, UUID);
 }
 
-static void test_spop_hello_read_of_haproxy_3_1_is_taken(void **state)
+TEST(spop_hello_read_of_haproxy_3_1_is_taken)
 {
 	struct vector v = vector_of(FRAME_HELLO_3_1);
 	struct spop_frame frame = frame_of(&v);
 	struct spop_hello hello;
-	(void)state;
 
 	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
 
@@ -165,12 +158,11 @@ static void test_spop_hello_read_of_haproxy_3_1_is_taken(void **state)
 	assert_bytes_text(hello.engine_id, UUID);
 }
 
-static void test_spop_hello_read_of_a_health_check_says_so(void **state)
+TEST(spop_hello_read_of_a_health_check_says_so)
 {
 	struct vector v = vector_of(FRAME_HEALTHCHECK);
 	struct spop_frame frame = frame_of(&v);
 	struct spop_hello hello;
-	(void)state;
 
 	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
 
@@ -181,7 +173,7 @@ static void test_spop_hello_read_of_a_health_check_says_so(void **state)
 }
 
 /* What is taken of them ends between two items, after the two that are mandatory. */
-static void test_spop_hello_read_truncated_is_taken_between_optional_items_only(void **state)
+TEST(spop_hello_read_truncated_is_taken_between_optional_items_only)
 {
 	static const struct {
 		const char *notation;
@@ -191,7 +183,6 @@ static void test_spop_hello_read_truncated_is_taken_between_optional_items_only(
 		{FRAME_HELLO_3_1, 2},
 		{FRAME_HEALTHCHECK, 2},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -202,10 +193,8 @@ static void test_spop_hello_read_truncated_is_taken_between_optional_items_only(
 	}
 }
 
-static void test_spop_hello_read_any_order_is_taken(void **state)
+TEST(spop_hello_read_any_order_is_taken)
 {
-	(void)state;
-
 	struct spop_hello hello = read_good("0b'healthcheck' 11" CAPABILITIES FRAME_SIZE VERSIONS);
 
 	assert_int_equal(hello.max_frame_size, 16380);
@@ -213,19 +202,15 @@ static void test_spop_hello_read_any_order_is_taken(void **state)
 	assert_true(hello.healthcheck);
 }
 
-static void test_spop_hello_read_unknown_items_are_skipped(void **state)
+TEST(spop_hello_read_unknown_items_are_skipped)
 {
-	(void)state;
-
 	assert_int_equal(read_items("01'x' 00" VERSIONS "00 11 07'version' 08 03'9.9'" FRAME_SIZE
 				    "0f'max-frame-size2' 08 00" CAPABILITIES "01'y' 09 01 00"),
 			 SPOP_NORMAL);
 }
 
-static void test_spop_hello_read_other_frame_types_are_invalid(void **state)
+TEST(spop_hello_read_other_frame_types_are_invalid)
 {
-	(void)state;
-
 	assert_int_equal(read_frame("00 00000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
 			 SPOP_INVALID);
 	assert_int_equal(read_frame("03 00000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
@@ -234,28 +219,22 @@ static void test_spop_hello_read_other_frame_types_are_invalid(void **state)
 			 SPOP_INVALID);
 }
 
-static void test_spop_hello_read_without_fin_is_fragmented(void **state)
+TEST(spop_hello_read_without_fin_is_fragmented)
 {
-	(void)state;
-
 	assert_int_equal(read_frame("01 00000000 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
 			 SPOP_FRAGMENTED);
 	assert_int_equal(read_frame("01 00000002 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
 			 SPOP_FRAGMENTED);
 }
 
-static void test_spop_hello_read_with_other_flags_and_fin_is_taken(void **state)
+TEST(spop_hello_read_with_other_flags_and_fin_is_taken)
 {
-	(void)state;
-
 	assert_int_equal(read_frame("01 80000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
 			 SPOP_NORMAL);
 }
 
-static void test_spop_hello_read_ids_other_than_0_are_invalid(void **state)
+TEST(spop_hello_read_ids_other_than_0_are_invalid)
 {
-	(void)state;
-
 	assert_int_equal(read_frame("01 00000001 01 00" VERSIONS FRAME_SIZE CAPABILITIES),
 			 SPOP_INVALID);
 	assert_int_equal(read_frame("01 00000001 00 01" VERSIONS FRAME_SIZE CAPABILITIES),
@@ -264,31 +243,23 @@ static void test_spop_hello_read_ids_other_than_0_are_invalid(void **state)
 			 SPOP_INVALID);
 }
 
-static void test_spop_hello_read_nothing_has_no_version(void **state)
+TEST(spop_hello_read_nothing_has_no_version)
 {
-	(void)state;
-
 	assert_int_equal(read_items(""), SPOP_NO_VERSION);
 }
 
-static void test_spop_hello_read_without_versions_has_no_version(void **state)
+TEST(spop_hello_read_without_versions_has_no_version)
 {
-	(void)state;
-
 	assert_int_equal(read_items(FRAME_SIZE CAPABILITIES), SPOP_NO_VERSION);
 }
 
-static void test_spop_hello_read_without_max_frame_size_has_none(void **state)
+TEST(spop_hello_read_without_max_frame_size_has_none)
 {
-	(void)state;
-
 	assert_int_equal(read_items(VERSIONS CAPABILITIES), SPOP_NO_FRAME_SIZE);
 }
 
-static void test_spop_hello_read_without_capabilities_has_none(void **state)
+TEST(spop_hello_read_without_capabilities_has_none)
 {
-	(void)state;
-
 	struct spop_hello hello = read_good(VERSIONS FRAME_SIZE);
 
 	assert_false(hello.pipelining);
@@ -296,10 +267,8 @@ static void test_spop_hello_read_without_capabilities_has_none(void **state)
 	assert_int_equal(hello.engine_id.len, 0);
 }
 
-static void test_spop_hello_read_any_2_x_is_supported(void **state)
+TEST(spop_hello_read_any_2_x_is_supported)
 {
-	(void)state;
-
 	assert_int_equal(read_versions("2.0"), SPOP_NORMAL);
 	assert_int_equal(read_versions("2.1"), SPOP_NORMAL);
 	assert_int_equal(read_versions("1.0, 2.1"), SPOP_NORMAL);
@@ -308,10 +277,8 @@ static void test_spop_hello_read_any_2_x_is_supported(void **state)
 	assert_int_equal(read_versions(",,2.0"), SPOP_NORMAL);
 }
 
-static void test_spop_hello_read_no_2_x_is_unsupported(void **state)
+TEST(spop_hello_read_no_2_x_is_unsupported)
 {
-	(void)state;
-
 	assert_int_equal(read_versions(""), SPOP_BAD_VERSION);
 	assert_int_equal(read_versions("1.0"), SPOP_BAD_VERSION);
 	assert_int_equal(read_versions("3.0"), SPOP_BAD_VERSION);
@@ -323,10 +290,8 @@ static void test_spop_hello_read_no_2_x_is_unsupported(void **state)
 	assert_int_equal(read_versions(","), SPOP_BAD_VERSION);
 }
 
-static void test_spop_hello_read_pipelining_is_found_in_a_list(void **state)
+TEST(spop_hello_read_pipelining_is_found_in_a_list)
 {
-	(void)state;
-
 	assert_true(announces_pipelining("pipelining"));
 	assert_true(announces_pipelining("pipelining,async"));
 	assert_true(announces_pipelining("async,pipelining"));
@@ -334,10 +299,8 @@ static void test_spop_hello_read_pipelining_is_found_in_a_list(void **state)
 	assert_true(announces_pipelining(",,pipelining,"));
 }
 
-static void test_spop_hello_read_other_capabilities_are_not_pipelining(void **state)
+TEST(spop_hello_read_other_capabilities_are_not_pipelining)
 {
-	(void)state;
-
 	assert_false(announces_pipelining(""));
 	assert_false(announces_pipelining("   "));
 	assert_false(announces_pipelining(",,,"));
@@ -349,56 +312,46 @@ static void test_spop_hello_read_other_capabilities_are_not_pipelining(void **st
 	assert_false(announces_pipelining("pipelining;async"));
 }
 
-static void test_spop_hello_read_max_frame_size_below_256_is_bad(void **state)
+TEST(spop_hello_read_max_frame_size_below_256_is_bad)
 {
-	(void)state;
-
 	assert_int_equal(read_items(VERSIONS CAPABILITIES "0e'max-frame-size' 03 00"),
 			 SPOP_BAD_FRAME_SIZE);
 	assert_int_equal(read_items(VERSIONS CAPABILITIES "0e'max-frame-size' 03 ff00"),
 			 SPOP_BAD_FRAME_SIZE);
 }
 
-static void test_spop_hello_read_max_frame_size_256_is_taken(void **state)
+TEST(spop_hello_read_max_frame_size_256_is_taken)
 {
-	(void)state;
-
 	struct spop_hello hello = read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 03 f001");
 
 	assert_int_equal(hello.max_frame_size, 256);
 }
 
-static void test_spop_hello_read_max_frame_size_of_32_bits_is_whole(void **state)
+TEST(spop_hello_read_max_frame_size_of_32_bits_is_whole)
 {
-	(void)state;
-
 	struct spop_hello hello =
 		read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 03 fff0fefe7e");
 
 	assert_int_equal(hello.max_frame_size, UINT32_MAX);
 }
 
-static void test_spop_hello_read_max_frame_size_two_to_the_40_is_the_greatest(void **state)
+TEST(spop_hello_read_max_frame_size_two_to_the_40_is_the_greatest)
 {
-	(void)state;
-
 	struct spop_hello hello =
 		read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 05 f0f1fefefefe00");
 
 	assert_int_equal(hello.max_frame_size, UINT32_MAX);
 }
 
-static void test_spop_hello_read_max_frame_size_of_any_integer_type_is_taken(void **state)
+TEST(spop_hello_read_max_frame_size_of_any_integer_type_is_taken)
 {
-	(void)state;
-
 	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 02 fcf006"), SPOP_NORMAL);
 	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 03 fcf006"), SPOP_NORMAL);
 	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 04 fcf006"), SPOP_NORMAL);
 	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 05 fcf006"), SPOP_NORMAL);
 }
 
-static void test_spop_hello_read_items_of_a_wrong_type_are_invalid(void **state)
+TEST(spop_hello_read_items_of_a_wrong_type_are_invalid)
 {
 	static const char *const cases[] = {
 		"12'supported-versions' 00",
@@ -416,7 +369,6 @@ static void test_spop_hello_read_items_of_a_wrong_type_are_invalid(void **state)
 		"0b'healthcheck' 03 01",
 		"0b'healthcheck' 08 04'true'",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(VERSIONS FRAME_SIZE CAPABILITIES);
@@ -427,20 +379,16 @@ static void test_spop_hello_read_items_of_a_wrong_type_are_invalid(void **state)
 	}
 }
 
-static void test_spop_hello_read_of_repeated_versions_the_last_counts(void **state)
+TEST(spop_hello_read_of_repeated_versions_the_last_counts)
 {
-	(void)state;
-
 	assert_int_equal(read_items("12'supported-versions' 08 03'1.0'" VERSIONS FRAME_SIZE),
 			 SPOP_NORMAL);
 	assert_int_equal(read_items(VERSIONS FRAME_SIZE "12'supported-versions' 08 03'1.0'"),
 			 SPOP_BAD_VERSION);
 }
 
-static void test_spop_hello_read_of_repeated_sizes_the_last_counts(void **state)
+TEST(spop_hello_read_of_repeated_sizes_the_last_counts)
 {
-	(void)state;
-
 	struct spop_hello hello = read_good("0e'max-frame-size' 03 01" VERSIONS FRAME_SIZE);
 
 	assert_int_equal(hello.max_frame_size, 16380);
@@ -448,10 +396,8 @@ static void test_spop_hello_read_of_repeated_sizes_the_last_counts(void **state)
 			 SPOP_BAD_FRAME_SIZE);
 }
 
-static void test_spop_hello_read_of_repeated_options_the_last_counts(void **state)
+TEST(spop_hello_read_of_repeated_options_the_last_counts)
 {
-	(void)state;
-
 	struct spop_hello hello =
 		read_good(VERSIONS FRAME_SIZE "0b'healthcheck' 11 0b'healthcheck' 01" CAPABILITIES
 					      "0c'capabilities' 08 00 09'engine-id' 08 01'a'"
@@ -462,7 +408,7 @@ static void test_spop_hello_read_of_repeated_options_the_last_counts(void **stat
 	assert_int_equal(hello.engine_id.len, 0);
 }
 
-static void test_spop_hello_read_broken_items_are_invalid(void **state)
+TEST(spop_hello_read_broken_items_are_invalid)
 {
 	static const char *const cases[] = {
 		"ff",
@@ -481,7 +427,6 @@ static void test_spop_hello_read_broken_items_are_invalid(void **state)
 		"01'a' 03 ffffffffffffffffffffff",
 		"00",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(VERSIONS FRAME_SIZE CAPABILITIES);
@@ -499,10 +444,9 @@ static void put_agent_hello(struct writer *w, const void *context)
 	spop_put_agent_hello(w, 16380, true);
 }
 
-static void test_spop_put_agent_hello_with_pipelining_is_the_reference_frame(void **state)
+TEST(spop_put_agent_hello_with_pipelining_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_AGENT_HELLO);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_agent_hello, NULL);
 }
@@ -514,10 +458,9 @@ static void put_agent_hello_plain(struct writer *w, const void *context)
 	spop_put_agent_hello(w, 16380, false);
 }
 
-static void test_spop_put_agent_hello_without_pipelining_is_the_reference_frame(void **state)
+TEST(spop_put_agent_hello_without_pipelining_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_AGENT_HELLO_NO_CAPABILITIES);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_agent_hello_plain, NULL);
 }
@@ -529,10 +472,9 @@ static void put_healthcheck(struct writer *w, const void *context)
 	spop_put_healthcheck(w);
 }
 
-static void test_spop_put_healthcheck_is_the_reference_frame(void **state)
+TEST(spop_put_healthcheck_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_HEALTHCHECK);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_healthcheck, NULL);
 }
@@ -544,16 +486,15 @@ static void put_agent_disconnect(struct writer *w, const void *context)
 	spop_put_agent_disconnect(w, *status, spop_status_text(*status));
 }
 
-static void test_spop_put_agent_disconnect_normal_is_the_reference_frame(void **state)
+TEST(spop_put_agent_disconnect_normal_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_AGENT_DISCONNECT_NORMAL);
 	enum spop_status status = SPOP_NORMAL;
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_agent_disconnect, &status);
 }
 
-static void test_spop_put_agent_disconnect_every_status_is_read_back(void **state)
+TEST(spop_put_agent_disconnect_every_status_is_read_back)
 {
 	static const enum spop_status statuses[] = {
 		SPOP_NORMAL,      SPOP_IO_ERROR,       SPOP_TIMEOUT,       SPOP_TOO_BIG,
@@ -561,7 +502,6 @@ static void test_spop_put_agent_disconnect_every_status_is_read_back(void **stat
 		SPOP_BAD_VERSION, SPOP_BAD_FRAME_SIZE, SPOP_FRAGMENTED,    SPOP_INTERLACED,
 		SPOP_NO_FRAME_ID, SPOP_RESOURCE,       SPOP_UNKNOWN,
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
 		struct vector v = {0};
@@ -581,12 +521,11 @@ static void test_spop_put_agent_disconnect_every_status_is_read_back(void **stat
 	}
 }
 
-static void test_spop_disconnect_read_normal_is_the_reference_frame(void **state)
+TEST(spop_disconnect_read_normal_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_NORMAL);
 	uint64_t status;
 	struct bytes message;
-	(void)state;
 
 	assert_true(spop_disconnect_read(frame_of(&v).payload, &status, &message));
 
@@ -594,12 +533,11 @@ static void test_spop_disconnect_read_normal_is_the_reference_frame(void **state
 	assert_bytes_text(message, "normal");
 }
 
-static void test_spop_disconnect_read_idle_is_the_reference_frame(void **state)
+TEST(spop_disconnect_read_idle_is_the_reference_frame)
 {
 	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_IDLE);
 	uint64_t status;
 	struct bytes message;
-	(void)state;
 
 	assert_true(spop_disconnect_read(frame_of(&v).payload, &status, &message));
 
@@ -607,11 +545,10 @@ static void test_spop_disconnect_read_idle_is_the_reference_frame(void **state)
 	assert_bytes_text(message, "a timeout occurred");
 }
 
-static void test_spop_disconnect_read_every_status_of_haproxy_is_taken(void **state)
+TEST(spop_disconnect_read_every_status_of_haproxy_is_taken)
 {
 	static const char *const codes[] = {"00", "01", "02", "03", "04", "05", "06", "07",
 					    "08", "09", "0a", "0b", "0c", "0d", "63", "96"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
 		struct vector code = vector_of(codes[i]);
@@ -625,23 +562,21 @@ static void test_spop_disconnect_read_every_status_of_haproxy_is_taken(void **st
 }
 
 /* The truncation that is taken ends before the message. */
-static void test_spop_disconnect_read_truncated_is_taken_without_its_message_only(void **state)
+TEST(spop_disconnect_read_truncated_is_taken_without_its_message_only)
 {
 	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_IDLE);
 	uint64_t status;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(frame_of(&v).payload, decode_disconnect, &status);
 
 	assert_int_equal(cut.taken, 1);
 }
 
-static void test_spop_disconnect_read_without_message_has_an_empty_one(void **state)
+TEST(spop_disconnect_read_without_message_has_an_empty_one)
 {
 	struct vector v = vector_of(STATUS_CODE "02");
 	uint64_t status;
 	struct bytes message;
-	(void)state;
 
 	POISON(message);
 	assert_true(spop_disconnect_read(vector_bytes(&v), &status, &message));
@@ -658,39 +593,32 @@ static void assert_disconnect_refused(const char *notation)
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, &status), -1);
 }
 
-static void test_spop_disconnect_read_without_status_is_refused(void **state)
+TEST(spop_disconnect_read_without_status_is_refused)
 {
-	(void)state;
-
 	assert_disconnect_refused("");
 	assert_disconnect_refused(MESSAGE "06'normal'");
 	assert_disconnect_refused("0a'status-cod' 03 00");
 }
 
-static void test_spop_disconnect_read_status_of_a_wrong_type_is_refused(void **state)
+TEST(spop_disconnect_read_status_of_a_wrong_type_is_refused)
 {
-	(void)state;
-
 	assert_disconnect_refused("0b'status-code' 08 01'0'");
 	assert_disconnect_refused("0b'status-code' 00");
 	assert_disconnect_refused("0b'status-code' 04 fff0fefefefefefefe0e");
 }
 
-static void test_spop_disconnect_read_broken_after_its_status_is_refused(void **state)
+TEST(spop_disconnect_read_broken_after_its_status_is_refused)
 {
-	(void)state;
-
 	assert_disconnect_refused(STATUS_CODE "00" MESSAGE "06'norma'");
 	assert_disconnect_refused(STATUS_CODE "00 ff");
 }
 
-static void test_spop_disconnect_read_of_repeated_items_the_last_counts(void **state)
+TEST(spop_disconnect_read_of_repeated_items_the_last_counts)
 {
 	struct vector v =
 		vector_of(STATUS_CODE "01" MESSAGE "01'a'" STATUS_CODE "02" MESSAGE "01'b'");
 	uint64_t status;
 	struct bytes message;
-	(void)state;
 
 	assert_true(spop_disconnect_read(vector_bytes(&v), &status, &message));
 
@@ -698,18 +626,15 @@ static void test_spop_disconnect_read_of_repeated_items_the_last_counts(void **s
 	assert_bytes_text(message, "b");
 }
 
-static void test_spop_disconnect_read_last_status_of_a_wrong_type_is_refused(void **state)
+TEST(spop_disconnect_read_last_status_of_a_wrong_type_is_refused)
 {
-	(void)state;
-
 	assert_disconnect_refused(STATUS_CODE "01 0b'status-code' 08 01'2'");
 }
 
-static void test_spop_disconnect_read_greatest_status_is_whole(void **state)
+TEST(spop_disconnect_read_greatest_status_is_whole)
 {
 	struct vector v = vector_of("0b'status-code' 05 fff0fefefefefefefe0e");
 	uint64_t status;
-	(void)state;
 
 	assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, &status), 1);
 
@@ -723,11 +648,10 @@ static bool is_good(const char *notation)
 	return sweep_whole(vector_bytes(&v), decode_agent_hello, NULL) > 0;
 }
 
-static void test_spop_agent_hello_is_good_reference_frames_are(void **state)
+TEST(spop_agent_hello_is_good_reference_frames_are)
 {
 	struct vector full = vector_of(FRAME_AGENT_HELLO);
 	struct vector plain = vector_of(FRAME_AGENT_HELLO_NO_CAPABILITIES);
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(frame_of(&full).payload, decode_agent_hello, NULL);
 	struct sweep_counts cut_plain =
@@ -738,10 +662,8 @@ static void test_spop_agent_hello_is_good_reference_frames_are(void **state)
 	assert_int_equal(cut_plain.taken, 1);
 }
 
-static void test_spop_agent_hello_is_good_other_versions_are_not(void **state)
+TEST(spop_agent_hello_is_good_other_versions_are_not)
 {
-	(void)state;
-
 	assert_false(is_good(FRAME_SIZE CAPABILITIES));
 	assert_false(is_good("07'version' 08 03'2.1'" FRAME_SIZE CAPABILITIES));
 	assert_false(is_good("07'version' 08 03'1.0'" FRAME_SIZE CAPABILITIES));
@@ -749,10 +671,8 @@ static void test_spop_agent_hello_is_good_other_versions_are_not(void **state)
 	assert_false(is_good("07'version' 03 02" FRAME_SIZE CAPABILITIES));
 }
 
-static void test_spop_agent_hello_is_good_sizes_outside_the_offer_are_not(void **state)
+TEST(spop_agent_hello_is_good_sizes_outside_the_offer_are_not)
 {
-	(void)state;
-
 	assert_true(is_good(VERSION "0e'max-frame-size' 03 f001"));
 	assert_true(is_good(VERSION "0e'max-frame-size' 03 fcf006"));
 	assert_false(is_good(VERSION CAPABILITIES));
@@ -762,84 +682,21 @@ static void test_spop_agent_hello_is_good_sizes_outside_the_offer_are_not(void *
 	assert_false(is_good(VERSION "0e'max-frame-size' 05 fff0fefefefefefefe0e"));
 }
 
-static void test_spop_agent_hello_is_good_broken_ones_are_not(void **state)
+TEST(spop_agent_hello_is_good_broken_ones_are_not)
 {
-	(void)state;
-
 	assert_false(is_good(""));
 	assert_false(is_good(VERSION FRAME_SIZE "ff"));
 	assert_false(is_good(VERSION FRAME_SIZE "01'a' 0a"));
 	assert_false(is_good(VERSION FRAME_SIZE "01'a' 08 fff0fefefefefefefe0e"));
 }
 
-static void test_spop_agent_hello_is_good_what_we_answer_is(void **state)
+TEST(spop_agent_hello_is_good_what_we_answer_is)
 {
 	struct vector v = {0};
 	struct writer w = writer_on(v.data, sizeof v.data);
-	(void)state;
 
 	spop_put_agent_hello(&w, 256, true);
 
 	v.len = w.len;
 	assert_true(spop_agent_hello_is_good(frame_of(&v).payload));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spop_hello_read_of_haproxy_3_0_is_taken),
-		cmocka_unit_test(test_spop_hello_read_of_haproxy_3_1_is_taken),
-		cmocka_unit_test(test_spop_hello_read_of_a_health_check_says_so),
-		cmocka_unit_test(
-			test_spop_hello_read_truncated_is_taken_between_optional_items_only),
-		cmocka_unit_test(test_spop_hello_read_any_order_is_taken),
-		cmocka_unit_test(test_spop_hello_read_unknown_items_are_skipped),
-		cmocka_unit_test(test_spop_hello_read_other_frame_types_are_invalid),
-		cmocka_unit_test(test_spop_hello_read_without_fin_is_fragmented),
-		cmocka_unit_test(test_spop_hello_read_with_other_flags_and_fin_is_taken),
-		cmocka_unit_test(test_spop_hello_read_ids_other_than_0_are_invalid),
-		cmocka_unit_test(test_spop_hello_read_nothing_has_no_version),
-		cmocka_unit_test(test_spop_hello_read_without_versions_has_no_version),
-		cmocka_unit_test(test_spop_hello_read_without_max_frame_size_has_none),
-		cmocka_unit_test(test_spop_hello_read_without_capabilities_has_none),
-		cmocka_unit_test(test_spop_hello_read_any_2_x_is_supported),
-		cmocka_unit_test(test_spop_hello_read_no_2_x_is_unsupported),
-		cmocka_unit_test(test_spop_hello_read_pipelining_is_found_in_a_list),
-		cmocka_unit_test(test_spop_hello_read_other_capabilities_are_not_pipelining),
-		cmocka_unit_test(test_spop_hello_read_max_frame_size_below_256_is_bad),
-		cmocka_unit_test(test_spop_hello_read_max_frame_size_256_is_taken),
-		cmocka_unit_test(test_spop_hello_read_max_frame_size_of_32_bits_is_whole),
-		cmocka_unit_test(test_spop_hello_read_max_frame_size_two_to_the_40_is_the_greatest),
-		cmocka_unit_test(test_spop_hello_read_max_frame_size_of_any_integer_type_is_taken),
-		cmocka_unit_test(test_spop_hello_read_items_of_a_wrong_type_are_invalid),
-		cmocka_unit_test(test_spop_hello_read_of_repeated_versions_the_last_counts),
-		cmocka_unit_test(test_spop_hello_read_of_repeated_sizes_the_last_counts),
-		cmocka_unit_test(test_spop_hello_read_of_repeated_options_the_last_counts),
-		cmocka_unit_test(test_spop_hello_read_broken_items_are_invalid),
-		cmocka_unit_test(test_spop_put_agent_hello_with_pipelining_is_the_reference_frame),
-		cmocka_unit_test(
-			test_spop_put_agent_hello_without_pipelining_is_the_reference_frame),
-		cmocka_unit_test(test_spop_put_healthcheck_is_the_reference_frame),
-		cmocka_unit_test(test_spop_put_agent_disconnect_normal_is_the_reference_frame),
-		cmocka_unit_test(test_spop_put_agent_disconnect_every_status_is_read_back),
-		cmocka_unit_test(test_spop_disconnect_read_normal_is_the_reference_frame),
-		cmocka_unit_test(test_spop_disconnect_read_idle_is_the_reference_frame),
-		cmocka_unit_test(test_spop_disconnect_read_every_status_of_haproxy_is_taken),
-		cmocka_unit_test(
-			test_spop_disconnect_read_truncated_is_taken_without_its_message_only),
-		cmocka_unit_test(test_spop_disconnect_read_without_message_has_an_empty_one),
-		cmocka_unit_test(test_spop_disconnect_read_without_status_is_refused),
-		cmocka_unit_test(test_spop_disconnect_read_status_of_a_wrong_type_is_refused),
-		cmocka_unit_test(test_spop_disconnect_read_broken_after_its_status_is_refused),
-		cmocka_unit_test(test_spop_disconnect_read_of_repeated_items_the_last_counts),
-		cmocka_unit_test(test_spop_disconnect_read_last_status_of_a_wrong_type_is_refused),
-		cmocka_unit_test(test_spop_disconnect_read_greatest_status_is_whole),
-		cmocka_unit_test(test_spop_agent_hello_is_good_reference_frames_are),
-		cmocka_unit_test(test_spop_agent_hello_is_good_other_versions_are_not),
-		cmocka_unit_test(test_spop_agent_hello_is_good_sizes_outside_the_offer_are_not),
-		cmocka_unit_test(test_spop_agent_hello_is_good_broken_ones_are_not),
-		cmocka_unit_test(test_spop_agent_hello_is_good_what_we_answer_is),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 #include "wire/spop_notify.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/spop_frames.h"
 #include "support/sweep.h"
+#include "support/test.h"
 #include "support/vector.h"
 #include "wire/spop_frame.h"
 
@@ -122,12 +117,11 @@ static struct bytes payload_of(const struct vector *frame)
 	return found.payload;
 }
 
-static void test_spop_message_next_reference_frame_is_walked(void **state)
+TEST(spop_message_next_reference_frame_is_walked)
 {
 	struct vector v = vector_of(FRAME_NOTIFY_IPV4);
 	static const uint8_t loopback[4] = {127, 0, 0, 1};
 	struct walk walk;
-	(void)state;
 
 	assert_int_equal(walk_payload(payload_of(&v), &walk), 1);
 
@@ -139,22 +133,20 @@ static void test_spop_message_next_reference_frame_is_walked(void **state)
 	assert_memory_equal(walk.last_argument.data.ipv4, loopback, sizeof loopback);
 }
 
-static void test_spop_message_next_empty_reference_frame_has_no_message(void **state)
+TEST(spop_message_next_empty_reference_frame_has_no_message)
 {
 	struct vector v = vector_of(FRAME_NOTIFY_EMPTY);
 	struct walk walk;
-	(void)state;
 
 	assert_int_equal(walk_payload(payload_of(&v), &walk), 1);
 
 	assert_int_equal(walk.messages, 0);
 }
 
-static void test_spop_message_next_at_the_end_is_the_end_again(void **state)
+TEST(spop_message_next_at_the_end_is_the_end_again)
 {
 	struct bytes payload = BYTES("");
 	struct spop_message message;
-	(void)state;
 
 	assert_int_equal(next_message(&payload, payload, &message), 0);
 
@@ -162,11 +154,10 @@ static void test_spop_message_next_at_the_end_is_the_end_again(void **state)
 }
 
 /* The empty payload is a NOTIFY without messages, every other cut is refused. */
-static void test_spop_message_next_truncated_is_refused(void **state)
+TEST(spop_message_next_truncated_is_refused)
 {
 	struct vector v = vector_of(PAYLOAD_IPV4);
 	struct walk walk;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), walk_payload, &walk);
 
@@ -174,14 +165,13 @@ static void test_spop_message_next_truncated_is_refused(void **state)
 	assert_int_equal(cut.refused, v.len - 1);
 }
 
-static void test_spop_message_next_several_messages_are_walked_in_order(void **state)
+TEST(spop_message_next_several_messages_are_walked_in_order)
 {
 	struct vector v = vector_of("01'a' 00  01'b' 01 03'src' 06 0a000001"
 				    "01'c' 02 00 00 04'path' 08 01'/'");
 	struct bytes from = vector_bytes(&v);
 	struct spop_message a, b, c, none;
 	struct spop_argument argument;
-	(void)state;
 
 	assert_int_equal(next_message(&from, vector_bytes(&v), &a), 1);
 	assert_bytes_text(a.name, "a");
@@ -201,12 +191,11 @@ static void test_spop_message_next_several_messages_are_walked_in_order(void **s
 	assert_int_equal(next_message(&from, vector_bytes(&v), &none), 0);
 }
 
-static void test_spop_message_next_several_truncated_are_taken_between_messages(void **state)
+TEST(spop_message_next_several_truncated_are_taken_between_messages)
 {
 	struct vector v = vector_of("01'a' 00  01'b' 01 03'src' 06 0a000001"
 				    "01'c' 02 00 00 04'path' 08 01'/'");
 	struct walk walk;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), walk_payload, &walk);
 
@@ -215,11 +204,10 @@ static void test_spop_message_next_several_truncated_are_taken_between_messages(
 	assert_int_equal(walk.arguments, 3);
 }
 
-static void test_spop_message_next_empty_name_is_taken(void **state)
+TEST(spop_message_next_empty_name_is_taken)
 {
 	struct vector v = vector_of("00 00");
 	struct walk walk;
-	(void)state;
 
 	assert_int_equal(walk_vector(&v, &walk), 1);
 
@@ -227,29 +215,24 @@ static void test_spop_message_next_empty_name_is_taken(void **state)
 	assert_int_equal(walk.last_message.name.len, 0);
 }
 
-static void test_spop_message_next_name_without_a_count_is_refused(void **state)
+TEST(spop_message_next_name_without_a_count_is_refused)
 {
-	(void)state;
-
 	assert_refused("05'check'");
 	assert_refused("00");
 }
 
-static void test_spop_message_next_name_longer_than_the_payload_is_refused(void **state)
+TEST(spop_message_next_name_longer_than_the_payload_is_refused)
 {
-	(void)state;
-
 	assert_refused("06'check' 00 ");
 	assert_refused(MOST_VARINT "'check' 00");
 	assert_refused("f0f1fcfefefefefefe0e'check' 00");
 	assert_refused("ffffffffffffffffffffff'check' 00");
 }
 
-static void test_spop_argument_next_255_announced_and_none_sent_is_refused(void **state)
+TEST(spop_argument_next_255_announced_and_none_sent_is_refused)
 {
 	struct vector v = vector_of("05'check' ff");
 	struct walk walk;
-	(void)state;
 
 	assert_int_equal(sweep_whole(vector_bytes(&v), walk_payload, &walk), -1);
 
@@ -258,11 +241,10 @@ static void test_spop_argument_next_255_announced_and_none_sent_is_refused(void 
 	assert_int_equal(walk.last_message.arguments_left, 255);
 }
 
-static void test_spop_argument_next_255_announced_and_sent_are_walked(void **state)
+TEST(spop_argument_next_255_announced_and_sent_are_walked)
 {
 	struct vector v = vector_of("05'check' ff");
 	struct walk walk;
-	(void)state;
 
 	vector_append(&v, "00 00", 255);
 
@@ -271,11 +253,10 @@ static void test_spop_argument_next_255_announced_and_sent_are_walked(void **sta
 	assert_int_equal(cut.taken, 1);
 }
 
-static void test_spop_argument_next_255_announced_and_254_sent_is_refused(void **state)
+TEST(spop_argument_next_255_announced_and_254_sent_is_refused)
 {
 	struct vector v = vector_of("05'check' ff");
 	struct walk walk;
-	(void)state;
 
 	vector_append(&v, "00 00", 254);
 
@@ -284,7 +265,7 @@ static void test_spop_argument_next_255_announced_and_254_sent_is_refused(void *
 	assert_int_equal(walk.last_message.arguments_left, 1);
 }
 
-static void test_spop_argument_next_every_type_is_walked(void **state)
+TEST(spop_argument_next_every_type_is_walked)
 {
 	struct vector v = vector_of("01'm' 0b"
 				    "01'a' 00   01'b' 11  01'c' 01  01'd' 02 07"
@@ -293,7 +274,6 @@ static void test_spop_argument_next_every_type_is_walked(void **state)
 				    "01'i' 07 00000000000000000000000000000001"
 				    "01'j' 08 03'GET'  01'k' 09 02 0000");
 	struct walk walk;
-	(void)state;
 
 	struct sweep_counts cut = sweep_decoder(vector_bytes(&v), walk_payload, &walk);
 
@@ -301,41 +281,35 @@ static void test_spop_argument_next_every_type_is_walked(void **state)
 	assert_int_equal(cut.taken, 1);
 }
 
-static void test_spop_argument_next_value_missing_is_refused(void **state)
+TEST(spop_argument_next_value_missing_is_refused)
 {
-	(void)state;
-
 	assert_refused("01'm' 01 01'a'");
 	assert_refused("01'm' 01 00");
 	assert_refused("01'm' 01 01'a' 06 7f0000");
 }
 
-static void test_spop_argument_next_reserved_type_is_refused(void **state)
+TEST(spop_argument_next_reserved_type_is_refused)
 {
 	static const char *const cases[] = {
 		"01'm' 01 01'a' 0a", "01'm' 01 01'a' 0b", "01'm' 01 01'a' 0c",
 		"01'm' 01 01'a' 0d", "01'm' 01 01'a' 0e", "01'm' 01 01'a' 0f",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_refused(cases[i]);
 }
 
-static void test_spop_argument_next_name_longer_than_the_payload_is_refused(void **state)
+TEST(spop_argument_next_name_longer_than_the_payload_is_refused)
 {
-	(void)state;
-
 	assert_refused("01'm' 01 02'a'");
 	assert_refused("01'm' 01 " MOST_VARINT "'a' 00");
 	assert_refused("01'm' 01 f0f1fcfefefefefefe0e'a' 00");
 }
 
-static void test_spop_argument_next_more_sent_than_announced_is_the_next_message(void **state)
+TEST(spop_argument_next_more_sent_than_announced_is_the_next_message)
 {
 	struct vector v = vector_of("01'm' 01 01'a' 00  01'b' 00");
 	struct walk walk;
-	(void)state;
 
 	assert_int_equal(walk_vector(&v, &walk), 1);
 
@@ -362,13 +336,12 @@ static void put_unset_var(struct writer *w, const void *context)
 	spop_put_unset_var(w, variable->scope, BYTES("deny"));
 }
 
-static void test_spop_put_set_var_in_every_scope_is_an_action_of_three(void **state)
+TEST(spop_put_set_var_in_every_scope_is_an_action_of_three)
 {
 	static const char *const cases[] = {
 		"01 03 00 04'deny' 03 01", "01 03 01 04'deny' 03 01", "01 03 02 04'deny' 03 01",
 		"01 03 03 04'deny' 03 01", "01 03 04 04'deny' 03 01",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i]);
@@ -377,13 +350,12 @@ static void test_spop_put_set_var_in_every_scope_is_an_action_of_three(void **st
 	}
 }
 
-static void test_spop_put_unset_var_in_every_scope_is_an_action_of_two(void **state)
+TEST(spop_put_unset_var_in_every_scope_is_an_action_of_two)
 {
 	static const char *const cases[] = {
 		"02 02 00 04'deny'", "02 02 01 04'deny'", "02 02 02 04'deny'",
 		"02 02 03 04'deny'", "02 02 04 04'deny'",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i]);
@@ -392,10 +364,8 @@ static void test_spop_put_unset_var_in_every_scope_is_an_action_of_two(void **st
 	}
 }
 
-static void test_spop_scope_numbers_are_those_of_the_protocol(void **state)
+TEST(spop_scope_numbers_are_those_of_the_protocol)
 {
-	(void)state;
-
 	assert_int_equal(SPOP_SCOPE_PROCESS, 0);
 	assert_int_equal(SPOP_SCOPE_SESSION, 1);
 	assert_int_equal(SPOP_SCOPE_TRANSACTION, 2);
@@ -403,7 +373,7 @@ static void test_spop_scope_numbers_are_those_of_the_protocol(void **state)
 	assert_int_equal(SPOP_SCOPE_RESPONSE, 4);
 }
 
-static void test_spop_put_set_var_values_of_every_type_are_put(void **state)
+TEST(spop_put_set_var_values_of_every_type_are_put)
 {
 	static const struct {
 		const char *notation;
@@ -421,7 +391,6 @@ static void test_spop_put_set_var_values_of_every_type_are_put(void **state)
 		{"01 03 02 04'deny' 09 02'ok'",
 		 {.type = SPOP_BIN, .bytes = {(const uint8_t *)"ok", 2}}},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vector v = vector_of(cases[i].notation);
@@ -441,24 +410,22 @@ static void put_ack_of_three(struct writer *w, const void *context)
 	spop_frame_end(w, begin);
 }
 
-static void test_spop_put_set_var_several_in_an_ack_fit_or_are_full(void **state)
+TEST(spop_put_set_var_several_in_an_ack_fit_or_are_full)
 {
 	struct vector v = vector_frame("67 00000001 f000 01"
 				       "01 03 02 07'allowed' 11"
 				       "02 02 02 06'policy'"
 				       "01 03 01 05'limit' 04 " MOST_VARINT);
-	(void)state;
 
 	sweep_encoder(vector_bytes(&v), put_ack_of_three, NULL);
 }
 
 /* An action that does not fit is left out, and the ACK is whole without it. */
-static void test_spop_put_set_var_rewound_leaves_the_actions_before_it(void **state)
+TEST(spop_put_set_var_rewound_leaves_the_actions_before_it)
 {
 	struct vector v = vector_frame("67 00000001 01 01 01 03 02 07'allowed' 11");
 	uint8_t memory[40];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	size_t begin = spop_frame_begin(&w, SPOP_ACK, 1, 1);
 	spop_put_set_var(&w, SPOP_SCOPE_TRANSACTION, BYTES("allowed"), spop_bool(true));
@@ -470,37 +437,4 @@ static void test_spop_put_set_var_rewound_leaves_the_actions_before_it(void **st
 	spop_frame_end(&w, begin);
 
 	assert_bytes_equal(writer_bytes(&w), vector_bytes(&v));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spop_message_next_reference_frame_is_walked),
-		cmocka_unit_test(test_spop_message_next_empty_reference_frame_has_no_message),
-		cmocka_unit_test(test_spop_message_next_at_the_end_is_the_end_again),
-		cmocka_unit_test(test_spop_message_next_truncated_is_refused),
-		cmocka_unit_test(test_spop_message_next_several_messages_are_walked_in_order),
-		cmocka_unit_test(
-			test_spop_message_next_several_truncated_are_taken_between_messages),
-		cmocka_unit_test(test_spop_message_next_empty_name_is_taken),
-		cmocka_unit_test(test_spop_message_next_name_without_a_count_is_refused),
-		cmocka_unit_test(test_spop_message_next_name_longer_than_the_payload_is_refused),
-		cmocka_unit_test(test_spop_argument_next_255_announced_and_none_sent_is_refused),
-		cmocka_unit_test(test_spop_argument_next_255_announced_and_sent_are_walked),
-		cmocka_unit_test(test_spop_argument_next_255_announced_and_254_sent_is_refused),
-		cmocka_unit_test(test_spop_argument_next_every_type_is_walked),
-		cmocka_unit_test(test_spop_argument_next_value_missing_is_refused),
-		cmocka_unit_test(test_spop_argument_next_reserved_type_is_refused),
-		cmocka_unit_test(test_spop_argument_next_name_longer_than_the_payload_is_refused),
-		cmocka_unit_test(
-			test_spop_argument_next_more_sent_than_announced_is_the_next_message),
-		cmocka_unit_test(test_spop_put_set_var_in_every_scope_is_an_action_of_three),
-		cmocka_unit_test(test_spop_put_unset_var_in_every_scope_is_an_action_of_two),
-		cmocka_unit_test(test_spop_scope_numbers_are_those_of_the_protocol),
-		cmocka_unit_test(test_spop_put_set_var_values_of_every_type_are_put),
-		cmocka_unit_test(test_spop_put_set_var_several_in_an_ack_fit_or_are_full),
-		cmocka_unit_test(test_spop_put_set_var_rewound_leaves_the_actions_before_it),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

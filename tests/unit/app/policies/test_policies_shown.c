@@ -1,17 +1,14 @@
 /* policies_table.h and policies_json.h: the same policies, for people and for machines. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
-#include <cmocka.h>
 
 #include "app/policies/policies_json.h"
 #include "app/policies/policies_table.h"
 #include "app/policies/policy_file.h"
+#include "support/test.h"
 
 #define BUCKET "\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":50"
 #define WINDOW "\"algorithm\":\"fixed_window\",\"limit\":5,\"window\":\"1m\""
@@ -41,10 +38,8 @@ static void assert_table(const char *json, const char *expected)
 	free(text);
 }
 
-static void test_policies_table_put_columns_stand_below_each_other(void **state)
+TEST(policies_table_put_columns_stand_below_each_other)
 {
-	(void)state;
-
 	assert_table(
 		"{\"policies\":{\"per-ip\":{" BUCKET ",\"key\":[\"src\"],\"cost\":\"bytes\"},"
 		"\"tenant\":{" WINDOW ",\"key\":[],\"shadow\":true,\"on_error\":\"deny\","
@@ -58,10 +53,8 @@ static void test_policies_table_put_columns_stand_below_each_other(void **state)
 		"    deny\n");
 }
 
-static void test_policies_table_put_what_no_policy_has_is_left_out(void **state)
+TEST(policies_table_put_what_no_policy_has_is_left_out)
 {
-	(void)state;
-
 	assert_table("{\"policies\":{\"p\":{\"algorithm\":\"token_bucket\",\"capacity\":7,"
 		     "\"refill_rate\":\"1000/1m\",\"key\":[\"a\",\"b\"]}}}",
 		     "POLICY  ALGORITHM     LIMIT       KEY  ON ERROR\n"
@@ -69,10 +62,9 @@ static void test_policies_table_put_what_no_policy_has_is_left_out(void **state)
 	assert_table("{\"policies\":{}}", "");
 }
 
-static void test_policies_table_put_long_match_is_cut(void **state)
+TEST(policies_table_put_long_match_is_cut)
 {
 	char json[2000], path[1000];
-	(void)state;
 
 	memset(path, 'x', sizeof path);
 	snprintf(json, sizeof json,
@@ -87,12 +79,11 @@ static void test_policies_table_put_long_match_is_cut(void **state)
 }
 
 /* A terminal obeys control characters. */
-static void test_policies_table_put_is_printable_ascii(void **state)
+TEST(policies_table_put_is_printable_ascii)
 {
 	char *text = shown("{\"policies\":{\"p\":{" WINDOW ",\"key\":[\"\\u001b[31m\",\"\\u00e4\"],"
 			   "\"match\":{\"\\n\":\"\\u009b\"},\"cost\":\"\\u0007\"}}}",
 			   policies_table_put);
-	(void)state;
 
 	for (const char *c = text; *c != '\0'; c++)
 		assert_true(*c == '\n' || (*c >= ' ' && *c <= '~'));
@@ -127,10 +118,8 @@ static void assert_json(const char *json, const char *expected)
 	free(text);
 }
 
-static void test_policies_json_put_fills_in_what_was_left_out(void **state)
+TEST(policies_json_put_fills_in_what_was_left_out)
 {
-	(void)state;
-
 	assert_json("{\"policies\":{\"p\":{" BUCKET ",\"key\":[\"src\"]}}}",
 		    "{\"name\":\"p\",\"algorithm\":\"token_bucket\",\"capacity\":100,"
 		    "\"refill_rate\":\"50\",\"shadow\":false,\"on_error\":\"allow\","
@@ -138,10 +127,8 @@ static void test_policies_json_put_fills_in_what_was_left_out(void **state)
 		    "\"overrides\":[],\"ipv4_prefix\":32,\"ipv6_prefix\":64}");
 }
 
-static void test_policies_json_put_overrides_have_all_their_terms(void **state)
+TEST(policies_json_put_overrides_have_all_their_terms)
 {
-	(void)state;
-
 	assert_json("{\"policies\":{\"p\":{" WINDOW ",\"key\":[\"\\u00e4\\\"\"],\"cost\":2,"
 		    "\"ipv4_prefix\":24,\"on_error\":\"local\",\"match\":{\"a\\nb\":\"\\\\x*\"},"
 		    "\"overrides\":[{\"match\":{\"x\":[\"1\",\"2\"]},\"window\":90,"
@@ -158,18 +145,4 @@ static void test_policies_json_put_overrides_have_all_their_terms(void **state)
 		    "{\"match\":{\"x\":[\"3\"]},\"unlimited\":true},"
 		    "{\"match\":{\"x\":[\"4\"]},\"blocked\":true}],"
 		    "\"ipv4_prefix\":24,\"ipv6_prefix\":64}");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_table_put_columns_stand_below_each_other),
-		cmocka_unit_test(test_policies_table_put_what_no_policy_has_is_left_out),
-		cmocka_unit_test(test_policies_table_put_long_match_is_cut),
-		cmocka_unit_test(test_policies_table_put_is_printable_ascii),
-		cmocka_unit_test(test_policies_json_put_fills_in_what_was_left_out),
-		cmocka_unit_test(test_policies_json_put_overrides_have_all_their_terms),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,13 @@
 #include "app/policies/policy_file.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "support/guarded.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define SECOND INT64_C(1000000)
 #define DAY    (86400 * SECOND)
@@ -83,7 +79,7 @@ static void assert_quota(const char *json, struct quota expected)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_numbers_are_exact(void **state)
+TEST(policy_file_parse_numbers_are_exact)
 {
 	static const struct {
 		const char *json;
@@ -115,13 +111,12 @@ static void test_policy_file_parse_numbers_are_exact(void **state)
 		{LENGTH("\"1d\""), {FIXED_WINDOW, 10, 0, 0, DAY}},
 		{LENGTH("\"3650d\""), {FIXED_WINDOW, 10, 0, 0, 3650 * DAY}},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_quota(cases[i].json, cases[i].expected);
 }
 
-static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
+TEST(policy_file_parse_every_algorithm_has_its_name)
 {
 	static const struct {
 		const char *fields;
@@ -136,7 +131,6 @@ static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
 		{FIELDS("\"algorithm\":\"fixed_window\",\"limit\":1,\"window\":1" KEY),
 		 FIXED_WINDOW},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct policies *policies = parse_good(cases[i].fields);
@@ -146,24 +140,22 @@ static void test_policy_file_parse_every_algorithm_has_its_name(void **state)
 	}
 }
 
-static void test_policy_file_parse_names_are_taken(void **state)
+TEST(policy_file_parse_names_are_taken)
 {
 	static const char *const files[] = {NAMED("a"),       NAMED("A-Z_0.9"), NAMED(SIXTY_FOUR),
 					    NAMED("Inline"),  NAMED("none-"),   NAMED("policies"),
 					    NAMED("\\u0061"), NAMED("-")};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		policies_unref(parse_good(files[i]));
 }
 
-static void test_policy_file_parse_policies_are_in_file_order(void **state)
+TEST(policy_file_parse_policies_are_in_file_order)
 {
 	struct policies *policies =
 		parse_good(POLICIES("\"b\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"x\"]},"
 				    "\"a\":{" WINDOW "\"limit\":2,\"window\":1,\"key\":[]},"
 				    "\"c\":{" WINDOW "\"limit\":3,\"window\":1,\"key\":[]}"));
-	(void)state;
 
 	assert_int_equal(policies_count(policies), 3);
 	assert_string_equal(policies_at(policies, 0)->name, "b");
@@ -172,11 +164,10 @@ static void test_policy_file_parse_policies_are_in_file_order(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_key_is_in_order(void **state)
+TEST(policy_file_parse_key_is_in_order)
 {
 	struct policies *policies = parse_good(KEYS("[\"src\",\"x-y z\",\"\\u00e4\"]"));
 	const struct policy *policy = policies_at(policies, 0);
-	(void)state;
 
 	assert_int_equal(policy->key_count, 3);
 	assert_bytes_text(policy->key[0], "src");
@@ -185,11 +176,10 @@ static void test_policy_file_parse_key_is_in_order(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_defaults_are_the_flags(void **state)
+TEST(policy_file_parse_defaults_are_the_flags)
 {
 	struct problems problems;
 	struct policies *policies = policy_file_parse(BYTES(NAMED("p")), ON_ERROR_LOCAL, &problems);
-	(void)state;
 
 	assert_non_null(policies);
 	assert_int_equal(policies_at(policies, 0)->terms.on_error, ON_ERROR_LOCAL);
@@ -204,12 +194,11 @@ static void test_policy_file_parse_defaults_are_the_flags(void **state)
 #define BASE      WINDOW "\"limit\":10,\"window\":1" KEY ","
 #define AND(text) FIELDS(BASE text)
 
-static void test_policy_file_parse_match_is_in_order(void **state)
+TEST(policy_file_parse_match_is_in_order)
 {
 	struct policies *policies = parse_good(AND(
 		"\"match\":{\"path\":[\"/a\",\"/b*\"],\"src\":\"10.0.0.0/8\",\"\\u00e4\":\"\"}"));
 	const struct conditions *match = &policies_at(policies, 0)->match;
-	(void)state;
 
 	assert_int_equal(match->count, 3);
 	assert_bytes_text(match->items[0].attribute, "path");
@@ -223,11 +212,10 @@ static void test_policy_file_parse_match_is_in_order(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_what_is_not_said_is_off(void **state)
+TEST(policy_file_parse_what_is_not_said_is_off)
 {
 	struct policies *policies = parse_good(NAMED("p"));
 	const struct policy *policy = policies_at(policies, 0);
-	(void)state;
 
 	assert_int_equal(policy->match.count, 0);
 	assert_int_equal(policy->override_count, 0);
@@ -238,13 +226,12 @@ static void test_policy_file_parse_what_is_not_said_is_off(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_terms_are_the_policys(void **state)
+TEST(policy_file_parse_terms_are_the_policys)
 {
 	struct policies *policies =
 		parse_good(AND("\"cost\":7,\"shadow\":true,\"on_error\":\"deny\","
 			       "\"ipv4_prefix\":0,\"ipv6_prefix\":128"));
 	const struct policy *policy = policies_at(policies, 0);
-	(void)state;
 
 	assert_int_equal(policy->terms.cost, 7);
 	assert_true(policy->terms.is_shadow);
@@ -254,7 +241,7 @@ static void test_policy_file_parse_terms_are_the_policys(void **state)
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_override_has_what_it_does_not_replace(void **state)
+TEST(policy_file_parse_override_has_what_it_does_not_replace)
 {
 	struct policies *policies = parse_good(
 		AND("\"overrides\":[{\"match\":{\"a\":\"1\"}},"
@@ -263,7 +250,6 @@ static void test_policy_file_parse_override_has_what_it_does_not_replace(void **
 		    "{\"match\":{\"a\":\"4\"},\"cost\":\"bytes\",\"on_error\":\"local\"}],"
 		    "\"cost\":7,\"shadow\":true,\"on_error\":\"deny\""));
 	const struct override *overrides = policies_at(policies, 0)->overrides;
-	(void)state;
 
 	assert_int_equal(policies_at(policies, 0)->override_count, 4);
 	assert_int_equal(overrides[0].terms.quota.limit, 10);
@@ -285,14 +271,13 @@ static void test_policy_file_parse_override_has_what_it_does_not_replace(void **
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_override_of_a_bucket_changes_either_number(void **state)
+TEST(policy_file_parse_override_of_a_bucket_changes_either_number)
 {
 	struct policies *policies = parse_good(FIELDS(
 		BUCKET "\"capacity\":10,\"refill_rate\":1" KEY ",\"cost\":\"bytes\",\"overrides\":["
 		       "{\"match\":{\"a\":\"1\"},\"capacity\":20,\"cost\":3},"
 		       "{\"match\":{\"a\":\"2\"},\"refill_rate\":\"1/1m\"}]"));
 	const struct override *overrides = policies_at(policies, 0)->overrides;
-	(void)state;
 
 	assert_int_equal(overrides[0].terms.quota.limit, 20);
 	assert_int_equal(overrides[0].terms.quota.refill_us, SECOND);
@@ -304,13 +289,12 @@ static void test_policy_file_parse_override_of_a_bucket_changes_either_number(vo
 	policies_unref(policies);
 }
 
-static void test_policy_file_parse_override_may_free_or_block(void **state)
+TEST(policy_file_parse_override_may_free_or_block)
 {
 	struct policies *policies =
 		parse_good(AND("\"overrides\":[{\"match\":{\"a\":\"1\"},\"unlimited\":true},"
 			       "{\"match\":{\"a\":\"2\"},\"blocked\":true,\"unlimited\":false}]"));
 	const struct override *overrides = policies_at(policies, 0)->overrides;
-	(void)state;
 
 	assert_true(overrides[0].terms.is_unlimited && !overrides[0].terms.is_blocked);
 	assert_true(overrides[1].terms.is_blocked && !overrides[1].terms.is_unlimited);
@@ -318,7 +302,7 @@ static void test_policy_file_parse_override_may_free_or_block(void **state)
 }
 
 /* Found by the index, which a load makes: the second is, the first is not. */
-static void test_policy_file_parse_policies_are_found_by_match(void **state)
+TEST(policy_file_parse_policies_are_found_by_match)
 {
 	struct policies *policies =
 		parse_good(POLICIES("\"a\":{" BASE "\"match\":{\"path\":\"/a\"}},"
@@ -326,7 +310,6 @@ static void test_policy_file_parse_policies_are_found_by_match(void **state)
 	struct attribute path = {BYTES("path"), value_text(BYTES("/b"))};
 	struct attributes attributes = {&path, 1};
 	size_t at = 0;
-	(void)state;
 
 	policies_search(policies, &attributes);
 
@@ -346,7 +329,7 @@ static uint64_t fingerprint_of(const char *json)
 	return fingerprint;
 }
 
-static void test_policy_file_parse_fingerprint_changes_with_any_field(void **state)
+TEST(policy_file_parse_fingerprint_changes_with_any_field)
 {
 	static const char *const others[] = {
 		LIMIT("11"),
@@ -359,7 +342,6 @@ static void test_policy_file_parse_fingerprint_changes_with_any_field(void **sta
 		AND("\"overrides\":[{\"match\":{\"a\":\"b\"},\"blocked\":true}]"),
 	};
 	uint64_t first = fingerprint_of(NAMED("p"));
-	(void)state;
 
 	assert_true(fingerprint_of(" " NAMED("p") "\n") == first);
 	assert_true(fingerprint_of(NAMED("q")) == first);
@@ -367,10 +349,9 @@ static void test_policy_file_parse_fingerprint_changes_with_any_field(void **sta
 		assert_true(fingerprint_of(others[i]) != first);
 }
 
-static void test_policy_file_parse_no_policies_is_good(void **state)
+TEST(policy_file_parse_no_policies_is_good)
 {
 	struct policies *policies = parse_good(" { \"policies\" : { } }\n");
-	(void)state;
 
 	assert_int_equal(policies_count(policies), 0);
 	policies_unref(policies);
@@ -510,10 +491,8 @@ static const struct {
 	 "policies.p.key: more than 16 attributes"},
 };
 
-static void test_policy_file_parse_refused_names_the_place(void **state)
+TEST(policy_file_parse_refused_names_the_place)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		struct err err = parse_bad(bytes_from_text(refused[i].json));
 		if (strncmp(err.text, refused[i].error, strlen(refused[i].error)) != 0)
@@ -522,7 +501,7 @@ static void test_policy_file_parse_refused_names_the_place(void **state)
 	}
 }
 
-static void test_policy_file_parse_all_problems_are_told(void **state)
+TEST(policy_file_parse_all_problems_are_told)
 {
 	static const char *const expected[] = {
 		"x: unknown field; accepted is policies",
@@ -536,7 +515,6 @@ static void test_policy_file_parse_all_problems_are_told(void **state)
 		"policies.e.key[1]: true is not the name of an attribute",
 	};
 	struct problems problems;
-	(void)state;
 
 	assert_null(policy_file_parse(
 		BYTES("{\"x\":1,\"policies\":{\"a\":{" WINDOW "\"limit\":0,\"window\":\"1x\","
@@ -552,10 +530,9 @@ static void test_policy_file_parse_all_problems_are_told(void **state)
 }
 
 /* What is wrong with the policy is told once, and not again for each override that has it too. */
-static void test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed(void **state)
+TEST(policy_file_parse_override_of_a_wrong_policy_is_not_blamed)
 {
 	struct problems problems;
-	(void)state;
 
 	assert_null(policy_file_parse(
 		BYTES(FIELDS(WINDOW "\"limit\":0,\"window\":1" KEY
@@ -565,7 +542,7 @@ static void test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed(void
 	assert_int_equal(problems.count, 1);
 }
 
-static void test_policy_file_parse_unknown_field_is_named(void **state)
+TEST(policy_file_parse_unknown_field_is_named)
 {
 	static const struct {
 		const char *name;
@@ -578,7 +555,6 @@ static void test_policy_file_parse_unknown_field_is_named(void **state)
 		{"algorithm ", "policies.p.\"algorithm \": "},
 	};
 	char json[256];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		snprintf(json, sizeof json, FIELDS("\"%s\":1"), cases[i].name);
@@ -589,10 +565,8 @@ static void test_policy_file_parse_unknown_field_is_named(void **state)
 }
 
 /* The example of INTERFACE.md, section 2. */
-static void test_policy_file_parse_refused_says_the_reason(void **state)
+TEST(policy_file_parse_refused_says_the_reason)
 {
-	(void)state;
-
 	struct err err = parse_bad(BYTES(POLICIES(
 		"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1x\"" KEY
 		"}")));
@@ -600,10 +574,8 @@ static void test_policy_file_parse_refused_says_the_reason(void **state)
 	assert_non_null(strstr(err.text, "policies.login.window: \"1x\" is not a duration"));
 }
 
-static void test_policy_file_parse_long_values_are_shortened(void **state)
+TEST(policy_file_parse_long_values_are_shortened)
 {
-	(void)state;
-
 	struct err err = parse_bad(BYTES(LENGTH("\"" SIXTY_FOUR SIXTY_FOUR "\"")));
 
 	assert_non_null(strstr(err.text, "...\" is not a duration"));
@@ -611,7 +583,7 @@ static void test_policy_file_parse_long_values_are_shortened(void **state)
 
 /* ---- not JSON ---- */
 
-static void test_policy_file_parse_not_json_names_line_and_column(void **state)
+TEST(policy_file_parse_not_json_names_line_and_column)
 {
 	static const struct {
 		const char *json;
@@ -631,7 +603,6 @@ static void test_policy_file_parse_not_json_names_line_and_column(void **state)
 		{"{\"policies\":{},}", "line 1, column 16: "},
 		{"// comment\n{\"policies\":{}}", "line 1, column 1: "},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = parse_bad(bytes_from_text(cases[i].json));
@@ -641,11 +612,10 @@ static void test_policy_file_parse_not_json_names_line_and_column(void **state)
 	}
 }
 
-static void test_policy_file_parse_every_truncation_is_refused(void **state)
+TEST(policy_file_parse_every_truncation_is_refused)
 {
 	static const char whole[] = NAMED("login");
 	char json[sizeof whole];
-	(void)state;
 
 	for (size_t len = 0; len < sizeof whole - 1; len++) {
 		memcpy(json, whole, len);
@@ -654,13 +624,12 @@ static void test_policy_file_parse_every_truncation_is_refused(void **state)
 	}
 }
 
-static void test_policy_file_parse_any_changed_byte_is_survived(void **state)
+TEST(policy_file_parse_any_changed_byte_is_survived)
 {
 	static const char whole[] = NAMED("login");
 	static const uint8_t bytes[] = {0,   1,   '"', '\\', '{',  '}', '[',
 					']', ',', '9', '-',  0x80, 0xff};
 	struct guarded *memory = guarded_new(sizeof whole);
-	(void)state;
 
 	for (size_t at = 0; at < sizeof whole - 1; at++)
 		for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {
@@ -673,11 +642,10 @@ static void test_policy_file_parse_any_changed_byte_is_survived(void **state)
 	guarded_free(memory);
 }
 
-static void test_policy_file_parse_deep_nesting_is_refused(void **state)
+TEST(policy_file_parse_deep_nesting_is_refused)
 {
 	enum { DEPTH = 100000 };
 	char *json = malloc(DEPTH + 1);
-	(void)state;
 
 	memset(json, '[', DEPTH);
 	json[DEPTH] = '\0';
@@ -686,10 +654,8 @@ static void test_policy_file_parse_deep_nesting_is_refused(void **state)
 	free(json);
 }
 
-static void test_policy_file_parse_nul_is_refused(void **state)
+TEST(policy_file_parse_nul_is_refused)
 {
-	(void)state;
-
 	(void)parse_bad(BYTES("{\"policies\":{}}\0"));
 	(void)parse_bad(BYTES("\0{\"policies\":{}}"));
 	(void)parse_bad(BYTES("{\"policies\":{}}\0{}"));
@@ -700,20 +666,17 @@ static void test_policy_file_parse_nul_is_refused(void **state)
 }
 
 /* There is no NUL in it: a backslash, and five characters. */
-static void test_policy_file_parse_escaped_backslash_before_u0000_is_no_nul(void **state)
+TEST(policy_file_parse_escaped_backslash_before_u0000_is_no_nul)
 {
 	struct policies *policies = parse_good(KEYS("[\"a\\\\u0000\"]"));
-	(void)state;
 
 	assert_bytes_text(policies_at(policies, 0)->key[0], "a\\u0000");
 	policies_unref(policies);
 }
 
 /* INTERFACE.md, section 2: kept exactly, or refused. Never another number than what was written. */
-static void test_policy_file_parse_number_that_a_double_rounds_is_refused(void **state)
+TEST(policy_file_parse_number_that_a_double_rounds_is_refused)
 {
-	(void)state;
-
 	(void)parse_bad(BYTES(RATE("0.30000000000000000001")));
 	(void)parse_bad(BYTES(LIMIT("4503599627370495.9")));
 	(void)parse_bad(BYTES(CAPACITY("1.0000000000000000001")));
@@ -737,11 +700,10 @@ static struct file file_of(struct bytes content)
 	return file;
 }
 
-static void test_policy_file_load_good_file_is_taken(void **state)
+TEST(policy_file_load_good_file_is_taken)
 {
 	struct file file = file_of(BYTES(NAMED("login") "\n"));
 	struct problems problems;
-	(void)state;
 
 	struct policies *policies = policy_file_load(file.path, ON_ERROR_ALLOW, &problems);
 
@@ -763,37 +725,32 @@ static void assert_load_fails(const char *path, const char *reason)
 	assert_ptr_equal(strstr(problems.items[0].text, expected), problems.items[0].text);
 }
 
-static void test_policy_file_load_error_begins_with_the_path(void **state)
+TEST(policy_file_load_error_begins_with_the_path)
 {
 	struct file file = file_of(BYTES(LENGTH("\"1x\"")));
-	(void)state;
 
 	assert_load_fails(file.path, "policies.p.window: \"1x\" is not a duration");
 	close(file.fd);
 }
 
-static void test_policy_file_load_empty_file_is_refused(void **state)
+TEST(policy_file_load_empty_file_is_refused)
 {
 	struct file file = file_of(BYTES(""));
-	(void)state;
 
 	assert_load_fails(file.path, "line 1, column 1: ");
 	close(file.fd);
 }
 
-static void test_policy_file_load_what_cannot_be_read_says_why(void **state)
+TEST(policy_file_load_what_cannot_be_read_says_why)
 {
-	(void)state;
-
 	assert_load_fails("there-is-no-such-file.json", "No such file or directory");
 	assert_load_fails(".", "Is a directory");
 	assert_load_fails("", "No such file or directory");
 }
 
-static void test_policy_file_load_too_large_file_is_refused(void **state)
+TEST(policy_file_load_too_large_file_is_refused)
 {
 	struct file file = file_of(BYTES(NAMED("login")));
-	(void)state;
 
 	assert_int_equal(ftruncate(file.fd, 1 << 30), 0);
 
@@ -802,11 +759,10 @@ static void test_policy_file_load_too_large_file_is_refused(void **state)
 }
 
 /* A path may be longer than an error has room for; the reason is what a user needs. */
-static void test_policy_file_load_long_path_still_has_an_error(void **state)
+TEST(policy_file_load_long_path_still_has_an_error)
 {
 	char path[2000];
 	struct problems problems;
-	(void)state;
 
 	memset(path, '/', sizeof path);
 	memcpy(path, "/proc/self/fd", 13);
@@ -818,46 +774,4 @@ static void test_policy_file_load_long_path_still_has_an_error(void **state)
 	assert_int_equal(problems.count, 1);
 	assert_string_not_equal(problems.items[0].text, "");
 	close(file.fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policy_file_parse_numbers_are_exact),
-		cmocka_unit_test(test_policy_file_parse_every_algorithm_has_its_name),
-		cmocka_unit_test(test_policy_file_parse_names_are_taken),
-		cmocka_unit_test(test_policy_file_parse_policies_are_in_file_order),
-		cmocka_unit_test(test_policy_file_parse_key_is_in_order),
-		cmocka_unit_test(test_policy_file_parse_defaults_are_the_flags),
-		cmocka_unit_test(test_policy_file_parse_match_is_in_order),
-		cmocka_unit_test(test_policy_file_parse_what_is_not_said_is_off),
-		cmocka_unit_test(test_policy_file_parse_terms_are_the_policys),
-		cmocka_unit_test(test_policy_file_parse_override_has_what_it_does_not_replace),
-		cmocka_unit_test(test_policy_file_parse_override_of_a_bucket_changes_either_number),
-		cmocka_unit_test(test_policy_file_parse_override_may_free_or_block),
-		cmocka_unit_test(test_policy_file_parse_policies_are_found_by_match),
-		cmocka_unit_test(test_policy_file_parse_fingerprint_changes_with_any_field),
-		cmocka_unit_test(test_policy_file_parse_no_policies_is_good),
-		cmocka_unit_test(test_policy_file_parse_refused_names_the_place),
-		cmocka_unit_test(test_policy_file_parse_all_problems_are_told),
-		cmocka_unit_test(test_policy_file_parse_override_of_a_wrong_policy_is_not_blamed),
-		cmocka_unit_test(test_policy_file_parse_unknown_field_is_named),
-		cmocka_unit_test(test_policy_file_parse_refused_says_the_reason),
-		cmocka_unit_test(test_policy_file_parse_long_values_are_shortened),
-		cmocka_unit_test(test_policy_file_parse_not_json_names_line_and_column),
-		cmocka_unit_test(test_policy_file_parse_every_truncation_is_refused),
-		cmocka_unit_test(test_policy_file_parse_any_changed_byte_is_survived),
-		cmocka_unit_test(test_policy_file_parse_deep_nesting_is_refused),
-		cmocka_unit_test(test_policy_file_parse_nul_is_refused),
-		cmocka_unit_test(test_policy_file_parse_escaped_backslash_before_u0000_is_no_nul),
-		cmocka_unit_test(test_policy_file_parse_number_that_a_double_rounds_is_refused),
-		cmocka_unit_test(test_policy_file_load_good_file_is_taken),
-		cmocka_unit_test(test_policy_file_load_error_begins_with_the_path),
-		cmocka_unit_test(test_policy_file_load_empty_file_is_refused),
-		cmocka_unit_test(test_policy_file_load_what_cannot_be_read_says_why),
-		cmocka_unit_test(test_policy_file_load_too_large_file_is_refused),
-		cmocka_unit_test(test_policy_file_load_long_path_still_has_an_error),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

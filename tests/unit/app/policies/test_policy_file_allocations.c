@@ -4,18 +4,15 @@
  */
 #include "app/policies/policy_file.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
-#include <cmocka.h>
 
 #include "support/allocations.h"
+#include "support/test.h"
 
 #define MOST_ALLOCATIONS 1000
 #define UNTOUCHED        "untouched"
@@ -40,13 +37,11 @@ static const char bad[] =
 	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":0.5,\"window\":\"1m\","
 	"\"key\":[\"src\",\"path\"]}}}";
 
-static int use_counted_memory(void **state)
+BEFORE_ALL
 {
 	cJSON_Hooks hooks = {.malloc_fn = malloc, .free_fn = free};
-	(void)state;
 
 	cJSON_InitHooks(&hooks);
-	return 0;
 }
 
 struct outcome {
@@ -87,10 +82,9 @@ static struct outcome load_failing_at(const char *path, size_t index)
 	return outcome;
 }
 
-static void test_policy_file_parse_without_memory_gives_nothing(void **state)
+TEST(policy_file_parse_without_memory_gives_nothing)
 {
 	size_t index = 0;
-	(void)state;
 
 	for (;; index++) {
 		struct outcome outcome = parse_failing_at(good, index);
@@ -109,10 +103,8 @@ static void test_policy_file_parse_without_memory_gives_nothing(void **state)
 }
 
 /* A caller prints the text, and one in front of which a place is put is read before that. */
-static void test_policy_file_parse_without_memory_sets_the_error(void **state)
+TEST(policy_file_parse_without_memory_sets_the_error)
 {
-	(void)state;
-
 	for (size_t index = 0;; index++) {
 		struct outcome outcome = parse_failing_at(good, index);
 		policies_unref(outcome.policies);
@@ -124,10 +116,8 @@ static void test_policy_file_parse_without_memory_sets_the_error(void **state)
 }
 
 /* Nothing is wrong with the file, so no place in it may be blamed. */
-static void test_policy_file_parse_without_memory_says_so(void **state)
+TEST(policy_file_parse_without_memory_says_so)
 {
-	(void)state;
-
 	for (size_t index = 0;; index++) {
 		struct outcome outcome = parse_failing_at(good, index);
 		policies_unref(outcome.policies);
@@ -138,10 +128,9 @@ static void test_policy_file_parse_without_memory_says_so(void **state)
 	}
 }
 
-static void test_policy_file_parse_bad_file_without_memory_is_refused(void **state)
+TEST(policy_file_parse_bad_file_without_memory_is_refused)
 {
 	bool reached = true;
-	(void)state;
 
 	for (size_t index = 0; reached; index++) {
 		struct outcome outcome = parse_failing_at(bad, index);
@@ -150,11 +139,10 @@ static void test_policy_file_parse_bad_file_without_memory_is_refused(void **sta
 	}
 }
 
-static void test_policy_file_load_without_memory_gives_nothing(void **state)
+TEST(policy_file_load_without_memory_gives_nothing)
 {
 	int fd = memfd_create("policies", MFD_CLOEXEC);
 	char path[64];
-	(void)state;
 
 	assert_int_equal(write(fd, good, strlen(good)), strlen(good));
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -169,17 +157,4 @@ static void test_policy_file_load_without_memory_gives_nothing(void **state)
 		assert_ptr_equal(strstr(outcome.err.text, path), outcome.err.text);
 	}
 	close(fd);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policy_file_parse_without_memory_gives_nothing),
-		cmocka_unit_test(test_policy_file_parse_without_memory_sets_the_error),
-		cmocka_unit_test(test_policy_file_parse_without_memory_says_so),
-		cmocka_unit_test(test_policy_file_parse_bad_file_without_memory_is_refused),
-		cmocka_unit_test(test_policy_file_load_without_memory_gives_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, use_counted_memory, NULL);
 }

@@ -5,14 +5,11 @@
 #include "app/policies/policy_file.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 FILE *fdopen(int fd, const char *mode)
 {
@@ -29,23 +26,13 @@ static int next_descriptor(void)
 	return fd;
 }
 
-static void test_policy_file_load_without_a_stream_keeps_no_descriptor(void **state)
+TEST(policy_file_load_without_a_stream_keeps_no_descriptor)
 {
 	int before = next_descriptor();
 	struct problems problems;
-	(void)state;
 
 	assert_null(policy_file_load("/etc/passwd", ON_ERROR_ALLOW, &problems));
 
 	assert_string_equal(problems.items[0].text, "/etc/passwd: Cannot allocate memory");
 	assert_int_equal(next_descriptor(), before);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policy_file_load_without_a_stream_keeps_no_descriptor),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

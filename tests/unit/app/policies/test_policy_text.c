@@ -1,21 +1,16 @@
 #include "app/policies/policy_text.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/parse.h"
+#include "support/test.h"
 
-static void test_policy_text_put_duration_is_short_and_exact(void **state)
+TEST(policy_text_put_duration_is_short_and_exact)
 {
 	static const char *const texts[] = {"1ms", "1.5ms", "0.001ms", "999ms", "1500ms",
 					    "1s",  "59s",   "90s",     "1m",    "59m",
 					    "90m", "1h",    "23h",     "25h",   "1d",
 					    "7d",  "3650d", "86401s",  "1001ms"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		char memory[64];
@@ -38,12 +33,11 @@ static struct quota bucket(const char *rate)
 	return quota;
 }
 
-static void test_policy_text_put_refill_rate_is_what_was_written(void **state)
+TEST(policy_text_put_refill_rate_is_what_was_written)
 {
 	static const char *const rates[] = {"1",       "50",    "0.5",       "0.001",  "123.456",
 					    "1000/1m", "1/1m",  "7/1h",      "1/1d",   "1000000",
 					    "1/7d",    "1/11s", "5/7.001ms", "1/1.7ms"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
 		char memory[64];
@@ -55,12 +49,11 @@ static void test_policy_text_put_refill_rate_is_what_was_written(void **state)
 }
 
 /* Whatever the notation: it reads as the same rate. */
-static void test_policy_text_put_refill_rate_reads_as_the_same(void **state)
+TEST(policy_text_put_refill_rate_reads_as_the_same)
 {
 	static const char *const rates[] = {"100/1m",  "60/1m", "3600/1h",         "1/3s",
 					    "2/3s",    "1e9",   "0.0001",          "1e-9",
 					    "1/3650d", "13/1d", "9007199254740991"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
 		char memory[64];
@@ -71,15 +64,4 @@ static void test_policy_text_put_refill_rate_reads_as_the_same(void **state)
 		assert_int_equal(again.refill_tokens, quota.refill_tokens);
 		assert_int_equal(again.refill_us, quota.refill_us);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policy_text_put_duration_is_short_and_exact),
-		cmocka_unit_test(test_policy_text_put_refill_rate_is_what_was_written),
-		cmocka_unit_test(test_policy_text_put_refill_rate_reads_as_the_same),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

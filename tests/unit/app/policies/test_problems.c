@@ -1,16 +1,12 @@
 #include "app/policies/problems.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/guarded.h"
+#include "support/test.h"
 
-static void test_place_refuse_names_the_whole_way(void **state)
+TEST(place_refuse_names_the_whole_way)
 {
 	struct problems problems = {.count = 0};
 	struct place file = place_of_file(&problems);
@@ -19,7 +15,6 @@ static void test_place_refuse_names_the_whole_way(void **state)
 	struct place overrides = place_of_field(&policy, "overrides");
 	struct place override = place_of_item(&overrides, 12);
 	struct place limit = place_of_field(&override, "limit");
-	(void)state;
 
 	assert_false(place_refuse(&file, "must be %s", "an object"));
 	assert_false(place_refuse(&limit, "%d is too little", 0));
@@ -32,11 +27,10 @@ static void test_place_refuse_names_the_whole_way(void **state)
 	assert_string_equal(problems.items[2].text, "policies.\"a\\x0ab\".overrides[12]: is wrong");
 }
 
-static void test_place_refuse_long_way_is_cut(void **state)
+TEST(place_refuse_long_way_is_cut)
 {
 	struct problems problems = {.count = 0};
 	struct place places[100];
-	(void)state;
 
 	places[0] = place_of_file(&problems);
 	for (size_t i = 1; i < ARRAY_SIZE(places); i++)
@@ -74,31 +68,26 @@ static void assert_printed(size_t times, const char *begin, const char *end)
 	free(text);
 }
 
-static void test_problems_print_a_line_each(void **state)
+TEST(problems_print_a_line_each)
 {
-	(void)state;
-
 	assert_printed(1, "agent: p.json: no. 0\n", "no. 0\n");
 	assert_printed(2, "agent: p.json: no. 0\nagent: p.json: no. 1\n", "no. 1\n");
 	assert_printed(PROBLEMS_MAX, "agent: p.json: no. 0\n", "agent: p.json: no. 19\n");
 }
 
-static void test_problems_print_what_is_too_much_is_counted(void **state)
+TEST(problems_print_what_is_too_much_is_counted)
 {
-	(void)state;
-
 	assert_printed(PROBLEMS_MAX + 1, "agent: p.json: no. 0\n", "no. 19\nagent: and 1 more\n");
 	assert_printed(1000, "agent: p.json: no. 0\n", "no. 19\nagent: and 980 more\n");
 }
 
 /* A file with millions of faults must not hold the agent up for their texts. */
-static void test_place_refuse_text_of_what_is_not_kept_is_not_made(void **state)
+TEST(place_refuse_text_of_what_is_not_kept_is_not_made)
 {
 	struct guarded *guarded = guarded_new(8);
 	const char *untouchable = (const char *)guarded_room(guarded, 0);
 	struct problems problems;
 	struct place file = place_of_file(&problems);
-	(void)state;
 
 	refuse_times(&problems, PROBLEMS_MAX - 1);
 	assert_false(problems_are_full(&problems));
@@ -110,11 +99,10 @@ static void test_place_refuse_text_of_what_is_not_kept_is_not_made(void **state)
 	guarded_free(guarded);
 }
 
-static void test_problems_to_err_is_the_first_and_a_count(void **state)
+TEST(problems_to_err_is_the_first_and_a_count)
 {
 	struct problems problems;
 	struct err err;
-	(void)state;
 
 	refuse_times(&problems, 1);
 	problems_to_err(&problems, &err);
@@ -125,31 +113,15 @@ static void test_problems_to_err_is_the_first_and_a_count(void **state)
 	assert_string_equal(err.text, "no. 0 (and 29 more)");
 }
 
-static void test_problems_to_err_a_long_one_leaves_room_for_the_count(void **state)
+TEST(problems_to_err_a_long_one_leaves_room_for_the_count)
 {
 	struct problems problems = {.count = 0};
 	struct place file = place_of_file(&problems);
 	struct err err;
-	(void)state;
 
 	(void)place_refuse(&file, "%0600d", 0);
 	(void)place_refuse(&file, "the other");
 	problems_to_err(&problems, &err);
 
 	assert_non_null(strstr(err.text, " (and 1 more)"));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_place_refuse_names_the_whole_way),
-		cmocka_unit_test(test_place_refuse_long_way_is_cut),
-		cmocka_unit_test(test_problems_print_a_line_each),
-		cmocka_unit_test(test_problems_print_what_is_too_much_is_counted),
-		cmocka_unit_test(test_place_refuse_text_of_what_is_not_kept_is_not_made),
-		cmocka_unit_test(test_problems_to_err_is_the_first_and_a_count),
-		cmocka_unit_test(test_problems_to_err_a_long_one_leaves_room_for_the_count),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,11 @@
 #include "app/replay/haproxy_log.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/writer.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define DATE  "[24/Nov/2026:11:44:28.123]"
 #define BEGIN "192.0.2.1:4711 " DATE " web app/app1 0/0/1/2/3 200 250 - - ---- 1/1/0/0/0 0/0 "
@@ -46,10 +42,8 @@ static void assert_request(const char *text, const char *expected)
 	assert_string_equal(writer_text(&w), expected);
 }
 
-static void test_haproxy_log_read_a_request_is_what_haproxy_had(void **state)
+TEST(haproxy_log_read_a_request_is_what_haproxy_had)
 {
-	(void)state;
-
 	assert_request(BEGIN "\"GET /x?y=1?2 HTTP/1.1\"",
 		       "method=GET path=/x query=y=1?2 src=192.0.2.1");
 	assert_request("<134>Nov 24 11:44:28 lb haproxy[1]: " BEGIN "{a b|} {} \"PUT / HTTP/1.1\"",
@@ -62,10 +56,9 @@ static void test_haproxy_log_read_a_request_is_what_haproxy_had(void **state)
 	assert_request(BEGIN "\"OPTIONS * HTTP/1.1\"", "method=OPTIONS src=192.0.2.1");
 }
 
-static void test_haproxy_log_read_the_date_before_the_first_brace_is_it(void **state)
+TEST(haproxy_log_read_the_date_before_the_first_brace_is_it)
 {
 	int64_t at_us;
-	(void)state;
 
 	assert_int_equal(read_text("{\"at_ms\":7,\"attributes\":{\"path\":\"" BEGIN
 				   "\\\"GET / HTTP/1.1\\\"\"}}",
@@ -90,7 +83,7 @@ static int decode(struct bytes input, void *context)
 	return 1;
 }
 
-static void test_haproxy_log_read_any_bytes_are_read_within_their_bounds(void **state)
+TEST(haproxy_log_read_any_bytes_are_read_within_their_bounds)
 {
 	static const char *const vectors[] = {
 		"<134>Nov 24 11:44:28 lb haproxy[1]: " BEGIN
@@ -99,25 +92,12 @@ static void test_haproxy_log_read_any_bytes_are_read_within_their_bounds(void **
 		"{\"at_ms\":1500.25,\"attributes\":{\"src\":\"192.0.2.1\",\"a\":\"-\"}}",
 	};
 	int64_t at_us;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		(void)sweep_decoder(bytes_from_text(vectors[i]), decode, &at_us);
 }
 
-static int set_zone(void **state)
+BEFORE_ALL
 {
-	(void)state;
-	return time_zone_set(&zone, "UTC") ? 0 : -1;
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_haproxy_log_read_a_request_is_what_haproxy_had),
-		cmocka_unit_test(test_haproxy_log_read_the_date_before_the_first_brace_is_it),
-		cmocka_unit_test(test_haproxy_log_read_any_bytes_are_read_within_their_bounds),
-	};
-
-	return cmocka_run_group_tests(tests, set_zone, NULL);
+	assert_true(time_zone_set(&zone, "UTC"));
 }

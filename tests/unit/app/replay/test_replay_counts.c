@@ -1,41 +1,33 @@
 #include "app/replay/replay_counts.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "app/replay/replay_plot.h"
 #include "app/replay/replay_summary.h"
 #include "base/clock.h"
 #include "support/chance.h"
+#include "support/test.h"
 
 #define MS US_PER_MS
 
 static struct policies *policies;
 
-static int make(void **state)
+BEFORE_ALL
 {
 	struct policy policy = {.terms.quota = {FIXED_WINDOW, .limit = 5, .window_us = 1000}};
-	(void)state;
 
 	policies = policies_new(ON_ERROR_ALLOW);
 	strcpy(policy.name, "first");
 	assert_true(policies_add(policies, &policy));
 	strcpy(policy.name, "second");
 	assert_true(policies_add(policies, &policy));
-	return 0;
 }
 
-static int release(void **state)
+AFTER_ALL
 {
-	(void)state;
 	policies_unref(policies);
-	return 0;
 }
 
 static struct replay_counts counts_new(void)
@@ -74,11 +66,10 @@ static struct replay_step sum(const struct replay_counts *counts, const struct r
 	return sum;
 }
 
-static void test_replay_counts_add_each_outcome_is_counted_apart(void **state)
+TEST(replay_counts_add_each_outcome_is_counted_apart)
 {
 	struct replay_counts counts = counts_new();
 	const struct policy *first = policies_at(policies, 0), *own = policies_inline(policies);
-	(void)state;
 
 	add(&counts, first, 5 * MS, true, false);
 	add(&counts, first, 5 * MS, false, false);
@@ -99,12 +90,11 @@ static void test_replay_counts_add_each_outcome_is_counted_apart(void **state)
 	replay_counts_release(&counts);
 }
 
-static void test_replay_counts_add_the_busiest_second_is_the_first_of_the_busiest(void **state)
+TEST(replay_counts_add_the_busiest_second_is_the_first_of_the_busiest)
 {
 	struct replay_counts counts = counts_new();
 	const struct policy *first = policies_at(policies, 0);
 	static const int64_t at_ms[] = {999, 1000, 1999, 2000, 2500, 2999, 5000, 5001, 5002, 0};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(at_ms); i++)
 		add(&counts, first, at_ms[i] * MS, true, false);
@@ -118,10 +108,9 @@ static void test_replay_counts_add_the_busiest_second_is_the_first_of_the_busies
 }
 
 /* Steps are where they would have been if their length had been known from the begin. */
-static void test_replay_counts_add_longer_steps_hold_what_shorter_ones_held(void **state)
+TEST(replay_counts_add_longer_steps_hold_what_shorter_ones_held)
 {
 	struct chance chance = {3};
-	(void)state;
 
 	for (int64_t span_us = 2; span_us < INT64_C(1) << 51; span_us *= 5) {
 		struct replay_counts counts = counts_new();
@@ -176,10 +165,9 @@ static void assert_has(const char *text, const char *part)
 		fail_msg("%s\ndoes not have %s", text, part);
 }
 
-static void test_replay_summary_put_has_a_line_for_each_note_and_policy(void **state)
+TEST(replay_summary_put_has_a_line_for_each_note_and_policy)
 {
 	struct replay_counts counts = counts_new();
-	(void)state;
 
 	add(&counts, policies_at(policies, 1), INT64_C(1795520668123000), false, false);
 	char *text = written(put_summary, &counts);
@@ -198,10 +186,8 @@ static void test_replay_summary_put_has_a_line_for_each_note_and_policy(void **s
 }
 
 /* A line of the axis each, a distance of marks that people count in. */
-static void test_replay_plot_put_any_span_has_some_marks(void **state)
+TEST(replay_plot_put_any_span_has_some_marks)
 {
-	(void)state;
-
 	for (int64_t span_us = 1; span_us < INT64_C(1) << 51; span_us *= 3) {
 		struct replay_counts counts = counts_new();
 		add(&counts, policies_at(policies, 0), INT64_C(1795520668123456), true, false);
@@ -217,18 +203,4 @@ static void test_replay_plot_put_any_span_has_some_marks(void **state)
 		free(text);
 		replay_counts_release(&counts);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_counts_add_each_outcome_is_counted_apart),
-		cmocka_unit_test(
-			test_replay_counts_add_the_busiest_second_is_the_first_of_the_busiest),
-		cmocka_unit_test(test_replay_counts_add_longer_steps_hold_what_shorter_ones_held),
-		cmocka_unit_test(test_replay_summary_put_has_a_line_for_each_note_and_policy),
-		cmocka_unit_test(test_replay_plot_put_any_span_has_some_marks),
-	};
-
-	return cmocka_run_group_tests(tests, make, release);
 }

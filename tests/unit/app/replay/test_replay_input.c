@@ -1,14 +1,10 @@
 #include "app/replay/replay_input.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/writer.h"
+#include "support/test.h"
 
 /* What was read, in a notation: `<line>`, `!` for one that is too long. */
 struct world {
@@ -20,7 +16,7 @@ struct world {
 	struct writer read;
 };
 
-static int make(void **state)
+BEFORE_EACH
 {
 	struct world *world = calloc(1, sizeof *world);
 
@@ -31,17 +27,15 @@ static int make(void **state)
 	replay_input_init(&world->input, world->loop, world->pipe[0], &world->is_stopped);
 	world->read = writer_on(world->memory, sizeof world->memory);
 	*state = world;
-	return 0;
 }
 
-static int release(void **state)
+AFTER_EACH
 {
 	struct world *world = *state;
 
 	close(world->pipe[0]);
 	ev_loop_destroy(world->loop);
 	free(world);
-	return 0;
 }
 
 /* All lines that are there; returns what comes then. */
@@ -80,7 +74,7 @@ static void send_end(struct world *world)
 	assert_int_equal(take_all(world), INPUT_END);
 }
 
-static void test_replay_input_next_lines_are_put_together_of_pieces(void **state)
+TEST(replay_input_next_lines_are_put_together_of_pieces)
 {
 	struct world *world = *state;
 	static const char text[] = "one\n\ntwo\r\nthree";
@@ -95,7 +89,7 @@ static void test_replay_input_next_lines_are_put_together_of_pieces(void **state
 	assert_int_equal(world->input.number, 4);
 }
 
-static void test_replay_input_next_a_newline_at_the_end_begins_no_line(void **state)
+TEST(replay_input_next_a_newline_at_the_end_begins_no_line)
 {
 	struct world *world = *state;
 
@@ -119,7 +113,7 @@ static void send_long(struct world *world, size_t len)
 	assert_int_equal(take_all(world), INPUT_DRY);
 }
 
-static void test_replay_input_next_a_line_that_is_too_long_is_left_out(void **state)
+TEST(replay_input_next_a_line_that_is_too_long_is_left_out)
 {
 	struct world *world = *state;
 
@@ -139,7 +133,7 @@ static void test_replay_input_next_a_line_that_is_too_long_is_left_out(void **st
 	assert_int_equal(world->input.number, 7);
 }
 
-static void test_replay_input_fill_when_stopped_waits_for_nothing(void **state)
+TEST(replay_input_fill_when_stopped_waits_for_nothing)
 {
 	struct world *world = *state;
 	struct err err;
@@ -151,7 +145,7 @@ static void test_replay_input_fill_when_stopped_waits_for_nothing(void **state)
 	close(world->pipe[1]);
 }
 
-static void test_replay_input_fill_what_can_not_be_read_is_an_error(void **state)
+TEST(replay_input_fill_what_can_not_be_read_is_an_error)
 {
 	struct world *world = *state;
 	struct err err;
@@ -167,22 +161,4 @@ static void test_replay_input_fill_what_can_not_be_read_is_an_error(void **state
 	dup2(kept, STDIN_FILENO);
 	close(kept);
 	world->pipe[0] = world->pipe[1];
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_replay_input_next_lines_are_put_together_of_pieces, make, release),
-		cmocka_unit_test_setup_teardown(
-			test_replay_input_next_a_newline_at_the_end_begins_no_line, make, release),
-		cmocka_unit_test_setup_teardown(
-			test_replay_input_next_a_line_that_is_too_long_is_left_out, make, release),
-		cmocka_unit_test_setup_teardown(
-			test_replay_input_fill_when_stopped_waits_for_nothing, make, release),
-		cmocka_unit_test_setup_teardown(
-			test_replay_input_fill_what_can_not_be_read_is_an_error, make, release),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,11 @@
 #include "app/replay/replay_line.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
 static struct http_question question;
 
@@ -25,7 +21,7 @@ static bool read_at(const char *at, int64_t *ret_at_us, struct err *err)
 	return true;
 }
 
-static void test_replay_line_read_a_time_is_exact_to_a_microsecond(void **state)
+TEST(replay_line_read_a_time_is_exact_to_a_microsecond)
 {
 	static const struct {
 		const char *at;
@@ -39,7 +35,6 @@ static void test_replay_line_read_a_time_is_exact_to_a_microsecond(void **state)
 	};
 	int64_t at_us;
 	struct err err;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		if (!read_at(cases[i].at, &at_us, &err))
@@ -48,7 +43,7 @@ static void test_replay_line_read_a_time_is_exact_to_a_microsecond(void **state)
 	}
 }
 
-static void test_replay_line_read_what_is_no_time_is_refused(void **state)
+TEST(replay_line_read_what_is_no_time_is_refused)
 {
 	static const char *const bad[] = {
 		"null",
@@ -68,7 +63,6 @@ static void test_replay_line_read_what_is_no_time_is_refused(void **state)
 	};
 	int64_t at_us;
 	struct err err;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		if (read_at(bad[i], &at_us, &err))
@@ -92,14 +86,13 @@ static int decode(struct bytes input, void *context)
 	return 1;
 }
 
-static void test_replay_line_read_any_bytes_are_read_within_their_bounds(void **state)
+TEST(replay_line_read_any_bytes_are_read_within_their_bounds)
 {
 	static const char *const vectors[] = {
 		"{\"at_ms\":1500.25,\"attributes\":{\"src\":\"192.0.2.1\"},\"cost\":2}",
 		"{\"checks\":[{\"policy\":\"p\"},{}],\"at_ms\":7}",
 	};
 	struct replay_line line;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
 		struct sweep_counts counts =
@@ -109,15 +102,4 @@ static void test_replay_line_read_any_bytes_are_read_within_their_bounds(void **
 	assert_int_equal(line.at_us, 7000);
 	assert_true(line.body.is_batch);
 	assert_int_equal(line.body.count, 2);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_line_read_a_time_is_exact_to_a_microsecond),
-		cmocka_unit_test(test_replay_line_read_what_is_no_time_is_refused),
-		cmocka_unit_test(test_replay_line_read_any_bytes_are_read_within_their_bounds),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

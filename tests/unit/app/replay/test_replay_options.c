@@ -1,22 +1,18 @@
 #include "app/replay/replay_options.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 #define ARGS(...) ((char *[]){__VA_ARGS__, NULL})
 
-static void test_replay_options_read_takes_its_own_and_leaves_the_rest(void **state)
+TEST(replay_options_read_takes_its_own_and_leaves_the_rest)
 {
 	char **args = ARGS("--policies", "p", "--format=haproxy", "--keep-going", "--tz", "+01:00",
 			   "--store=x", "--plot", "a=b.svg", "--help");
 	struct replay_options options;
 	struct err err;
-	(void)state;
 
 	assert_true(replay_options_read(args, &options, &err));
 
@@ -31,11 +27,10 @@ static void test_replay_options_read_takes_its_own_and_leaves_the_rest(void **st
 	assert_null(args[4]);
 }
 
-static void test_replay_options_read_nothing_is_the_defaults(void **state)
+TEST(replay_options_read_nothing_is_the_defaults)
 {
 	struct replay_options options;
 	struct err err;
-	(void)state;
 
 	assert_true(replay_options_read(ARGS("x"), &options, &err));
 
@@ -46,7 +41,7 @@ static void test_replay_options_read_nothing_is_the_defaults(void **state)
 		time_zone_seconds(&options.zone, &(struct tm){.tm_year = 70, .tm_mday = 1}), 0);
 }
 
-static void test_replay_options_read_bad_values_are_refused_by_name(void **state)
+TEST(replay_options_read_bad_values_are_refused_by_name)
 {
 	char **cases[] = {
 		ARGS("--format", "xml"), ARGS("--format="),     ARGS("--format"),
@@ -54,7 +49,6 @@ static void test_replay_options_read_bad_values_are_refused_by_name(void **state
 		ARGS("--plot"),          ARGS("--keep-going="), ARGS("--keep-going=1"),
 	};
 	struct replay_options options;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err;
@@ -63,15 +57,4 @@ static void test_replay_options_read_bad_values_are_refused_by_name(void **state
 		assert_memory_equal(err.text, cases[i][0], name);
 		assert_non_null(strstr(err.text, "accepted is"));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_options_read_takes_its_own_and_leaves_the_rest),
-		cmocka_unit_test(test_replay_options_read_nothing_is_the_defaults),
-		cmocka_unit_test(test_replay_options_read_bad_values_are_refused_by_name),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,10 @@
 #include "app/replay/replay_order.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/chance.h"
+#include "support/test.h"
 
 #define SECOND US_PER_SECOND
 
@@ -29,10 +25,9 @@ static void assert_next(struct replay_order *order, bool all, int64_t at_us, uin
 	free(held);
 }
 
-static void test_replay_order_take_waits_for_the_window(void **state)
+TEST(replay_order_take_waits_for_the_window)
 {
 	struct replay_order order = {0};
-	(void)state;
 
 	add(&order, 100 * SECOND, 1);
 	add(&order, 70 * SECOND, 2);
@@ -49,10 +44,9 @@ static void test_replay_order_take_waits_for_the_window(void **state)
 	replay_order_release(&order);
 }
 
-static void test_replay_order_add_what_is_later_is_clamped(void **state)
+TEST(replay_order_add_what_is_later_is_clamped)
 {
 	struct replay_order order = {0};
-	(void)state;
 
 	add(&order, 100 * SECOND, 1);
 	add(&order, 40 * SECOND, 2);
@@ -64,10 +58,9 @@ static void test_replay_order_add_what_is_later_is_clamped(void **state)
 	replay_order_release(&order);
 }
 
-static void test_replay_order_take_equal_times_keep_their_order(void **state)
+TEST(replay_order_take_equal_times_keep_their_order)
 {
 	struct replay_order order = {0};
-	(void)state;
 
 	for (uint64_t i = 0; i < 100; i++)
 		add(&order, (int64_t)(i % 3), i);
@@ -79,13 +72,12 @@ static void test_replay_order_take_equal_times_keep_their_order(void **state)
 }
 
 /* Whatever comes, times do not go back, and each line comes out once. */
-static void test_replay_order_take_random_lines_come_in_order(void **state)
+TEST(replay_order_take_random_lines_come_in_order)
 {
 	struct chance chance = {7};
 	struct replay_order order = {0};
 	int64_t last_us = 0, now_us = 0;
 	size_t taken = 0;
-	(void)state;
 
 	for (uint64_t i = 0; i < 20000; i++) {
 		struct replay_held *held;
@@ -105,12 +97,11 @@ static void test_replay_order_take_random_lines_come_in_order(void **state)
 	replay_order_release(&order);
 }
 
-static void test_replay_order_take_what_is_too_much_goes_on_early(void **state)
+TEST(replay_order_take_what_is_too_much_goes_on_early)
 {
 	static uint8_t text[1 << 20];
 	struct replay_order order = {0};
 	size_t early = 0;
-	(void)state;
 
 	for (uint64_t i = 0; i < 300; i++) {
 		struct replay_held *held;
@@ -126,17 +117,4 @@ static void test_replay_order_take_what_is_too_much_goes_on_early(void **state)
 	assert_true(early > 0);
 	assert_int_equal(order.clamped, early - 1); /* each comes before those that went on */
 	replay_order_release(&order);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_order_take_waits_for_the_window),
-		cmocka_unit_test(test_replay_order_add_what_is_later_is_clamped),
-		cmocka_unit_test(test_replay_order_take_equal_times_keep_their_order),
-		cmocka_unit_test(test_replay_order_take_random_lines_come_in_order),
-		cmocka_unit_test(test_replay_order_take_what_is_too_much_goes_on_early),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 static bool is_stopped;
 
@@ -19,7 +19,7 @@ static void on_signal(struct ev_loop *loop, struct ev_signal *watcher, int event
 }
 
 /* Nobody is waited for when the answers go to a file: the end of a long log is asked in one go. */
-static void test_replay_output_put_into_a_file_lets_a_signal_in(void **state)
+TEST(replay_output_put_into_a_file_lets_a_signal_in)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
 	struct replay_output *output = malloc(sizeof *output);
@@ -27,7 +27,6 @@ static void test_replay_output_put_into_a_file_lets_a_signal_in(void **state)
 	struct ev_signal on_term;
 	char text[1000] = "";
 	struct err err;
-	(void)state;
 
 	assert_non_null(output);
 	ev_signal_init(&on_term, on_signal, SIGTERM);
@@ -42,13 +41,4 @@ static void test_replay_output_put_into_a_file_lets_a_signal_in(void **state)
 	close(fd);
 	free(output);
 	ev_loop_destroy(loop);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_output_put_into_a_file_lets_a_signal_in),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,8 @@
 #include "app/replay/time_zone.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 static int64_t seconds(const char *name, int year, int month, int day, int hour)
 {
@@ -22,10 +19,8 @@ static int64_t seconds(const char *name, int year, int month, int day, int hour)
 	return time_zone_seconds(&zone, &date);
 }
 
-static void test_time_zone_seconds_are_those_of_the_zone(void **state)
+TEST(time_zone_seconds_are_those_of_the_zone)
 {
-	(void)state;
-
 	assert_int_equal(seconds("UTC", 2026, 11, 24, 11), 1795520668);
 	assert_int_equal(seconds("+01:00", 2026, 11, 24, 11), 1795520668 - 3600);
 	assert_int_equal(seconds("-05:30", 2026, 11, 24, 11), 1795520668 + 19800);
@@ -34,11 +29,10 @@ static void test_time_zone_seconds_are_those_of_the_zone(void **state)
 	assert_int_equal(seconds("Asia/Kathmandu", 2026, 11, 24, 11), 1795520668 - 20700);
 }
 
-static void test_time_zone_seconds_the_remembered_hour_is_not_another_one(void **state)
+TEST(time_zone_seconds_the_remembered_hour_is_not_another_one)
 {
 	struct time_zone zone;
 	struct tm date = {.tm_year = 126, .tm_mon = 10, .tm_mday = 24};
-	(void)state;
 
 	assert_true(time_zone_set(&zone, "Europe/Berlin"));
 	for (int hour = 0; hour < 72; hour++)
@@ -52,17 +46,15 @@ static void test_time_zone_seconds_the_remembered_hour_is_not_another_one(void *
 }
 
 /* Central European time begins on 25 October 2026 at 3:00, which becomes 2:00. */
-static void test_time_zone_seconds_an_hour_that_comes_twice_is_one_of_both(void **state)
+TEST(time_zone_seconds_an_hour_that_comes_twice_is_one_of_both)
 {
-	(void)state;
-
 	int64_t found = seconds("Europe/Berlin", 2026, 10, 25, 2);
 
 	assert_true(found == seconds("UTC", 2026, 10, 25, 0) ||
 		    found == seconds("UTC", 2026, 10, 25, 1));
 }
 
-static void test_time_zone_set_what_is_no_zone_is_refused(void **state)
+TEST(time_zone_set_what_is_no_zone_is_refused)
 {
 	static const char *const bad[] = {
 		"",
@@ -84,21 +76,8 @@ static void test_time_zone_set_what_is_no_zone_is_refused(void **state)
 		"CET-1CEST",
 	};
 	struct time_zone zone;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		if (time_zone_set(&zone, bad[i]))
 			fail_msg("%s is taken", bad[i]);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_time_zone_seconds_are_those_of_the_zone),
-		cmocka_unit_test(test_time_zone_seconds_the_remembered_hour_is_not_another_one),
-		cmocka_unit_test(test_time_zone_seconds_an_hour_that_comes_twice_is_one_of_both),
-		cmocka_unit_test(test_time_zone_set_what_is_no_zone_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,20 @@
 #include "app/view/decision_log.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cJSON.h>
-#include <cmocka.h>
 #include <sodium.h>
 
+#include "support/test.h"
 #include "world.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define POLICIES                                                                           \
 	"{\"policies\":{\"login\":{\"algorithm\":\"fixed_window\",\"limit\":2,\"window\":" \
@@ -93,11 +95,10 @@ static void world_log(struct world *world, struct decision_log *log, enum log_de
 	world->owner = log;
 }
 
-static void test_decision_log_all_is_a_line_each(void **state)
+TEST(decision_log_all_is_a_line_each)
 {
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_ALL);
 	catch_lines();
@@ -124,11 +125,10 @@ static void test_decision_log_all_is_a_line_each(void **state)
 	world_release(&world);
 }
 
-static void test_decision_log_denied_leaves_the_allowed_out(void **state)
+TEST(decision_log_denied_leaves_the_allowed_out)
 {
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_DENIED);
 	catch_lines();
@@ -142,11 +142,10 @@ static void test_decision_log_denied_leaves_the_allowed_out(void **state)
 }
 
 /* `printf 203.0.113.9 | sha256sum | cut -c1-16` */
-static void test_decision_log_key_is_the_beginning_of_its_hash(void **state)
+TEST(decision_log_key_is_the_beginning_of_its_hash)
 {
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_ALL);
 	catch_lines();
@@ -158,12 +157,11 @@ static void test_decision_log_key_is_the_beginning_of_its_hash(void **state)
 	world_release(&world);
 }
 
-static void test_decision_log_hashed_key_is_not_hashed_again(void **state)
+TEST(decision_log_hashed_key_is_not_hashed_again)
 {
 	char longest[200];
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	memset(longest, 'x', 129);
 	longest[129] = '\0';
@@ -178,11 +176,10 @@ static void test_decision_log_hashed_key_is_not_hashed_again(void **state)
 	world_release(&world);
 }
 
-static void test_decision_log_no_policy_is_none(void **state)
+TEST(decision_log_no_policy_is_none)
 {
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_ALL);
 	catch_lines();
@@ -200,7 +197,7 @@ static void test_decision_log_no_policy_is_none(void **state)
 	world_release(&world);
 }
 
-static void test_decision_log_traceparent_is_there_and_escaped(void **state)
+TEST(decision_log_traceparent_is_there_and_escaped)
 {
 	static const char trace[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 	const struct attribute attributes[] = {
@@ -212,7 +209,6 @@ static void test_decision_log_traceparent_is_there_and_escaped(void **state)
 	};
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_ALL);
 	catch_lines();
@@ -227,11 +223,10 @@ static void test_decision_log_traceparent_is_there_and_escaped(void **state)
 	world_release(&world);
 }
 
-static void test_decision_log_more_than_the_most_are_counted(void **state)
+TEST(decision_log_more_than_the_most_are_counted)
 {
 	struct decision_log log;
 	struct world world;
-	(void)state;
 
 	world_log(&world, &log, LOG_DECISIONS_ALL);
 	catch_lines();
@@ -244,21 +239,4 @@ static void test_decision_log_more_than_the_most_are_counted(void **state)
 	assert_number(&lines, DECISION_LINES_MAX, "suppressed", 23);
 	lines_release(&lines);
 	world_release(&world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decision_log_all_is_a_line_each),
-		cmocka_unit_test(test_decision_log_denied_leaves_the_allowed_out),
-		cmocka_unit_test(test_decision_log_key_is_the_beginning_of_its_hash),
-		cmocka_unit_test(test_decision_log_hashed_key_is_not_hashed_again),
-		cmocka_unit_test(test_decision_log_no_policy_is_none),
-		cmocka_unit_test(test_decision_log_traceparent_is_there_and_escaped),
-		cmocka_unit_test(test_decision_log_more_than_the_most_are_counted),
-	};
-
-	if (sodium_init() < 0)
-		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,8 @@
 #include "app/view/history.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 #define START  INT64_C(7000000)
 #define SECOND INT64_C(1000000)
@@ -20,10 +17,9 @@ static void assert_step(const struct history *history, size_t index, uint64_t al
 	assert_int_equal(step.blocked, blocked);
 }
 
-static void test_history_advance_a_step_is_the_difference(void **state)
+TEST(history_advance_a_step_is_the_difference)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	history_advance(&history, 10, 1, START + STEP);
@@ -35,10 +31,9 @@ static void test_history_advance_a_step_is_the_difference(void **state)
 	assert_int_equal(history.end_us, START + 2 * STEP);
 }
 
-static void test_history_advance_before_its_time_is_nothing(void **state)
+TEST(history_advance_before_its_time_is_nothing)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	history_advance(&history, 10, 1, START + STEP / 3);
@@ -47,10 +42,9 @@ static void test_history_advance_before_its_time_is_nothing(void **state)
 }
 
 /* The timer's little lateness does not add up, and none is skipped. */
-static void test_history_advance_a_little_late_or_early_is_one_step(void **state)
+TEST(history_advance_a_little_late_or_early_is_one_step)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	for (int64_t i = 1; i <= 20; i++)
@@ -63,10 +57,9 @@ static void test_history_advance_a_little_late_or_early_is_one_step(void **state
 	assert_int_equal(history.end_us, START + 20 * STEP);
 }
 
-static void test_history_advance_after_a_stall_has_empty_steps(void **state)
+TEST(history_advance_after_a_stall_has_empty_steps)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	history_advance(&history, 5, 0, START + STEP);
@@ -79,10 +72,9 @@ static void test_history_advance_after_a_stall_has_empty_steps(void **state)
 	assert_step(&history, 3, 6, 2);
 }
 
-static void test_history_advance_a_long_stall_leaves_only_itself(void **state)
+TEST(history_advance_a_long_stall_leaves_only_itself)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	history_advance(&history, 5, 5, START + STEP);
@@ -93,10 +85,9 @@ static void test_history_advance_a_long_stall_leaves_only_itself(void **state)
 	assert_step(&history, HISTORY_STEPS - 1, 3, 0);
 }
 
-static void test_history_at_full_ring_keeps_the_last_in_order(void **state)
+TEST(history_at_full_ring_keeps_the_last_in_order)
 {
 	struct history history;
-	(void)state;
 
 	history_init(&history, START);
 	uint64_t total = 0;
@@ -108,18 +99,4 @@ static void test_history_at_full_ring_keeps_the_last_in_order(void **state)
 	assert_int_equal(history.count, HISTORY_STEPS);
 	for (size_t i = 0; i < HISTORY_STEPS; i++)
 		assert_step(&history, i, i + 8, 2 * (i + 8));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_history_advance_a_step_is_the_difference),
-		cmocka_unit_test(test_history_advance_before_its_time_is_nothing),
-		cmocka_unit_test(test_history_advance_a_little_late_or_early_is_one_step),
-		cmocka_unit_test(test_history_advance_after_a_stall_has_empty_steps),
-		cmocka_unit_test(test_history_advance_a_long_stall_leaves_only_itself),
-		cmocka_unit_test(test_history_at_full_ring_keeps_the_last_in_order),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

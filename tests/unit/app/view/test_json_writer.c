@@ -1,13 +1,11 @@
 #include "app/view/json_writer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cJSON.h>
-#include <cmocka.h>
+
+#include "support/test.h"
 
 struct page {
 	char *text;
@@ -30,11 +28,10 @@ static void assert_page(struct page *page, const char *expected)
 	free(page->text);
 }
 
-static void test_json_put_commas_stand_between(void **state)
+TEST(json_put_commas_stand_between)
 {
 	struct page page;
 	struct json *json = &page.json;
-	(void)state;
 
 	page_begin(&page);
 	json_begin(json, NULL, '{');
@@ -55,11 +52,10 @@ static void test_json_put_commas_stand_between(void **state)
 			   "\"b\":1.5,\"c\":\"x\"}");
 }
 
-static void test_json_put_bytes_any_byte_is_valid_ascii(void **state)
+TEST(json_put_bytes_any_byte_is_valid_ascii)
 {
 	struct page page;
 	uint8_t every[256];
-	(void)state;
 
 	for (size_t i = 0; i < sizeof every; i++)
 		every[i] = (uint8_t)i;
@@ -78,10 +74,9 @@ static void test_json_put_bytes_any_byte_is_valid_ascii(void **state)
 	free(page.text);
 }
 
-static void test_json_put_bytes_nul_and_markup_are_text(void **state)
+TEST(json_put_bytes_nul_and_markup_are_text)
 {
 	struct page page;
-	(void)state;
 
 	page_begin(&page);
 	json_put_bytes(&page.json, NULL, BYTES("a\0\"</script>\\\n"));
@@ -89,11 +84,10 @@ static void test_json_put_bytes_nul_and_markup_are_text(void **state)
 	assert_page(&page, "\"a\\u0000\\\"</script>\\\\\\u000a\"");
 }
 
-static void test_json_put_bytes_too_long_is_cut(void **state)
+TEST(json_put_bytes_too_long_is_cut)
 {
 	struct page page;
 	char text[JSON_TEXT_MAX + 1];
-	(void)state;
 
 	memset(text, '\xff', sizeof text);
 	page_begin(&page);
@@ -104,12 +98,11 @@ static void test_json_put_bytes_too_long_is_cut(void **state)
 	free(page.text);
 }
 
-static void test_json_put_utf8_stays_what_it_is(void **state)
+TEST(json_put_utf8_stays_what_it_is)
 {
 	static const char text[] = "\xc3\xa4\xf0\x9f\x98\x80\\\"/\x01\n\x7f";
 	struct page page;
 	char expected[64];
-	(void)state;
 
 	page_begin(&page);
 	json_begin(&page.json, NULL, '{');
@@ -123,17 +116,4 @@ static void test_json_put_utf8_stays_what_it_is(void **state)
 	snprintf(expected, sizeof expected, "{\"a\":\"%s\",\"%s\":[\"\",\"x\"]}",
 		 "\xc3\xa4\xf0\x9f\x98\x80\\\\\\\"/\\u0001\\u000a\x7f", "\xc3\xa4\\\"");
 	assert_page(&page, expected);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_put_commas_stand_between),
-		cmocka_unit_test(test_json_put_bytes_any_byte_is_valid_ascii),
-		cmocka_unit_test(test_json_put_bytes_nul_and_markup_are_text),
-		cmocka_unit_test(test_json_put_bytes_too_long_is_cut),
-		cmocka_unit_test(test_json_put_utf8_stays_what_it_is),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

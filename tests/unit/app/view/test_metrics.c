@@ -2,16 +2,18 @@
 
 #include <libgen.h>
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
+#include "support/test.h"
 #include "world.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define POLICIES                                                                           \
 	"{\"policies\":{\"login\":{\"algorithm\":\"fixed_window\",\"limit\":2,\"window\":" \
@@ -135,10 +137,9 @@ static void ask(struct world *world)
 	world_ask_all(world, NULL, 0);
 }
 
-static void test_metrics_put_is_the_golden_page(void **state)
+TEST(metrics_put_is_the_golden_page)
 {
 	struct world world;
-	(void)state;
 
 	ask(&world);
 	struct agent_stats stats = world_stats(&world);
@@ -156,10 +157,9 @@ static void test_metrics_put_is_the_golden_page(void **state)
 }
 
 /* Whatever clients send: the number of series is that of the policies, and no key is seen. */
-static void test_metrics_put_clients_add_no_series(void **state)
+TEST(metrics_put_clients_add_no_series)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	struct agent_stats stats = world_stats(&world);
@@ -180,14 +180,13 @@ static void test_metrics_put_clients_add_no_series(void **state)
 	world_release(&world);
 }
 
-static void test_metrics_put_a_policy_is_nine_series(void **state)
+TEST(metrics_put_a_policy_is_nine_series)
 {
 	static const char two[] =
 		"{\"policies\":{"
 		"\"a\":{\"algorithm\":\"fixed_window\",\"limit\":2,\"window\":1,\"key\":[]},"
 		"\"b\":{\"algorithm\":\"fixed_window\",\"limit\":2,\"window\":1,\"key\":[]}}}";
 	struct world one, other;
-	(void)state;
 
 	world_init(&one, POLICIES);
 	world_init(&other, two);
@@ -202,12 +201,11 @@ static void test_metrics_put_a_policy_is_nine_series(void **state)
 }
 
 /* Each metric is in the table of docs/metrics.md, and nothing else is. */
-static void test_metrics_put_is_what_the_docs_say(void **state)
+TEST(metrics_put_is_what_the_docs_say)
 {
 	struct world world;
 	char *docs = read_file("../../../../docs/metrics.md");
 	size_t metrics = 0;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	struct agent_stats stats = world_stats(&world);
@@ -227,18 +225,4 @@ static void test_metrics_put_is_what_the_docs_say(void **state)
 	free(page);
 	free(docs);
 	world_release(&world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metrics_put_is_the_golden_page),
-		cmocka_unit_test(test_metrics_put_clients_add_no_series),
-		cmocka_unit_test(test_metrics_put_a_policy_is_nine_series),
-		cmocka_unit_test(test_metrics_put_is_what_the_docs_say),
-	};
-
-	if (sodium_init() < 0)
-		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,15 @@
 #include "app/view/process_stats.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
-static void test_process_stats_counts_descriptors(void **state)
+TEST(process_stats_counts_descriptors)
 {
 	int fds[3];
-	(void)state;
 
 	uint64_t before = process_stats().open_fds;
 	for (size_t i = 0; i < 3; i++)
@@ -27,32 +23,19 @@ static void test_process_stats_counts_descriptors(void **state)
 	assert_int_equal(process_stats().open_fds, before);
 }
 
-static void test_process_stats_knows_the_limit(void **state)
+TEST(process_stats_knows_the_limit)
 {
 	struct rlimit limit;
-	(void)state;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 
 	assert_int_equal(process_stats().max_fds, limit.rlim_cur);
 }
 
-static void test_process_stats_memory_and_time_are_there(void **state)
+TEST(process_stats_memory_and_time_are_there)
 {
 	struct process_stats stats = process_stats();
-	(void)state;
 
 	assert_true(stats.resident_bytes >= 100 * 1024);
 	assert_true(stats.cpu_us > 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_process_stats_counts_descriptors),
-		cmocka_unit_test(test_process_stats_knows_the_limit),
-		cmocka_unit_test(test_process_stats_memory_and_time_are_there),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

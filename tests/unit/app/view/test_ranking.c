@@ -1,12 +1,9 @@
 #include "app/view/ranking.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 static struct policies *many(size_t count)
 {
@@ -20,10 +17,9 @@ static struct policies *many(size_t count)
 	return policies;
 }
 
-static void test_ranking_of_few_is_by_use_then_by_place(void **state)
+TEST(ranking_of_few_is_by_use_then_by_place)
 {
 	struct policies *policies = many(4);
-	(void)state;
 
 	policies_at(policies, 2)->tally->checks[TALLY_DENIED] = 9;
 	policies_at(policies, 1)->tally->checks[TALLY_ALLOWED] = 4;
@@ -40,10 +36,9 @@ static void test_ranking_of_few_is_by_use_then_by_place(void **state)
 	policies_unref(policies);
 }
 
-static void test_ranking_of_inline_ones_are_there_once_used(void **state)
+TEST(ranking_of_inline_ones_are_there_once_used)
 {
 	struct policies *policies = many(1);
-	(void)state;
 
 	assert_int_equal(ranking_of(policies).count, 1);
 	policies_inline(policies)->tally->checks[TALLY_ALLOWED] = 1;
@@ -54,11 +49,10 @@ static void test_ranking_of_inline_ones_are_there_once_used(void **state)
 	policies_unref(policies);
 }
 
-static void test_ranking_of_many_keeps_the_most_used(void **state)
+TEST(ranking_of_many_keeps_the_most_used)
 {
 	size_t count = 5 * RANKING_MAX;
 	struct policies *policies = many(count);
-	(void)state;
 
 	/* Each its own number, in no order: 7 has no divisor in common with their count. */
 	for (size_t i = 0; i < count; i++)
@@ -72,23 +66,10 @@ static void test_ranking_of_many_keeps_the_most_used(void **state)
 	policies_unref(policies);
 }
 
-static void test_ranking_of_none_is_empty(void **state)
+TEST(ranking_of_none_is_empty)
 {
 	struct policies *policies = many(0);
-	(void)state;
 
 	assert_int_equal(ranking_of(policies).count, 0);
 	policies_unref(policies);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ranking_of_few_is_by_use_then_by_place),
-		cmocka_unit_test(test_ranking_of_inline_ones_are_there_once_used),
-		cmocka_unit_test(test_ranking_of_many_keeps_the_most_used),
-		cmocka_unit_test(test_ranking_of_none_is_empty),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,19 @@
 #include "app/view/status.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cJSON.h>
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "app/view/top.h"
+#include "support/test.h"
 #include "world.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 #define POLICIES                                                                               \
 	"{\"policies\":{"                                                                      \
@@ -67,10 +69,9 @@ static void assert_text(const cJSON *json, const char *path, const char *expecte
 		fail_msg("%s is %s", path, found == NULL ? "not there" : cJSON_Print(found));
 }
 
-static void test_status_put_tells_of_the_agent(void **state)
+TEST(status_put_tells_of_the_agent)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	struct agent_stats stats = world_stats(&world);
@@ -92,10 +93,9 @@ static void test_status_put_tells_of_the_agent(void **state)
 	world_release(&world);
 }
 
-static void test_status_put_tells_why_redis_is_down(void **state)
+TEST(status_put_tells_why_redis_is_down)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	strcpy(world.options.store.text, "redis://127.0.0.1:6379");
@@ -112,10 +112,9 @@ static void test_status_put_tells_why_redis_is_down(void **state)
 	world_release(&world);
 }
 
-static void test_status_put_tells_of_each_policy(void **state)
+TEST(status_put_tells_of_each_policy)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	world_ask(&world, SOURCE_SPOP, "login", "203.0.113.9", 7);
@@ -152,10 +151,9 @@ static void test_status_put_tells_of_each_policy(void **state)
 	world_release(&world);
 }
 
-static void test_status_put_the_history_is_in_order(void **state)
+TEST(status_put_the_history_is_in_order)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	history_advance(&world.history, 10, 1, 2000000);
@@ -174,10 +172,9 @@ static void test_status_put_the_history_is_in_order(void **state)
 	world_release(&world);
 }
 
-static void test_status_put_hostile_keys_are_text(void **state)
+TEST(status_put_hostile_keys_are_text)
 {
 	struct world world;
-	(void)state;
 
 	world_init(&world, POLICIES);
 	world_ask(&world, SOURCE_SPOP, "login", "</script>\"\\\n\x01\xff<img onerror=x>", 1);
@@ -190,11 +187,10 @@ static void test_status_put_hostile_keys_are_text(void **state)
 	world_release(&world);
 }
 
-static void test_top_put_states_its_error(void **state)
+TEST(top_put_states_its_error)
 {
 	struct world world;
 	char key[24];
-	(void)state;
 
 	world_init(&world, POLICIES);
 	world_ask(&world, SOURCE_SPOP, "login", "203.0.113.9", 50);
@@ -218,20 +214,4 @@ static void test_top_put_states_its_error(void **state)
 	assert_null(at(json, "policies.1.seen"));
 	cJSON_Delete(json);
 	world_release(&world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status_put_tells_of_the_agent),
-		cmocka_unit_test(test_status_put_tells_why_redis_is_down),
-		cmocka_unit_test(test_status_put_tells_of_each_policy),
-		cmocka_unit_test(test_status_put_the_history_is_in_order),
-		cmocka_unit_test(test_status_put_hostile_keys_are_text),
-		cmocka_unit_test(test_top_put_states_its_error),
-	};
-
-	if (sodium_init() < 0)
-		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

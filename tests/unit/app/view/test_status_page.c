@@ -1,31 +1,24 @@
 #include "app/view/status_page.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/compiler.h"
+#include "support/test.h"
 
 static char *page; /* with a NUL */
 
-static int setup(void **state)
+BEFORE_ALL
 {
 	struct bytes text = status_page_text();
 
-	(void)state;
 	page = strndup((const char *)text.data, text.len);
-	return page == NULL ? -1 : 0;
+	assert_non_null(page);
 }
 
-static int teardown(void **state)
+AFTER_ALL
 {
-	(void)state;
 	free(page);
-	return 0;
 }
 
 static size_t count(const char *what)
@@ -37,10 +30,8 @@ static size_t count(const char *what)
 	return found;
 }
 
-static void test_status_page_text_is_one_whole_page(void **state)
+TEST(status_page_text_is_one_whole_page)
 {
-	(void)state;
-
 	assert_int_equal(strncmp(page, "<!DOCTYPE html>", 15), 0);
 	assert_non_null(strstr(page, "</html>"));
 	assert_int_equal(count("<script>"), 1);
@@ -48,7 +39,7 @@ static void test_status_page_text_is_one_whole_page(void **state)
 }
 
 /* What the policy would forbid, and what would make text into markup. */
-static void test_status_page_text_has_nothing_that_is_forbidden(void **state)
+TEST(status_page_text_has_nothing_that_is_forbidden)
 {
 	static const char *const forbidden[] = {
 		"innerHTML",      "outerHTML", "insertAdjacentHTML",
@@ -57,7 +48,6 @@ static void test_status_page_text_has_nothing_that_is_forbidden(void **state)
 		"src=",           "<link",     "@import",
 		"url(",           "https://",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++)
 		if (strstr(page, forbidden[i]) != NULL)
@@ -67,10 +57,9 @@ static void test_status_page_text_has_nothing_that_is_forbidden(void **state)
 	assert_int_equal(count("'http://www.w3.org/2000/svg'"), 1);
 }
 
-static void test_status_page_headers_allow_only_what_is_in_it(void **state)
+TEST(status_page_headers_allow_only_what_is_in_it)
 {
 	const char *headers = status_page_headers();
-	(void)state;
 
 	assert_int_equal(strncmp(headers, "Content-Security-Policy: default-src 'none'; ", 45), 0);
 	assert_non_null(strstr(headers, "script-src 'sha256-"));
@@ -79,15 +68,4 @@ static void test_status_page_headers_allow_only_what_is_in_it(void **state)
 	assert_null(strstr(headers, "unsafe"));
 	assert_int_equal(headers[strlen(headers) - 1], '\n');
 	assert_ptr_equal(headers, status_page_headers());
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status_page_text_is_one_whole_page),
-		cmocka_unit_test(test_status_page_text_has_nothing_that_is_forbidden),
-		cmocka_unit_test(test_status_page_headers_allow_only_what_is_in_it),
-	};
-
-	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,15 +1,11 @@
 #include "world.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "app/policies/policy_file.h"
 #include "store/memory.h"
+#include "support/test.h"
 
 #define NOW_US INT64_C(1700000000000000)
 

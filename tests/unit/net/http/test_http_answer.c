@@ -3,19 +3,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
 static void put(struct writer *w, const void *answer)
 {
 	http_answer_put(w, answer, "Content Too Large");
 }
 
-static void test_http_answer_put_is_the_last_of_its_connection(void **state)
+TEST(http_answer_put_is_the_last_of_its_connection)
 {
 	struct http_answer answer = {.status = 413, .body = BYTES("{}")};
-	(void)state;
 
 	http_answer_add(&answer, "Content-Type", "application/json");
 	http_answer_add(&answer, "Cache-Control", "no-store");
@@ -28,13 +26,4 @@ static void test_http_answer_put_is_the_last_of_its_connection(void **state)
 			    "\r\n"
 			    "{}"),
 		      put, &answer);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_answer_put_is_the_last_of_its_connection),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,22 +1,17 @@
 #include "net/http/http_batch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "net/http/http_bounds.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
-static void test_http_batch_join_puts_results_in_their_order(void **state)
+TEST(http_batch_join_puts_results_in_their_order)
 {
 	struct http_batch *batch = http_batch_new(3, NULL);
 	size_t len;
-	(void)state;
 
 	http_batch_add(batch, 2, BYTES("{\"c\":3}"));
 	http_batch_add(batch, 0, BYTES("{\"a\":1}"));
@@ -30,12 +25,11 @@ static void test_http_batch_join_puts_results_in_their_order(void **state)
 	http_batch_free(batch);
 }
 
-static void test_http_batch_add_large_results_fit(void **state)
+TEST(http_batch_add_large_results_fit)
 {
 	struct http_batch *batch = http_batch_new(HTTP_CHECKS_MAX, NULL);
 	char result[5000];
 	size_t len;
-	(void)state;
 
 	for (size_t i = HTTP_CHECKS_MAX; i > 0; i--) {
 		memset(result, (int)('0' + i % 10), sizeof result);
@@ -51,24 +45,12 @@ static void test_http_batch_add_large_results_fit(void **state)
 	http_batch_free(batch);
 }
 
-static void test_http_batch_owner_is_kept(void **state)
+TEST(http_batch_owner_is_kept)
 {
 	int owner;
 	struct http_batch *batch = http_batch_new(1, &owner);
-	(void)state;
 
 	assert_ptr_equal(http_batch_owner(batch), &owner);
 	http_batch_free(batch);
 	http_batch_free(NULL);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_batch_join_puts_results_in_their_order),
-		cmocka_unit_test(test_http_batch_add_large_results_fit),
-		cmocka_unit_test(test_http_batch_owner_is_kept),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

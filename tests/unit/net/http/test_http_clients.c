@@ -1,27 +1,21 @@
 #include "net/http/http_clients.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "net/http/http_bounds.h"
+#include "support/test.h"
 
 #define MANY (2 * HTTP_CONNECTIONS_MAX)
 
 static struct http_clients clients;
 static struct http_client all[MANY];
 
-static int begin(void **state)
+BEFORE_EACH
 {
-	(void)state;
 	http_clients_init(&clients);
-	return 0;
 }
 
 /* A client of some address, whose socket is none: to be shut down does it no harm. */
@@ -51,10 +45,8 @@ static void set_phase(size_t index, enum http_phase phase, int64_t now_us)
 
 /* ---- room ---- */
 
-static void test_http_clients_admit_all_there_is_room_for(void **state)
+TEST(http_clients_admit_all_there_is_room_for)
 {
-	(void)state;
-
 	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++)
 		assert_true(admit(i, (uint16_t)i, (int64_t)i));
 
@@ -62,9 +54,8 @@ static void test_http_clients_admit_all_there_is_room_for(void **state)
 	assert_int_equal(clients.evicted, 0);
 }
 
-static void test_http_clients_admit_above_it_the_oldest_leaves(void **state)
+TEST(http_clients_admit_above_it_the_oldest_leaves)
 {
-	(void)state;
 	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++)
 		assert_true(admit(i, (uint16_t)i, (int64_t)i));
 	set_phase(0, HTTP_ASKING, 5000); /* no longer the oldest */
@@ -79,9 +70,8 @@ static void test_http_clients_admit_above_it_the_oldest_leaves(void **state)
 	assert_int_equal(clients.count, HTTP_CONNECTIONS_MAX);
 }
 
-static void test_http_clients_admit_nobody_leaves_whose_verdict_is_awaited(void **state)
+TEST(http_clients_admit_nobody_leaves_whose_verdict_is_awaited)
 {
-	(void)state;
 	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
 		assert_true(admit(i, (uint16_t)i, 0));
 		set_phase(i, HTTP_WAITING, 0);
@@ -97,9 +87,8 @@ static void test_http_clients_admit_nobody_leaves_whose_verdict_is_awaited(void 
 	assert_true(all[7].is_leaving);
 }
 
-static void test_http_clients_admit_a_crowd_pushes_out_its_own(void **state)
+TEST(http_clients_admit_a_crowd_pushes_out_its_own)
 {
-	(void)state;
 	assert_true(admit(0, 1, 0)); /* another address, and the oldest */
 	for (size_t i = 1; i <= HTTP_ADDRESS_CONNECTIONS_MAX; i++)
 		assert_true(admit(i, 2, (int64_t)i));
@@ -111,9 +100,8 @@ static void test_http_clients_admit_a_crowd_pushes_out_its_own(void **state)
 	assert_int_equal(clients.count, HTTP_ADDRESS_CONNECTIONS_MAX + 1);
 }
 
-static void test_http_clients_admit_a_64_of_ipv6_is_one_address(void **state)
+TEST(http_clients_admit_a_64_of_ipv6_is_one_address)
 {
-	(void)state;
 	for (size_t i = 0; i < HTTP_ADDRESS_CONNECTIONS_MAX; i++) {
 		struct http_client *made = client(i, 3);
 		made->address[15] = (uint8_t)i;
@@ -125,10 +113,9 @@ static void test_http_clients_admit_a_64_of_ipv6_is_one_address(void **state)
 	assert_int_equal(clients.evicted, 1);
 }
 
-static void test_http_clients_admit_ipv4_addresses_differ_to_the_end(void **state)
+TEST(http_clients_admit_ipv4_addresses_differ_to_the_end)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-	(void)state;
 	for (size_t i = 0; i < HTTP_ADDRESS_CONNECTIONS_MAX; i++) {
 		struct http_client *made = client(i, 3);
 		memcpy(made->address, mapped, sizeof mapped);
@@ -141,10 +128,8 @@ static void test_http_clients_admit_ipv4_addresses_differ_to_the_end(void **stat
 	assert_int_equal(clients.evicted, 0);
 }
 
-static void test_http_clients_admit_over_unix_sockets_nobody_has_an_address(void **state)
+TEST(http_clients_admit_over_unix_sockets_nobody_has_an_address)
 {
-	(void)state;
-
 	for (size_t i = 0; i <= HTTP_ADDRESS_CONNECTIONS_MAX; i++) {
 		struct http_client *made = client(i, 0);
 		made->has_address = false;
@@ -156,7 +141,7 @@ static void test_http_clients_admit_over_unix_sockets_nobody_has_an_address(void
 
 /* ---- time ---- */
 
-static void test_http_clients_sweep_each_phase_has_its_time(void **state)
+TEST(http_clients_sweep_each_phase_has_its_time)
 {
 	static const struct {
 		enum http_phase phase;
@@ -166,7 +151,6 @@ static void test_http_clients_sweep_each_phase_has_its_time(void **state)
 		{HTTP_ASKING, HTTP_REQUEST_US},
 		{HTTP_ANSWERING, HTTP_ANSWER_US},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_true(admit(i, 1, 0));
@@ -182,9 +166,8 @@ static void test_http_clients_sweep_each_phase_has_its_time(void **state)
 	assert_int_equal(clients.timeouts, 2); /* to be idle for long is none */
 }
 
-static void test_http_clients_sweep_who_waits_for_a_verdict_is_not_timed(void **state)
+TEST(http_clients_sweep_who_waits_for_a_verdict_is_not_timed)
 {
-	(void)state;
 	assert_true(admit(0, 1, 0));
 	set_phase(0, HTTP_WAITING, 0);
 
@@ -194,9 +177,8 @@ static void test_http_clients_sweep_who_waits_for_a_verdict_is_not_timed(void **
 	assert_int_equal(clients.busy, 1);
 }
 
-static void test_http_clients_sweep_one_goes_and_others_stay(void **state)
+TEST(http_clients_sweep_one_goes_and_others_stay)
 {
-	(void)state;
 	for (size_t i = 0; i < 4; i++)
 		assert_true(admit(i, 1, 0));
 	set_phase(1, HTTP_ASKING, 0);
@@ -208,9 +190,8 @@ static void test_http_clients_sweep_one_goes_and_others_stay(void **state)
 	assert_false(all[0].is_leaving || all[2].is_leaving || all[3].is_leaving);
 }
 
-static void test_http_clients_end_idle_leaves_those_with_a_request(void **state)
+TEST(http_clients_end_idle_leaves_those_with_a_request)
 {
-	(void)state;
 	for (size_t i = 0; i < 4; i++)
 		assert_true(admit(i, 1, 0));
 	set_phase(1, HTTP_ASKING, 0);
@@ -223,9 +204,8 @@ static void test_http_clients_end_idle_leaves_those_with_a_request(void **state)
 	assert_int_equal(clients.busy, 2);
 }
 
-static void test_http_client_leave_counts_each_once(void **state)
+TEST(http_client_leave_counts_each_once)
 {
-	(void)state;
 	assert_true(admit(0, 1, 0));
 	assert_true(admit(1, 1, 0));
 	set_phase(1, HTTP_ANSWERING, 0);
@@ -242,11 +222,10 @@ static void test_http_client_leave_counts_each_once(void **state)
 
 /* ---- who it is ---- */
 
-static void test_http_client_init_over_a_unix_socket_is_local(void **state)
+TEST(http_client_init_over_a_unix_socket_is_local)
 {
 	struct http_client made;
 	int fds[2];
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 
 	http_client_init(&made, fds[0]);
@@ -258,36 +237,11 @@ static void test_http_client_init_over_a_unix_socket_is_local(void **state)
 	close(fds[1]);
 }
 
-static void test_http_client_init_of_no_socket_is_not_local(void **state)
+TEST(http_client_init_of_no_socket_is_not_local)
 {
 	struct http_client made;
-	(void)state;
 
 	http_client_init(&made, -1);
 
 	assert_false(made.is_local);
-}
-
-#define TEST(test) cmocka_unit_test_setup(test, begin)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(test_http_clients_admit_all_there_is_room_for),
-		TEST(test_http_clients_admit_above_it_the_oldest_leaves),
-		TEST(test_http_clients_admit_nobody_leaves_whose_verdict_is_awaited),
-		TEST(test_http_clients_admit_a_crowd_pushes_out_its_own),
-		TEST(test_http_clients_admit_a_64_of_ipv6_is_one_address),
-		TEST(test_http_clients_admit_ipv4_addresses_differ_to_the_end),
-		TEST(test_http_clients_admit_over_unix_sockets_nobody_has_an_address),
-		TEST(test_http_clients_sweep_each_phase_has_its_time),
-		TEST(test_http_clients_sweep_who_waits_for_a_verdict_is_not_timed),
-		TEST(test_http_clients_sweep_one_goes_and_others_stay),
-		TEST(test_http_clients_end_idle_leaves_those_with_a_request),
-		TEST(test_http_client_leave_counts_each_once),
-		TEST(test_http_client_init_over_a_unix_socket_is_local),
-		TEST(test_http_client_init_of_no_socket_is_not_local),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

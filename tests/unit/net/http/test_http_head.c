@@ -1,10 +1,6 @@
 #include "net/http/http_head.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 /* Fields as "Name: value", up to the first NULL. */
 static struct http_head head_of(bool is_http_1_0, const char *const *fields)
@@ -22,10 +18,9 @@ static struct http_head head_of(bool is_http_1_0, const char *const *fields)
 
 #define HEAD(...) head_of(false, (const char *const[]){__VA_ARGS__, NULL})
 
-static void test_http_head_add_good_fields_say_where_the_body_ends(void **state)
+TEST(http_head_add_good_fields_say_where_the_body_ends)
 {
 	struct http_head head;
-	(void)state;
 
 	head = HEAD("Host: x", "Accept: */*", "X-Odd!#$%&'*+-.^_`|~09: \t ok \x80\xff");
 	assert_null(head.why);
@@ -42,10 +37,9 @@ static void test_http_head_add_good_fields_say_where_the_body_ends(void **state)
 	assert_true(head.is_chunked);
 }
 
-static void test_http_head_add_a_length_that_is_too_long_is_the_longest(void **state)
+TEST(http_head_add_a_length_that_is_too_long_is_the_longest)
 {
 	struct http_head head;
-	(void)state;
 
 	head = HEAD("Content-Length: 18446744073709551616");
 
@@ -53,7 +47,7 @@ static void test_http_head_add_a_length_that_is_too_long_is_the_longest(void **s
 	assert_int_equal(head.length, UINT64_MAX);
 }
 
-static void test_http_head_add_what_may_be_read_in_two_ways_is_refused(void **state)
+TEST(http_head_add_what_may_be_read_in_two_ways_is_refused)
 {
 	static const char *const cases[][3] = {
 		{"Host: a", "Host: a"},
@@ -89,49 +83,30 @@ static void test_http_head_add_what_may_be_read_in_two_ways_is_refused(void **st
 		{"A: b\nc"},
 		{"A: b\x7f"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_non_null(head_of(false, cases[i]).why);
 }
 
-static void test_http_head_add_a_nul_is_refused_in_name_and_value(void **state)
+TEST(http_head_add_a_nul_is_refused_in_name_and_value)
 {
 	struct http_head in_name = {0}, in_value = {0};
-	(void)state;
 
 	assert_false(http_head_add(&in_name, BYTES("A\0"), BYTES("b")));
 	assert_false(http_head_add(&in_value, BYTES("A"), BYTES("b\0c")));
 }
 
-static void test_http_head_add_chunks_are_not_in_http_1_0(void **state)
+TEST(http_head_add_chunks_are_not_in_http_1_0)
 {
-	(void)state;
-
 	assert_non_null(
 		head_of(true, (const char *const[]){"Transfer-Encoding: chunked", NULL}).why);
 }
 
-static void test_http_head_add_the_first_fault_sticks(void **state)
+TEST(http_head_add_the_first_fault_sticks)
 {
 	struct http_head head;
-	(void)state;
 
 	head = HEAD("Host: a", "Host: b", "Content-Length: x", "Accept: y");
 
 	assert_string_equal(head.why, "Host: stands there twice");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_head_add_good_fields_say_where_the_body_ends),
-		cmocka_unit_test(test_http_head_add_a_length_that_is_too_long_is_the_longest),
-		cmocka_unit_test(test_http_head_add_what_may_be_read_in_two_ways_is_refused),
-		cmocka_unit_test(test_http_head_add_a_nul_is_refused_in_name_and_value),
-		cmocka_unit_test(test_http_head_add_chunks_are_not_in_http_1_0),
-		cmocka_unit_test(test_http_head_add_the_first_fault_sticks),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/test.h"
 
 /* A header as a library leaves it: cut up where it lies. */
 static _Alignas(16) char memory[64];
@@ -33,40 +33,36 @@ static bool is_seen(size_t at, const char **front)
 	return http_layout_ends_at(&layout, method + 24);
 }
 
-static void test_http_layout_parts_behind_one_another_are_whole(void **state)
+TEST(http_layout_parts_behind_one_another_are_whole)
 {
 	const char *front = NULL;
-	(void)state;
 
 	assert_true(is_seen(0, &front));
 	assert_ptr_equal(front, memory);
 }
 
-static void test_http_layout_one_empty_line_may_stand_before(void **state)
+TEST(http_layout_one_empty_line_may_stand_before)
 {
 	const char *front = NULL;
-	(void)state;
 
 	assert_true(is_seen(2, &front));
 	assert_true(is_seen(0, &front));
 	assert_true(is_seen(2, &front));
 }
 
-static void test_http_layout_more_may_not(void **state)
+TEST(http_layout_more_may_not)
 {
 	const char *front = NULL;
-	(void)state;
 
 	assert_false(is_seen(1, &front));
 	assert_false(is_seen(4, &front));
 	assert_false(is_seen(16, &front)); /* where the front is known */
 }
 
-static void test_http_layout_a_gap_or_an_early_end_is_seen(void **state)
+TEST(http_layout_a_gap_or_an_early_end_is_seen)
 {
 	const char *front = NULL, *method = put(0, HEADER, sizeof HEADER - 1);
 	struct http_layout layout;
-	(void)state;
 
 	http_layout_begin(&layout, &front, method);
 	http_layout_expect(&layout, method, 3, " ");
@@ -74,16 +70,4 @@ static void test_http_layout_a_gap_or_an_early_end_is_seen(void **state)
 	http_layout_expect(&layout, method + 5, 1, " "); /* a second space before it */
 	http_layout_expect(&layout, method + 7, 8, "\r\n");
 	assert_false(http_layout_ends_at(&layout, method + 17));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_layout_parts_behind_one_another_are_whole),
-		cmocka_unit_test(test_http_layout_one_empty_line_may_stand_before),
-		cmocka_unit_test(test_http_layout_more_may_not),
-		cmocka_unit_test(test_http_layout_a_gap_or_an_early_end_is_seen),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

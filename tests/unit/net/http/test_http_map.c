@@ -1,34 +1,27 @@
 #include "net/http/http_map.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "base/writer.h"
 #include "support/guarded.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 static struct guarded *guarded;
 static struct http_question *question;
 
-static int make(void **state)
+BEFORE_ALL
 {
-	(void)state;
 	guarded = guarded_new(HTTP_BODY_MAX);
 	question = malloc(sizeof *question);
-	return question == NULL ? -1 : 0;
+	assert_non_null(question);
 }
 
-static int release(void **state)
+AFTER_ALL
 {
-	(void)state;
 	guarded_free(guarded);
 	free(question);
-	return 0;
 }
 
 /* ---- what was understood, in a notation ---- */
@@ -85,7 +78,7 @@ static bool read_check(const char *text, struct err *err)
 	return http_map_read_check(question, body.check, BYTES(""), err);
 }
 
-static void test_http_map_read_check_good_bodies_become_attributes(void **state)
+TEST(http_map_read_check_good_bodies_become_attributes)
 {
 	static const struct {
 		const char *body;
@@ -117,7 +110,6 @@ static void test_http_map_read_check_good_bodies_become_attributes(void **state)
 		 "policy='a' key=absent cost=absent"},
 		{"{\"policy\":\"a\",\"attributes\":null}", "policy='a'"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err;
@@ -127,7 +119,7 @@ static void test_http_map_read_check_good_bodies_become_attributes(void **state)
 	}
 }
 
-static void test_http_map_read_check_bad_bodies_are_refused_by_name(void **state)
+TEST(http_map_read_check_bad_bodies_are_refused_by_name)
 {
 	static const struct {
 		const char *body;
@@ -171,7 +163,6 @@ static void test_http_map_read_check_bad_bodies_are_refused_by_name(void **state
 		{"{\"algorithm\":1.5,\"key\":1}", "algorithm: accepted are"},
 		{"{\"policy\":\"a\",\"cost\":[1]}", "cost: accepted are"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err err = {""};
@@ -192,12 +183,11 @@ static void put_many(struct writer *w, size_t count)
 	writer_put_text(w, "}}");
 }
 
-static void test_http_map_read_check_attributes_are_bounded(void **state)
+TEST(http_map_read_check_attributes_are_bounded)
 {
 	char memory[8192];
 	struct writer w = writer_on(memory, sizeof memory);
 	struct err err;
-	(void)state;
 
 	put_many(&w, HTTP_ATTRIBUTES_MAX);
 	assert_true(read_check(writer_text(&w), &err));
@@ -210,12 +200,11 @@ static void test_http_map_read_check_attributes_are_bounded(void **state)
 }
 
 /* All of it is escapes, so that all of it needs memory. */
-static void test_http_map_read_check_the_longest_text_fits(void **state)
+TEST(http_map_read_check_the_longest_text_fits)
 {
 	char *text = malloc(HTTP_BODY_MAX + 1);
 	struct writer w = writer_on(text, HTTP_BODY_MAX);
 	struct err err;
-	(void)state;
 
 	writer_put_text(&w, "{\"policy\":\"a\",\"key\":\"");
 	while (w.len + 4 < HTTP_BODY_MAX)
@@ -227,12 +216,11 @@ static void test_http_map_read_check_the_longest_text_fits(void **state)
 	free(text);
 }
 
-static void test_http_map_read_body_a_field_beside_is_the_callers(void **state)
+TEST(http_map_read_body_a_field_beside_is_the_callers)
 {
 	static const struct bytes beside = {(const uint8_t *)"at_ms", 5};
 	struct http_body body;
 	struct err err;
-	(void)state;
 
 	assert_true(
 		http_map_read_body(BYTES("{\"at_ms\":[5],\"policy\":\"p\"}"), beside, &body, &err));
@@ -252,7 +240,7 @@ static void test_http_map_read_body_a_field_beside_is_the_callers(void **state)
 	assert_string_equal(err.text, "at_ms: stands there twice");
 }
 
-static void test_http_map_read_body_batches_are_counted(void **state)
+TEST(http_map_read_body_batches_are_counted)
 {
 	static const struct {
 		const char *body;
@@ -269,7 +257,6 @@ static void test_http_map_read_body_batches_are_counted(void **state)
 		{"{\"policy\":\"a\",\"checks\":[{}]}", 0, "checks: stands alone"},
 		{"{\"checks\":[{},]}", 0, "not JSON"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct bytes text = guarded_copy(guarded, bytes_from_text(cases[i].body));
@@ -297,10 +284,9 @@ static bool read_batch_of(size_t count, struct err *err)
 	return http_map_read_body(writer_bytes(&w), BYTES(""), &body, err) && body.count == count;
 }
 
-static void test_http_map_read_body_batches_are_bounded(void **state)
+TEST(http_map_read_body_batches_are_bounded)
 {
 	struct err err;
-	(void)state;
 
 	assert_true(read_batch_of(HTTP_CHECKS_MAX, &err));
 	assert_false(read_batch_of(HTTP_CHECKS_MAX + 1, &err));
@@ -309,7 +295,7 @@ static void test_http_map_read_body_batches_are_bounded(void **state)
 
 /* ---- GET ---- */
 
-static void test_http_map_read_query_good_ones_become_attributes(void **state)
+TEST(http_map_read_query_good_ones_become_attributes)
 {
 	static const struct {
 		const char *query;
@@ -330,7 +316,6 @@ static void test_http_map_read_query_good_ones_become_attributes(void **state)
 		{"deny%5Fstatus=429", "", 429},
 		{"Deny_status=1&A=2&a=3", "Deny_status='1' A='2' a='3'", 0},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct bytes query = guarded_copy(guarded, bytes_from_text(cases[i].query));
@@ -344,7 +329,7 @@ static void test_http_map_read_query_good_ones_become_attributes(void **state)
 	}
 }
 
-static void test_http_map_read_query_bad_ones_are_refused_by_name(void **state)
+TEST(http_map_read_query_bad_ones_are_refused_by_name)
 {
 	static const struct {
 		const char *query;
@@ -370,7 +355,6 @@ static void test_http_map_read_query_bad_ones_are_refused_by_name(void **state)
 		{"deny_status=4290", "deny_status"},
 		{"deny_status=403&deny_status=403", "deny_status: stands there twice"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct bytes query = guarded_copy(guarded, bytes_from_text(cases[i].query));
@@ -389,10 +373,9 @@ static bool read_header(const char *name, const char *value, struct err *err)
 	return http_map_read_header(question, bytes_from_text(name), bytes_from_text(value), err);
 }
 
-static void test_http_map_read_header_names_have_no_case(void **state)
+TEST(http_map_read_header_names_have_no_case)
 {
 	struct err err;
-	(void)state;
 	http_question_clear(question);
 
 	assert_true(read_header("X-Attr-Src", " 192.0.2.1 ", &err));
@@ -405,11 +388,10 @@ static void test_http_map_read_header_names_have_no_case(void **state)
 	assert_question("src='192.0.2.1' user-agent='a+b%20c' empty=''");
 }
 
-static void test_http_map_read_header_bad_ones_are_refused_by_name(void **state)
+TEST(http_map_read_header_bad_ones_are_refused_by_name)
 {
 	struct err err;
 	unsigned deny_status;
-	(void)state;
 	http_question_clear(question);
 	assert_true(http_map_read_query(question, BYTES("src=1"), &deny_status, &err));
 
@@ -445,13 +427,12 @@ static int decode_body(struct bytes input, void *context)
 	return is_good ? 1 : -1;
 }
 
-static void test_http_map_read_body_any_bytes_are_read_within_their_bounds(void **state)
+TEST(http_map_read_body_any_bytes_are_read_within_their_bounds)
 {
 	static const char one[] = "{\"policy\":\"a\",\"key\":\"\\u00e9\",\"cost\":1.5e1,"
 				  "\"attributes\":{\"b\":null,\"c\":true,\"d\":-1}}";
 	static const char batch[] =
 		"{\"checks\":[{\"policy\":\"a\",\"key\":1},{\"attributes\":{}}]}";
-	(void)state;
 
 	assert_int_equal(sweep_decoder(bytes_from_text(one), decode_body, NULL).taken, 0);
 	assert_int_equal(sweep_decoder(bytes_from_text(batch), decode_body, NULL).taken, 0);
@@ -467,30 +448,7 @@ static int decode_query(struct bytes input, void *context)
 	return http_map_read_query(question, input, &deny_status, &err) ? 1 : -1;
 }
 
-static void test_http_map_read_query_any_bytes_are_read_within_their_bounds(void **state)
+TEST(http_map_read_query_any_bytes_are_read_within_their_bounds)
 {
-	(void)state;
-
 	(void)sweep_decoder(BYTES("a=%41&b=c+d&deny_status=403&e"), decode_query, NULL);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_map_read_check_good_bodies_become_attributes),
-		cmocka_unit_test(test_http_map_read_check_bad_bodies_are_refused_by_name),
-		cmocka_unit_test(test_http_map_read_check_attributes_are_bounded),
-		cmocka_unit_test(test_http_map_read_check_the_longest_text_fits),
-		cmocka_unit_test(test_http_map_read_body_a_field_beside_is_the_callers),
-		cmocka_unit_test(test_http_map_read_body_batches_are_counted),
-		cmocka_unit_test(test_http_map_read_body_batches_are_bounded),
-		cmocka_unit_test(test_http_map_read_query_good_ones_become_attributes),
-		cmocka_unit_test(test_http_map_read_query_bad_ones_are_refused_by_name),
-		cmocka_unit_test(test_http_map_read_header_names_have_no_case),
-		cmocka_unit_test(test_http_map_read_header_bad_ones_are_refused_by_name),
-		cmocka_unit_test(test_http_map_read_body_any_bytes_are_read_within_their_bounds),
-		cmocka_unit_test(test_http_map_read_query_any_bytes_are_read_within_their_bounds),
-	};
-
-	return cmocka_run_group_tests(tests, make, release);
 }

@@ -1,14 +1,10 @@
 #include "net/http/http_reply.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -83,9 +79,8 @@ static void assert_json(const char *expected)
 /* ---- JSON ---- */
 
 /* The example of the interface. */
-static void test_http_reply_put_verdict_denied_says_when(void **state)
+TEST(http_reply_put_verdict_denied_says_when)
 {
-	(void)state;
 	begin();
 	add_stopped("login", 5, 29400000);
 
@@ -95,9 +90,8 @@ static void test_http_reply_put_verdict_denied_says_when(void **state)
 		    "\"limit\":5,\"remaining\":0,\"retry_after_ms\":29400,\"reset_ms\":58000}]}");
 }
 
-static void test_http_reply_put_verdict_times_are_rounded_up(void **state)
+TEST(http_reply_put_verdict_times_are_rounded_up)
 {
-	(void)state;
 	begin();
 	add_passed("a", 10, 9);
 
@@ -107,9 +101,8 @@ static void test_http_reply_put_verdict_times_are_rounded_up(void **state)
 		    "\"remaining\":9,\"retry_after_ms\":0,\"reset_ms\":1501}]}");
 }
 
-static void test_http_reply_put_verdict_never_is_minus_one(void **state)
+TEST(http_reply_put_verdict_never_is_minus_one)
 {
-	(void)state;
 	begin();
 	add_passed("a", 10, 9);
 	add_stopped("b", 5, -1);
@@ -123,9 +116,8 @@ static void test_http_reply_put_verdict_never_is_minus_one(void **state)
 		    "\"retry_after_ms\":-1,\"reset_ms\":58000}]}");
 }
 
-static void test_http_reply_put_verdict_of_an_error_knows_policy_and_limit(void **state)
+TEST(http_reply_put_verdict_of_an_error_knows_policy_and_limit)
 {
-	(void)state;
 	begin();
 	add_failed("a", 10, ON_ERROR_ALLOW);
 	add_failed("b", 5, ON_ERROR_DENY);
@@ -136,9 +128,8 @@ static void test_http_reply_put_verdict_of_an_error_knows_policy_and_limit(void 
 		    "{\"policy\":\"b\",\"allowed\":false,\"limit\":5,\"retry_after_ms\":1000}]}");
 }
 
-static void test_http_reply_put_verdict_without_policies_has_none(void **state)
+TEST(http_reply_put_verdict_without_policies_has_none)
 {
-	(void)state;
 	begin();
 
 	assert_json("{\"allowed\":true,\"reason\":\"none\",\"degraded\":false,"
@@ -166,11 +157,10 @@ static void begin_with_the_longest(void)
 		};
 }
 
-static void test_http_reply_put_verdict_the_longest_fits(void **state)
+TEST(http_reply_put_verdict_the_longest_fits)
 {
 	char memory[HTTP_VERDICT_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 	begin_with_the_longest();
 	struct verdict verdict = fold();
 
@@ -181,10 +171,9 @@ static void test_http_reply_put_verdict_the_longest_fits(void **state)
 
 /* ---- header fields ---- */
 
-static void test_http_reply_set_limits_denied_says_when(void **state)
+TEST(http_reply_set_limits_denied_says_when)
 {
 	struct http_limits limits;
-	(void)state;
 	begin();
 	add_passed("a", 10, 9);
 	add_stopped("login", 5, 29400000);
@@ -197,10 +186,9 @@ static void test_http_reply_set_limits_denied_says_when(void **state)
 	assert_string_equal(limits.retry_after, "30");
 }
 
-static void test_http_reply_set_limits_never_has_no_retry_after(void **state)
+TEST(http_reply_set_limits_never_has_no_retry_after)
 {
 	struct http_limits limits;
-	(void)state;
 	begin();
 	add_stopped("a", 5, -1);
 	struct verdict verdict = fold();
@@ -211,10 +199,9 @@ static void test_http_reply_set_limits_never_has_no_retry_after(void **state)
 	assert_string_equal(limits.retry_after, "");
 }
 
-static void test_http_reply_set_limits_allowed_has_no_retry_after(void **state)
+TEST(http_reply_set_limits_allowed_has_no_retry_after)
 {
 	struct http_limits limits;
-	(void)state;
 	begin();
 	add_passed("a", 5, 4);
 	struct verdict verdict = fold();
@@ -224,10 +211,9 @@ static void test_http_reply_set_limits_allowed_has_no_retry_after(void **state)
 	assert_string_equal(limits.retry_after, "");
 }
 
-static void test_http_reply_set_limits_an_error_has_retry_after_only(void **state)
+TEST(http_reply_set_limits_an_error_has_retry_after_only)
 {
 	struct http_limits limits;
-	(void)state;
 	begin();
 	add_failed("a", 5, ON_ERROR_DENY);
 	struct verdict verdict = fold();
@@ -239,10 +225,9 @@ static void test_http_reply_set_limits_an_error_has_retry_after_only(void **stat
 	assert_string_equal(limits.retry_after, "1");
 }
 
-static void test_http_reply_set_limits_all_policies_fit(void **state)
+TEST(http_reply_set_limits_all_policies_fit)
 {
 	struct http_limits limits;
-	(void)state;
 	begin_with_the_longest();
 	struct verdict verdict = fold();
 
@@ -254,7 +239,7 @@ static void test_http_reply_set_limits_all_policies_fit(void **state)
 
 /* ---- status ---- */
 
-static void test_http_reply_status_follows_the_reason(void **state)
+TEST(http_reply_status_follows_the_reason)
 {
 	static const struct {
 		bool allowed;
@@ -267,7 +252,6 @@ static void test_http_reply_status_follows_the_reason(void **state)
 		{false, REASON_LIMITED, 401, 401}, {false, REASON_LIMITED, 403, 403},
 		{false, REASON_ERROR, 0, 503},     {false, REASON_ERROR, 403, 503},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct verdict verdict = {.allowed = cases[i].allowed, .reason = cases[i].reason};
@@ -283,21 +267,18 @@ static void put_problem(struct writer *w, const void *detail)
 	http_reply_put_problem(w, 404, detail);
 }
 
-static void test_http_reply_put_problem_is_that_of_rfc_9457(void **state)
+TEST(http_reply_put_problem_is_that_of_rfc_9457)
 {
-	(void)state;
-
 	sweep_encoder(BYTES("{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
 			    "\"detail\":\"policy: \\\"a\\u000ab\\\" is unknown\"}"),
 		      put_problem, "policy: \"a\nb\" is unknown");
 }
 
-static void test_http_reply_put_problem_every_error_fits(void **state)
+TEST(http_reply_put_problem_every_error_fits)
 {
 	struct err err;
 	char memory[HTTP_PROBLEM_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
-	(void)state;
 
 	/* What is longer is cut; all that may stand in an error is printable. */
 	memset(err.text, '"', sizeof err.text - 1);
@@ -305,26 +286,4 @@ static void test_http_reply_put_problem_every_error_fits(void **state)
 	http_reply_put_problem(&w, 431, err.text);
 
 	assert_false(w.full);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_reply_put_verdict_denied_says_when),
-		cmocka_unit_test(test_http_reply_put_verdict_times_are_rounded_up),
-		cmocka_unit_test(test_http_reply_put_verdict_never_is_minus_one),
-		cmocka_unit_test(test_http_reply_put_verdict_of_an_error_knows_policy_and_limit),
-		cmocka_unit_test(test_http_reply_put_verdict_without_policies_has_none),
-		cmocka_unit_test(test_http_reply_put_verdict_the_longest_fits),
-		cmocka_unit_test(test_http_reply_set_limits_denied_says_when),
-		cmocka_unit_test(test_http_reply_set_limits_never_has_no_retry_after),
-		cmocka_unit_test(test_http_reply_set_limits_allowed_has_no_retry_after),
-		cmocka_unit_test(test_http_reply_set_limits_an_error_has_retry_after_only),
-		cmocka_unit_test(test_http_reply_set_limits_all_policies_fit),
-		cmocka_unit_test(test_http_reply_status_follows_the_reason),
-		cmocka_unit_test(test_http_reply_put_problem_is_that_of_rfc_9457),
-		cmocka_unit_test(test_http_reply_put_problem_every_error_fits),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

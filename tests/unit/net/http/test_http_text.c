@@ -1,15 +1,11 @@
 #include "net/http/http_text.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
-static void test_http_text_split_target_cuts_at_the_question_mark(void **state)
+TEST(http_text_split_target_cuts_at_the_question_mark)
 {
 	static const struct {
 		const char *target, *path, *query;
@@ -29,7 +25,6 @@ static void test_http_text_split_target_cuts_at_the_question_mark(void **state)
 		{"http://host?a", "/", "a"},
 		{"http:/x", "http:/x", ""},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct http_text text;
@@ -43,12 +38,11 @@ static void test_http_text_split_target_cuts_at_the_question_mark(void **state)
 	}
 }
 
-static void test_http_text_add_body_grows_and_keeps_the_target(void **state)
+TEST(http_text_add_body_grows_and_keeps_the_target)
 {
 	struct http_text text;
 	struct bytes path, query;
 	uint8_t piece[700];
-	(void)state;
 	http_text_init(&text);
 	assert_true(http_text_set_target(&text, "/check?a"));
 
@@ -66,11 +60,10 @@ static void test_http_text_add_body_grows_and_keeps_the_target(void **state)
 	http_text_clear(&text);
 }
 
-static void test_http_text_clear_is_ready_for_the_next(void **state)
+TEST(http_text_clear_is_ready_for_the_next)
 {
 	struct http_text text;
 	uint8_t piece[2 * HTTP_TEXT_SMALL] = {0};
-	(void)state;
 	http_text_init(&text);
 	assert_true(http_text_set_target(&text, "/a"));
 	assert_true(http_text_add_body(&text, bytes_from(piece, sizeof piece)));
@@ -82,15 +75,4 @@ static void test_http_text_clear_is_ready_for_the_next(void **state)
 	assert_true(http_text_add_body(&text, BYTES("x")));
 	assert_bytes_text(http_text_body(&text), "x");
 	http_text_clear(&text);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_http_text_split_target_cuts_at_the_question_mark),
-		cmocka_unit_test(test_http_text_add_body_grows_and_keeps_the_target),
-		cmocka_unit_test(test_http_text_clear_is_ready_for_the_next),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

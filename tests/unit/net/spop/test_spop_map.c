@@ -1,14 +1,10 @@
 #include "net/spop/spop_map.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 #include "wire/reader.h"
 #include "wire/spop_frame.h"
 
@@ -27,17 +23,13 @@ static struct value value_of(struct spop_data data)
 	return attribute.value;
 }
 
-static void test_spop_map_attribute_null_is_absent(void **state)
+TEST(spop_map_attribute_null_is_absent)
 {
-	(void)state;
-
 	assert_int_equal(value_of((struct spop_data){.type = SPOP_NULL}).kind, VALUE_ABSENT);
 }
 
-static void test_spop_map_attribute_boolean_is_boolean(void **state)
+TEST(spop_map_attribute_boolean_is_boolean)
 {
-	(void)state;
-
 	struct value value = value_of(spop_bool(true));
 
 	assert_int_equal(value.kind, VALUE_BOOL);
@@ -45,7 +37,7 @@ static void test_spop_map_attribute_boolean_is_boolean(void **state)
 	assert_false(value_of(spop_bool(false)).boolean);
 }
 
-static void test_spop_map_attribute_integers_of_any_type_are_numbers(void **state)
+TEST(spop_map_attribute_integers_of_any_type_are_numbers)
 {
 	static const struct {
 		struct spop_data data;
@@ -61,7 +53,6 @@ static void test_spop_map_attribute_integers_of_any_type_are_numbers(void **stat
 		{{.type = SPOP_UINT64, .natural = UINT64_MAX},
 		 {.kind = VALUE_NATURAL, .natural = UINT64_MAX}},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct value value = value_of(cases[i].data);
@@ -70,11 +61,10 @@ static void test_spop_map_attribute_integers_of_any_type_are_numbers(void **stat
 	}
 }
 
-static void test_spop_map_attribute_addresses_are_addresses(void **state)
+TEST(spop_map_attribute_addresses_are_addresses)
 {
 	static const struct spop_data v4 = {.type = SPOP_IPV4, .ipv4 = {192, 0, 2, 1}};
 	static const struct spop_data v6 = {.type = SPOP_IPV6, .ipv6 = {0x20, 1, [15] = 7}};
-	(void)state;
 
 	assert_int_equal(value_of(v4).kind, VALUE_IPV4);
 	assert_memory_equal(value_of(v4).ipv4, v4.ipv4, sizeof v4.ipv4);
@@ -82,10 +72,8 @@ static void test_spop_map_attribute_addresses_are_addresses(void **state)
 	assert_memory_equal(value_of(v6).ipv6, v6.ipv6, sizeof v6.ipv6);
 }
 
-static void test_spop_map_attribute_strings_and_binaries_are_their_bytes(void **state)
+TEST(spop_map_attribute_strings_and_binaries_are_their_bytes)
 {
-	(void)state;
-
 	for (int type = SPOP_STR; type <= SPOP_BIN; type++) {
 		struct value value = value_of(
 			(struct spop_data){.type = (enum spop_type)type, .bytes = BYTES("a\0b")});
@@ -96,7 +84,7 @@ static void test_spop_map_attribute_strings_and_binaries_are_their_bytes(void **
 
 /* ---- --spop-vars ---- */
 
-static void test_spop_map_parse_vars_names_are_bits(void **state)
+TEST(spop_map_parse_vars_names_are_bits)
 {
 	static const struct {
 		const char *text;
@@ -115,7 +103,6 @@ static void test_spop_map_parse_vars_names_are_bits(void **state)
 		{"reset,reset", SPOP_VAR_RESET},
 		{"policy,limit,remaining,reset,ratelimit,ratelimit_policy", SPOP_VARS_ALL},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		unsigned vars = 0xa5a5;
@@ -124,13 +111,12 @@ static void test_spop_map_parse_vars_names_are_bits(void **state)
 	}
 }
 
-static void test_spop_map_parse_vars_other_names_are_refused(void **state)
+TEST(spop_map_parse_vars_other_names_are_refused)
 {
 	static const char *const texts[] = {"",        ",",       "policy,",      ",policy",
 					    "allowed", "reason",  "retry_after",  "policy limit",
 					    "Policy",  "polic",   "policyx",      "all,policy",
 					    "none,",   "policy;", "txn.rl.policy"};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		unsigned vars = 0xa5a5;
@@ -315,10 +301,9 @@ static void assert_variables(const struct scene *scene, enum on_error on_error, 
 
 #define ALL_UNSET "-policy -limit -remaining -reset -ratelimit -ratelimit_policy"
 
-static void test_spop_map_put_verdict_none_unsets_what_has_no_value(void **state)
+TEST(spop_map_put_verdict_none_unsets_what_has_no_value)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 0, 0);
 
@@ -327,10 +312,9 @@ static void test_spop_map_put_verdict_none_unsets_what_has_no_value(void **state
 			 "retry_after_ms=0 " ALL_UNSET);
 }
 
-static void test_spop_map_put_verdict_invalid_unsets_what_has_no_value(void **state)
+TEST(spop_map_put_verdict_invalid_unsets_what_has_no_value)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 0, 0);
 	scene.request.is_invalid = true;
@@ -343,10 +327,9 @@ static void test_spop_map_put_verdict_invalid_unsets_what_has_no_value(void **st
 			 "retry_after_ms=-1 " ALL_UNSET);
 }
 
-static void test_spop_map_put_verdict_allowed_sets_all(void **state)
+TEST(spop_map_put_verdict_allowed_sets_all)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 2, 1);
 	scene.checks[1].outcome.remaining = 4;
@@ -358,10 +341,9 @@ static void test_spop_map_put_verdict_allowed_sets_all(void **state)
 			 "ratelimit_policy=\"b\";q=10;w=60, \"a\";q=10;w=60");
 }
 
-static void test_spop_map_put_verdict_limited_sets_all(void **state)
+TEST(spop_map_put_verdict_limited_sets_all)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 1, 1);
 	stop(&scene.checks[0], 29400001);
@@ -372,10 +354,9 @@ static void test_spop_map_put_verdict_limited_sets_all(void **state)
 			 "ratelimit=\"a\";r=0;t=30 ratelimit_policy=\"a\";q=10;w=60");
 }
 
-static void test_spop_map_put_verdict_never_is_minus_one(void **state)
+TEST(spop_map_put_verdict_never_is_minus_one)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 1, 1);
 	stop(&scene.checks[0], -1);
@@ -386,10 +367,9 @@ static void test_spop_map_put_verdict_never_is_minus_one(void **state)
 			 "ratelimit=\"a\";r=0 ratelimit_policy=\"a\";q=10;w=60");
 }
 
-static void test_spop_map_put_verdict_error_has_policy_and_limit_only(void **state)
+TEST(spop_map_put_verdict_error_has_policy_and_limit_only)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 2, 1);
 	fail_to_answer(&scene.checks[1]);
@@ -404,10 +384,9 @@ static void test_spop_map_put_verdict_error_has_policy_and_limit_only(void **sta
 			 "-ratelimit_policy");
 }
 
-static void test_spop_map_put_verdict_nothing_used_resets_in_0(void **state)
+TEST(spop_map_put_verdict_nothing_used_resets_in_0)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 1, 1);
 	scene.checks[0].outcome =
@@ -419,10 +398,9 @@ static void test_spop_map_put_verdict_nothing_used_resets_in_0(void **state)
 			 "ratelimit_policy=\"a\";q=10;w=60");
 }
 
-static void test_spop_map_put_verdict_vars_narrow_the_optional_ones(void **state)
+TEST(spop_map_put_verdict_vars_narrow_the_optional_ones)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 1, 1);
 
@@ -433,10 +411,9 @@ static void test_spop_map_put_verdict_vars_narrow_the_optional_ones(void **state
 			 "policy=a ratelimit=\"a\";r=5;t=3");
 }
 
-static void test_spop_map_put_verdict_vars_narrow_what_is_unset_too(void **state)
+TEST(spop_map_put_verdict_vars_narrow_what_is_unset_too)
 {
 	struct scene scene;
-	(void)state;
 
 	set_scene(&scene, 0, 0);
 
@@ -473,11 +450,10 @@ static size_t count_policies(struct bytes payload, const char *variable)
 	return count;
 }
 
-static void test_spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes(void **state)
+TEST(spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes)
 {
 	struct scene scene;
 	struct ack ack;
-	(void)state;
 
 	set_scene(&scene, REQUEST_CHECKS_MAX, POLICY_NAME_MAX);
 	make_large(&scene);
@@ -490,11 +466,10 @@ static void test_spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes(v
 	assert_int_equal(count_policies(payload, "ratelimit_policy"), 2);
 }
 
-static void test_spop_map_put_verdict_short_names_all_fit(void **state)
+TEST(spop_map_put_verdict_short_names_all_fit)
 {
 	struct scene scene;
 	struct ack ack;
-	(void)state;
 
 	set_scene(&scene, REQUEST_CHECKS_MAX, 1);
 	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
@@ -515,12 +490,11 @@ static void assert_has_variables(struct bytes payload, size_t first, size_t end)
 }
 
 /* Any number of policies, any length of their names, any max-frame-size. */
-static void test_spop_map_put_verdict_any_size_is_kept_to(void **state)
+TEST(spop_map_put_verdict_any_size_is_kept_to)
 {
 	static const size_t sizes[] = {256, 257, 300, 400, 500, 600, 695, 696, 697, 65536};
 	struct scene scene;
 	struct ack ack;
-	(void)state;
 
 	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
 		for (size_t count = 0; count <= REQUEST_CHECKS_MAX; count++)
@@ -538,12 +512,11 @@ static void test_spop_map_put_verdict_any_size_is_kept_to(void **state)
 			}
 }
 
-static void test_spop_map_put_verdict_from_400_bytes_every_variable_has_its_action(void **state)
+TEST(spop_map_put_verdict_from_400_bytes_every_variable_has_its_action)
 {
 	static const size_t sizes[] = {400, 500, 600, 65536};
 	struct scene scene;
 	struct ack ack;
-	(void)state;
 
 	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
 		for (size_t count = 0; count <= REQUEST_CHECKS_MAX; count++)
@@ -566,11 +539,10 @@ static void test_spop_map_put_verdict_from_400_bytes_every_variable_has_its_acti
  * transaction leaves nothing stale. That holds on the smallest connection too: a value that does
  * not fit is no value, and to unset all six takes less than to set them.
  */
-static void test_spop_map_put_verdict_at_256_bytes_nothing_stale_is_left(void **state)
+TEST(spop_map_put_verdict_at_256_bytes_nothing_stale_is_left)
 {
 	struct scene scene;
 	struct ack ack;
-	(void)state;
 
 	for (size_t len = 1; len <= POLICY_NAME_MAX; len++)
 		for (int large = 0; large < 2; large++) {
@@ -584,12 +556,11 @@ static void test_spop_map_put_verdict_at_256_bytes_nothing_stale_is_left(void **
 		}
 }
 
-static void test_spop_map_put_verdict_at_256_bytes_a_denial_is_whole(void **state)
+TEST(spop_map_put_verdict_at_256_bytes_a_denial_is_whole)
 {
 	struct scene scene;
 	struct action action;
 	struct ack ack;
-	(void)state;
 
 	set_scene(&scene, REQUEST_CHECKS_MAX, POLICY_NAME_MAX);
 	make_large(&scene);
@@ -602,36 +573,4 @@ static void test_spop_map_put_verdict_at_256_bytes_a_denial_is_whole(void **stat
 	assert_true(action.is_set && !action.data.boolean);
 	assert_true(find_action(payload, "retry_after_ms", &action));
 	assert_int_equal(action.data.number, QUOTA_WINDOW_MAX_US / 1000);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spop_map_attribute_null_is_absent),
-		cmocka_unit_test(test_spop_map_attribute_boolean_is_boolean),
-		cmocka_unit_test(test_spop_map_attribute_integers_of_any_type_are_numbers),
-		cmocka_unit_test(test_spop_map_attribute_addresses_are_addresses),
-		cmocka_unit_test(test_spop_map_attribute_strings_and_binaries_are_their_bytes),
-		cmocka_unit_test(test_spop_map_parse_vars_names_are_bits),
-		cmocka_unit_test(test_spop_map_parse_vars_other_names_are_refused),
-		cmocka_unit_test(test_spop_map_put_verdict_none_unsets_what_has_no_value),
-		cmocka_unit_test(test_spop_map_put_verdict_invalid_unsets_what_has_no_value),
-		cmocka_unit_test(test_spop_map_put_verdict_allowed_sets_all),
-		cmocka_unit_test(test_spop_map_put_verdict_limited_sets_all),
-		cmocka_unit_test(test_spop_map_put_verdict_never_is_minus_one),
-		cmocka_unit_test(test_spop_map_put_verdict_error_has_policy_and_limit_only),
-		cmocka_unit_test(test_spop_map_put_verdict_nothing_used_resets_in_0),
-		cmocka_unit_test(test_spop_map_put_verdict_vars_narrow_the_optional_ones),
-		cmocka_unit_test(test_spop_map_put_verdict_vars_narrow_what_is_unset_too),
-		cmocka_unit_test(
-			test_spop_map_put_verdict_sixteen_long_names_stay_within_700_bytes),
-		cmocka_unit_test(test_spop_map_put_verdict_short_names_all_fit),
-		cmocka_unit_test(test_spop_map_put_verdict_any_size_is_kept_to),
-		cmocka_unit_test(
-			test_spop_map_put_verdict_from_400_bytes_every_variable_has_its_action),
-		cmocka_unit_test(test_spop_map_put_verdict_at_256_bytes_nothing_stale_is_left),
-		cmocka_unit_test(test_spop_map_put_verdict_at_256_bytes_a_denial_is_whole),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,11 +13,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <ev.h>
 
 #include "base/list.h"
 #include "base/writer.h"
+#include "support/test.h"
 
 #define ROOM      (1 << 20)
 #define WORDS_MAX 8192

@@ -1,10 +1,6 @@
 #include "reply_reader.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 struct reply_reader reply_reader_new(void)
 {

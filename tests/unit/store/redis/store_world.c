@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 #define OVERDUE_SECONDS 8.0

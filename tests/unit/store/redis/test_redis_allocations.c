@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
 #include <ev.h>
 #include <sodium.h>
 
@@ -14,28 +13,32 @@
 #include "reply_reader.h"
 #include "store/redis/redis.h"
 #include "support/allocations.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
 
 /* ---- replies ---- */
 
-static void test_redis_replies_new_short_memory_is_none(void **state)
+TEST(redis_replies_new_short_memory_is_none)
 {
-	(void)state;
-
 	allocations_fail_at(0);
 	assert_null(redis_replies_new());
 	assert_true(allocations_end());
 }
 
 /* hiredis has memory for the bytes; what is made of them costs none, however much it is. */
-static void test_redis_replies_collect_allocates_nothing(void **state)
+TEST(redis_replies_collect_allocates_nothing)
 {
 	static const char *const wires[] = {"+OK\r\n",       "-ERR\r\n", ":1\r\n", "$-1\r\n",
 					    "$3\r\nabc\r\n", "*0\r\n",   "*-1\r\n"};
 	struct reply_reader r = reply_reader_new();
 	struct redis_reply reply;
 
-	(void)state;
 	allocations_fail_at(0);
 	for (size_t i = 0; i < ARRAY_SIZE(wires); i++)
 		(void)reply_reader_read(&r, bytes_from_text(wires[i]));
@@ -137,22 +140,19 @@ static void make_at_each_failure(const char *host)
 	assert_in_range(without, 3, 10);
 }
 
-static void test_redis_store_new_short_memory_is_none_or_works(void **state)
+TEST(redis_store_new_short_memory_is_none_or_works)
 {
-	(void)state;
-
 	make_at_each_failure(NULL);
 	make_at_each_failure("localhost");
 }
 
-static void test_redis_store_ask_allocates_nothing(void **state)
+TEST(redis_store_ask_allocates_nothing)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 	struct fake_redis *fake = fake_redis_new(loop, false);
 	struct redis_target target = target_of(fake_redis_url(fake));
 	struct store *store = new_store(loop, &target);
 
-	(void)state;
 	ask_and_await(loop, store);
 	allocations_fail_at(0);
 	for (int i = 0; i < 100; i++)
@@ -162,19 +162,4 @@ static void test_redis_store_ask_allocates_nothing(void **state)
 	store_free(store);
 	fake_redis_free(fake);
 	ev_loop_destroy(loop);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_replies_new_short_memory_is_none),
-		cmocka_unit_test(test_redis_replies_collect_allocates_nothing),
-		cmocka_unit_test(test_redis_store_new_short_memory_is_none_or_works),
-		cmocka_unit_test(test_redis_store_ask_allocates_nothing),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	(void)signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,21 +1,21 @@
 /* By the store that stands on it. */
 #include "store/redis/redis_greeting.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "store_world.h"
+#include "support/test.h"
 
-static void test_greeting_of_the_default_user_says_no_login(void **state)
+BEFORE_ALL
+{
+	world_prepare();
+}
+
+TEST(greeting_of_the_default_user_says_no_login)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	assert_int_equal(commands(world, FAKE_AUTH), 0);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_SELECT), "SELECT 0");
 	assert_string_equal(fake_redis_last(world->fake, FAKE_INFO), "INFO");
@@ -28,7 +28,7 @@ static void test_greeting_of_the_default_user_says_no_login(void **state)
 	world_close(world);
 }
 
-static void test_greeting_says_user_password_and_database(void **state)
+TEST(greeting_says_user_password_and_database)
 {
 	static const struct {
 		const char *user, *password, *auth;
@@ -39,7 +39,6 @@ static void test_greeting_says_user_password_and_database(void **state)
 		{"agent", "s p\r\n", "AUTH agent s p\r\n", 15, "SELECT 15"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct world *world = world_open(false);
 		struct err err;
@@ -86,7 +85,7 @@ static void assert_does_not_come_up(enum fake_kind kind, const char *says, enum 
 	world_close(world);
 }
 
-static void test_greeting_error_of_a_command_is_told_by_kind(void **state)
+TEST(greeting_error_of_a_command_is_told_by_kind)
 {
 	static const struct {
 		enum fake_kind kind;
@@ -112,15 +111,12 @@ static void test_greeting_error_of_a_command_is_told_by_kind(void **state)
 		{FAKE_PING, "-MASTERDOWN no\r\n", STORE_LOADING, "MASTERDOWN no"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_does_not_come_up(cases[i].kind, cases[i].says, cases[i].error, cases[i].why);
 }
 
-static void test_greeting_server_that_can_not_keep_balances_is_told(void **state)
+TEST(greeting_server_that_can_not_keep_balances_is_told)
 {
-	(void)state;
-
 	assert_does_not_come_up(FAKE_INFO, "$23\r\nredis_mode:sentinel\r\nx:\r\n", STORE_OTHER,
 				"it is a Sentinel, which keeps no data");
 	assert_does_not_come_up(FAKE_INFO, "$18\r\nredis_mode:cluster\r\n", STORE_MOVED,
@@ -132,13 +128,12 @@ static void test_greeting_server_that_can_not_keep_balances_is_told(void **state
 }
 
 /* A user who may not ask for it has to know. */
-static void test_greeting_without_info_is_well(void **state)
+TEST(greeting_without_info_is_well)
 {
 	static const char *const says[] = {"-NOPERM no\r\n", "-ERR unknown command 'INFO'\r\n",
 					   "$-1\r\n",        "$0\r\n\r\n",
 					   ":7\r\n",         "*1\r\n+role:slave\r\n"};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
 		struct world *world = world_open(false);
 		fake_redis_say(world->fake, FAKE_INFO, says[i], FAKE_ALWAYS);
@@ -149,11 +144,10 @@ static void test_greeting_without_info_is_well(void **state)
 }
 
 /* 500 ms, whichever command is not answered; then it is tried again. */
-static void test_greeting_silence_is_given_up(void **state)
+TEST(greeting_silence_is_given_up)
 {
 	static const enum fake_kind kinds[] = {FAKE_SELECT, FAKE_PING};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct world *world = world_open(false);
 		int64_t start_us = clock_mono_us();
@@ -171,12 +165,11 @@ static void test_greeting_silence_is_given_up(void **state)
 }
 
 /* It answers, but not within the time that a request has. */
-static void test_probe_that_takes_too_long_does_not_come_up(void **state)
+TEST(probe_that_takes_too_long_does_not_come_up)
 {
 	struct world *world = world_open(false);
 	struct redis_store_config hasty = usual;
 
-	(void)state;
 	hasty.timeout_us = 0;
 	connect_store(world, hasty);
 
@@ -185,7 +178,7 @@ static void test_probe_that_takes_too_long_does_not_come_up(void **state)
 	world_close(world);
 }
 
-static void test_server_that_is_not_redis_is_told(void **state)
+TEST(server_that_is_not_redis_is_told)
 {
 	static const char *const banners[] = {
 		"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -196,7 +189,6 @@ static void test_server_that_is_not_redis_is_told(void **state)
 		"\n\n\n\n",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(banners); i++) {
 		struct world *world = world_open(false);
 		fake_redis_greet(world->fake, banners[i]);
@@ -212,11 +204,10 @@ static void test_server_that_is_not_redis_is_told(void **state)
 }
 
 /* As from a server that has too many clients already. */
-static void test_greeting_error_and_close_is_told(void **state)
+TEST(greeting_error_and_close_is_told)
 {
 	struct world *world = world_open(false);
 
-	(void)state;
 	fake_redis_greet(world->fake, "-ERR max number of clients reached\r\n");
 	connect_store(world, usual);
 
@@ -225,12 +216,11 @@ static void test_greeting_error_and_close_is_told(void **state)
 	world_close(world);
 }
 
-static void test_replies_unasked_in_the_greeting_give_it_up(void **state)
+TEST(replies_unasked_in_the_greeting_give_it_up)
 {
 	static char many[64 * 6 + 1];
 	struct world *world = world_open(false);
 
-	(void)state;
 	for (int i = 0; i < 64; i++)
 		strcat(many, "+OK\r\n");
 	fake_redis_greet(world->fake, many);
@@ -240,23 +230,4 @@ static void test_replies_unasked_in_the_greeting_give_it_up(void **state)
 	fake_redis_greet(world->fake, NULL);
 	await_up(world);
 	world_close(world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_greeting_of_the_default_user_says_no_login),
-		cmocka_unit_test(test_greeting_says_user_password_and_database),
-		cmocka_unit_test(test_greeting_error_of_a_command_is_told_by_kind),
-		cmocka_unit_test(test_greeting_server_that_can_not_keep_balances_is_told),
-		cmocka_unit_test(test_greeting_without_info_is_well),
-		cmocka_unit_test(test_greeting_silence_is_given_up),
-		cmocka_unit_test(test_probe_that_takes_too_long_does_not_come_up),
-		cmocka_unit_test(test_server_that_is_not_redis_is_told),
-		cmocka_unit_test(test_greeting_error_and_close_is_told),
-		cmocka_unit_test(test_replies_unasked_in_the_greeting_give_it_up),
-	};
-
-	world_prepare();
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

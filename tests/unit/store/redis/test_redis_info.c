@@ -1,13 +1,9 @@
 #include "store/redis/redis_info.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define REDIS_6_2                                                                                  \
 	"# Server\r\nredis_version:6.2.14\r\nredis_git_sha1:00000000\r\nredis_mode:standalone\r\n" \
@@ -27,7 +23,7 @@
 #define REPLICA "# Replication\r\nrole:slave\r\nmaster_host:192.0.2.1\r\nslave_read_only:1\r\n"
 #define CPU     "\r\n# CPU\r\nused_cpu_sys:0.1\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n"
 
-static void test_redis_info_is_usable_takes_a_server_on_its_own(void **state)
+TEST(redis_info_is_usable_takes_a_server_on_its_own)
 {
 	static const char *const infos[] = {
 		REDIS_6_2 MASTER CPU,
@@ -46,7 +42,6 @@ static void test_redis_info_is_usable_takes_a_server_on_its_own(void **state)
 	};
 	enum store_error error;
 	const char *why;
-	(void)state;
 
 	POISON(error);
 	POISON(why);
@@ -57,7 +52,7 @@ static void test_redis_info_is_usable_takes_a_server_on_its_own(void **state)
 	assert_untouched(why);
 }
 
-static void test_redis_info_is_usable_refuses_what_can_not_keep_balances(void **state)
+TEST(redis_info_is_usable_refuses_what_can_not_keep_balances)
 {
 	static const struct {
 		const char *info;
@@ -80,7 +75,6 @@ static void test_redis_info_is_usable_refuses_what_can_not_keep_balances(void **
 		{"loading:1", STORE_LOADING, "loading"},
 		{"redis_mode:cluster\nrole:slave\n", STORE_MOVED, "Cluster"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		enum store_error error;
@@ -90,14 +84,4 @@ static void test_redis_info_is_usable_refuses_what_can_not_keep_balances(void **
 		assert_int_equal(error, cases[i].error);
 		assert_non_null(strstr(why, cases[i].says));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_info_is_usable_takes_a_server_on_its_own),
-		cmocka_unit_test(test_redis_info_is_usable_refuses_what_can_not_keep_balances),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,23 @@
 /* What the Redis store makes of requests whose deadline has passed. */
 #include "store/redis/redis.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <ev.h>
 
 #include "store_world.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	world_prepare();
+}
 
 /* ---- how many, and for how long ---- */
 
-static void test_expired_for_25_ms_gives_the_connection_up(void **state)
+TEST(expired_for_25_ms_gives_the_connection_up)
 {
 	struct world *world = world_up();
 	int64_t mono_us = 1000000;
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	ask_many(world, 3);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
@@ -38,11 +38,10 @@ static void test_expired_for_25_ms_gives_the_connection_up(void **state)
 	world_close(world);
 }
 
-static void test_expired_with_an_answer_in_time_between_starts_anew(void **state)
+TEST(expired_with_an_answer_in_time_between_starts_anew)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	store_expired(world->store, 1000000);
 	assert_int_equal(ask_and_await(world), STORE_OK);
 	store_expired(world->store, 1025000);
@@ -53,11 +52,10 @@ static void test_expired_with_an_answer_in_time_between_starts_anew(void **state
 	world_close(world);
 }
 
-static void test_expired_with_late_answers_between_does_not(void **state)
+TEST(expired_with_late_answers_between_does_not)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	ask_many(world, 1);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
 	questions[0].op.is_late = true;
@@ -70,11 +68,10 @@ static void test_expired_with_late_answers_between_does_not(void **state)
 	world_close(world);
 }
 
-static void test_expired_before_a_new_connection_does_not_count_for_it(void **state)
+TEST(expired_before_a_new_connection_does_not_count_for_it)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	store_expired(world->store, 1000000);
 	fake_redis_hang_up(world->fake);
@@ -92,11 +89,10 @@ static void test_expired_before_a_new_connection_does_not_count_for_it(void **st
 	assert_errors(1, STORE_CONNECTION);
 }
 
-static void test_expired_long_ago_says_nothing_of_now(void **state)
+TEST(expired_long_ago_says_nothing_of_now)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	store_expired(world->store, 1000000);
 	store_expired(world->store, 1000000 + 3600 * SECOND_US);
 	store_expired(world->store, 1000000 + 3600 * SECOND_US + 24999);
@@ -108,11 +104,10 @@ static void test_expired_long_ago_says_nothing_of_now(void **state)
 
 /* ---- what need not be sent ---- */
 
-static void test_ask_that_is_late_before_the_turn_ends_is_not_sent(void **state)
+TEST(ask_that_is_late_before_the_turn_ends_is_not_sent)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	ask_many(world, 2);
 	questions[0].op.is_late = true;
 	store_expired(world->store, 1000000);
@@ -127,11 +122,10 @@ static void test_ask_that_is_late_before_the_turn_ends_is_not_sent(void **state)
 	world_close(world);
 }
 
-static void test_ask_of_which_all_are_late_sends_nothing(void **state)
+TEST(ask_of_which_all_are_late_sends_nothing)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	ask_many(world, 3);
 	for (size_t i = 0; i < 3; i++) {
 		questions[i].op.is_late = true;
@@ -147,11 +141,10 @@ static void test_ask_of_which_all_are_late_sends_nothing(void **state)
 
 /* ---- errors are counted once ---- */
 
-static void test_error_of_a_late_request_is_its_timeout_only(void **state)
+TEST(error_of_a_late_request_is_its_timeout_only)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, "*2\r\n:1\r\n-WRONGTYPE no\r\n", 1);
 	ask_many(world, 1);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
@@ -163,21 +156,4 @@ static void test_error_of_a_late_request_is_its_timeout_only(void **state)
 	assert_int_equal(stats.errors[STORE_TIMEOUT], 1);
 	assert_int_equal(stats.errors[STORE_OTHER], 0);
 	world_close(world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_expired_for_25_ms_gives_the_connection_up),
-		cmocka_unit_test(test_expired_with_an_answer_in_time_between_starts_anew),
-		cmocka_unit_test(test_expired_with_late_answers_between_does_not),
-		cmocka_unit_test(test_expired_before_a_new_connection_does_not_count_for_it),
-		cmocka_unit_test(test_expired_long_ago_says_nothing_of_now),
-		cmocka_unit_test(test_ask_that_is_late_before_the_turn_ends_is_not_sent),
-		cmocka_unit_test(test_ask_of_which_all_are_late_sends_nothing),
-		cmocka_unit_test(test_error_of_a_late_request_is_its_timeout_only),
-	};
-
-	world_prepare();
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,26 @@
 /* By the store that stands on it. */
 #include "store/redis/redis_link.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ev.h>
 
 #include "base/clock.h"
 #include "store_world.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	world_prepare();
+}
 
 /* ---- connecting ---- */
 
-static void test_connect_over_tcp_is_the_same(void **state)
+TEST(connect_over_tcp_is_the_same)
 {
 	struct world *world = world_open(true);
 
-	(void)state;
 	connect_store(world, usual);
 	await_up(world);
 	ask_many(world, 100);
@@ -30,13 +31,12 @@ static void test_connect_over_tcp_is_the_same(void **state)
 }
 
 /* Of the addresses of a name those that refuse are passed over. */
-static void test_connect_by_name_finds_the_address(void **state)
+TEST(connect_by_name_finds_the_address)
 {
 	struct world *world = world_open(true);
 	char url[64];
 	struct err err;
 
-	(void)state;
 	snprintf(url, sizeof url, "redis://localhost%s", strrchr(fake_redis_url(world->fake), ':'));
 	assert_true(redis_target_parse(bytes_from_text(url), &world->target, &err));
 	connect_store(world, usual);
@@ -46,11 +46,10 @@ static void test_connect_by_name_finds_the_address(void **state)
 	world_close(world);
 }
 
-static void test_connect_refused_is_told_once_and_tried_until_it_is_not(void **state)
+TEST(connect_refused_is_told_once_and_tried_until_it_is_not)
 {
 	static const bool kinds[] = {false, true};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct world *world = world_open(kinds[i]);
 		fake_redis_set_listening(world->fake, false);
@@ -72,13 +71,12 @@ static void test_connect_refused_is_told_once_and_tried_until_it_is_not(void **s
 	}
 }
 
-static void test_connect_pauses_grow(void **state)
+TEST(connect_pauses_grow)
 {
 	struct world *world = world_open(false);
 	int64_t start_us = clock_mono_us();
 	size_t count;
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_SELECT, "-ERR no\r\n", FAKE_ALWAYS);
 	connect_store(world, usual);
 	/* After 0, 10-20, 20-40, 40-80, 80-160 and 160-320 ms, and what the tries take. */
@@ -88,12 +86,11 @@ static void test_connect_pauses_grow(void **state)
 	world_close(world);
 }
 
-static void test_name_that_does_not_exist_is_told(void **state)
+TEST(name_that_does_not_exist_is_told)
 {
 	struct world *world = world_open(true);
 	struct err err;
 
-	(void)state;
 	assert_true(
 		redis_target_parse(BYTES("redis://no-such-host.invalid"), &world->target, &err));
 	connect_store(world, usual);
@@ -105,11 +102,10 @@ static void test_name_that_does_not_exist_is_told(void **state)
 
 /* ---- a connection that is lost ---- */
 
-static void test_connection_lost_answers_each_once(void **state)
+TEST(connection_lost_answers_each_once)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	ask_many(world, 100);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 1 + 4);
@@ -126,13 +122,12 @@ static void test_connection_lost_answers_each_once(void **state)
 	world_close(world);
 }
 
-static void test_connection_lost_in_the_middle_of_a_reply_answers_once(void **state)
+TEST(connection_lost_in_the_middle_of_a_reply_answers_once)
 {
 	static const char *const halves[] = {
 		"*", "*4\r\n:1700000000000000\r\n:1\r\n", "$10\r\nabc", "-OOM",
 		"*4\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r"};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(halves); i++) {
 		struct world *world = world_up();
 		fake_redis_say(world->fake, FAKE_EVALSHA, halves[i], 1);
@@ -148,11 +143,10 @@ static void test_connection_lost_in_the_middle_of_a_reply_answers_once(void **st
 }
 
 /* What is asked from the answers is answered as well: at once, or by the next turn. */
-static void test_connection_lost_what_is_asked_from_answers_is_answered(void **state)
+TEST(connection_lost_what_is_asked_from_answers_is_answered)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	for (int i = 0; i < 10; i++)
 		questions[i].next = &questions[10 + i];
@@ -165,11 +159,10 @@ static void test_connection_lost_what_is_asked_from_answers_is_answered(void **s
 	world_close(world);
 }
 
-static void test_garbage_while_up_answers_each_once(void **state)
+TEST(garbage_while_up_answers_each_once)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, "HTTP/1.1 400 Bad Request\r\n", 1);
 	ask_many(world, 40);
 	AWAIT(world, are_answered(40));
@@ -181,7 +174,7 @@ static void test_garbage_while_up_answers_each_once(void **state)
 }
 
 /* Replies that nobody asked for: the connection is given up, and not the agent. */
-static void test_reply_unasked_gives_the_connection_up(void **state)
+TEST(reply_unasked_gives_the_connection_up)
 {
 	static const char *const unasked[] = {
 		"+OK\r\n",
@@ -194,7 +187,6 @@ static void test_reply_unasked_gives_the_connection_up(void **state)
 		"-ERR x\r\n",
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(unasked); i++) {
 		struct world *world = world_up();
 		fake_redis_send(world->fake, unasked[i]);
@@ -209,11 +201,10 @@ static void test_reply_unasked_gives_the_connection_up(void **state)
 /* ---- silence ---- */
 
 /* Nothing is asked; that nothing works is found out by itself, by one PING. */
-static void test_heartbeat_finds_a_silent_server(void **state)
+TEST(heartbeat_finds_a_silent_server)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_PING, FAKE_SILENCE, FAKE_ALWAYS);
 	assert_true(await_change(world, 1)->is_up);
 	int64_t sent_us = clock_mono_us();
@@ -227,12 +218,11 @@ static void test_heartbeat_finds_a_silent_server(void **state)
 }
 
 /* There is always a question on its way, and the answers come. */
-static void test_heartbeat_of_a_busy_server_is_not_needed(void **state)
+TEST(heartbeat_of_a_busy_server_is_not_needed)
 {
 	struct world *world = world_up();
 	int64_t start_us = clock_mono_us();
 
-	(void)state;
 	questions[0].next = &questions[0];
 	ask_many(world, 1);
 	AWAIT(world, clock_mono_us() - start_us > 1100 * US_PER_MS); /* four beats */
@@ -243,11 +233,10 @@ static void test_heartbeat_of_a_busy_server_is_not_needed(void **state)
 	world_close(world);
 }
 
-static void test_heartbeat_error_gives_the_connection_up(void **state)
+TEST(heartbeat_error_gives_the_connection_up)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_PING, "-NOAUTH no\r\n", 1);
 	assert_true(await_change(world, 1)->is_up);
 
@@ -258,11 +247,10 @@ static void test_heartbeat_error_gives_the_connection_up(void **state)
 
 /* ---- what is told ---- */
 
-static void test_changed_is_told_once_a_change(void **state)
+TEST(changed_is_told_once_a_change)
 {
 	struct world *world = world_open(false);
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_SELECT, "-NOAUTH no\r\n", 3);
 	connect_store(world, usual);
 	AWAIT(world, commands(world, FAKE_SELECT) == 3);
@@ -285,11 +273,10 @@ static void test_changed_is_told_once_a_change(void **state)
 }
 
 /* As with a proxy that takes connections for a server that is away: closed, reset, closed. */
-static void test_changed_reasons_that_take_turns_are_told_once_each_kind(void **state)
+TEST(changed_reasons_that_take_turns_are_told_once_each_kind)
 {
 	struct world *world = world_open(false);
 
-	(void)state;
 	for (int i = 0; i < 3; i++) {
 		fake_redis_say(world->fake, FAKE_SELECT, i % 2 == 0 ? "-ERR a\r\n" : "-ERR b\r\n",
 			       1);
@@ -307,28 +294,4 @@ static void test_changed_reasons_that_take_turns_are_told_once_each_kind(void **
 	assert_string_equal(world->changes[1].why, "READONLY no");
 	assert_true(world->changes[2].is_up);
 	world_close(world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connect_over_tcp_is_the_same),
-		cmocka_unit_test(test_connect_by_name_finds_the_address),
-		cmocka_unit_test(test_connect_refused_is_told_once_and_tried_until_it_is_not),
-		cmocka_unit_test(test_connect_pauses_grow),
-		cmocka_unit_test(test_name_that_does_not_exist_is_told),
-		cmocka_unit_test(test_connection_lost_answers_each_once),
-		cmocka_unit_test(test_connection_lost_in_the_middle_of_a_reply_answers_once),
-		cmocka_unit_test(test_connection_lost_what_is_asked_from_answers_is_answered),
-		cmocka_unit_test(test_garbage_while_up_answers_each_once),
-		cmocka_unit_test(test_reply_unasked_gives_the_connection_up),
-		cmocka_unit_test(test_heartbeat_finds_a_silent_server),
-		cmocka_unit_test(test_heartbeat_of_a_busy_server_is_not_needed),
-		cmocka_unit_test(test_heartbeat_error_gives_the_connection_up),
-		cmocka_unit_test(test_changed_is_told_once_a_change),
-		cmocka_unit_test(test_changed_reasons_that_take_turns_are_told_once_each_kind),
-	};
-
-	world_prepare();
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

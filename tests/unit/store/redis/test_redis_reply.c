@@ -1,18 +1,14 @@
 #include "store/redis/redis_reply.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "base/writer.h"
 #include "limit/request.h"
 #include "reply_reader.h"
 #include "store/redis/redis_script.h"
 #include "support/sweep.h"
+#include "support/test.h"
 
 /* What redis_reply.c has room for: the longest reply of the script; and the texts of one. */
 #define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
@@ -107,11 +103,10 @@ static const struct {
 	{"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "*1 *1 *1 *1 *1 *1 *1 1"},
 };
 
-static void test_redis_replies_collect_each_kind_is_one_item(void **state)
+TEST(redis_replies_collect_each_kind_is_one_item)
 {
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
 		struct redis_reply reply = reply_reader_read(&r, bytes_from_text(vectors[i].wire));
 		assert_reply(&reply, vectors[i].items);
@@ -140,10 +135,8 @@ static int decode(struct bytes input, void *context)
 	return state == REPLY_BROKEN ? -1 : taken;
 }
 
-static void test_redis_replies_collect_truncated_is_no_reply(void **state)
+TEST(redis_replies_collect_truncated_is_no_reply)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
 		struct sweep_counts cut =
 			sweep_decoder(bytes_from_text(vectors[i].wire), decode, NULL);
@@ -152,11 +145,10 @@ static void test_redis_replies_collect_truncated_is_no_reply(void **state)
 	}
 }
 
-static void test_redis_replies_collect_byte_by_byte_is_the_same(void **state)
+TEST(redis_replies_collect_byte_by_byte_is_the_same)
 {
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
 		struct bytes wire = bytes_from_text(vectors[i].wire);
 		struct redis_reply reply;
@@ -171,12 +163,11 @@ static void test_redis_replies_collect_byte_by_byte_is_the_same(void **state)
 }
 
 /* All of them in one piece, one after the other: each begins anew. */
-static void test_redis_replies_collect_new_root_begins_anew(void **state)
+TEST(redis_replies_collect_new_root_begins_anew)
 {
 	struct reply_reader r = reply_reader_new();
 	struct redis_reply reply;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		reply_reader_feed(&r, bytes_from_text(vectors[i].wire));
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
@@ -187,7 +178,7 @@ static void test_redis_replies_collect_new_root_begins_anew(void **state)
 	reply_reader_free(&r);
 }
 
-static void test_redis_replies_collect_what_is_no_reply_is_refused(void **state)
+TEST(redis_replies_collect_what_is_no_reply_is_refused)
 {
 	static const char *const wires[] = {
 		"HTTP/1.1 400 Bad Request\r\n",
@@ -206,7 +197,6 @@ static void test_redis_replies_collect_what_is_no_reply_is_refused(void **state)
 		"*1\r\nx\r\n",
 		"*2\r\n:1\r\n*1\r\n:x\r\n",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wires); i++)
 		if (decode(bytes_from_text(wires[i]), NULL) != -1)
@@ -234,11 +224,10 @@ static struct redis_reply read_array(struct reply_reader *r, size_t count, const
 	return reply_reader_read(r, writer_bytes(&w));
 }
 
-static void test_redis_replies_collect_longest_array_fits_and_one_more_is_cut(void **state)
+TEST(redis_replies_collect_longest_array_fits_and_one_more_is_cut)
 {
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	struct redis_reply fits = read_array(&r, ITEMS_MAX - 1, ":7\r\n");
 	assert_int_equal(fits.count, ITEMS_MAX);
 	assert_false(fits.is_cut);
@@ -259,12 +248,11 @@ static void test_redis_replies_collect_longest_array_fits_and_one_more_is_cut(vo
 }
 
 /* What is announced costs nothing until it comes, and then no more than there is room. */
-static void test_redis_replies_collect_huge_announced_array_is_awaited(void **state)
+TEST(redis_replies_collect_huge_announced_array_is_awaited)
 {
 	struct reply_reader r = reply_reader_new();
 	struct redis_reply reply;
 
-	(void)state;
 	reply_reader_feed(&r, BYTES("*2147483647\r\n"));
 	for (int i = 0; i < 20000; i++) {
 		reply_reader_feed(&r, BYTES(":1\r\n$1\r\nx\r\n"));
@@ -300,7 +288,7 @@ static struct redis_reply read_strings(struct reply_reader *r, size_t first, siz
 	return reply_reader_read(r, writer_bytes(&w));
 }
 
-static void test_redis_replies_is_too_long_of_a_million_elements(void **state)
+TEST(redis_replies_is_too_long_of_a_million_elements)
 {
 	static const struct {
 		const char *wire;
@@ -311,7 +299,6 @@ static void test_redis_replies_is_too_long_of_a_million_elements(void **state)
 		{"*2\r\n*999999\r\n", true},
 		{"*2147483647\r\n:1\r\n:1\r\n", true},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct reply_reader r = reply_reader_new();
@@ -323,13 +310,12 @@ static void test_redis_replies_is_too_long_of_a_million_elements(void **state)
 	}
 }
 
-static void test_redis_replies_collect_long_text_is_cut(void **state)
+TEST(redis_replies_collect_long_text_is_cut)
 {
 	static const size_t lens[] = {TEXT_MAX - 2, TEXT_MAX - 1, TEXT_MAX, 3 * TEXT_MAX};
 	static char memory[4 * TEXT_MAX];
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
 		struct writer w = writer_on(memory, sizeof memory);
 		put_string(&w, lens[i]);
@@ -344,11 +330,10 @@ static void test_redis_replies_collect_long_text_is_cut(void **state)
 }
 
 /* Two texts that together have room, have it to the byte, and do not. */
-static void test_redis_replies_collect_texts_up_to_the_room_are_whole(void **state)
+TEST(redis_replies_collect_texts_up_to_the_room_are_whole)
 {
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	for (size_t first = TEXT_MAX - 8; first <= TEXT_MAX + 1; first++) {
 		for (size_t second = 0; second < 10; second++) {
 			struct redis_reply reply = read_strings(&r, first, second);
@@ -360,11 +345,10 @@ static void test_redis_replies_collect_texts_up_to_the_room_are_whole(void **sta
 	reply_reader_free(&r);
 }
 
-static void test_redis_replies_collect_nul_bytes_are_bytes(void **state)
+TEST(redis_replies_collect_nul_bytes_are_bytes)
 {
 	struct reply_reader r = reply_reader_new();
 
-	(void)state;
 	struct redis_reply reply = reply_reader_read(&r, BYTES("*2\r\n$4\r\na\0b\0\r\n-E\0RR\r\n"));
 
 	assert_int_equal(reply.count, 3);
@@ -376,7 +360,7 @@ static void test_redis_replies_collect_nul_bytes_are_bytes(void **state)
 
 /* ---- what an error is ---- */
 
-static void test_redis_error_kind_is_by_the_first_word(void **state)
+TEST(redis_error_kind_is_by_the_first_word)
 {
 	static const struct {
 		const char *text;
@@ -414,30 +398,9 @@ static void test_redis_error_kind_is_by_the_first_word(void **state)
 		{"ERR OOM", STORE_OTHER},
 		{"ASKING", STORE_OTHER},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(redis_error_kind(bytes_from_text(cases[i].text)), cases[i].kind);
 	assert_int_equal(redis_error_kind((struct bytes){NULL, 0}), STORE_OTHER);
 	assert_int_equal(redis_error_kind(BYTES("OOM\0")), STORE_OTHER);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_replies_collect_each_kind_is_one_item),
-		cmocka_unit_test(test_redis_replies_collect_truncated_is_no_reply),
-		cmocka_unit_test(test_redis_replies_collect_byte_by_byte_is_the_same),
-		cmocka_unit_test(test_redis_replies_collect_new_root_begins_anew),
-		cmocka_unit_test(test_redis_replies_collect_what_is_no_reply_is_refused),
-		cmocka_unit_test(test_redis_replies_collect_longest_array_fits_and_one_more_is_cut),
-		cmocka_unit_test(test_redis_replies_collect_huge_announced_array_is_awaited),
-		cmocka_unit_test(test_redis_replies_is_too_long_of_a_million_elements),
-		cmocka_unit_test(test_redis_replies_collect_long_text_is_cut),
-		cmocka_unit_test(test_redis_replies_collect_texts_up_to_the_room_are_whole),
-		cmocka_unit_test(test_redis_replies_collect_nul_bytes_are_bytes),
-		cmocka_unit_test(test_redis_error_kind_is_by_the_first_word),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

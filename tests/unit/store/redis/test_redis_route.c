@@ -3,18 +3,20 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <ev.h>
 
 #include "base/compiler.h"
 #include "store/redis/redis_connection.h"
 #include "store_world.h"
+#include "support/test.h"
+
+BEFORE_ALL
+{
+	world_prepare();
+}
 
 /* ---- the resolver, of which glibc answers for numeric names only ---- */
 
@@ -110,9 +112,8 @@ static size_t connections(const struct world *world)
 }
 
 /* On 127.0.0.2 and 127.0.0.3 nobody listens. */
-static void test_address_that_refuses_is_passed_over(void **state)
+TEST(address_that_refuses_is_passed_over)
 {
-	(void)state;
 	set_addresses("127.0.0.2", "127.0.0.3", "127.0.0.1");
 	struct world *world = world_at_host();
 
@@ -123,9 +124,8 @@ static void test_address_that_refuses_is_passed_over(void **state)
 	world_close(world);
 }
 
-static void test_addresses_that_all_refuse_are_told_and_asked_for_again(void **state)
+TEST(addresses_that_all_refuse_are_told_and_asked_for_again)
 {
-	(void)state;
 	set_addresses("127.0.0.2", "127.0.0.3", NULL);
 	struct world *world = world_at_host();
 
@@ -153,7 +153,7 @@ static void on_looked_up(void *owner)
 	*(bool *)owner = true;
 }
 
-static void test_address_that_worked_is_the_first_of_the_next_round(void **state)
+TEST(address_that_worked_is_the_first_of_the_next_round)
 {
 	struct world *world = world_open(true);
 	struct redis_connection *connection =
@@ -172,7 +172,6 @@ static void test_address_that_worked_is_the_first_of_the_next_round(void **state
 		{"127.0.0.3", "127.0.0.1", "127.0.0.2"},
 	};
 
-	(void)state;
 	set_addresses("127.0.0.1", "127.0.0.2", "127.0.0.3");
 	for (size_t round = 0; round < ARRAY_SIZE(rounds); round++) {
 		is_looked_up = false;
@@ -194,9 +193,8 @@ static void test_address_that_worked_is_the_first_of_the_next_round(void **state
 	world_close(world);
 }
 
-static void test_resolver_that_is_silent_is_told(void **state)
+TEST(resolver_that_is_silent_is_told)
 {
-	(void)state;
 	set_addresses("127.0.0.1", NULL, NULL);
 	set_silent(true);
 	struct world *world = world_at_host();
@@ -212,9 +210,8 @@ static void test_resolver_that_is_silent_is_told(void **state)
 }
 
 /* The addresses of before are as good as any. */
-static void test_resolver_that_has_become_silent_keeps_nobody_away(void **state)
+TEST(resolver_that_has_become_silent_keeps_nobody_away)
 {
-	(void)state;
 	set_addresses("127.0.0.2", "127.0.0.1", NULL);
 	struct world *world = world_at_host();
 	await_up(world);
@@ -231,9 +228,8 @@ static void test_resolver_that_has_become_silent_keeps_nobody_away(void **state)
 	world_close(world);
 }
 
-static void test_resolver_that_knows_the_name_no_more_keeps_nobody_away(void **state)
+TEST(resolver_that_knows_the_name_no_more_keeps_nobody_away)
 {
-	(void)state;
 	set_addresses("127.0.0.1", NULL, NULL);
 	struct world *world = world_at_host();
 	await_up(world);
@@ -244,19 +240,4 @@ static void test_resolver_that_knows_the_name_no_more_keeps_nobody_away(void **s
 	await_up(world);
 
 	world_close(world);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_address_that_refuses_is_passed_over),
-		cmocka_unit_test(test_addresses_that_all_refuse_are_told_and_asked_for_again),
-		cmocka_unit_test(test_address_that_worked_is_the_first_of_the_next_round),
-		cmocka_unit_test(test_resolver_that_is_silent_is_told),
-		cmocka_unit_test(test_resolver_that_has_become_silent_keeps_nobody_away),
-		cmocka_unit_test(test_resolver_that_knows_the_name_no_more_keeps_nobody_away),
-	};
-
-	world_prepare();
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

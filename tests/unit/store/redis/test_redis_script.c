@@ -1,16 +1,12 @@
 #include "store/redis/redis_script.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "limit/request.h"
 #include "script_calls.h"
 #include "support/sweep.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 #define HASH "0123456789abcdef0123456789abcdef01234567"
@@ -61,13 +57,12 @@ static void assert_call(const struct call *call, const char *words)
 	sweep_encoder(protocol_of(words, memory, sizeof memory), put_call, call);
 }
 
-static void test_redis_call_put_one_bucket_is_these_bytes(void **state)
+TEST(redis_call_put_one_bucket_is_these_bytes)
 {
 	struct quota quota = bucket_of(10, "1");
 	struct check check;
 	struct store_op op;
 	struct call call = {.form = {.hash = HASH, .prefix = BYTES("rl:")}};
-	(void)state;
 
 	list_init(&call.ops);
 	op_in(&op, &call.ops, (struct check *[]){check_make(&check, "key", &quota, 3)}, 1);
@@ -79,7 +74,7 @@ static void test_redis_call_put_one_bucket_is_these_bytes(void **state)
 		      put_call, &call);
 }
 
-static void test_redis_call_put_each_algorithm_has_its_numbers(void **state)
+TEST(redis_call_put_each_algorithm_has_its_numbers)
 {
 	const struct {
 		struct quota quota;
@@ -92,7 +87,6 @@ static void test_redis_call_put_each_algorithm_has_its_numbers(void **state)
 		{window_of(FIXED_WINDOW, 2, 86400 * SECOND), "fixed_window 2 2 86400000000"},
 	};
 	char words[256];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check check;
@@ -106,7 +100,7 @@ static void test_redis_call_put_each_algorithm_has_its_numbers(void **state)
 	}
 }
 
-static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **state)
+TEST(redis_call_put_batch_has_all_keys_then_all_requests)
 {
 	struct quota bucket = bucket_of(10, "1"), log = window_of(SLIDING_WINDOW, 5, MINUTE),
 		     counter = window_of(SLIDING_WINDOW_COUNTER, 6, MINUTE),
@@ -114,7 +108,6 @@ static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **stat
 	struct check checks[5];
 	struct store_op ops[3];
 	struct call call = {.form = {HASH, BYTES("p/"), true, NOW_US}};
-	(void)state;
 
 	list_init(&call.ops);
 	op_in(&ops[0], &call.ops,
@@ -134,7 +127,7 @@ static void test_redis_call_put_batch_has_all_keys_then_all_requests(void **stat
 }
 
 /* How many are charged together, and how many more are in shadow; a minus: nothing is charged. */
-static void test_redis_call_put_shadow_and_denied_are_told_by_the_counts(void **state)
+TEST(redis_call_put_shadow_and_denied_are_told_by_the_counts)
 {
 	static const struct {
 		size_t count, shadow;
@@ -147,7 +140,6 @@ static void test_redis_call_put_shadow_and_denied_are_told_by_the_counts(void **
 	};
 	struct quota quota = window_of(FIXED_WINDOW, 5, 1000);
 	struct check checks[REQUEST_CHECKS_MAX], *pointers[REQUEST_CHECKS_MAX];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct call call = {.form = {HASH, BYTES(""), false, 0}};
@@ -176,7 +168,7 @@ static void test_redis_call_put_shadow_and_denied_are_told_by_the_counts(void **
 }
 
 /* Above the limit it is all the same, and a double must hold it. */
-static void test_redis_call_put_cost_above_the_limit_is_the_limit_and_one(void **state)
+TEST(redis_call_put_cost_above_the_limit_is_the_limit_and_one)
 {
 	static const struct {
 		int64_t limit, cost;
@@ -190,7 +182,6 @@ static void test_redis_call_put_cost_above_the_limit_is_the_limit_and_one(void *
 		{EXACT / 2, INT64_MAX, "fixed_window 4503599627370497 4503599627370496 60000000"},
 	};
 	char words[256];
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct quota quota = window_of(FIXED_WINDOW, cases[i].limit, MINUTE);
@@ -275,13 +266,12 @@ static size_t fill_random(struct random_call *r)
 	return size;
 }
 
-static void test_redis_call_size_is_never_exceeded(void **state)
+TEST(redis_call_size_is_never_exceeded)
 {
 	static struct random_call r;
 	static uint8_t memory[REDIS_CALL_OPS_MAX * 8192 + AROUND_OPS];
 	static uint8_t prefix[REDIS_PREFIX_MAX];
 
-	(void)state;
 	memset(prefix, 'p', sizeof prefix);
 	for (int i = 0; i < 3000; i++) {
 		struct writer w = writer_on(memory, sizeof memory);
@@ -295,13 +285,12 @@ static void test_redis_call_size_is_never_exceeded(void **state)
 	}
 }
 
-static void test_redis_call_size_of_the_longest_request_fits_into_a_call(void **state)
+TEST(redis_call_size_of_the_longest_request_fits_into_a_call)
 {
 	struct quota quota = {SLIDING_WINDOW_COUNTER, EXACT / 2, 0, 0, QUOTA_WINDOW_MAX_US};
 	struct check check, *checks[REQUEST_CHECKS_MAX];
 	struct store_op op = {.checks = checks, .count = REQUEST_CHECKS_MAX};
 
-	(void)state;
 	check_make(&check, "", &quota, INT64_MAX);
 	check.key_len = CHECK_KEY_MAX;
 	for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++)
@@ -314,7 +303,7 @@ static void test_redis_call_size_of_the_longest_request_fits_into_a_call(void **
 
 /* ---- the script ---- */
 
-static void test_redis_script_text_is_all_of_lua(void **state)
+TEST(redis_script_text_is_all_of_lua)
 {
 	struct bytes script = redis_script_text();
 	static const char *const parts[] = {"--[[\nratelimit-spoa",
@@ -325,7 +314,6 @@ static void test_redis_script_text_is_all_of_lua(void **state)
 					    "algorithms.fixed_window = ",
 					    "return reply\n"};
 	const uint8_t *at = script.data;
-	(void)state;
 
 	assert_null(memchr(script.data, '\0', script.len));
 	assert_int_equal(script.data[script.len - 1], '\n');
@@ -335,20 +323,4 @@ static void test_redis_script_text_is_all_of_lua(void **state)
 		if (at == NULL)
 			fail_msg("%s is not there, or too early", parts[i]);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_call_put_one_bucket_is_these_bytes),
-		cmocka_unit_test(test_redis_call_put_each_algorithm_has_its_numbers),
-		cmocka_unit_test(test_redis_call_put_batch_has_all_keys_then_all_requests),
-		cmocka_unit_test(test_redis_call_put_shadow_and_denied_are_told_by_the_counts),
-		cmocka_unit_test(test_redis_call_put_cost_above_the_limit_is_the_limit_and_one),
-		cmocka_unit_test(test_redis_call_size_is_never_exceeded),
-		cmocka_unit_test(test_redis_call_size_of_the_longest_request_fits_into_a_call),
-		cmocka_unit_test(test_redis_script_text_is_all_of_lua),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

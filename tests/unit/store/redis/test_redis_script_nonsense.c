@@ -1,14 +1,10 @@
 #include "store/redis/redis_script.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "script_calls.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
 
 /* ---- what can't be ---- */
@@ -28,7 +24,7 @@ static void assert_outcome_can_be(const struct check *check)
 }
 
 /* In place of each number of a good reply, what is none. */
-static void test_redis_call_next_numbers_that_can_not_be_are_refused(void **state)
+TEST(redis_call_next_numbers_that_can_not_be_are_refused)
 {
 	static const char *const nones[] = {
 		"-1",
@@ -43,7 +39,6 @@ static void test_redis_call_next_numbers_that_can_not_be_are_refused(void **stat
 	size_t count = worked_cases(&cases);
 	static struct words words;
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		struct check check;
 		read_worked(&cases[i], &words);
@@ -61,13 +56,12 @@ static void test_redis_call_next_numbers_that_can_not_be_are_refused(void **stat
 }
 
 /* What is taken in their place makes sense, whatever it is. */
-static void test_redis_call_next_any_numbers_are_refused_or_make_sense(void **state)
+TEST(redis_call_next_any_numbers_are_refused_or_make_sense)
 {
 	const struct worked *cases;
 	size_t count = worked_cases(&cases), taken = 0;
 	static struct words words;
 
-	(void)state;
 	for (int round = 0; round < 300000; round++) {
 		const struct worked *worked = &cases[random_below(count)];
 		struct check check;
@@ -205,12 +199,11 @@ static void assert_op_can_be(const struct store_op *op)
 	}
 }
 
-static void test_redis_call_next_changed_replies_are_refused_or_make_sense(void **state)
+TEST(redis_call_next_changed_replies_are_refused_or_make_sense)
 {
 	size_t taken = 0, whole = 0, rounds = 200000;
 	static struct mutated m;
 
-	(void)state;
 	for (size_t round = 0; round < rounds; round++) {
 		struct redis_call_reader reader;
 		struct bytes why;
@@ -233,7 +226,7 @@ static void test_redis_call_next_changed_replies_are_refused_or_make_sense(void 
 	assert_in_range(whole, rounds / 8, rounds * 7 / 8);
 }
 
-static void test_redis_call_next_state_that_contradicts_is_refused(void **state)
+TEST(redis_call_next_state_that_contradicts_is_refused)
 {
 	const struct {
 		struct quota quota;
@@ -282,7 +275,6 @@ static void test_redis_call_next_state_that_contradicts_is_refused(void **state)
 		{LOG, 1, "T 0 5 T T-10 T-60 T-10"},
 		{LOG, 1, "T 0 5 T 0 0 0"},
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char text[64];
@@ -294,16 +286,4 @@ static void test_redis_call_next_state_that_contradicts_is_refused(void **state)
 			       check_make(&check, "k", &cases[i].quota, cases[i].cost)))
 			fail_msg("%s is taken", cases[i].reply);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_call_next_numbers_that_can_not_be_are_refused),
-		cmocka_unit_test(test_redis_call_next_any_numbers_are_refused_or_make_sense),
-		cmocka_unit_test(test_redis_call_next_changed_replies_are_refused_or_make_sense),
-		cmocka_unit_test(test_redis_call_next_state_that_contradicts_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

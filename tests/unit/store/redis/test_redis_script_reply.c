@@ -1,19 +1,21 @@
 #include "store/redis/redis_script.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "script_calls.h"
 #include "store/memory.h"
 #include "support/sweep.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
 
 /* ---- outcomes, worked by hand ---- */
 
@@ -44,13 +46,12 @@ static void assert_outcome(const struct worked *worked, const struct outcome *go
 		 (long)got->grows_us, worked->outcome);
 }
 
-static void test_redis_call_next_outcomes_are_as_worked_by_hand(void **state)
+TEST(redis_call_next_outcomes_are_as_worked_by_hand)
 {
 	const struct worked *cases;
 	size_t count = worked_cases(&cases);
 	static struct words words;
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		struct check check;
 		read_worked(&cases[i], &words);
@@ -80,12 +81,11 @@ static void take_priors(struct store *store, const struct worked *worked)
 }
 
 /* What is made of a reply must be what the memory store makes of the same state. */
-static void test_redis_call_next_outcomes_are_those_of_the_memory_store(void **state)
+TEST(redis_call_next_outcomes_are_those_of_the_memory_store)
 {
 	const struct worked *cases;
 	size_t count = worked_cases(&cases);
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
 		struct check check;
@@ -97,7 +97,7 @@ static void test_redis_call_next_outcomes_are_those_of_the_memory_store(void **s
 	}
 }
 
-static void test_redis_call_next_checks_of_a_request_are_read_in_order(void **state)
+TEST(redis_call_next_checks_of_a_request_are_read_in_order)
 {
 	struct quota bucket = BUCKET, log = LOG, counter = COUNTER, fixed = FIXED;
 	struct check checks[4];
@@ -106,7 +106,6 @@ static void test_redis_call_next_checks_of_a_request_are_read_in_order(void **st
 							   check_make(&checks[2], "c", &counter, 1),
 							   check_make(&checks[3], "d", &fixed, 1)},
 			      .count = 4};
-	(void)state;
 
 	WORDS(words, "T 0 10000000 T 5 T T T T 0 9 T 4 T");
 	assert_true(read_op(&words.reply, &op));
@@ -166,10 +165,9 @@ static const struct {
 	{"T 1 0 T nil nil", 2, 1, false, ""},
 };
 
-static void test_redis_call_next_shadow_is_told_alone(void **state)
+TEST(redis_call_next_shadow_is_told_alone)
 {
 	struct quota fixed = FIXED;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(shadow_replies); i++) {
 		struct check checks[3], *pointers[3];
@@ -197,7 +195,7 @@ static void test_redis_call_next_shadow_is_told_alone(void **state)
 	}
 }
 
-static void test_redis_call_next_error_of_a_shadow_is_told_why(void **state)
+TEST(redis_call_next_error_of_a_shadow_is_told_why)
 {
 	struct quota fixed = FIXED;
 	struct check checks[2];
@@ -207,7 +205,6 @@ static void test_redis_call_next_error_of_a_shadow_is_told_why(void **state)
 			      .shadow = 1};
 	struct redis_call_reader reader;
 	struct bytes why;
-	(void)state;
 
 	WORDS(words, "T 1 0 T !OOM");
 	assert_true(redis_call_read(&reader, &words.reply));
@@ -221,7 +218,7 @@ static void test_redis_call_next_error_of_a_shadow_is_told_why(void **state)
 
 /* ---- errors ---- */
 
-static void test_redis_call_next_error_of_a_request_is_its_own(void **state)
+TEST(redis_call_next_error_of_a_request_is_its_own)
 {
 	static const struct {
 		const char *text;
@@ -234,7 +231,6 @@ static void test_redis_call_next_error_of_a_request_is_its_own(void **state)
 		{"", STORE_OTHER},
 	};
 	struct quota fixed = FIXED;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check checks[4];
@@ -266,7 +262,7 @@ static void test_redis_call_next_error_of_a_request_is_its_own(void **state)
 	}
 }
 
-static void test_redis_call_read_what_is_no_array_of_the_scripts_is_refused(void **state)
+TEST(redis_call_read_what_is_no_array_of_the_scripts_is_refused)
 {
 	struct redis_call_reader reader;
 	static const struct redis_item items[] = {
@@ -278,7 +274,6 @@ static void test_redis_call_read_what_is_no_array_of_the_scripts_is_refused(void
 		{REDIS_ARRAY, 1, {NULL, 0}},
 		{REDIS_ARRAY, INT64_MAX, {NULL, 0}},
 	};
-	(void)state;
 
 	POISON(reader);
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
@@ -286,7 +281,7 @@ static void test_redis_call_read_what_is_no_array_of_the_scripts_is_refused(void
 	assert_untouched(reader);
 }
 
-static void test_redis_call_read_time_that_is_none_is_refused(void **state)
+TEST(redis_call_read_time_that_is_none_is_refused)
 {
 	static const char *const times[] = {"-1",
 					    "9007199254740993",
@@ -297,7 +292,6 @@ static void test_redis_call_read_time_that_is_none_is_refused(void **state)
 					    "!ERR",
 					    "*0"};
 	struct quota fixed = FIXED;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
 		char text[64];
@@ -309,10 +303,9 @@ static void test_redis_call_read_time_that_is_none_is_refused(void **state)
 	}
 }
 
-static void test_redis_call_read_cut_reply_is_refused(void **state)
+TEST(redis_call_read_cut_reply_is_refused)
 {
 	struct redis_call_reader reader;
-	(void)state;
 
 	WORDS(words, "T 1 0 T");
 	assert_true(redis_call_read(&reader, &words.reply));
@@ -321,13 +314,12 @@ static void test_redis_call_read_cut_reply_is_refused(void **state)
 }
 
 /* Cut off after each item: with a count that says so, and with one that does not. */
-static void test_redis_call_next_truncated_is_refused(void **state)
+TEST(redis_call_next_truncated_is_refused)
 {
 	const struct worked *cases;
 	size_t count = worked_cases(&cases);
 	static struct words words;
 
-	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		struct check check;
 		read_worked(&cases[i], &words);
@@ -341,7 +333,7 @@ static void test_redis_call_next_truncated_is_refused(void **state)
 	}
 }
 
-static void test_redis_call_next_more_items_are_left_over(void **state)
+TEST(redis_call_next_more_items_are_left_over)
 {
 	struct quota fixed = FIXED;
 	struct check check;
@@ -349,7 +341,6 @@ static void test_redis_call_next_more_items_are_left_over(void **state)
 			      .count = 1};
 	struct redis_call_reader reader;
 	struct bytes why;
-	(void)state;
 
 	WORDS(words, "T 1 0 T 0");
 	assert_true(redis_call_read(&reader, &words.reply));
@@ -359,12 +350,11 @@ static void test_redis_call_next_more_items_are_left_over(void **state)
 	assert_ptr_equal(words.items + words.reply.count, reader.end);
 }
 
-static void test_redis_call_next_nested_array_is_refused(void **state)
+TEST(redis_call_next_nested_array_is_refused)
 {
 	static const char *const texts[] = {"*3 T 1 0 T", "T *2 1 0 T", "T 1 *2 0 T", "T 1 0 *1 T",
 					    "T *0 1 0 T"};
 	struct quota fixed = FIXED;
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		char text[64];
@@ -378,26 +368,4 @@ static void test_redis_call_next_nested_array_is_refused(void **state)
 		words.items[0].number = 1;
 		assert_false(read_check(&words.reply, &check));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_call_next_outcomes_are_as_worked_by_hand),
-		cmocka_unit_test(test_redis_call_next_outcomes_are_those_of_the_memory_store),
-		cmocka_unit_test(test_redis_call_next_checks_of_a_request_are_read_in_order),
-		cmocka_unit_test(test_redis_call_next_shadow_is_told_alone),
-		cmocka_unit_test(test_redis_call_next_error_of_a_shadow_is_told_why),
-		cmocka_unit_test(test_redis_call_next_error_of_a_request_is_its_own),
-		cmocka_unit_test(test_redis_call_read_what_is_no_array_of_the_scripts_is_refused),
-		cmocka_unit_test(test_redis_call_read_time_that_is_none_is_refused),
-		cmocka_unit_test(test_redis_call_read_cut_reply_is_refused),
-		cmocka_unit_test(test_redis_call_next_truncated_is_refused),
-		cmocka_unit_test(test_redis_call_next_more_items_are_left_over),
-		cmocka_unit_test(test_redis_call_next_nested_array_is_refused),
-	};
-
-	if (sodium_init() < 0)
-		return EXIT_FAILURE;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

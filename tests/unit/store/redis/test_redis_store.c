@@ -1,21 +1,23 @@
 #include "store/redis/redis.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <ev.h>
 
 #include "limit/request.h"
 #include "store/redis/redis_script.h"
 #include "store_world.h"
+#include "support/test.h"
 #include "unit/store/contract.h"
+
+BEFORE_ALL
+{
+	world_prepare();
+}
 
 /* ---- what leaves: hiredis calls write, from 1.0 on send, and nobody else does here ---- */
 
@@ -35,11 +37,10 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
 
 /* ---- answers ---- */
 
-static void test_ask_before_there_is_a_connection_is_done_with_an_error(void **state)
+TEST(ask_before_there_is_a_connection_is_done_with_an_error)
 {
 	struct world *world = world_open(false);
 
-	(void)state;
 	connect_store(world, usual);
 	assert_int_equal(ask_it(world, &questions[0]), STORE_DONE);
 
@@ -48,11 +49,10 @@ static void test_ask_before_there_is_a_connection_is_done_with_an_error(void **s
 	world_close(world);
 }
 
-static void test_ask_is_answered_later_and_once(void **state)
+TEST(ask_is_answered_later_and_once)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	assert_int_equal(ask_it(world, &questions[0]), STORE_PENDING);
 	assert_int_equal(questions[0].answers, 0);
 	AWAIT(world, questions[0].answers > 0);
@@ -66,11 +66,10 @@ static void test_ask_is_answered_later_and_once(void **state)
 	world_close(world);
 }
 
-static void test_ask_from_an_answer_is_taken(void **state)
+TEST(ask_from_an_answer_is_taken)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	for (int i = 0; i < 99; i++)
 		questions[i].next = &questions[i + 1];
 	assert_int_equal(ask_it(world, &questions[0]), STORE_PENDING);
@@ -80,12 +79,11 @@ static void test_ask_from_an_answer_is_taken(void **state)
 	world_close(world);
 }
 
-static void test_ask_all_of_a_turn_leaves_in_one_write(void **state)
+TEST(ask_all_of_a_turn_leaves_in_one_write)
 {
 	static const size_t counts[] = {1, 31, 32, 33, 64, 65, 1000};
 	struct world *world = world_up();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		size_t before = commands(world, FAKE_EVALSHA);
 		size_t reads = fake_redis_counts(world->fake)->reads;
@@ -101,12 +99,11 @@ static void test_ask_all_of_a_turn_leaves_in_one_write(void **state)
 }
 
 /* Not first asked whether it may, which would be a turn later. */
-static void test_ask_leaves_before_the_loop_waits(void **state)
+TEST(ask_leaves_before_the_loop_waits)
 {
 	struct world *world = world_up();
 	size_t before = commands(world, FAKE_EVALSHA);
 
-	(void)state;
 	ask_many(world, 1);
 	ev_run(world->loop, EVRUN_NOWAIT);
 
@@ -115,11 +112,10 @@ static void test_ask_leaves_before_the_loop_waits(void **state)
 	world_close(world);
 }
 
-static void test_ask_as_many_as_can_be_in_flight_are_answered(void **state)
+TEST(ask_as_many_as_can_be_in_flight_are_answered)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	/* At the same time from each of them, and so from each call. */
 	for (size_t i = 0; i < QUESTIONS_MAX; i++) {
 		assert_int_equal(ask_it(world, &questions[i]), STORE_PENDING);
@@ -133,14 +129,13 @@ static void test_ask_as_many_as_can_be_in_flight_are_answered(void **state)
 }
 
 /* Requests of the greatest size: 32 would be 240 KB. */
-static void test_ask_calls_are_at_most_64_kilobytes(void **state)
+TEST(ask_calls_are_at_most_64_kilobytes)
 {
 	static struct check checks[64][REQUEST_CHECKS_MAX];
 	static struct check *pointers[64][REQUEST_CHECKS_MAX];
 	static struct question large[64];
 	struct world *world = world_up();
 
-	(void)state;
 	for (int i = 0; i < 64; i++) {
 		for (int k = 0; k < REQUEST_CHECKS_MAX; k++) {
 			pointers[i][k] = check_make(&checks[i][k], "", fixed_quota(), 1);
@@ -166,13 +161,12 @@ static void test_ask_calls_are_at_most_64_kilobytes(void **state)
 	world_close(world);
 }
 
-static void test_ask_with_a_time_of_its_own_says_it(void **state)
+TEST(ask_with_a_time_of_its_own_says_it)
 {
 	struct world *world = world_open(false);
 	struct redis_store_config given = usual;
 	static const int64_t times[] = {1700000000000000, 1700000000000000, 1700000000000001};
 
-	(void)state;
 	given.is_time_given = true;
 	given.prefix = BYTES("");
 	connect_store(world, given);
@@ -195,11 +189,10 @@ static void test_ask_with_a_time_of_its_own_says_it(void **state)
 	world_close(world);
 }
 
-static void test_reply_that_comes_byte_by_byte_is_read(void **state)
+TEST(reply_that_comes_byte_by_byte_is_read)
 {
 	struct world *world = world_open(false);
 
-	(void)state;
 	fake_redis_set_pace(world->fake, 1);
 	connect_store(world, usual);
 	await_up(world);
@@ -211,7 +204,7 @@ static void test_reply_that_comes_byte_by_byte_is_read(void **state)
 }
 
 /* Each answers the questions by an error that is told, and the connection stays. */
-static void test_reply_of_a_wrong_shape_is_an_error_of_its_requests(void **state)
+TEST(reply_of_a_wrong_shape_is_an_error_of_its_requests)
 {
 	static const char *const replies[] = {
 		"+OK\r\n",
@@ -235,7 +228,6 @@ static void test_reply_of_a_wrong_shape_is_an_error_of_its_requests(void **state
 	};
 	struct world *world = world_up();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
 		size_t told = world->refused_count;
 		fake_redis_say(world->fake, FAKE_EVALSHA, replies[i], 1);
@@ -249,7 +241,7 @@ static void test_reply_of_a_wrong_shape_is_an_error_of_its_requests(void **state
 }
 
 /* With too few of them, or too many, it is not known whose they are. */
-static void test_reply_for_another_number_of_requests_decides_none(void **state)
+TEST(reply_for_another_number_of_requests_decides_none)
 {
 	static const char *const replies[] = {
 		"*7\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r\n"
@@ -261,7 +253,6 @@ static void test_reply_for_another_number_of_requests_decides_none(void **state)
 	};
 	struct world *world = world_up();
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
 		fake_redis_say(world->fake, FAKE_EVALSHA, replies[i], 1);
 		ask_many(world, 3);
@@ -273,11 +264,10 @@ static void test_reply_for_another_number_of_requests_decides_none(void **state)
 	world_close(world);
 }
 
-static void test_reply_error_of_one_request_is_its_own(void **state)
+TEST(reply_error_of_one_request_is_its_own)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA,
 		       "*8\r\n:1700000000000000\r\n:1\r\n:0\r\n:1700000000000000\r\n"
 		       "-WRONGTYPE no\r\n:1\r\n:1\r\n:1700000000000000\r\n",
@@ -293,7 +283,7 @@ static void test_reply_error_of_one_request_is_its_own(void **state)
 	world_close(world);
 }
 
-static void test_reply_error_of_a_call_is_by_kind(void **state)
+TEST(reply_error_of_a_call_is_by_kind)
 {
 	static const struct {
 		const char *says;
@@ -311,7 +301,6 @@ static void test_reply_error_of_a_call_is_by_kind(void **state)
 		{"-MASTERDOWN no\r\n", STORE_LOADING, true},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct world *world = world_up();
 		fake_redis_say(world->fake, FAKE_EVALSHA, cases[i].says, 1);
@@ -331,11 +320,10 @@ static void test_reply_error_of_a_call_is_by_kind(void **state)
 
 #define NOSCRIPT "-NOSCRIPT No matching script.\r\n"
 
-static void test_noscript_once_is_mended_unseen(void **state)
+TEST(noscript_once_is_mended_unseen)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	assert_int_equal(ask_and_await(world), STORE_OK);
 
@@ -347,11 +335,10 @@ static void test_noscript_once_is_mended_unseen(void **state)
 	world_close(world);
 }
 
-static void test_noscript_of_several_calls_loads_it_once(void **state)
+TEST(noscript_of_several_calls_loads_it_once)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 4);
 	ask_many(world, 100);
 	AWAIT(world, are_answered(100));
@@ -363,11 +350,10 @@ static void test_noscript_of_several_calls_loads_it_once(void **state)
 }
 
 /* What is asked meanwhile comes behind the script, too. */
-static void test_noscript_from_an_answer_comes_behind_the_script(void **state)
+TEST(noscript_from_an_answer_comes_behind_the_script)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	questions[0].next = &questions[40];
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	ask_many(world, 1);
@@ -380,12 +366,11 @@ static void test_noscript_from_an_answer_comes_behind_the_script(void **state)
 	world_close(world);
 }
 
-static void test_noscript_always_is_an_error_after_one_repetition(void **state)
+TEST(noscript_always_is_an_error_after_one_repetition)
 {
 	struct world *world = world_up();
 	size_t before = commands(world, FAKE_EVALSHA);
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, FAKE_ALWAYS);
 	ask_many(world, 40);
 	AWAIT(world, are_answered(40));
@@ -396,11 +381,10 @@ static void test_noscript_always_is_an_error_after_one_repetition(void **state)
 	world_close(world);
 }
 
-static void test_noscript_late_requests_are_not_repeated(void **state)
+TEST(noscript_late_requests_are_not_repeated)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	ask_many(world, 3);
 	questions[0].op.is_late = questions[2].op.is_late = true;
@@ -414,11 +398,10 @@ static void test_noscript_late_requests_are_not_repeated(void **state)
 	world_close(world);
 }
 
-static void test_noscript_and_no_way_to_load_it_gives_the_connection_up(void **state)
+TEST(noscript_and_no_way_to_load_it_gives_the_connection_up)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, FAKE_ALWAYS);
 	fake_redis_say(world->fake, FAKE_SCRIPT, "-OOM no\r\n", 1);
 	ask_many(world, 2);
@@ -431,11 +414,10 @@ static void test_noscript_and_no_way_to_load_it_gives_the_connection_up(void **s
 	world_close(world);
 }
 
-static void test_noscript_and_then_the_connection_is_lost_is_answered_once(void **state)
+TEST(noscript_and_then_the_connection_is_lost_is_answered_once)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	fake_redis_say(world->fake, FAKE_SCRIPT, FAKE_SILENCE, 1);
 	ask_many(world, 5);
@@ -462,20 +444,18 @@ static void free_with(struct world *world, size_t count)
 	world_close(world);
 }
 
-static void test_free_answers_what_did_not_leave_yet(void **state)
+TEST(free_answers_what_did_not_leave_yet)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	ask_many(world, 50);
 	free_with(world, 50);
 }
 
-static void test_free_answers_what_is_in_flight(void **state)
+TEST(free_answers_what_is_in_flight)
 {
 	struct world *world = world_up();
 
-	(void)state;
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
 	ask_many(world, 50);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 3);
@@ -483,10 +463,8 @@ static void test_free_answers_what_is_in_flight(void **state)
 }
 
 /* Before Redis says that it has no script, before it is asked for it again, and after. */
-static void test_free_answers_what_is_repeated(void **state)
+TEST(free_answers_what_is_repeated)
 {
-	(void)state;
-
 	for (int turns = 0; turns < 5; turns++) {
 		struct world *world = world_up();
 		fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
@@ -501,10 +479,8 @@ static void test_free_answers_what_is_repeated(void **state)
 }
 
 /* In whatever state it is. */
-static void test_free_at_any_moment_is_clean(void **state)
+TEST(free_at_any_moment_is_clean)
 {
-	(void)state;
-
 	for (int turns = 0; turns < 12; turns++) {
 		struct world *world = world_open(turns % 2 == 0);
 		if (turns % 3 == 0)
@@ -514,37 +490,4 @@ static void test_free_at_any_moment_is_clean(void **state)
 			ev_run(world->loop, EVRUN_NOWAIT);
 		world_close(world);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ask_before_there_is_a_connection_is_done_with_an_error),
-		cmocka_unit_test(test_ask_is_answered_later_and_once),
-		cmocka_unit_test(test_ask_from_an_answer_is_taken),
-		cmocka_unit_test(test_ask_all_of_a_turn_leaves_in_one_write),
-		cmocka_unit_test(test_ask_leaves_before_the_loop_waits),
-		cmocka_unit_test(test_ask_as_many_as_can_be_in_flight_are_answered),
-		cmocka_unit_test(test_ask_calls_are_at_most_64_kilobytes),
-		cmocka_unit_test(test_ask_with_a_time_of_its_own_says_it),
-		cmocka_unit_test(test_reply_that_comes_byte_by_byte_is_read),
-		cmocka_unit_test(test_reply_of_a_wrong_shape_is_an_error_of_its_requests),
-		cmocka_unit_test(test_reply_for_another_number_of_requests_decides_none),
-		cmocka_unit_test(test_reply_error_of_one_request_is_its_own),
-		cmocka_unit_test(test_reply_error_of_a_call_is_by_kind),
-		cmocka_unit_test(test_noscript_once_is_mended_unseen),
-		cmocka_unit_test(test_noscript_of_several_calls_loads_it_once),
-		cmocka_unit_test(test_noscript_from_an_answer_comes_behind_the_script),
-		cmocka_unit_test(test_noscript_always_is_an_error_after_one_repetition),
-		cmocka_unit_test(test_noscript_late_requests_are_not_repeated),
-		cmocka_unit_test(test_noscript_and_no_way_to_load_it_gives_the_connection_up),
-		cmocka_unit_test(test_noscript_and_then_the_connection_is_lost_is_answered_once),
-		cmocka_unit_test(test_free_answers_what_did_not_leave_yet),
-		cmocka_unit_test(test_free_answers_what_is_in_flight),
-		cmocka_unit_test(test_free_answers_what_is_repeated),
-		cmocka_unit_test(test_free_at_any_moment_is_clean),
-	};
-
-	world_prepare();
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,10 @@
 #include "store/redis/redis_target.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "support/sweep.h"
+#include "support/test.h"
 
 #define SECRET "hunter2"
 #define X10    "xxxxxxxxxx"
@@ -96,10 +92,8 @@ static const struct {
 	{"redis+unix:///a@b:c/d", "", "", "/a@b:c/d", 0, "", "", "redis+unix:///a@b:c/d?db=0"},
 };
 
-static void test_redis_target_parse_good_url_sets_every_field(void **state)
+TEST(redis_target_parse_good_url_sets_every_field)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		struct redis_target target = parse_good(good[i].url);
 		assert_int_equal(target.is_unix, *good[i].path != '\0');
@@ -113,20 +107,17 @@ static void test_redis_target_parse_good_url_sets_every_field(void **state)
 	}
 }
 
-static void test_redis_target_parse_good_url_stands_every_mutilation(void **state)
+TEST(redis_target_parse_good_url_stands_every_mutilation)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		(void)sweep_decoder(bytes_from_text(good[i].url), decode, (void *)good[i].url);
 }
 
 /* What goes in is what comes out: of every byte but NUL, escaped in either case. */
-static void test_redis_target_parse_every_escape_is_read(void **state)
+TEST(redis_target_parse_every_escape_is_read)
 {
 	char url[64];
 
-	(void)state;
 	for (unsigned byte = 1; byte < 256; byte++) {
 		const char expected[] = {(char)byte, '\0'};
 		snprintf(url, sizeof url, "redis://u%%%02x:p%%%02X@h", byte, byte);
@@ -146,7 +137,7 @@ static void fill_url(char *url, size_t max, const char *before, size_t count, co
 	snprintf(url + (size_t)len + count, max - (size_t)len - count, "%s", after);
 }
 
-static void test_redis_target_parse_longest_parts_fit_and_one_byte_more_does_not(void **state)
+TEST(redis_target_parse_longest_parts_fit_and_one_byte_more_does_not)
 {
 	static const struct {
 		const char *before, *after;
@@ -163,7 +154,6 @@ static void test_redis_target_parse_longest_parts_fit_and_one_byte_more_does_not
 	struct redis_target target;
 	struct err err;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		fill_url(url, sizeof url, parts[i].before, parts[i].max, parts[i].after);
 		target = parse_good(url);
@@ -257,10 +247,8 @@ static const struct {
 	{"redis+unix:///x?db=1&db=2", "the database"},
 };
 
-static void test_redis_target_parse_bad_url_is_refused_with_the_place(void **state)
+TEST(redis_target_parse_bad_url_is_refused_with_the_place)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct redis_target target;
 		struct err err = {""};
@@ -274,10 +262,8 @@ static void test_redis_target_parse_bad_url_is_refused_with_the_place(void **sta
 	}
 }
 
-static void test_redis_target_parse_nul_is_refused_everywhere(void **state)
+TEST(redis_target_parse_nul_is_refused_everywhere)
 {
-	(void)state;
-
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		uint8_t url[128];
 		size_t len = strlen(good[i].url);
@@ -292,7 +278,7 @@ static void test_redis_target_parse_nul_is_refused_everywhere(void **state)
 /* ---- the password ---- */
 
 /* As people write them by mistake, or for another program. */
-static void test_redis_target_parse_error_never_has_the_password(void **state)
+TEST(redis_target_parse_error_never_has_the_password)
 {
 	static const char *const urls[] = {
 		"redis://:hunter2",
@@ -334,13 +320,12 @@ static void test_redis_target_parse_error_never_has_the_password(void **state)
 		"redis//:hunter2",
 		"http://agent:hunter2@h/",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(urls); i++)
 		assert_int_equal(decode(bytes_from_text(urls[i]), (void *)urls[i]), -1);
 }
 
-static void test_redis_target_parse_text_never_has_the_password(void **state)
+TEST(redis_target_parse_text_never_has_the_password)
 {
 	static const char *const urls[] = {
 		"redis://:hunter2@h",          "redis://hunter2@h",
@@ -349,19 +334,17 @@ static void test_redis_target_parse_text_never_has_the_password(void **state)
 		"redis://a:%68unter2@[::1]",   "redis://redis://a:hunter2@h@h",
 		"redis://a:" X100 SECRET "@h",
 	};
-	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(urls); i++)
 		assert_int_equal(decode(bytes_from_text(urls[i]), (void *)urls[i]), 1);
 }
 
 /* A good URL with any byte too many at any place, behind its scheme. */
-static void test_redis_target_parse_with_a_byte_too_many_never_tells_the_password(void **state)
+TEST(redis_target_parse_with_a_byte_too_many_never_tells_the_password)
 {
 	static const char url[] = "redis://agent:" SECRET "@localhost:6379/1";
 	uint8_t longer[sizeof url];
 
-	(void)state;
 	for (size_t at = strlen("redis://"); at < sizeof url; at++)
 		for (unsigned byte = 0; byte < 256; byte++) {
 			memcpy(longer, url, at);
@@ -371,36 +354,14 @@ static void test_redis_target_parse_with_a_byte_too_many_never_tells_the_passwor
 		}
 }
 
-static void test_redis_target_parse_with_a_byte_missing_never_tells_the_password(void **state)
+TEST(redis_target_parse_with_a_byte_missing_never_tells_the_password)
 {
 	static const char url[] = "redis://agent:" SECRET "@localhost:6379/1";
 	uint8_t shorter[sizeof url];
 
-	(void)state;
 	for (size_t at = 0; at < sizeof url - 1; at++) {
 		memcpy(shorter, url, at);
 		memcpy(shorter + at, url + at + 1, sizeof url - 2 - at);
 		(void)decode(bytes_from(shorter, sizeof url - 2), (void *)url);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redis_target_parse_good_url_sets_every_field),
-		cmocka_unit_test(test_redis_target_parse_good_url_stands_every_mutilation),
-		cmocka_unit_test(test_redis_target_parse_every_escape_is_read),
-		cmocka_unit_test(
-			test_redis_target_parse_longest_parts_fit_and_one_byte_more_does_not),
-		cmocka_unit_test(test_redis_target_parse_bad_url_is_refused_with_the_place),
-		cmocka_unit_test(test_redis_target_parse_nul_is_refused_everywhere),
-		cmocka_unit_test(test_redis_target_parse_error_never_has_the_password),
-		cmocka_unit_test(test_redis_target_parse_text_never_has_the_password),
-		cmocka_unit_test(
-			test_redis_target_parse_with_a_byte_too_many_never_tells_the_password),
-		cmocka_unit_test(
-			test_redis_target_parse_with_a_byte_missing_never_tells_the_password),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }
