@@ -54,13 +54,17 @@ struct decision {
 	struct bytes trace; /* the attribute `traceparent`, if it was one */
 };
 
-/* Who asked: `open` is the asker's list of inquiries that have no verdict yet. */
+/*
+ * Who asked. The engine keeps a copy until done() is called. `owner` and `tag` belong to the asker:
+ * the engine never reads them. A tag says which of the owner's questions the verdict answers.
+ */
+#define ASKER_TAG_NUMBERS 2
+
 struct asker {
 	void (*done)(const struct asker *asker, const struct verdict *verdict);
-	struct list *open;
+	struct list *open; /* the asker's list of inquiries that have no verdict yet */
 	void *owner;
-	uint64_t stream_id; /* what the answer needs, kept for the asker */
-	uint64_t frame_id;
+	uint64_t tag[ASKER_TAG_NUMBERS];
 	enum source source;
 };
 

@@ -98,7 +98,7 @@ static unsigned ask(struct http_checks *checks, const struct asker *asker,
 
 static void on_verdict(const struct asker *asker, const struct verdict *verdict)
 {
-	answer_verdict(asker->owner, verdict, (unsigned)asker->frame_id);
+	answer_verdict(asker->owner, verdict, (unsigned)asker->tag[0]);
 }
 
 static void ask_one(struct http_checks *checks, struct http_exchange *exchange,
@@ -108,7 +108,7 @@ static void ask_one(struct http_checks *checks, struct http_exchange *exchange,
 		.done = on_verdict,
 		.open = &exchange->open,
 		.owner = exchange,
-		.frame_id = deny_status,
+		.tag = {deny_status},
 		.source = SOURCE_HTTP,
 	};
 	struct inquiry *inquiry;
@@ -180,7 +180,7 @@ static void on_verdict_of_batch(const struct asker *asker, const struct verdict 
 	struct http_exchange *exchange = asker->owner;
 	struct http_batch *batch = exchange->data;
 
-	add_verdict(batch, asker->stream_id, verdict);
+	add_verdict(batch, asker->tag[0], verdict);
 	if (http_batch_is_complete(batch))
 		answer_batch(http_batch_owner(batch), exchange);
 }
@@ -192,7 +192,7 @@ static void ask_of_batch(struct http_checks *checks, struct http_exchange *excha
 		.done = on_verdict_of_batch,
 		.open = &exchange->open,
 		.owner = exchange,
-		.stream_id = index,
+		.tag = {index},
 		.source = SOURCE_HTTP,
 	};
 	struct inquiry *inquiry;

@@ -156,12 +156,15 @@ static void answer(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id
 	put_ack(peer, stream_id, frame_id, verdict);
 }
 
+/* What an asker's tag holds: the ids that the ACK must repeat. */
+enum tag { TAG_STREAM_ID = 0, TAG_FRAME_ID };
+
 static void on_verdict(const struct asker *asker, const struct verdict *verdict)
 {
 	struct spop_peer *peer = asker->owner;
 
 	peer->in_flight--;
-	answer(peer, asker->stream_id, asker->frame_id, verdict);
+	answer(peer, asker->tag[TAG_STREAM_ID], asker->tag[TAG_FRAME_ID], verdict);
 	end_if_idle(peer);
 }
 
@@ -205,8 +208,7 @@ static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, 
 		.done = on_verdict,
 		.open = &peer->open,
 		.owner = peer,
-		.stream_id = frame->stream_id,
-		.frame_id = frame->frame_id,
+		.tag = {[TAG_STREAM_ID] = frame->stream_id, [TAG_FRAME_ID] = frame->frame_id},
 	};
 
 	if (!add_messages(inquiry, frame->payload)) {

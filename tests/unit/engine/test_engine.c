@@ -183,7 +183,7 @@ static void on_done(const struct asker *asker, const struct verdict *verdict)
 {
 	struct world *world = asker->owner;
 
-	world->done_ids[world->done_count++ % ASKED_MAX] = asker->stream_id;
+	world->done_ids[world->done_count++ % ASKED_MAX] = asker->tag[0];
 	world->last = *verdict;
 	strcpy(world->last_policy, verdict->lead != NULL ? verdict->lead->policy->name : "");
 }
@@ -193,8 +193,7 @@ static enum engine_state ask_at(struct world *world, uint64_t id, const char *sr
 {
 	struct inquiry *inquiry = engine_begin(world->engine);
 	struct attribute attribute = {BYTES("src"), value_text(bytes_from_text(src))};
-	struct asker asker = {
-		.done = on_done, .open = &world->open, .owner = world, .stream_id = id};
+	struct asker asker = {.done = on_done, .open = &world->open, .owner = world, .tag = {id}};
 
 	engine_add(inquiry, &(struct attributes){&attribute, 1});
 	enum engine_state state = engine_submit(inquiry, &asker, NOW_US, mono_us);
