@@ -1,14 +1,13 @@
 #include "app/view/openapi.h"
 
-extern const char openapi_begin[], openapi_end[];
+#include "base/incbin.h"
 
-__asm__(".section .rodata\n"
-	"openapi_begin: .incbin \"" OPENAPI_JSON "\"\n"
-	"openapi_end:\n"
-	".previous\n");
+INCBIN(openapi, OPENAPI_JSON);
 
 void openapi_write(const void *owner, FILE *to)
 {
+	struct bytes text = INCBIN_BYTES(openapi);
+
 	(void)owner;
-	(void)fwrite(openapi_begin, 1, (size_t)(openapi_end - openapi_begin), to);
+	(void)fwrite(text.data, 1, text.len, to);
 }

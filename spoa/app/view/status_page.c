@@ -4,21 +4,17 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/incbin.h"
 
 #define HASH_TEXT_MAX \
 	sodium_base64_ENCODED_LEN(crypto_hash_sha256_BYTES, sodium_base64_VARIANT_ORIGINAL)
 #define HEADERS_MAX 1024
 
-extern const char status_page_begin[], status_page_end[];
-
-__asm__(".section .rodata\n"
-	"status_page_begin: .incbin \"" STATUS_HTML "\"\n"
-	"status_page_end:\n"
-	".previous\n");
+INCBIN(status_page, STATUS_HTML);
 
 struct bytes status_page_text(void)
 {
-	return bytes_from(status_page_begin, (size_t)(status_page_end - status_page_begin));
+	return INCBIN_BYTES(status_page);
 }
 
 void status_page_write(const void *owner, FILE *to)
