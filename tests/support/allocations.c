@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <stdint.h>
 
-static size_t left = SIZE_MAX; /* before the one that fails; SIZE_MAX: none does */
-static bool reached;
+/*
+ * Volatile: the compiler knows that malloc changes no variable of the program, and link-time
+ * optimization would keep the old values over a call of it.
+ */
+static volatile size_t left = SIZE_MAX; /* before the one that fails; SIZE_MAX: none does */
+static volatile bool reached;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
