@@ -146,8 +146,10 @@ typedef void (*handle_fn)(struct bench *bench, const struct attributes *attribut
 
 static void find_policies(struct bench *bench, const struct attributes *attributes)
 {
-	policies_search(bench->policies, attributes);
-	for (size_t at = 0; policies_next_found(bench->policies, attributes, &at) != NULL;)
+	struct policy_search search;
+
+	policy_search_begin(&search, bench->policies, attributes);
+	while (policy_search_next(&search) != NULL)
 		bench->found++;
 }
 

@@ -7,7 +7,7 @@
 
 struct engine {
 	struct engine_config config;
-	struct policies *policies;
+	const struct policies *policies; /* a reference */
 	struct pool inquiries;
 	struct pool checks;
 	struct list waiting; /* for the store, oldest first: their deadlines are in order */
@@ -72,7 +72,7 @@ void engine_free(struct engine *engine)
 
 void engine_set_policies(struct engine *engine, struct policies *policies)
 {
-	struct policies *old = engine->policies;
+	const struct policies *old = engine->policies;
 
 	policies_inherit(policies, old);
 	engine->policies = policies_ref(policies);

@@ -1,9 +1,8 @@
 #include "limit/policies.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "limit/policy_index.h"
 
 struct policies {
 	size_t references;
@@ -36,14 +35,22 @@ struct policies *policies_new(enum on_error on_error)
 	return policies;
 }
 
-struct policies *policies_ref(struct policies *policies)
+/* Behind `const` a set stays what policies_new allocated: its references may be counted. */
+static struct policies *writable(const struct policies *policies)
 {
-	policies->references++;
+	return (struct policies *)(uintptr_t)policies;
+}
+
+const struct policies *policies_ref(const struct policies *policies)
+{
+	writable(policies)->references++;
 	return policies;
 }
 
-void policies_unref(struct policies *policies)
+void policies_unref(const struct policies *unwanted)
 {
+	struct policies *policies = writable(unwanted);
+
 	if (policies == NULL || --policies->references > 0)
 		return;
 	for (size_t i = 0; i < policies->count; i++)
@@ -82,6 +89,7 @@ static bool make_room(struct policy ***items, size_t count)
 
 bool policies_add(struct policies *policies, const struct policy *policy)
 {
+	ASSERT(policies->count < POLICIES_MAX);
 	struct policy *copy = policy_new(policy, policies->count);
 
 	if (copy == NULL)
@@ -171,21 +179,35 @@ bool policies_compile(struct policies *policies)
 	return policies->index != NULL;
 }
 
-void policies_search(struct policies *policies, const struct attributes *attributes)
+void policy_search_begin(struct policy_search *search, const struct policies *policies,
+			 const struct attributes *attributes)
 {
+	search->policies = policies;
+	search->attributes = attributes;
+	search->next = 0;
 	if (policies->index != NULL)
-		policy_index_search(policies->index, attributes, NULL);
+		policy_index_search(policies->index, attributes, &search->found);
 }
 
-const struct policy *policies_next_found(const struct policies *policies,
-					 const struct attributes *attributes, size_t *at)
+/* The first position from `from` on that may fit; at least the count when there is none. */
+static size_t next_candidate(const struct policy_search *search, size_t from)
 {
-	for (size_t i = policy_index_next(policies->index, *at); i < policies->count;
-	     i = policy_index_next(policies->index, i + 1)) {
-		if (!conditions_fit(&policies->items[i]->match, attributes, NULL))
+	const struct policy_index *index = search->policies->index;
+
+	return index == NULL ? from : policy_index_next(index, &search->found, from);
+}
+
+const struct policy *policy_search_next(struct policy_search *search)
+{
+	const struct policies *policies = search->policies;
+
+	for (size_t i = next_candidate(search, search->next); i < policies->count;
+	     i = next_candidate(search, i + 1)) {
+		if (!conditions_fit(&policies->items[i]->match, search->attributes, NULL))
 			continue;
-		*at = i + 1;
+		search->next = i + 1;
 		return policies->items[i];
 	}
+	search->next = policies->count;
 	return NULL;
 }

@@ -1,8 +1,9 @@
 /*
- * policies.h - the policies of a file as a set, whole and unchanging once it is in use.
+ * policies.h - the policies of a file as a set, in file order.
  *
- * A reload makes a new set and swaps the pointer; whoever still works by the old one holds a
- * reference. The policies stand in file order.
+ * A set is made, filled, and then handed out as `const`: from then on nothing in it changes but its
+ * number of references, and what is counted in the policies' tallies. A reload makes a new set and
+ * swaps the pointer; whoever still works by the old set holds a reference to it.
  */
 #ifndef LIMIT_POLICIES_H
 #define LIMIT_POLICIES_H
@@ -13,37 +14,52 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "limit/policy.h"
+#include "limit/policy_index.h"
 
-#define POLICIES_MAX 10000
+#define POLICIES_MAX POLICY_FOUND_MAX
 
 struct policies;
 
-/* An empty set with one reference, or NULL when memory is short. `on_error` is for inline ones. */
+/*
+ * An empty set with one reference, or NULL when memory is short. Inline policies belong to every
+ * set; `on_error` is theirs.
+ */
 struct policies *policies_new(enum on_error on_error);
-struct policies *policies_ref(struct policies *policies);
-void policies_unref(struct policies *policies);
+const struct policies *policies_ref(const struct policies *policies);
+void policies_unref(const struct policies *policies);
 
-/* Puts policy_new's copy of `policy` at the end. False when memory is short. */
+/* Puts policy_new's copy of `policy` at the end, as one of at most POLICIES_MAX. False when memory
+ * is short. */
 MUST_CHECK bool policies_add(struct policies *policies, const struct policy *policy);
 /*
- * Makes what policies_search finds the policies by, and policy_terms many overrides; without it all
- * of them are looked at. False when memory is short. When all policies are there.
+ * Called once, when all policies are in the set: makes the indexes by which policy_search and
+ * policy_terms find; without them they look at every policy and every override. False when memory
+ * is short.
  */
 MUST_CHECK bool policies_compile(struct policies *policies);
-/* Keys are hashed from now on, those of inline policies too. Only for a set not in use yet. */
+/* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
-/* Counts on where the set before it has counted policies of the same names. */
+/* The set goes on counting where `before` has counted for policies of the same names. */
 void policies_inherit(struct policies *policies, const struct policies *before);
 
 /*
- * The policies whose `match` fits, in file order:
+ * The policies whose `match` fits a request, in file order. The set, the attributes and the search
+ * are the caller's and live until the end of the search:
  *
- *     policies_search(policies, attributes);
- *     for (size_t at = 0; (policy = policies_next_found(policies, attributes, &at)) != NULL;)
+ *     policy_search_begin(&search, policies, attributes);
+ *     while ((policy = policy_search_next(&search)) != NULL)
+ *             ...
  */
-void policies_search(struct policies *policies, const struct attributes *attributes);
-const struct policy *policies_next_found(const struct policies *policies,
-					 const struct attributes *attributes, size_t *at);
+struct policy_search {
+	const struct policies *policies;
+	const struct attributes *attributes;
+	size_t next; /* the position from which on the search goes on */
+	struct policy_found found;
+};
+
+void policy_search_begin(struct policy_search *search, const struct policies *policies,
+			 const struct attributes *attributes);
+const struct policy *policy_search_next(struct policy_search *search);
 
 size_t policies_count(const struct policies *policies);
 const struct policy *policies_at(const struct policies *policies, size_t position);

@@ -150,10 +150,23 @@ bool policy_compile(struct policy *policy)
 	return policy->override_index != NULL;
 }
 
+/* The position of the first override that fits; at least the count when none does. */
+static size_t find_override(const struct policy *policy, const struct attributes *attributes,
+			    const struct attribute *instead)
+{
+	size_t i = 0;
+
+	if (policy->override_index != NULL)
+		return policy_index_first(policy->override_index, attributes, instead);
+	while (i < policy->override_count &&
+	       !conditions_fit(&policy->overrides[i].match, attributes, instead))
+		i++;
+	return i;
+}
+
 const struct terms *policy_terms(const struct policy *policy, const struct attributes *attributes,
 				 const struct value *key)
 {
-	const struct policy_index *index = policy->override_index;
 	struct attribute in_place;
 	const struct attribute *instead = NULL;
 
@@ -163,11 +176,6 @@ const struct terms *policy_terms(const struct policy *policy, const struct attri
 		in_place = (struct attribute){policy->key[0], *key};
 		instead = &in_place;
 	}
-	if (index != NULL)
-		policy_index_search(policy->override_index, attributes, instead);
-	for (size_t i = policy_index_next(index, 0); i < policy->override_count;
-	     i = policy_index_next(index, i + 1))
-		if (conditions_fit(&policy->overrides[i].match, attributes, instead))
-			return &policy->overrides[i].terms;
-	return &policy->terms;
+	size_t found = find_override(policy, attributes, instead);
+	return found < policy->override_count ? &policy->overrides[found].terms : &policy->terms;
 }

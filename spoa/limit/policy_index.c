@@ -40,9 +40,9 @@ struct table {
 };
 
 struct policy_index {
-	size_t words; /* of the bitmaps */
-	uint64_t *always;
-	uint64_t *found;
+	const struct conditions **matches;
+	size_t words;     /* of a bitmap with a bit for each match */
+	uint64_t *always; /* the bitmap of those that are found by every request */
 	struct indexed *indexed;
 	size_t indexed_count;
 	struct table by_name; /* attributes: `policy` is a place in `indexed` */
@@ -275,7 +275,8 @@ static void fill(struct policy_index *index, struct table *all,
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < matches[i]->count; j++)
 			add_condition(index, all, &matches[i]->items[j], i);
-	for (size_t i = 0; i < count; i++) {
+	/* The last one first, so that each list through `postings` is in ascending order. */
+	for (size_t i = count; i-- > 0;) {
 		const struct condition *chosen = choose(index, all, matches[i]);
 		if (chosen == NULL) {
 			index->always[i / WORD_BITS] |= UINT64_C(1) << i % WORD_BITS;
@@ -298,14 +299,16 @@ struct policy_index *policy_index_new(const struct conditions *const *matches, s
 		return NULL;
 	index->words = count / WORD_BITS + 1;
 	index->always = calloc(index->words, sizeof *index->always);
-	index->found = calloc(index->words, sizeof *index->found);
+	index->matches = malloc((count + 1) * sizeof *index->matches);
 	index->indexed = calloc(conditions + 1, sizeof *index->indexed);
-	bool is_whole = index->always != NULL && index->found != NULL && index->indexed != NULL &&
+	bool is_whole = index->always != NULL && index->matches != NULL && index->indexed != NULL &&
 			table_init(&index->by_name, conditions) &&
 			table_init(&index->by_value, 2 * patterns) &&
 			table_init(&all, 2 * patterns);
-	if (is_whole)
+	if (is_whole) {
+		memcpy(index->matches, matches, count * sizeof *matches);
 		fill(index, &all, matches, count);
+	}
 	table_release(&all);
 	if (!is_whole) {
 		policy_index_free(index);
@@ -321,98 +324,156 @@ void policy_index_free(struct policy_index *index)
 	table_release(&index->by_name);
 	table_release(&index->by_value);
 	free(index->always);
-	free(index->found);
+	free(index->matches);
 	free(index->indexed);
 	free(index);
 }
 
 /* ---- searching ---- */
 
-static void find(struct policy_index *index, uint64_t hash)
+/*
+ * Who is told of each position that the index finds: either `found` gets its bit, or, when that is
+ * NULL, the position is looked at and `first` becomes the lowest that fits.
+ */
+struct search {
+	const struct policy_index *index;
+	uint64_t *found;
+	const struct attributes *attributes;
+	const struct attribute *instead;
+	size_t first;
+};
+
+/* The list is in ascending order: it is of no use from the first that fits. */
+static void look_at_list(struct search *search, uint32_t at)
 {
-	const struct table *table = &index->by_value;
-	const struct slot *slot = table_find(table, hash);
+	const struct posting *postings = search->index->by_value.postings;
+
+	for (; at != CHAIN_END && postings[at].policy < search->first; at = postings[at].next)
+		if (conditions_fit(search->index->matches[postings[at].policy], search->attributes,
+				   search->instead))
+			search->first = postings[at].policy;
+}
+
+static void mark_list(struct search *search, uint32_t at)
+{
+	const struct posting *postings = search->index->by_value.postings;
+
+	for (; at != CHAIN_END; at = postings[at].next)
+		search->found[postings[at].policy / WORD_BITS] |=
+			UINT64_C(1) << postings[at].policy % WORD_BITS;
+}
+
+static void search_hash(struct search *search, uint64_t hash)
+{
+	const struct slot *slot = table_find(&search->index->by_value, hash);
 
 	if (slot->hash == 0)
 		return;
-	for (uint32_t i = slot->first; i != CHAIN_END; i = table->postings[i].next) {
-		uint32_t policy = table->postings[i].policy;
-		index->found[policy / WORD_BITS] |= UINT64_C(1) << policy % WORD_BITS;
-	}
+	if (search->found != NULL)
+		mark_list(search, slot->first);
+	else
+		look_at_list(search, slot->first);
 }
 
 /* The whole text and its beginnings, in one pass. */
-static void find_text(struct policy_index *index, size_t attribute, struct bytes text)
+static void search_text(struct search *search, size_t attribute, struct bytes text)
 {
-	const struct indexed *indexed = &index->indexed[attribute];
+	const struct indexed *indexed = &search->index->indexed[attribute];
 	size_t max = text.len <= indexed->text_max ? text.len : PREFIX_MAX;
 	uint64_t hash = HASH_BEGIN;
 
 	for (size_t i = 0; i < text.len && i < max; i++) {
 		hash = hash_byte(hash, text.data[i]);
 		if (i < PREFIX_MAX && (indexed->prefixes >> i & 1) != 0)
-			find(index, hash_end(hash, KEY_PREFIX, attribute, i + 1));
+			search_hash(search, hash_end(hash, KEY_PREFIX, attribute, i + 1));
 	}
 	if (text.len <= indexed->text_max)
-		find(index, hash_end(hash, KEY_TEXT, attribute, 0));
+		search_hash(search, hash_end(hash, KEY_TEXT, attribute, 0));
 }
 
-static void find_networks(struct policy_index *index, size_t attribute, const struct value *value,
-			  const uint64_t *prefixes, size_t words)
+static void search_networks(struct search *search, size_t attribute, const struct value *value,
+			    const uint64_t *prefixes, size_t words)
 {
 	for (size_t i = 0; i < words; i++)
 		for (uint64_t left = prefixes[i]; left != 0; left &= left - 1) {
 			unsigned prefix =
 				(unsigned)(i * WORD_BITS) + (unsigned)__builtin_ctzll(left);
-			find(index, hash_network(value, prefix, attribute));
+			search_hash(search, hash_network(value, prefix, attribute));
 		}
 }
 
-static void find_value(struct policy_index *index, size_t attribute, const struct value *value)
+static void search_value(struct search *search, size_t attribute, const struct value *value)
 {
-	const struct indexed *indexed = &index->indexed[attribute];
+	const struct indexed *indexed = &search->index->indexed[attribute];
 	char memory[VALUE_SHORT_TEXT_MAX];
 	struct value canonical = value_canonical(value);
 
 	if (canonical.kind == VALUE_IPV4)
-		find_networks(index, attribute, &canonical, &indexed->ipv4, 1);
+		search_networks(search, attribute, &canonical, &indexed->ipv4, 1);
 	if (canonical.kind == VALUE_IPV6)
-		find_networks(index, attribute, &canonical, indexed->ipv6,
-			      ARRAY_SIZE(indexed->ipv6));
-	find_text(index, attribute, value_to_text(&canonical, memory));
+		search_networks(search, attribute, &canonical, indexed->ipv6,
+				ARRAY_SIZE(indexed->ipv6));
+	search_text(search, attribute, value_to_text(&canonical, memory));
 }
 
-static void find_attribute(struct policy_index *index, const struct attribute *attribute)
+static void search_attribute(struct search *search, const struct attribute *attribute)
 {
-	size_t at = find_indexed(index, attribute->name);
+	size_t at = find_indexed(search->index, attribute->name);
 
 	if (at != SIZE_MAX && attribute->value.kind != VALUE_ABSENT)
-		find_value(index, at, &attribute->value);
+		search_value(search, at, &attribute->value);
 }
 
-/* Of a repeated attribute all values are searched: one too many is told by conditions_fit. */
-void policy_index_search(struct policy_index *index, const struct attributes *attributes,
-			 const struct attribute *instead)
+/* All values of a repeated attribute are searched: conditions_fit refuses those of one too many. */
+static void search_attributes(struct search *search)
 {
-	memcpy(index->found, index->always, index->words * sizeof *index->found);
-	if (index->indexed_count == 0)
+	if (search->index->indexed_count == 0)
 		return;
-	for (size_t i = 0; i < attributes->count; i++)
-		find_attribute(index, &attributes->items[i]);
-	if (instead != NULL)
-		find_attribute(index, instead);
+	for (size_t i = 0; i < search->attributes->count; i++)
+		search_attribute(search, &search->attributes->items[i]);
+	if (search->instead != NULL)
+		search_attribute(search, search->instead);
 }
 
-size_t policy_index_next(const struct policy_index *index, size_t from)
+void policy_index_search(const struct policy_index *index, const struct attributes *attributes,
+			 struct policy_found *ret_found)
+{
+	struct search search = {
+		.index = index, .found = ret_found->words, .attributes = attributes};
+
+	ASSERT(index->words <= ARRAY_SIZE(ret_found->words));
+	memcpy(ret_found->words, index->always, index->words * sizeof *index->always);
+	search_attributes(&search);
+}
+
+static size_t next_bit(const uint64_t *bitmap, size_t words, size_t from)
 {
 	size_t word = from / WORD_BITS;
 
-	if (index == NULL)
-		return from;
-	if (word >= index->words)
+	if (word >= words)
 		return SIZE_MAX;
-	uint64_t left = index->found[word] >> from % WORD_BITS << from % WORD_BITS;
-	while (left == 0 && ++word < index->words)
-		left = index->found[word];
+	uint64_t left = bitmap[word] >> from % WORD_BITS << from % WORD_BITS;
+	while (left == 0 && ++word < words)
+		left = bitmap[word];
 	return left == 0 ? SIZE_MAX : word * WORD_BITS + (size_t)__builtin_ctzll(left);
+}
+
+size_t policy_index_next(const struct policy_index *index, const struct policy_found *found,
+			 size_t from)
+{
+	return next_bit(found->words, index->words, from);
+}
+
+size_t policy_index_first(const struct policy_index *index, const struct attributes *attributes,
+			  const struct attribute *instead)
+{
+	struct search search = {
+		.index = index, .attributes = attributes, .instead = instead, .first = SIZE_MAX};
+
+	search_attributes(&search);
+	for (size_t i = next_bit(index->always, index->words, 0); i < search.first;
+	     i = next_bit(index->always, index->words, i + 1))
+		if (conditions_fit(index->matches[i], attributes, instead))
+			return i;
+	return search.first;
 }

@@ -4,7 +4,7 @@
 
 #include "limit/reserved.h"
 
-void request_init(struct request *request, struct policies *policies, struct pool *slots)
+void request_init(struct request *request, const struct policies *policies, struct pool *slots)
 {
 	request->policies = policies_ref(policies);
 	request->slots = slots;
@@ -241,6 +241,17 @@ static void add_named(struct request *request, const struct reserved *reserved,
 		(void)add_check(request, named.policies[i], reserved, attributes);
 }
 
+static void add_matching(struct request *request, const struct reserved *reserved,
+			 const struct attributes *attributes)
+{
+	const struct policy *policy;
+	struct policy_search search;
+
+	policy_search_begin(&search, request->policies, attributes);
+	while ((policy = policy_search_next(&search)) != NULL)
+		(void)add_check(request, policy, reserved, attributes);
+}
+
 void request_add(struct request *request, const struct attributes *attributes)
 {
 	struct reserved reserved;
@@ -255,10 +266,6 @@ void request_add(struct request *request, const struct attributes *attributes)
 	} else if (reserved.has_algorithm) {
 		(void)add_check(request, policies_inline(request->policies), &reserved, attributes);
 	} else {
-		const struct policy *policy;
-		policies_search(request->policies, attributes);
-		for (size_t at = 0;
-		     (policy = policies_next_found(request->policies, attributes, &at)) != NULL;)
-			(void)add_check(request, policy, &reserved, attributes);
+		add_matching(request, &reserved, attributes);
 	}
 }

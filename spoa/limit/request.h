@@ -20,7 +20,7 @@
 #define REQUEST_CHECKS_MAX 16
 
 struct request {
-	struct policies *policies; /* a reference */
+	const struct policies *policies; /* a reference */
 	struct pool *slots; /* of struct check; never short of REQUEST_CHECKS_MAX + 1 for us */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
@@ -30,7 +30,7 @@ struct request {
 	const char *invalid_why; /* for the log; a constant */
 };
 
-void request_init(struct request *request, struct policies *policies, struct pool *slots);
+void request_init(struct request *request, const struct policies *policies, struct pool *slots);
 void request_add(struct request *request, const struct attributes *attributes);
 /* What was asked so far is not asked; that a message was invalid stays. */
 void request_drop_checks(struct request *request);

@@ -19,7 +19,7 @@ void close_slots(void)
 	pool_release(&slots);
 }
 
-struct request request_on(struct policies *policies)
+struct request request_on(const struct policies *policies)
 {
 	struct request request;
 

@@ -14,7 +14,7 @@ void open_slots(void);
 void close_slots(void);
 
 /* The request takes over the reference. */
-struct request request_on(struct policies *policies);
+struct request request_on(const struct policies *policies);
 void add(struct request *request, struct attributes attributes);
 
 /* "NAME:VALUES" of each check in order, without the generation, and "*COST" if that is not 1. */

@@ -110,7 +110,7 @@ TEST(policies_unref_the_last_reference_frees)
 {
 	struct policies *policies = POLICIES("login:src");
 
-	struct policies *again = policies_ref(policies);
+	const struct policies *again = policies_ref(policies);
 	policies_unref(policies);
 
 	assert_ptr_equal(again, policies);

@@ -61,15 +61,15 @@ TEST(policies_any_allocation_that_fails_is_told)
 	size_t index = 0;
 
 	for (; is_reached; index++) {
-		size_t at = 0;
+		struct policy_search search;
 		allocations_fail_at(index);
 		struct policies *policies = make();
 		is_reached = allocations_end();
 		assert_int_equal(policies == NULL, is_reached);
 		if (is_reached)
 			continue;
-		policies_search(policies, &attributes);
-		assert_non_null(policies_next_found(policies, &attributes, &at));
+		policy_search_begin(&search, policies, &attributes);
+		assert_non_null(policy_search_next(&search));
 		policies_unref(policies);
 	}
 	assert_in_range(index, 100, 400);

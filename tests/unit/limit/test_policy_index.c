@@ -1,5 +1,5 @@
 /*
- * What policies_next_found gives must be what conditions_fit says of each policy, in file order,
+ * What policy_search_next gives must be what conditions_fit says of each policy, in file order,
  * with an index and without one.
  */
 #include "limit/policy_index.h"
@@ -30,23 +30,24 @@ static struct policies *compiled(struct policies *policies)
 }
 
 /* Returns how many fit. */
-static size_t assert_found_as_fits(struct policies *policies, struct attributes attributes)
+static size_t assert_found_as_fits(const struct policies *policies, struct attributes attributes)
 {
 	const struct policy *policy;
-	size_t at = 0, count = 0;
+	struct policy_search search;
+	size_t count = 0;
 
-	policies_search(policies, &attributes);
+	policy_search_begin(&search, policies, &attributes);
 	for (size_t i = 0; i < policies_count(policies); i++) {
 		const struct policy *expected = policies_at(policies, i);
 		if (!conditions_fit(&expected->match, &attributes, NULL))
 			continue;
-		policy = policies_next_found(policies, &attributes, &at);
+		policy = policy_search_next(&search);
 		if (policy != expected)
 			fail_msg("%s is found and not %s", policy == NULL ? "none" : policy->name,
 				 expected->name);
 		count++;
 	}
-	policy = policies_next_found(policies, &attributes, &at);
+	policy = policy_search_next(&search);
 	if (policy != NULL)
 		fail_msg("%s is found", policy->name);
 	return count;
@@ -58,9 +59,10 @@ static void assert_found(struct policies *policies, struct attributes attributes
 {
 	char names[256] = "";
 	const struct policy *policy;
+	struct policy_search search;
 
-	policies_search(policies, &attributes);
-	for (size_t at = 0; (policy = policies_next_found(policies, &attributes, &at)) != NULL;) {
+	policy_search_begin(&search, policies, &attributes);
+	while ((policy = policy_search_next(&search)) != NULL) {
 		strcat(names, *names == '\0' ? "" : " ");
 		strcat(names, policy->name);
 	}
@@ -99,7 +101,7 @@ static void assert_sample_policies(struct policies *policies)
 	assert_found(policies, ATTRIBUTES(text("path", "/login"), text("path", "/c")), "p1 p3 p4");
 }
 
-TEST(policies_next_found_without_an_index)
+TEST(policy_search_next_without_an_index)
 {
 	struct policies *policies = sample_policies();
 
@@ -107,7 +109,7 @@ TEST(policies_next_found_without_an_index)
 	policies_unref(policies);
 }
 
-TEST(policies_next_found_with_an_index)
+TEST(policy_search_next_with_an_index)
 {
 	struct policies *policies = compiled(sample_policies());
 
@@ -123,7 +125,7 @@ TEST(policies_compile_empty_set_finds_nothing)
 	policies_unref(policies);
 }
 
-TEST(policies_search_forgets_the_search_before)
+TEST(policy_search_begin_forgets_the_search_before)
 {
 	struct policies *policies = compiled(sample_policies());
 
@@ -134,8 +136,45 @@ TEST(policies_search_forgets_the_search_before)
 	policies_unref(policies);
 }
 
+/* A search keeps nothing in the set: several may be under way. */
+TEST(policy_search_next_of_two_searches_at_a_time)
+{
+	struct policies *policies = compiled(sample_policies());
+	struct attributes a = ATTRIBUTES(text("path", "/c")), b = ATTRIBUTES(text("method", "PUT"));
+	struct policy_search one, other;
+
+	policy_search_begin(&one, policies, &a);
+	policy_search_begin(&other, policies, &b);
+	assert_string_equal(policy_search_next(&one)->name, "p1");
+	assert_string_equal(policy_search_next(&other)->name, "p3");
+	assert_string_equal(policy_search_next(&one)->name, "p3");
+	assert_string_equal(policy_search_next(&other)->name, "p5");
+	assert_null(policy_search_next(&other));
+	assert_string_equal(policy_search_next(&one)->name, "p4");
+	assert_null(policy_search_next(&one));
+	assert_null(policy_search_next(&one));
+	policies_unref(policies);
+}
+
+/* As many as a search has room for, and the last one is among them. */
+TEST(policy_search_next_of_the_largest_set)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	char match[32];
+
+	for (int i = 0; i < POLICIES_MAX; i++) {
+		snprintf(match, sizeof match, "a=%d", i);
+		add_matched(policies, match);
+	}
+	(void)compiled(policies);
+	snprintf(match, sizeof match, "p%d", POLICIES_MAX - 1);
+	assert_found(policies, ATTRIBUTES(text("a", match + 1)), match);
+	assert_found(policies, ATTRIBUTES(text("a", "0")), "p0");
+	policies_unref(policies);
+}
+
 /* The bitmaps have words of 64. */
-TEST(policies_next_found_across_the_borders_of_words)
+TEST(policy_search_next_across_the_borders_of_words)
 {
 	static const size_t counts[] = {1, 63, 64, 65, 127, 128, 129, 200};
 	char match[32], value[32];
@@ -155,7 +194,7 @@ TEST(policies_next_found_across_the_borders_of_words)
 	}
 }
 
-TEST(policies_next_found_by_many_attributes)
+TEST(policy_search_next_by_many_attributes)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	char match[32], name[16];
@@ -175,7 +214,7 @@ TEST(policies_next_found_by_many_attributes)
 }
 
 /* Beginnings are looked at up to 64 bytes, whole texts up to the longest that there is. */
-TEST(policies_next_found_long_texts_and_beginnings)
+TEST(policy_search_next_long_texts_and_beginnings)
 {
 	static const char *const matches[] = {
 		"a=" SIXTY_THREE "*",  "a=" SIXTY_THREE "x*", "a=" SIXTY_THREE "xy*",
@@ -340,7 +379,7 @@ static size_t ask_randomly(struct chance *chance, struct policies *policies)
 	return assert_found_as_fits(policies, (struct attributes){items, count});
 }
 
-TEST(policies_next_found_random_sets_and_requests)
+TEST(policy_search_next_random_sets_and_requests)
 {
 	struct chance chance = {(uint64_t)environment_number("MODEL_SEED", 7)};
 	int64_t sets = environment_number("MODEL_STEPS", 200000) / 200;
@@ -424,12 +463,13 @@ TEST(policy_index_next_finds_few_that_do_not_fit)
 	assert_non_null(index);
 
 	for (int i = 0; i < 1000; i++) {
+		struct policy_found in;
 		size_t found = 0;
 		snprintf(path, sizeof path, "/p%d/x", i);
 		struct attributes attributes = ATTRIBUTES(
 			text("method", "POST"), text("path", path), address("src", "10.1.2.3"));
-		policy_index_search(index, &attributes, NULL);
-		for (size_t at = 0; (at = policy_index_next(index, at)) < 1000; at++)
+		policy_index_search(index, &attributes, &in);
+		for (size_t at = 0; (at = policy_index_next(index, &in, at)) < 1000; at++)
 			found++;
 		assert_in_range(found, 1,
 				8); /* /p1 and /p12 begin /p123/x, and four have the src */

@@ -309,14 +309,14 @@ TEST(policy_file_parse_policies_are_found_by_match)
 				    "\"b\":{" BASE "\"match\":{\"path\":\"/b\"}}"));
 	struct attribute path = {BYTES("path"), value_text(BYTES("/b"))};
 	struct attributes attributes = {&path, 1};
-	size_t at = 0;
+	struct policy_search search;
 
-	policies_search(policies, &attributes);
+	policy_search_begin(&search, policies, &attributes);
 
-	const struct policy *found = policies_next_found(policies, &attributes, &at);
+	const struct policy *found = policy_search_next(&search);
 	assert_non_null(found);
 	assert_string_equal(found->name, "b");
-	assert_null(policies_next_found(policies, &attributes, &at));
+	assert_null(policy_search_next(&search));
 	policies_unref(policies);
 }
 
