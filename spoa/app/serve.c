@@ -78,9 +78,9 @@ static void on_store_refused(void *owner, const struct store_op *op, enum store_
 	struct writer w = writer_on(names, sizeof names);
 
 	(void)owner;
-	limits[error].period_us = 60 * US_PER_SECOND;
-	log_limited(&limits[error], LOG_WARN, "store_error",
-		    LOG_TEXT("kind", store_error_text(error)),
+	struct log_limit *limit = &limits[store_error_first(error)];
+	limit->period_us = 60 * US_PER_SECOND;
+	log_limited(limit, LOG_WARN, "store_error", LOG_TEXT("kind", store_error_text(error)),
 		    LOG_BYTES("policy", failed_policies(op, &w)), LOG_BYTES("reason", why));
 }
 

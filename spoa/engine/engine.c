@@ -194,7 +194,7 @@ static struct store_op make_op(const struct inquiry *inquiry, struct check **che
 static void ask_local(struct inquiry *inquiry)
 {
 	struct check *checks[REQUEST_CHECKS_MAX];
-	enum store_error errors[REQUEST_CHECKS_MAX];
+	unsigned errors[REQUEST_CHECKS_MAX];
 	struct store_op op = make_op(inquiry, checks, is_for_local);
 
 	if (op.count == 0)

@@ -5,24 +5,6 @@
 
 #include "base/writer.h"
 
-const char *store_error_text(enum store_error error)
-{
-	static const char *const texts[STORE_ERROR_COUNT] = {
-		[STORE_OK] = "none",
-		[STORE_TIMEOUT] = "timeout",
-		[STORE_CONNECTION] = "connection",
-		[STORE_NOSCRIPT] = "noscript",
-		[STORE_MOVED] = "moved",
-		[STORE_LOADING] = "loading",
-		[STORE_READONLY] = "readonly",
-		[STORE_OOM] = "oom",
-		[STORE_OTHER] = "other",
-		[STORE_FULL] = "full",
-	};
-
-	return texts[error];
-}
-
 /* One byte each, in lower case the algorithm's initials would clash. */
 static const char inline_codes[] = {
 	[TOKEN_BUCKET] = 't',

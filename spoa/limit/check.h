@@ -12,24 +12,6 @@
 #include "limit/policy.h"
 #include "limit/value.h"
 
-/* Why a store could not answer; INTERFACE.md section 5, redis_errors_total. */
-enum store_error {
-	STORE_OK = 0,
-	STORE_TIMEOUT,
-	STORE_CONNECTION,
-	STORE_NOSCRIPT,
-	STORE_MOVED,
-	STORE_LOADING,
-	STORE_READONLY,
-	STORE_OOM,
-	STORE_OTHER,
-	STORE_FULL, /* not asked: --max-in-flight */
-	STORE_ERROR_COUNT,
-};
-
-/* "timeout", "connection" and so on. */
-const char *store_error_text(enum store_error error);
-
 #define CHECK_VALUES_MAX 128 /* what is longer is replaced by its SHA-256 */
 #define CHECK_KEY_MAX    (POLICY_NAME_MAX + 96 + CHECK_VALUES_MAX)
 
@@ -46,7 +28,7 @@ struct check {
 	size_t values_at; /* where in it the values begin */
 
 	/* The answer: an outcome, or an error and what on_error made of it. */
-	enum store_error error;
+	unsigned error; /* 0: none; else one of the store's, which only store/ and those above know */
 	bool is_decided; /* `outcome` is set: by the store, or by the local one after an error */
 	struct outcome outcome;
 };

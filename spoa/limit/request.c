@@ -165,7 +165,7 @@ static bool add_check(struct request *request, const struct policy *policy,
 	set_quota(check, reserved, is_inline);
 	check->is_shadow = terms->is_shadow;
 	check->cost = find_cost(policy, terms, reserved, attributes);
-	check->error = STORE_OK;
+	check->error = 0;
 	check->is_decided = terms->is_blocked;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
 	check_set_key(check, values, count,

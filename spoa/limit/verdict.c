@@ -79,7 +79,7 @@ static const struct check *find_least_remaining(const struct request *request)
 static bool is_degraded(const struct request *request)
 {
 	for (size_t i = 0; i < request->count; i++)
-		if (request->checks[i]->error != STORE_OK)
+		if (request->checks[i]->error != 0)
 			return true;
 	return false;
 }

@@ -22,6 +22,7 @@
 
 #include "base/list.h"
 #include "limit/check.h"
+#include "store/store_error.h"
 
 enum store_state { STORE_DONE = 0, STORE_PENDING };
 
@@ -71,11 +72,11 @@ static inline void store_op_fail(struct store_op *op, enum store_error error)
 /* Why a check was not answered, the first; STORE_OK when all were. */
 static inline enum store_error store_op_error(const struct store_op *op)
 {
-	enum store_error error = STORE_OK;
+	unsigned error = STORE_OK;
 
 	for (size_t i = 0; i < op->count && error == STORE_OK; i++)
 		error = op->checks[i]->error;
-	return error;
+	return (enum store_error)error;
 }
 
 #endif

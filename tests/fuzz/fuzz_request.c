@@ -16,6 +16,7 @@
 #include "limit/request.h"
 #include "limit/verdict.h"
 #include "net/spop/spop_map.h"
+#include "store/store_error.h"
 #include "wire/reader.h"
 
 #define ATTRIBUTES_MAX 64

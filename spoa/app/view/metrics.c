@@ -119,11 +119,16 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 
 static void put_redis_errors(struct exposition *e, const struct redis_store_stats *redis)
 {
+	uint64_t by_name[STORE_ERROR_COUNT] = {0};
+
 	exposition_begin(e, "redis_errors_total", "counter",
 			 "Requests that got an error in place of an answer of Redis, by its kind.");
+	for (size_t i = 0; i < STORE_ERROR_COUNT; i++)
+		by_name[store_error_first((enum store_error)i)] += redis->errors[i];
 	for (size_t i = STORE_TIMEOUT; i <= STORE_OTHER; i++)
-		exposition_put(e, LABELS({"kind", store_error_text((enum store_error)i)}),
-			       redis->errors[i]);
+		if (store_error_first((enum store_error)i) == (enum store_error)i)
+			exposition_put(e, LABELS({"kind", store_error_text((enum store_error)i)}),
+				       by_name[i]);
 }
 
 static void put_calls(struct exposition *e, const struct redis_store_stats *redis)

@@ -78,7 +78,7 @@ static void tell_refused(const struct redis_store *redis, const struct store_op 
 	redis->config.refused(redis->config.owner, op, error, why);
 	/* A replica by now: the name, or what stands between, may lead to the one that takes
 	 * writes. */
-	if (error == STORE_LOADING || bytes_begin_with(why, BYTES("READONLY")))
+	if (error == STORE_LOADING || error == STORE_READONLY)
 		redis_link_drop(redis->link, error, why);
 }
 

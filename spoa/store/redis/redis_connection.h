@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "limit/check.h"
 #include "store/redis/redis_reply.h"
+#include "store/store_error.h"
 
 struct ev_loop;
 struct redis_connection;

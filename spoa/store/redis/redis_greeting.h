@@ -8,9 +8,9 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
-#include "limit/check.h"
 #include "store/redis/redis_connection.h"
 #include "store/redis/redis_target.h"
+#include "store/store_error.h"
 
 #define REDIS_HASH_LEN 40 /* of a script, in hex */
 

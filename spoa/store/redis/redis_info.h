@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/compiler.h"
-#include "limit/check.h"
+#include "store/store_error.h"
 
 /* False for a Sentinel, a node of a Cluster, a replica, or one that loads; *ret_why is a constant.
  */

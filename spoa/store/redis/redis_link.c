@@ -78,7 +78,7 @@ static void tell_up(struct redis_link *link)
  * then. */
 static bool is_news(const struct redis_link *link)
 {
-	if (link->is_told_up || !link->is_told[link->error])
+	if (link->is_told_up || !link->is_told[store_error_first(link->error)])
 		return true;
 	return strcmp(link->told_why, link->why) != 0 &&
 	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
@@ -89,7 +89,7 @@ static void tell_down(struct redis_link *link)
 	if (!is_news(link))
 		return;
 	link->is_told_up = false;
-	link->is_told[link->error] = true;
+	link->is_told[store_error_first(link->error)] = true;
 	link->told_us = clock_mono_us();
 	memcpy(link->told_why, link->why, sizeof link->why);
 	link->config.changed(link->config.owner, false, link->error, link->why);

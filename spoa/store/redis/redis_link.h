@@ -21,9 +21,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "limit/check.h"
 #include "store/redis/redis_connection.h"
 #include "store/redis/redis_target.h"
+#include "store/store_error.h"
 
 struct ev_loop;
 struct redis_link;

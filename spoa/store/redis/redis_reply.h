@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "limit/check.h"
+#include "store/store_error.h"
 
 enum redis_item_kind { REDIS_NIL = 0, REDIS_NUMBER, REDIS_TEXT, REDIS_ERROR, REDIS_ARRAY };
 

@@ -241,7 +241,7 @@ TEST(request_add_blocked_is_decided_already)
 	assert_valid_checks(&request, "p:1 p:2");
 	const struct check *blocked = request.checks[0];
 	assert_true(blocked->is_decided && check_denies(blocked));
-	assert_int_equal(blocked->error, STORE_OK);
+	assert_int_equal(blocked->error, 0);
 	assert_int_equal(check_limit(blocked), 0);
 	assert_int_equal(blocked->outcome.remaining, 0);
 	assert_int_equal(blocked->outcome.retry_after_us, -1);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/store_error.h"
 #include "support/sweep.h"
 #include "support/test.h"
 #include "wire/reader.h"

@@ -295,8 +295,8 @@ TEST(reply_error_of_a_call_is_by_kind)
 		{"-BUSY no\r\n", STORE_OTHER, false},
 		{"-MOVED 1 192.0.2.1:1\r\n", STORE_MOVED, false},
 		{"-READONLY no\r\n", STORE_READONLY, true},
-		{"-MISCONF no\r\n", STORE_READONLY, false},
-		{"-NOREPLICAS no\r\n", STORE_READONLY, false},
+		{"-MISCONF no\r\n", STORE_MISCONF, false},
+		{"-NOREPLICAS no\r\n", STORE_NOREPLICAS, false},
 		{"-LOADING no\r\n", STORE_LOADING, true},
 		{"-MASTERDOWN no\r\n", STORE_LOADING, true},
 	};
