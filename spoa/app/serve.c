@@ -20,7 +20,7 @@
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 #include "version.h"
 
 #define CLOCK_STEP_US US_PER_SECOND /* the wall clock may step back by so much */

@@ -10,7 +10,7 @@
 #include <ev.h>
 
 #include "base/clock.h"
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 #include "support/test.h"
 #include "unit/store/contract.h"
 

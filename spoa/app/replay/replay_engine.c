@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "store/memory.h"
-#include "store/redis/redis.h"
 #include "store/redis/redis_script.h"
+#include "store/redis/redis_store.h"
 #include "store/redis/redis_sweep.h"
 
 #define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */

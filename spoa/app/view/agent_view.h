@@ -18,7 +18,7 @@
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 
 /* Of the policies as a whole. */
 struct load_stats {

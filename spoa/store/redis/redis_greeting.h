@@ -1,6 +1,6 @@
 /*
- * redis_greeting.h - what is said first on a connection to Redis: AUTH, INFO (can this server keep
- * balances?), SELECT and SCRIPT LOAD, all in one write.
+ * redis_greeting.h - the first commands on a connection to Redis: AUTH, INFO, SELECT and SCRIPT
+ * LOAD, all in one write. Their replies say whether this server can keep balances.
  */
 #ifndef STORE_REDIS_GREETING_H
 #define STORE_REDIS_GREETING_H
@@ -8,17 +8,19 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "base/compiler.h"
 #include "store/redis/redis_connection.h"
 #include "store/redis/redis_target.h"
 #include "store/store_error.h"
 
 #define REDIS_HASH_LEN 40 /* of a script, in hex */
 
-/* Embedded where the connection is used; it stays where it is until all is replied. */
+/* Embedded by who uses the connection. It must not move before the last command is replied to. */
 struct redis_greeting {
 	/*
-	 * Once a greeting: STORE_OK, and `hash` is the script's, or what is wrong. Not when the
-	 * connection is lost, which tells that itself.
+	 * Called once a greeting. With STORE_OK the server is usable and `hash` is the script's;
+	 * otherwise `error` and `why` say what is wrong with the server. When the connection is
+	 * lost this is not called: the connection itself says that it failed.
 	 */
 	void (*ended)(struct redis_greeting *greeting, enum store_error error, struct bytes why);
 	char hash[REDIS_HASH_LEN + 1];
@@ -28,5 +30,12 @@ struct redis_greeting {
 
 void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connection *connection,
 			  const struct redis_target *target, struct bytes script);
+
+/*
+ * Whether the server that replied `info` to INFO can keep balances. It can't if it is a Sentinel,
+ * a node of a Cluster, a replica, or still loads its data; *ret_why, a constant, says which.
+ */
+MUST_CHECK bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error,
+				       const char **ret_why);
 
 #endif

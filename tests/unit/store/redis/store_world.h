@@ -12,7 +12,7 @@
 #include <ev.h>
 
 #include "fake_redis.h"
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 
 #define CHANGES_MAX   32
 #define QUESTIONS_MAX 2048

@@ -11,7 +11,7 @@
 
 #include "fake_redis.h"
 #include "reply_reader.h"
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 #include "support/allocations.h"
 #include "support/test.h"
 #include "unit/store/contract.h"

@@ -1,5 +1,5 @@
 /* What the Redis store makes of requests whose deadline has passed. */
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 
 #include <ev.h>
 

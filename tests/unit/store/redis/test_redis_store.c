@@ -1,4 +1,4 @@
-#include "store/redis/redis.h"
+#include "store/redis/redis_store.h"
 
 #include <stdlib.h>
 #include <string.h>

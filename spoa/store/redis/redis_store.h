@@ -1,5 +1,5 @@
 /*
- * redis.h - balances in Redis, which any number of agents share.
+ * redis_store.h - balances in Redis, which any number of agents share.
  *
  * What was asked in a turn of the loop leaves at its end, as calls of up to 32 requests each, over
  * one connection (redis_link.h). Every answer is PENDING while that is up; while it is not,
@@ -7,8 +7,8 @@
  * Only when Redis says that it does not know the script, and so has done nothing, those that still
  * wait are asked once more.
  */
-#ifndef STORE_REDIS_H
-#define STORE_REDIS_H
+#ifndef STORE_REDIS_STORE_H
+#define STORE_REDIS_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
