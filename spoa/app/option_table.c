@@ -72,8 +72,7 @@ static bool take_store(struct options *options, const char *value, struct err *e
 {
 	struct bytes url = bytes_from_text(value);
 
-	options->is_redis = strcmp(value, "memory:") != 0;
-	if (!options->is_redis || redis_target_parse(url, &options->store, err))
+	if (store_target_parse(url, &options->store, err))
 		return true;
 	char why[ERR_TEXT_MAX];
 	memcpy(why, err->text, sizeof why);

@@ -122,8 +122,7 @@ static const struct option *find_flag(struct bytes name)
 static bool has_no_secret(const struct option *option, const struct options *options,
 			  const char *called, struct err *err)
 {
-	if (strcmp(option->name, "store") != 0 || !options->is_redis ||
-	    *options->store.password == '\0')
+	if (strcmp(option->name, "store") != 0 || !store_target_has_password(&options->store))
 		return true;
 	return err_set(err,
 		       "%s: a password is not accepted in a flag; accepted are RATELIMIT_STORE, "
@@ -198,6 +197,6 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 		args += taken;
 	}
 	return read_token(ret_options, err) &&
-	       (!ret_options->is_redis ||
-		redis_login_apply(&ret_options->redis_login, &ret_options->store, err));
+	       (ret_options->store.is_memory ||
+		redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err));
 }

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "limit/policy.h"
 #include "net/address.h"
-#include "store/redis/redis_target.h"
+#include "store/store_target.h"
 
 #define OPTIONS_LISTEN_MAX 16
 
@@ -42,8 +42,7 @@ struct options {
 	char http_token[OPTIONS_TOKEN_MAX];
 	const char *policies; /* a path, or NULL */
 	bool policies_watch;
-	bool is_redis;             /* else balances are in memory */
-	struct redis_target store; /* with is_redis */
+	struct store_target store;
 	struct redis_login redis_login;
 	const char *key_prefix;
 	bool hash_keys;

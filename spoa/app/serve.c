@@ -20,7 +20,7 @@
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis/redis_store.h"
+#include "store/store.h"
 #include "version.h"
 
 #define CLOCK_STEP_US US_PER_SECOND /* the wall clock may step back by so much */
@@ -29,7 +29,7 @@ struct agent {
 	const struct options *options;
 	struct ev_loop *loop;
 	struct store *memory;
-	struct store *redis; /* NULL when balances are in memory */
+	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct engine *engine;
 	struct spop_server *spop;
 	struct http_server *http;
@@ -43,16 +43,18 @@ struct agent {
 	struct agent_view view;
 };
 
-/* ---- Redis ---- */
+/* ---- the store ---- */
 
 static void on_store_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
 	const struct agent *agent = owner;
 
 	if (is_up)
-		log_event(LOG_INFO, "store_up", LOG_TEXT("store", agent->options->store.text));
+		log_event(LOG_INFO, "store_up",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)));
 	else
-		log_event(LOG_WARN, "store_down", LOG_TEXT("store", agent->options->store.text),
+		log_event(LOG_WARN, "store_down",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
@@ -173,21 +175,22 @@ static void raise_descriptor_limit(void)
 			  LOG_INT("wanted", limit.rlim_max), LOG_TEXT("reason", strerror(errno)));
 }
 
-static bool connect_to_redis(struct agent *agent)
+static bool open_store(struct agent *agent)
 {
 	const struct options *options = agent->options;
+	const struct store_config config = {
+		.prefix = bytes_from_text(options->key_prefix),
+		.timeout_us = options->store_timeout_us,
+		.max_in_flight = options->max_in_flight,
+		.changed = on_store_changed,
+		.refused = on_store_refused,
+		.owner = agent,
+	};
 
-	agent->redis =
-		redis_store_new(agent->loop, &(struct redis_store_config){
-						     .target = &options->store,
-						     .prefix = bytes_from_text(options->key_prefix),
-						     .timeout_us = options->store_timeout_us,
-						     .max_in_flight = options->max_in_flight,
-						     .changed = on_store_changed,
-						     .refused = on_store_refused,
-						     .owner = agent,
-					     });
-	return agent->redis != NULL;
+	agent->store = options->store.is_memory
+			       ? agent->memory
+			       : store_target_open(&options->store, agent->loop, &config);
+	return agent->store != NULL;
 }
 
 static void set_view(struct agent *agent)
@@ -196,7 +199,7 @@ static void set_view(struct agent *agent)
 		.options = agent->options,
 		.engine = agent->engine,
 		.memory = agent->memory,
-		.redis = agent->redis,
+		.store = agent->store,
 		.spop = agent->spop,
 		.http = agent->http,
 		.load = {.generation = 1, .loaded_us = clock_now_us()},
@@ -216,11 +219,11 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	if (agent->loop == NULL || agent->memory == NULL)
 		return err_set(err, "no memory for --memory-limit, or no event loop");
 	memory_store_keep_full(agent->memory, CLOCK_STEP_US);
-	if (options->is_redis && !connect_to_redis(agent))
+	if (!open_store(agent))
 		return err_set(err, "no memory for --max-in-flight");
 	agent->engine = engine_new(
 		&(struct engine_config){
-			.store = options->is_redis ? agent->redis : agent->memory,
+			.store = agent->store,
 			.local = agent->memory,
 			.on_error = options->on_error,
 			.max_in_flight = options->max_in_flight,
@@ -301,7 +304,9 @@ static void tear_down(struct agent *agent)
 	reload_release(&agent->reload);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
-	store_free(agent->redis); /* before the engine: what still waits in a store is answered */
+	/* Before the engine: a store that is freed answers what still waits in it. */
+	if (agent->store != agent->memory)
+		store_free(agent->store);
 	store_free(agent->memory);
 	engine_free(agent->engine);
 	if (agent->loop != NULL)
@@ -325,7 +330,7 @@ int serve(const struct options *options, struct policies *policies)
 	if (is_up) {
 		log_event(LOG_INFO, "started", LOG_TEXT("version", RATELIMIT_VERSION),
 			  LOG_INT("policies", policies_count(policies)),
-			  LOG_TEXT("store", options->is_redis ? options->store.text : "memory:"),
+			  LOG_TEXT("store", store_target_text(&options->store)),
 			  LOG_INT("pid", getpid()));
 		policies_unref(policies);
 		ev_run(agent.loop, 0);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "limit/request.h"
 #include "store/balances.h"
 
@@ -9,6 +10,7 @@ struct memory_store {
 	struct store store;
 	struct balances balances;
 	int64_t keep_full_us;
+	int64_t since_us;
 };
 
 /* What one check found, between the look and the taking. */
@@ -263,6 +265,17 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	return STORE_DONE;
 }
 
+static struct store_description describe(const struct store *store)
+{
+	return (struct store_description){
+		.kind = "memory",
+		.address = "memory:",
+		.is_up = true,
+		.why = "",
+		.since_us = memory_of(store)->since_us,
+	};
+}
+
 static void release(struct store *store)
 {
 	struct memory_store *m = memory_of(store);
@@ -277,7 +290,8 @@ struct store *memory_store_new(uint64_t memory_limit)
 
 	if (m == NULL)
 		return NULL;
-	m->store = (struct store){.ask = ask, .free = release};
+	m->store = (struct store){.ask = ask, .describe = describe, .free = release};
+	m->since_us = clock_mono_us();
 	m->keep_full_us = 0;
 	if (!balances_init(&m->balances, memory_limit)) {
 		free(m);

@@ -2,17 +2,18 @@
  * store.h - the contract of everything that keeps balances.
  *
  * A store is asked for a whole request, once: all its checks are charged together or not at all.
- * It answers each check with an outcome (is_decided) or an error kind. Checks in shadow stand
- * behind the others and take no part in that: each is decided alone, stops nothing, and is charged
- * if it would allow and the request is allowed.
+ * It answers each check with an outcome (is_decided) or an error. The checks in shadow stand behind
+ * the others in the op and have no say in that: each of them is decided alone, stops nothing, and
+ * is charged if it passes by itself and the request is allowed.
  *
- * store_ask returns STORE_DONE when all is answered. Or it returns STORE_PENDING and answers later:
- * then `answered` is called exactly once, never inside store_ask, also when the link is lost or the
- * store is freed. Until then the op and its checks stay where they are, however long that takes;
- * deadlines are the engine's, which sets `is_late`, tells the store (store_expired) and answers by
- * on_error in the meantime. It writes into the checks then, so a store keeps no progress in them.
+ * store_ask returns STORE_DONE when every check is answered. Or it returns STORE_PENDING and the
+ * store answers later: then it calls `answered` exactly once, never inside store_ask, also when its
+ * link is lost or it is freed. Until then the op and its checks stay where they are, however long
+ * that takes. Deadlines are the engine's: it sets `is_late`, tells the store (store_expired), and
+ * answers the request by on_error in the meantime. For that the engine writes into the checks, so a
+ * store keeps nothing of its own in them.
  *
- * A store that has no way to ask (no link) says so at once: STORE_DONE with errors.
+ * A store that can't ask anybody (its link is down) says so at once: STORE_DONE, with errors.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/list.h"
 #include "limit/check.h"
 #include "store/store_error.h"
@@ -29,19 +31,64 @@ enum store_state { STORE_DONE = 0, STORE_PENDING };
 struct store_op {
 	struct check *const *checks;
 	size_t count;   /* at least 1 */
-	size_t shadow;  /* how many of them, the last ones, are in shadow */
-	bool is_denied; /* whatever they come to: nothing is charged */
-	int64_t now_us; /* the epoch's time; a store with a clock of its own does not look at it */
-	bool is_late;   /* nobody waits any more: what was not sent yet need not be, nor repeated */
+	size_t shadow;  /* how many of the checks, the last ones, are in shadow */
+	bool is_denied; /* the request is denied already: look at the balances, charge nothing */
+	int64_t now_us; /* since the epoch; a store with a clock of its own does not look at it */
+	bool is_late;   /* it was answered without the store: don't send it, don't repeat it */
 	void (*answered)(struct store_op *op);
 	struct list link; /* the store's, while the op is pending */
 };
 
+#define STORE_BATCH_BOUNDS 6 /* 1, 2, 4 .. 32 requests */
+
+/* What a store counts that asks somebody else for its answers. */
+struct store_stats {
+	uint64_t connects;   /* times that its link came up */
+	uint64_t ups, downs; /* calls of `changed`, without those of another reason */
+	uint64_t errors[STORE_ERROR_COUNT]; /* requests that got an error, by error */
+	struct histogram latency;           /* of calls */
+	uint64_t
+		batches[STORE_BATCH_BOUNDS]; /* calls of at most so many requests, not cumulative */
+	uint64_t calls, requests;
+};
+
+/* What there is to say of a store, whatever its kind. The texts live as long as the store. */
+struct store_description {
+	const char *kind;    /* "memory", "redis" */
+	const char *address; /* as --store has it, without user and password */
+	bool is_up;          /* it can be asked */
+	/* Why it is not up, or was not when it was last down; STORE_OK and "" if it always was. */
+	enum store_error error;
+	const char *why;
+	int64_t since_us; /* is_up is what it is since then, by the clock of clock_mono_us */
+	struct store_stats stats; /* zeros for a store that asks nobody else */
+};
+
 struct store {
 	enum store_state (*ask)(struct store *store, struct store_op *op);
-	/* An op has become late; NULL for a store that always answers at once. Answers nothing. */
+	/* An op has become late. Answers nothing. NULL for a store that always answers at once. */
 	void (*expired)(struct store *store, int64_t mono_us);
+	struct store_description (*describe)(const struct store *store);
 	void (*free)(struct store *store);
+};
+
+/* How a store that asks somebody else is set up. */
+struct store_config {
+	struct bytes prefix;  /* of every key; a constant */
+	int64_t timeout_us;   /* the engine's, of every op */
+	size_t max_in_flight; /* the engine's: the most ops that can be pending */
+	/* For tests and replay: balances are as of op.now_us, not of the server's clock. */
+	bool is_time_given;
+	int64_t silence_us; /* without any reply for so long the link is lost; 0: half a second */
+	/*
+	 * The store can be asked, or it can't: called once a change, and while it can't also for a
+	 * reason of another name, or another text after a minute.
+	 */
+	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
+	/* The server answered a request by an error, in these words. */
+	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
+			struct bytes why);
+	void *owner;
 };
 
 static inline enum store_state store_ask(struct store *store, struct store_op *op)
@@ -53,6 +100,11 @@ static inline void store_expired(struct store *store, int64_t mono_us)
 {
 	if (store->expired != NULL)
 		store->expired(store, mono_us);
+}
+
+static inline struct store_description store_describe(const struct store *store)
+{
+	return store->describe(store);
 }
 
 static inline void store_free(struct store *store)
@@ -69,7 +121,7 @@ static inline void store_op_fail(struct store_op *op, enum store_error error)
 	}
 }
 
-/* Why a check was not answered, the first; STORE_OK when all were. */
+/* The error of the first check that has one; STORE_OK when all were answered. */
 static inline enum store_error store_op_error(const struct store_op *op)
 {
 	unsigned error = STORE_OK;

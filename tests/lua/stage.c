@@ -166,17 +166,16 @@ static bool is_up(struct stage *stage, struct store *store)
 
 struct store *stage_open_store(struct stage *stage)
 {
-	const struct redis_store_config config = {
-		.target = &stage->target,
+	const struct store_config config = {
 		.prefix = BYTES("rl:"),
 		.timeout_us = 60 * US_PER_SECOND,
 		.max_in_flight = QUESTIONS,
 		.is_time_given = stage->is_time_given,
-		.silent_beats_max = 240, /* a machine that stalls is no fault */
+		.silence_us = 60 * US_PER_SECOND, /* a machine that stalls is no fault */
 		.changed = on_changed,
 		.refused = on_refused,
 	};
-	struct store *store = redis_store_new(stage->loop, &config);
+	struct store *store = redis_store_new(stage->loop, &stage->target, &config);
 	int64_t until_us = clock_mono_us() + PATIENCE_US;
 
 	assert_non_null(store);

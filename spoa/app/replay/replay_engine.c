@@ -7,30 +7,27 @@
 
 #include "base/clock.h"
 #include "store/memory.h"
-#include "store/redis/redis_script.h"
-#include "store/redis/redis_store.h"
-#include "store/redis/redis_sweep.h"
+#include "store/store.h"
 
-#define PATIENCE_US  (60 * US_PER_SECOND) /* without a sign of life, of a Redis that hangs */
-#define BEATS_MAX    240                  /* the same, in redis_link's quarters of a second */
-#define KEEP_FULL_US (INT64_MAX / 2)      /* as in Redis; time may go back by any time */
+#define PATIENCE_US  (60 * US_PER_SECOND) /* with a store that gives no sign of life */
+#define KEEP_FULL_US (INT64_MAX / 2)      /* a line may be older than the one before by any time */
 #define RANDOM_BYTES 8
 
 struct replay_engine {
 	struct replay_engine_config config;
 	struct store *memory;
-	struct store *redis; /* NULL when balances are in memory */
+	struct store *remote; /* NULL when balances are in memory */
 	struct engine *engine;
 	struct list open;
-	char prefix[REDIS_PREFIX_MAX + 1];
+	char prefix[STORE_PREFIX_MAX + 1];
 	bool has_keys; /* there may be some */
 	bool is_away;  /* not to be waited for */
 	enum replay_answer answer;
 	enum store_error error; /* why the store failed */
-	struct quoted refusal;  /* what Redis said to that; empty when it said nothing */
+	struct quoted refusal;  /* what the server said to that; empty when it said nothing */
 };
 
-/* ---- Redis ---- */
+/* ---- the store ---- */
 
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
@@ -63,51 +60,41 @@ static void set_prefix(struct replay_engine *engine)
 	(void)writer_text(&w);
 }
 
-static struct store *connect_to_redis(struct replay_engine *engine)
+static struct store *open_remote(struct replay_engine *engine)
 {
 	set_prefix(engine);
-	return redis_store_new(engine->config.loop,
-			       &(struct redis_store_config){
-				       .target = &engine->config.options->store,
-				       .prefix = bytes_from_text(engine->prefix),
-				       .timeout_us = PATIENCE_US,
-				       .silent_beats_max = BEATS_MAX,
-				       .max_in_flight = REQUEST_CHECKS_MAX,
-				       .is_time_given = true,
-				       .changed = on_changed,
-				       .refused = on_refused,
-				       .owner = engine,
-			       });
+	return store_target_open(&engine->config.options->store, engine->config.loop,
+				 &(struct store_config){
+					 .prefix = bytes_from_text(engine->prefix),
+					 .timeout_us = PATIENCE_US,
+					 .silence_us = PATIENCE_US,
+					 .max_in_flight = REQUEST_CHECKS_MAX,
+					 .is_time_given = true,
+					 .changed = on_changed,
+					 .refused = on_refused,
+					 .owner = engine,
+				 });
 }
 
 /* Until there is a connection, or it is clear that there is none. */
-static void await_redis(struct replay_engine *engine)
+static void await_store(struct replay_engine *engine)
 {
 	int64_t began_us = clock_mono_us();
 
-	while (!redis_store_stats(engine->redis).is_up && !engine->is_away &&
+	while (!store_describe(engine->remote).is_up && !engine->is_away &&
 	       !*engine->config.is_stopped && clock_mono_us() - began_us < PATIENCE_US)
 		ev_run(engine->config.loop, EVRUN_ONCE);
-	engine->has_keys |= redis_store_stats(engine->redis).is_up;
+	engine->has_keys |= store_describe(engine->remote).is_up;
 }
 
 static bool delete_keys(struct replay_engine *engine, struct err *err)
 {
-	const struct redis_target *target = &engine->config.options->store;
-	struct redis_sweep *sweep =
-		redis_sweep_new(engine->config.loop, target, bytes_from_text(engine->prefix));
+	const struct store_target *target = &engine->config.options->store;
 
-	if (sweep == NULL)
-		return err_set(err, "%s: the keys %s* are left: out of memory", target->text,
-			       engine->prefix);
-	while (redis_sweep_state(sweep) == SWEEP_RUNNING)
-		ev_run(engine->config.loop, EVRUN_ONCE);
-	bool is_done = redis_sweep_state(sweep) == SWEEP_DONE;
-	if (!is_done)
-		(void)err_set(err, "%s: the keys %s* are left: %s", target->text, engine->prefix,
-			      redis_sweep_why(sweep));
-	redis_sweep_free(sweep);
-	return is_done;
+	return store_target_delete(target, engine->config.loop, bytes_from_text(engine->prefix),
+				   err) ||
+	       err_at(err, "%s: the keys %s* are left: ", store_target_text(target),
+		      engine->prefix);
 }
 
 /* ---- asking ---- */
@@ -169,13 +156,13 @@ static void tell_failure(const struct replay_engine *engine, struct err *err)
 {
 	const char *kind = store_error_text(engine->error);
 
-	if (engine->redis == NULL) {
+	if (engine->remote == NULL) {
 		(void)err_set(err, "memory: %s (--memory-limit)", kind);
 		return;
 	}
-	const struct redis_store_stats stats = redis_store_stats(engine->redis);
-	const struct quoted why = quoted(bytes_from_text(stats.why));
-	(void)err_set(err, "%s: %s: %s", engine->config.options->store.text, kind,
+	const struct store_description store = store_describe(engine->remote);
+	const struct quoted why = quoted(bytes_from_text(store.why));
+	(void)err_set(err, "%s: %s: %s", store.address, kind,
 		      *engine->refusal.text != '\0' ? engine->refusal.text : why.text);
 }
 
@@ -189,8 +176,8 @@ enum replay_answer replay_engine_ask(struct replay_engine *engine,
 	engine_add(inquiry, &attributes);
 	if (engine_request(inquiry)->is_invalid)
 		return refuse(inquiry, question, err);
-	if (engine->redis != NULL)
-		await_redis(engine);
+	if (engine->remote != NULL)
+		await_store(engine);
 	if (*engine->config.is_stopped) {
 		engine_end(inquiry);
 		return REPLAY_STOPPED;
@@ -227,13 +214,13 @@ static bool build(struct replay_engine *engine, struct err *err)
 	if (engine->memory == NULL)
 		return err_set(err, "no memory for --memory-limit");
 	memory_store_keep_full(engine->memory, KEEP_FULL_US);
-	if (options->is_redis)
-		engine->redis = connect_to_redis(engine);
-	if (options->is_redis && engine->redis == NULL)
+	if (!options->store.is_memory)
+		engine->remote = open_remote(engine);
+	if (!options->store.is_memory && engine->remote == NULL)
 		return err_set(err, "out of memory");
 	engine->engine = engine_new(
 		&(struct engine_config){
-			.store = options->is_redis ? engine->redis : engine->memory,
+			.store = engine->remote != NULL ? engine->remote : engine->memory,
 			.local = engine->memory,
 			.on_error = options->on_error,
 			.max_in_flight = REQUEST_CHECKS_MAX,
@@ -264,7 +251,7 @@ void replay_engine_free(struct replay_engine *engine)
 {
 	if (engine == NULL)
 		return;
-	store_free(engine->redis); /* before the engine: what waits in a store is answered */
+	store_free(engine->remote); /* before the engine: what waits in a store is answered */
 	store_free(engine->memory);
 	engine_free(engine->engine);
 	free(engine);
@@ -273,7 +260,7 @@ void replay_engine_free(struct replay_engine *engine)
 /* The store goes first: what it has sent is done by then, or never. */
 bool replay_engine_clean_up(struct replay_engine *engine, struct err *err)
 {
-	store_free(engine->redis);
-	engine->redis = NULL;
+	store_free(engine->remote);
+	engine->remote = NULL;
 	return !engine->has_keys || delete_keys(engine, err);
 }

@@ -10,7 +10,7 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.history = &view->history,
 		.engine = engine_stats(view->engine),
 		.memory = memory_store_stats(view->memory),
-		.is_redis = view->redis != NULL,
+		.store = store_describe(view->store),
 		.spop = spop_server_stats(view->spop),
 		.process = process_stats(),
 		.load = view->load,
@@ -21,8 +21,6 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.is_draining = view->is_draining,
 	};
 
-	if (view->redis != NULL)
-		stats.redis = redis_store_stats(view->redis);
 	if (view->http != NULL)
 		stats.http = http_server_stats(view->http);
 	return stats;

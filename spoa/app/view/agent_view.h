@@ -18,7 +18,7 @@
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
 #include "store/memory.h"
-#include "store/redis/redis_store.h"
+#include "store/store.h"
 
 /* Of the policies as a whole. */
 struct load_stats {
@@ -32,7 +32,7 @@ struct agent_view {
 	const struct options *options;
 	const struct engine *engine;
 	const struct store *memory;
-	const struct store *redis; /* NULL: balances are in memory */
+	const struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	const struct spop_server *spop;
 	const struct http_server *http; /* NULL while there is none */
 	struct history history;
@@ -49,8 +49,7 @@ struct agent_stats {
 	const struct history *history;
 	struct engine_stats engine;
 	struct memory_store_stats memory;
-	bool is_redis;
-	struct redis_store_stats redis; /* zeros when balances are in memory */
+	struct store_description store;
 	struct spop_server_stats spop;
 	struct http_server_stats http;
 	struct process_stats process;

@@ -117,68 +117,67 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 
 /* ---- stores ---- */
 
-static void put_redis_errors(struct exposition *e, const struct redis_store_stats *redis)
+static void put_store_errors(struct exposition *e, const struct store_stats *store)
 {
 	uint64_t by_name[STORE_ERROR_COUNT] = {0};
 
 	exposition_begin(e, "redis_errors_total", "counter",
 			 "Requests that got an error in place of an answer of Redis, by its kind.");
 	for (size_t i = 0; i < STORE_ERROR_COUNT; i++)
-		by_name[store_error_first((enum store_error)i)] += redis->errors[i];
+		by_name[store_error_first((enum store_error)i)] += store->errors[i];
 	for (size_t i = STORE_TIMEOUT; i <= STORE_OTHER; i++)
 		if (store_error_first((enum store_error)i) == (enum store_error)i)
 			exposition_put(e, LABELS({"kind", store_error_text((enum store_error)i)}),
 				       by_name[i]);
 }
 
-static void put_calls(struct exposition *e, const struct redis_store_stats *redis)
+static void put_calls(struct exposition *e, const struct store_stats *store)
 {
-	static const char *const bounds[REDIS_BATCH_BOUNDS] = {"1", "2", "4", "8", "16", "32"};
+	static const char *const bounds[STORE_BATCH_BOUNDS] = {"1", "2", "4", "8", "16", "32"};
 	uint64_t sum = 0;
 
 	exposition_begin(e, "ratelimit_store_call_requests", "histogram",
 			 "Requests in one call to the store.");
-	for (size_t i = 0; i < REDIS_BATCH_BOUNDS; i++)
+	for (size_t i = 0; i < STORE_BATCH_BOUNDS; i++)
 		exposition_put_part(e, "_bucket", LABELS({"le", bounds[i]}),
-				    sum += redis->batches[i]);
-	exposition_put_part(e, "_bucket", LABELS({"le", "+Inf"}), redis->calls);
-	exposition_put_part(e, "_sum", NO_LABELS, redis->requests);
-	exposition_put_part(e, "_count", NO_LABELS, redis->calls);
+				    sum += store->batches[i]);
+	exposition_put_part(e, "_bucket", LABELS({"le", "+Inf"}), store->calls);
+	exposition_put_part(e, "_sum", NO_LABELS, store->requests);
+	exposition_put_part(e, "_count", NO_LABELS, store->calls);
 }
 
-static void put_redis(struct exposition *e, const struct redis_store_stats *redis)
+static void put_asked_store(struct exposition *e, const struct store_stats *store)
 {
 	exposition_begin(e, "redis_latency_ms", "histogram",
 			 "Time from a call to Redis to its reply, in milliseconds.");
-	exposition_put_histogram(e, NO_LABELS, &redis->latency, 3);
-	put_redis_errors(e, redis);
+	exposition_put_histogram(e, NO_LABELS, &store->latency, 3);
+	put_store_errors(e, store);
 	exposition_begin(e, "ratelimit_store_latency_seconds", "histogram",
 			 "Time from a call to the store to its reply.");
-	exposition_put_histogram(e, NO_LABELS, &redis->latency, 6);
-	put_calls(e, redis);
+	exposition_put_histogram(e, NO_LABELS, &store->latency, 6);
+	put_calls(e, store);
 	put_one(e, "ratelimit_store_connects_total", "counter",
-		"Times that the connection to the store came up.", redis->connects);
+		"Times that the connection to the store came up.", store->connects);
 }
 
 static void put_store(struct exposition *e, const struct agent_stats *stats)
 {
-	const struct redis_store_stats *redis = &stats->redis;
+	const struct store_description *store = &stats->store;
 
 	exposition_begin(e, "ratelimit_store_info", "gauge", "Where balances live.");
-	exposition_put(e, LABELS({"kind", stats->is_redis ? "redis" : "memory"}), 1);
-	put_one(e, "ratelimit_store_up", "gauge", "1 while the store can be asked.",
-		!stats->is_redis || redis->is_up);
+	exposition_put(e, LABELS({"kind", store->kind}), 1);
+	put_one(e, "ratelimit_store_up", "gauge", "1 while the store can be asked.", store->is_up);
 	exposition_begin(e, "ratelimit_store_timeout_seconds", "gauge",
 			 "The value of --store-timeout.");
 	exposition_put_fraction(e, NO_LABELS, (uint64_t)stats->options->store_timeout_us, 6);
 	exposition_begin(e, "ratelimit_store_transitions_total", "counter",
 			 "Changes of the state of the store.");
-	exposition_put(e, LABELS({"to", "up"}), redis->ups);
-	exposition_put(e, LABELS({"to", "down"}), redis->downs);
+	exposition_put(e, LABELS({"to", "up"}), store->stats.ups);
+	exposition_put(e, LABELS({"to", "down"}), store->stats.downs);
 	put_one(e, "ratelimit_store_late_answers_total", "counter",
 		"Answers of the store to requests that had been answered at --store-timeout.",
 		stats->engine.late);
-	put_redis(e, redis);
+	put_asked_store(e, &store->stats);
 }
 
 static void put_memory(struct exposition *e, const struct agent_stats *stats)

@@ -10,16 +10,13 @@
 
 static void put_store(struct json *json, const struct agent_view *view)
 {
-	bool is_redis = view->redis != NULL;
-	struct redis_store_stats redis = {.is_up = true};
+	struct store_description store = store_describe(view->store);
 
-	if (is_redis)
-		redis = redis_store_stats(view->redis);
 	json_begin(json, "store", '{');
-	json_put_text(json, "kind", is_redis ? "redis" : "memory");
-	json_put_text(json, "state", redis.is_up ? "up" : "down");
-	if (!redis.is_up)
-		json_put_text(json, "reason", redis.why);
+	json_put_text(json, "kind", store.kind);
+	json_put_text(json, "state", store.is_up ? "up" : "down");
+	if (!store.is_up)
+		json_put_text(json, "reason", store.why);
 	json_end(json, '}');
 }
 

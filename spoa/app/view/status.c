@@ -10,13 +10,13 @@
 
 static void put_store(struct json *json, const struct agent_stats *stats)
 {
-	bool is_up = !stats->is_redis || stats->redis.is_up;
+	const struct store_description *store = &stats->store;
 
 	json_begin(json, "store", '{');
-	json_put_text(json, "kind", stats->is_redis ? "redis" : "memory");
-	json_put_text(json, "url", stats->is_redis ? stats->options->store.text : "memory:");
-	json_put_text(json, "state", is_up ? "up" : "down");
-	json_put_text(json, "reason", is_up ? "" : stats->redis.why);
+	json_put_text(json, "kind", store->kind);
+	json_put_text(json, "url", store->address);
+	json_put_text(json, "state", store->is_up ? "up" : "down");
+	json_put_text(json, "reason", store->is_up ? "" : store->why);
 	json_end(json, '}');
 }
 

@@ -12,14 +12,14 @@
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_route.h"
 
-#define GIVE_UP_SECONDS   0.5 /* from connecting to the answered probe */
-#define HEARTBEAT_SECONDS 0.25
-#define SILENT_BEATS_MAX  2 /* without a reply to anything: it is dead */
-#define PAUSE_MIN_MS      20
-#define PAUSE_MAX_MS      800
-#define TELL_AGAIN_US     (60 * US_PER_SECOND)
-#define WHY_MAX           160
-#define NO_ANSWER         BYTES("no answer in time")
+#define GIVE_UP_SECONDS 0.5 /* from connecting to the answered probe */
+#define HEARTBEAT_US    INT64_C(250000)
+#define SILENCE_US      (2 * HEARTBEAT_US)
+#define PAUSE_MIN_MS    20
+#define PAUSE_MAX_MS    800
+#define TELL_AGAIN_US   (60 * US_PER_SECOND)
+#define WHY_MAX         160
+#define NO_ANSWER       BYTES("no answer in time")
 
 enum link_state {
 	LINK_PAUSED = 0,
@@ -41,13 +41,14 @@ struct redis_link {
 	struct redis_route route;
 	unsigned failures; /* in a row, of all addresses */
 	uint64_t connects;
+	int64_t since_us; /* it is up, or is not */
 
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
 	struct redis_asked probe, heartbeat, reload;
 	int64_t probed_us;
-	uint64_t replies;      /* that had come at the last heartbeat */
-	unsigned silent_beats; /* heartbeats in a row without one */
+	uint64_t replies;  /* that had come at the last heartbeat */
+	int64_t silent_us; /* heartbeats in a row without one */
 
 	enum store_error error;
 	char why[WHY_MAX];
@@ -104,6 +105,8 @@ static void fail(struct redis_link *link, enum store_error error, struct bytes w
 
 	if (link->state == LINK_FAILED)
 		return;
+	if (link->state == LINK_UP)
+		link->since_us = clock_mono_us();
 	link->state = LINK_FAILED;
 	link->error = error;
 	writer_put(&w, bytes_from(why.data, why.len < w.max - 1 ? why.len : w.max - 1));
@@ -178,8 +181,9 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 	link->state = LINK_UP;
 	link->connects++;
 	redis_route_set_good(&link->route);
-	link->silent_beats = 0;
-	set_timer(link, HEARTBEAT_SECONDS);
+	link->silent_us = 0;
+	link->since_us = clock_mono_us();
+	set_timer(link, HEARTBEAT_US / 1e6);
 }
 
 /* ---- while it is up ---- */
@@ -191,13 +195,13 @@ static void on_heartbeat(struct redis_asked *asked, const struct redis_reply *re
 
 static void beat(struct redis_link *link)
 {
-	unsigned silent_beats_max = link->config.silent_beats_max;
+	int64_t silence_us = link->config.silence_us > 0 ? link->config.silence_us : SILENCE_US;
 	size_t outstanding = redis_connection_outstanding(link->connection);
 	uint64_t replies = redis_connection_replies(link->connection);
 	bool is_silent = outstanding > 0 && replies == link->replies;
 
-	link->silent_beats = is_silent ? link->silent_beats + 1 : 0;
-	if (link->silent_beats >= (silent_beats_max > 0 ? silent_beats_max : SILENT_BEATS_MAX)) {
+	link->silent_us = is_silent ? link->silent_us + HEARTBEAT_US : 0;
+	if (link->silent_us >= silence_us) {
 		fail(link, STORE_TIMEOUT, NO_ANSWER);
 		return;
 	}
@@ -336,6 +340,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->config = *config;
 	link->loop = loop;
 	link->error = STORE_CONNECTION;
+	link->since_us = clock_mono_us();
 	link->route = (struct redis_route){
 		.loop = loop,
 		.target = config->target,
@@ -394,6 +399,11 @@ const char *redis_link_why(const struct redis_link *link)
 uint64_t redis_link_connects(const struct redis_link *link)
 {
 	return link->connects;
+}
+
+int64_t redis_link_since_us(const struct redis_link *link)
+{
+	return link->since_us;
 }
 
 const char *redis_link_hash(const struct redis_link *link)

@@ -32,7 +32,7 @@ struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
 	struct bytes script;               /* a constant */
 	int64_t timeout_us;                /* that a request has */
-	unsigned silent_beats_max;         /* quarters of a second without a reply; 0: two */
+	int64_t silence_us;                /* store_config.silence_us */
 	/* Before the loop waits, whatever the state: what is to be sent is sent now. */
 	void (*flush)(void *owner);
 	/*
@@ -52,6 +52,8 @@ bool redis_link_is_up(const struct redis_link *link);
 /* Why it is not, or was not before. */
 enum store_error redis_link_error(const struct redis_link *link);
 const char *redis_link_why(const struct redis_link *link);
+/* Since when it is up, or is not, by clock_mono_us. */
+int64_t redis_link_since_us(const struct redis_link *link);
 /* How often it came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
 

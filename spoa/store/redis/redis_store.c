@@ -15,7 +15,8 @@
 
 struct redis_store {
 	struct store store;
-	struct redis_store_config config;
+	struct store_config config;
+	const struct redis_target *target;
 	struct redis_link *link;
 	struct list asked;    /* ops to be sent before the loop waits */
 	struct list repeated; /* and those that are sent for the second time */
@@ -23,7 +24,7 @@ struct redis_store {
 	int64_t late_since_us, late_last_us; /* 0: the last reply came in time */
 	bool has_late;                       /* since what is asked was looked through */
 	bool is_told_down;
-	struct redis_store_stats stats;
+	struct store_stats stats;
 	uint8_t command[REDIS_CALL_MAX];
 };
 
@@ -168,7 +169,7 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 
 /* ---- calls ---- */
 
-static void count_batch(struct redis_store_stats *stats, size_t ops)
+static void count_batch(struct store_stats *stats, size_t ops)
 {
 	size_t bucket = 0;
 
@@ -263,7 +264,7 @@ static void flush(void *owner)
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
 	struct redis_store *redis = owner;
-	const struct redis_store_config *config = &redis->config;
+	const struct store_config *config = &redis->config;
 
 	redis->stats.ups += is_up;
 	redis->stats.downs += !is_up && !redis->is_told_down; /* the reason may change */
@@ -310,26 +311,34 @@ static void release(struct store *store)
 	free(redis);
 }
 
-struct redis_store_stats redis_store_stats(const struct store *store)
+static struct store_description describe(const struct store *store)
 {
 	const struct redis_store *redis = redis_of(store);
-	struct redis_store_stats stats = redis->stats;
+	struct store_stats stats = redis->stats;
 
-	stats.is_up = redis_link_is_up(redis->link);
-	stats.error = redis_link_error(redis->link);
-	stats.why = redis_link_why(redis->link);
 	stats.connects = redis_link_connects(redis->link);
-	return stats;
+	return (struct store_description){
+		.kind = "redis",
+		.address = redis->target->text,
+		.is_up = redis_link_is_up(redis->link),
+		.error = redis_link_error(redis->link),
+		.why = redis_link_why(redis->link),
+		.since_us = redis_link_since_us(redis->link),
+		.stats = stats,
+	};
 }
 
-struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_config *config)
+struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *target,
+			      const struct store_config *config)
 {
 	struct redis_store *redis = calloc(1, sizeof *redis);
 
 	if (redis == NULL)
 		return NULL;
-	redis->store = (struct store){.ask = ask, .expired = expired, .free = release};
+	redis->store = (struct store){
+		.ask = ask, .expired = expired, .describe = describe, .free = release};
 	redis->config = *config;
+	redis->target = target;
 	list_init(&redis->asked);
 	list_init(&redis->repeated);
 	if (!pool_init(&redis->calls, sizeof(struct call), config->max_in_flight)) {
@@ -337,10 +346,10 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_store_con
 		return NULL;
 	}
 	redis->link = redis_link_new(loop, &(struct redis_link_config){
-						   .target = config->target,
+						   .target = target,
 						   .script = redis_script_text(),
 						   .timeout_us = config->timeout_us,
-						   .silent_beats_max = config->silent_beats_max,
+						   .silence_us = config->silence_us,
 						   .flush = flush,
 						   .changed = on_changed,
 						   .owner = redis,

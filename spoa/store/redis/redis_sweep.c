@@ -12,10 +12,9 @@
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
 
-#define GIVE_UP_SECONDS  5.0 /* without an answer: it is not to be had */
-#define SILENT_BEATS_MAX 20
-#define CURSOR_MAX       24
-#define PATTERN_MAX      (2 * REDIS_PREFIX_MAX + 2)
+#define GIVE_UP_SECONDS 5.0 /* without an answer: it is not to be had */
+#define CURSOR_MAX      24
+#define PATTERN_MAX     (2 * REDIS_PREFIX_MAX + 2)
 
 /* SCAN and UNLINK in one call: no reply ever has keys in it, which might be too many. */
 static const char script[] =
@@ -129,7 +128,7 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 					     .target = target,
 					     .script = bytes_from(script, sizeof script - 1),
 					     .timeout_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
-					     .silent_beats_max = SILENT_BEATS_MAX,
+					     .silence_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
 					     .flush = ask_next,
 					     .changed = on_changed,
 					     .owner = sweep,

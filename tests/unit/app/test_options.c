@@ -63,7 +63,7 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_int_equal(options.admin_listen.count, 0);
 	assert_string_equal(options.http_token, "");
 	assert_null(options.policies);
-	assert_false(options.is_redis);
+	assert_true(options.store.is_memory);
 	assert_string_equal(options.key_prefix, "rl:");
 	assert_int_equal(options.store_timeout_us, 2000);
 	assert_int_equal(options.on_error, ON_ERROR_ALLOW);
@@ -515,21 +515,23 @@ TEST(options_read_store_is_the_target)
 	struct options options =
 		read_good(ARGS("--store=redis://h:1/2", "--key-prefix=x:"), NOTHING);
 
-	assert_true(options.is_redis);
-	assert_string_equal(options.store.text, "redis://h:1/2");
-	assert_string_equal(options.store.password, "");
+	assert_false(options.store.is_memory);
+	assert_string_equal(options.store.redis.text, "redis://h:1/2");
+	assert_string_equal(options.store.redis.password, "");
 	assert_string_equal(options.key_prefix, "x:");
 }
 
 TEST(options_read_repeated_store_the_last_counts)
 {
-	assert_false(read_good(ARGS("--store=redis://h", "--store=memory:"), NOTHING).is_redis);
-	assert_true(read_good(ARGS("--store=memory:", "--store=redis://h"), NOTHING).is_redis);
+	assert_true(
+		read_good(ARGS("--store=redis://h", "--store=memory:"), NOTHING).store.is_memory);
+	assert_false(
+		read_good(ARGS("--store=memory:", "--store=redis://h"), NOTHING).store.is_memory);
 	struct options options =
 		read_good(ARGS("--store=redis+unix:///x"), ARGS("RATELIMIT_STORE=redis://h"));
-	assert_string_equal(options.store.text, "redis+unix:///x?db=0");
-	assert_false(
-		read_good(ARGS("--store=memory:"), ARGS("RATELIMIT_STORE=redis://h")).is_redis);
+	assert_string_equal(options.store.redis.text, "redis+unix:///x?db=0");
+	assert_true(read_good(ARGS("--store=memory:"), ARGS("RATELIMIT_STORE=redis://h"))
+			    .store.is_memory);
 }
 
 /* INTERFACE.md has them; a version that does not serves nobody by guessing. */
@@ -561,13 +563,13 @@ TEST(options_read_login_of_the_environment_completes_the_store)
 				 "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
 
 	struct options options = read_good(ARGS("--store=redis://h"), environment);
-	assert_string_equal(options.store.user, "agent");
-	assert_string_equal(options.store.password, "hunter2");
-	assert_null(strstr(options.store.text, "hunter2"));
+	assert_string_equal(options.store.redis.user, "agent");
+	assert_string_equal(options.store.redis.password, "hunter2");
+	assert_null(strstr(options.store.redis.text, "hunter2"));
 
 	options = read_good(NOTHING, only_password);
-	assert_string_equal(options.store.user, "agent");
-	assert_string_equal(options.store.password, "hunter2");
+	assert_string_equal(options.store.redis.user, "agent");
+	assert_string_equal(options.store.redis.password, "hunter2");
 }
 
 /* It does not matter in which order the environment has them. */
@@ -576,8 +578,8 @@ TEST(options_read_login_before_or_after_the_store_is_the_same)
 	char *before[] = {"RATELIMIT_REDIS_PASSWORD=hunter2", "RATELIMIT_STORE=redis://h", NULL};
 	char *after[] = {"RATELIMIT_STORE=redis://h", "RATELIMIT_REDIS_PASSWORD=hunter2", NULL};
 
-	assert_string_equal(read_good(NOTHING, before).store.password, "hunter2");
-	assert_string_equal(read_good(NOTHING, after).store.password, "hunter2");
+	assert_string_equal(read_good(NOTHING, before).store.redis.password, "hunter2");
+	assert_string_equal(read_good(NOTHING, after).store.redis.password, "hunter2");
 }
 
 TEST(options_read_store_in_the_environment_may_have_a_password)
@@ -585,9 +587,9 @@ TEST(options_read_store_in_the_environment_may_have_a_password)
 	struct options options =
 		read_good(NOTHING, ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
 
-	assert_string_equal(options.store.user, "agent");
-	assert_string_equal(options.store.password, "hunter2");
-	assert_string_equal(options.store.text, "redis://h:6379/0");
+	assert_string_equal(options.store.redis.user, "agent");
+	assert_string_equal(options.store.redis.password, "hunter2");
+	assert_string_equal(options.store.redis.text, "redis://h:6379/0");
 }
 
 /* A flag that wins takes nothing of the URL that it wins over. */
@@ -596,8 +598,8 @@ TEST(options_read_store_flag_leaves_no_password_of_the_environment)
 	struct options options = read_good(ARGS("--store=redis://other"),
 					   ARGS("RATELIMIT_STORE=redis://agent:hunter2@h"));
 
-	assert_string_equal(options.store.user, "");
-	assert_string_equal(options.store.password, "");
+	assert_string_equal(options.store.redis.user, "");
+	assert_string_equal(options.store.redis.password, "");
 }
 
 TEST(options_read_login_without_redis_is_ignored)
@@ -605,7 +607,7 @@ TEST(options_read_login_without_redis_is_ignored)
 	char *environment[] = {"RATELIMIT_REDIS_USER=agent",
 			       "RATELIMIT_REDIS_PASSWORD_FILE=/nowhere", NULL};
 
-	assert_false(read_good(NOTHING, environment).is_redis);
+	assert_true(read_good(NOTHING, environment).store.is_memory);
 }
 
 TEST(options_read_login_given_twice_or_in_part_is_refused)

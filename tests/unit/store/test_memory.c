@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "contract.h"
 #include "store/cells.h"
 #include "store/memory.h"
@@ -304,4 +305,21 @@ TEST_CONSTRUCTOR add_contract(void)
 	static const struct store_under_test memory = {.make = make_default};
 
 	store_contract_add(&memory);
+}
+
+TEST(describe_is_up_since_it_was_made)
+{
+	int64_t before_us = clock_mono_us();
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	assert_non_null(store);
+	struct store_description description = store_describe(store);
+
+	assert_string_equal(description.kind, "memory");
+	assert_string_equal(description.address, "memory:");
+	assert_true(description.is_up);
+	assert_int_equal(description.error, STORE_OK);
+	assert_string_equal(description.why, "");
+	assert_in_range(description.since_us, before_us, clock_mono_us());
+	assert_int_equal(description.stats.calls, 0);
+	store_free(store);
 }

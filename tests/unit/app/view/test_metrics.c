@@ -81,18 +81,19 @@ static void fill(struct agent_stats *stats)
 	static const uint64_t latencies[] = {40, 60, 120, 300, 700, 2000, 3000, 9000, 20000, 40000};
 
 	for (size_t i = 0; i < ARRAY_SIZE(latencies); i++)
-		histogram_add(&stats->redis.latency, (int64_t)latencies[i]);
+		histogram_add(&stats->store.stats.latency, (int64_t)latencies[i]);
 	for (size_t i = 0; i < STORE_ERROR_COUNT; i++)
-		stats->redis.errors[i] = 100 + i;
-	for (size_t i = 0; i < REDIS_BATCH_BOUNDS; i++)
-		stats->redis.batches[i] = i + 1;
-	stats->is_redis = true;
+		stats->store.stats.errors[i] = 100 + i;
+	for (size_t i = 0; i < STORE_BATCH_BOUNDS; i++)
+		stats->store.stats.batches[i] = i + 1;
+	stats->store.kind = "redis";
+	stats->store.is_up = false;
 	stats->load.last_failed = true;
-	stats->redis.calls = 21;
-	stats->redis.requests = 300;
-	stats->redis.connects = 7;
-	stats->redis.ups = 6;
-	stats->redis.downs = 5;
+	stats->store.stats.calls = 21;
+	stats->store.stats.requests = 300;
+	stats->store.stats.connects = 7;
+	stats->store.stats.ups = 6;
+	stats->store.stats.downs = 5;
 	stats->engine.degraded = 31;
 	stats->engine.expired = 32;
 	stats->engine.late = 33;

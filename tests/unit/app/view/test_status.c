@@ -98,10 +98,12 @@ TEST(status_put_tells_why_redis_is_down)
 	struct world world;
 
 	world_init(&world, POLICIES);
-	strcpy(world.options.store.text, "redis://127.0.0.1:6379");
 	struct agent_stats stats = world_stats(&world);
-	stats.is_redis = true;
-	stats.redis.why = "it said \"no\"";
+	stats.store = (struct store_description){
+		.kind = "redis",
+		.address = "redis://127.0.0.1:6379",
+		.why = "it said \"no\"",
+	};
 	cJSON *json = read_page(status_put, &stats);
 
 	assert_text(json, "store.kind", "redis");

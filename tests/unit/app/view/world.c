@@ -100,6 +100,7 @@ struct agent_stats world_stats(const struct world *world)
 		.history = &world->history,
 		.engine = engine_stats(world->engine),
 		.memory = memory_store_stats(world->memory),
+		.store = store_describe(world->memory),
 		.process = {1500000, 8388608, 12, 20000},
 		.load = {.generation = 2, .errors = 1, .loaded_us = NOW_US},
 		.started_us = NOW_US,

@@ -61,18 +61,17 @@ void turn(struct world *world)
 		fail_msg("it does not come");
 }
 
-void connect_store(struct world *world, struct redis_store_config config)
+void connect_store(struct world *world, struct store_config config)
 {
 	struct err err;
 
 	if (*world->target.text == '\0')
 		assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)),
 					       &world->target, &err));
-	config.target = &world->target;
 	config.changed = on_changed;
 	config.refused = on_refused;
 	config.owner = world;
-	world->store = redis_store_new(world->loop, &config);
+	world->store = redis_store_new(world->loop, &world->target, &config);
 	assert_non_null(world->store);
 }
 
@@ -89,7 +88,7 @@ struct world *world_open(bool is_tcp)
 	return world;
 }
 
-const struct redis_store_config usual = {
+const struct store_config usual = {
 	.prefix = {(const uint8_t *)"rl:", 3},
 	.timeout_us = PROMPT_US,
 	.max_in_flight = QUESTIONS_MAX,

@@ -51,14 +51,14 @@ struct question {
 };
 
 extern struct question questions[QUESTIONS_MAX];
-extern const struct redis_store_config usual;
+extern const struct store_config usual;
 
 /* Before all tests. */
 void world_prepare(void);
 
 /* A server that listens. What it says may be changed before connect_store. */
 struct world *world_open(bool is_tcp);
-void connect_store(struct world *world, struct redis_store_config config);
+void connect_store(struct world *world, struct store_config config);
 /* All of it: the store is up. */
 struct world *world_up(void);
 void world_close(struct world *world);

@@ -76,14 +76,14 @@ static void on_refused(void *owner, const struct store_op *op, enum store_error 
 
 static struct store *new_store(struct ev_loop *loop, const struct redis_target *target)
 {
-	return redis_store_new(loop, &(struct redis_store_config){
-					     .target = target,
-					     .prefix = BYTES("rl:"),
-					     .timeout_us = 1000000,
-					     .max_in_flight = 64,
-					     .changed = on_changed,
-					     .refused = on_refused,
-				     });
+	return redis_store_new(loop, target,
+			       &(struct store_config){
+				       .prefix = BYTES("rl:"),
+				       .timeout_us = 1000000,
+				       .max_in_flight = 64,
+				       .changed = on_changed,
+				       .refused = on_refused,
+			       });
 }
 
 static void ask_and_await(struct ev_loop *loop, struct store *store)

@@ -169,7 +169,7 @@ TEST(greeting_silence_is_given_up)
 TEST(probe_that_takes_too_long_does_not_come_up)
 {
 	struct world *world = world_open(false);
-	struct redis_store_config hasty = usual;
+	struct store_config hasty = usual;
 
 	hasty.timeout_us = 0;
 	connect_store(world, hasty);

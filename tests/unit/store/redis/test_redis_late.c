@@ -117,7 +117,7 @@ TEST(ask_that_is_late_before_the_turn_ends_is_not_sent)
 	assert_int_equal(questions[1].check.error, STORE_OK);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
 			    "EVALSHA " FAKE_HASH " 1 rl:k1 now 1 0 fixed_window 1 5 60000000");
-	struct redis_store_stats stats = redis_store_stats(world->store);
+	struct store_stats stats = store_describe(world->store).stats;
 	assert_int_equal(stats.errors[STORE_TIMEOUT], 1);
 	world_close(world);
 }
@@ -152,7 +152,7 @@ TEST(error_of_a_late_request_is_its_timeout_only)
 	store_expired(world->store, 1000000);
 	AWAIT(world, questions[0].answers > 0);
 
-	struct redis_store_stats stats = redis_store_stats(world->store);
+	struct store_stats stats = store_describe(world->store).stats;
 	assert_int_equal(stats.errors[STORE_TIMEOUT], 1);
 	assert_int_equal(stats.errors[STORE_OTHER], 0);
 	world_close(world);

@@ -1,5 +1,6 @@
 #include "store/redis/redis_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
 #include "limit/request.h"
 #include "store/redis/redis_script.h"
 #include "store_world.h"
@@ -164,7 +166,7 @@ TEST(ask_calls_are_at_most_64_kilobytes)
 TEST(ask_with_a_time_of_its_own_says_it)
 {
 	struct world *world = world_open(false);
-	struct redis_store_config given = usual;
+	struct store_config given = usual;
 	static const int64_t times[] = {1700000000000000, 1700000000000000, 1700000000000001};
 
 	given.is_time_given = true;
@@ -430,6 +432,62 @@ TEST(noscript_and_then_the_connection_is_lost_is_answered_once)
 	assert_errors(5, STORE_CONNECTION);
 	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
 	await_up(world);
+	world_close(world);
+}
+
+/* ---- what there is to say of it ---- */
+
+TEST(describe_says_whether_it_is_up_why_not_and_since_when)
+{
+	struct world *world = world_open(false);
+	int64_t began_us = clock_mono_us();
+
+	fake_redis_say(world->fake, FAKE_SELECT, "-LOADING it loads\r\n", 1);
+	connect_store(world, usual);
+	struct store_description first = store_describe(world->store);
+	assert_string_equal(first.kind, "redis");
+	assert_string_equal(first.address, world->target.text);
+	assert_false(first.is_up);
+	assert_in_range(first.since_us, began_us, clock_mono_us());
+	assert_int_equal(await_change(world, 1)->error, STORE_LOADING);
+	struct store_description refused = store_describe(world->store);
+	assert_false(refused.is_up);
+	assert_int_equal(refused.error, STORE_LOADING);
+	assert_string_equal(refused.why, "LOADING it loads");
+	assert_int_equal(refused.since_us, first.since_us); /* it has never been up */
+	assert_int_equal(refused.stats.connects, 0);
+
+	int64_t greeted_us = clock_mono_us();
+	await_up(world);
+	struct store_description up = store_describe(world->store);
+	assert_true(up.is_up);
+	assert_in_range(up.since_us, greeted_us, clock_mono_us());
+	assert_int_equal(up.stats.connects, 1);
+
+	int64_t lost_us = clock_mono_us();
+	fake_redis_set_listening(world->fake, false);
+	fake_redis_hang_up(world->fake);
+	(void)await_change(world, world->change_count + 1);
+	struct store_description lost = store_describe(world->store);
+	assert_false(lost.is_up);
+	assert_int_equal(lost.error, STORE_CONNECTION);
+	assert_in_range(lost.since_us, lost_us, clock_mono_us());
+	world_close(world);
+}
+
+TEST(describe_has_no_secret)
+{
+	struct world *world = world_open(true);
+	char url[96];
+	struct err err;
+
+	snprintf(url, sizeof url, "redis://agent:hunter2@%s",
+		 strstr(fake_redis_url(world->fake), "//") + 2);
+	assert_true(redis_target_parse(bytes_from_text(url), &world->target, &err));
+	connect_store(world, usual);
+
+	assert_null(strstr(store_describe(world->store).address, "hunter2"));
+	assert_null(strstr(store_describe(world->store).address, "agent"));
 	world_close(world);
 }
 
