@@ -125,6 +125,19 @@ static void on_connect(const redisAsyncContext *context, int status)
 	connection->config.connected(connection->config.owner);
 }
 
+#if HIREDIS_MAJOR >= 1
+/*
+ * A push of RESP3 comes only to who has asked for one, and the agent never does, so what sends it
+ * is no server for us. Without this hiredis would drop it in silence and the connection would end
+ * by a timeout, which says nothing; hiredis 0.14 calls it a protocol error by itself.
+ */
+static void on_push(redisAsyncContext *context, void *object)
+{
+	(void)object;
+	fail(context->data, STORE_OTHER, "the server sent a push, which the agent never asks for");
+}
+#endif
+
 /* ---- opening and closing ---- */
 
 static void open_context(struct redis_connection *connection, redisAsyncContext *context)
@@ -148,6 +161,9 @@ static void open_context(struct redis_connection *connection, redisAsyncContext 
 	ev_io_set(&connection->readable, context->c.fd, EV_READ);
 	ev_io_set(&connection->writable, context->c.fd, EV_WRITE);
 	redis_replies_collect(connection->collected, context->c.reader);
+#if HIREDIS_MAJOR >= 1
+	(void)redisAsyncSetPushCallback(context, on_push);
+#endif
 	redisAsyncSetConnectCallback(context, on_connect); /* asks to write, too */
 }
 

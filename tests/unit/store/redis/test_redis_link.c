@@ -185,6 +185,7 @@ TEST(reply_unasked_gives_the_connection_up)
 		"*2\r\n:1\r\n-ERR x\r\n",
 		"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n",
 		"-ERR x\r\n",
+		">2\r\n+invalidate\r\n*0\r\n", /* hiredis 0.14 does not know it, 1.0 has it apart */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(unasked); i++) {
