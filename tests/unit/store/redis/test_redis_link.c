@@ -15,6 +15,26 @@ BEFORE_ALL
 	world_prepare();
 }
 
+/* ---- chance, which is none: each pause is the shortest that it may be ---- */
+
+#define PAUSES_MAX 32
+
+static uint32_t pauses_ms[PAUSES_MAX]; /* from half of each to all of it */
+static size_t pause_count;
+
+uint32_t randombytes_uniform(uint32_t upper_bound)
+{
+	if (pause_count < PAUSES_MAX)
+		pauses_ms[pause_count++] = 2 * upper_bound;
+	return 0;
+}
+
+static void assert_pauses(size_t from, const uint32_t *expected, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(pauses_ms[from + i], expected[i]);
+}
+
 /* ---- connecting ---- */
 
 TEST(connect_over_tcp_is_the_same)
@@ -83,6 +103,59 @@ TEST(connect_pauses_grow)
 	AWAIT(world, (count = fake_redis_counts(world->fake)->connections) == 6);
 
 	assert_true(clock_mono_us() - start_us > 310 * US_PER_MS * 95 / 100);
+	world_close(world);
+}
+
+/* To 0.8 s, and no further. A link that was up for a moment begins with the shortest again. */
+TEST(connect_pauses_grow_to_a_limit_and_are_short_again_after_it_was_up)
+{
+	static const uint32_t growing[] = {20, 40, 80, 160, 320, 640, 800, 800}, again[] = {20, 40};
+	struct world *world = world_open(false);
+
+	pause_count = 0;
+	fake_redis_say(world->fake, FAKE_SELECT, "-ERR no\r\n", 8);
+	connect_store(world, usual);
+	AWAIT(world, pause_count == 8);
+	assert_pauses(0, growing, ARRAY_SIZE(growing));
+	(void)await_change(world, 2); /* after the first heartbeat */
+	fake_redis_say(world->fake, FAKE_SELECT, "-ERR no\r\n", 1);
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, pause_count == 10);
+
+	assert_pauses(8, again, ARRAY_SIZE(again));
+	world_close(world);
+}
+
+/* Else a server that greets well and hangs up at once would be asked fifty times a second. */
+TEST(connect_pauses_go_on_growing_when_it_was_up_too_short)
+{
+	static const uint32_t growing[] = {20, 40, 80};
+	struct world *world = world_open(false);
+
+	pause_count = 0;
+	connect_store(world, usual);
+	for (size_t i = 1; i <= ARRAY_SIZE(growing); i++) {
+		AWAIT(world, store_describe(world->store).is_up);
+		fake_redis_hang_up(world->fake);
+		AWAIT(world, pause_count == i);
+	}
+
+	assert_pauses(0, growing, ARRAY_SIZE(growing));
+	world_close(world);
+}
+
+TEST(reason_that_is_long_is_cut)
+{
+	static char said[300] = "-ERR ";
+	struct world *world = world_open(false);
+
+	memset(said + 5, 'x', sizeof said - 8);
+	strcpy(said + sizeof said - 3, "\r\n");
+	fake_redis_say(world->fake, FAKE_SELECT, said, 1);
+	connect_store(world, usual);
+
+	assert_int_equal(strlen(await_change(world, 1)->why), 159);
+	assert_memory_equal(world->changes[0].why, said + 1, 159);
 	world_close(world);
 }
 

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ BEFORE_ALL
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	const char *addresses[4]; /* of HOST, up to a NULL */
+	const char *addresses[LOOKUP_ADDRESSES_MAX + 3]; /* of HOST, up to a NULL */
 	bool is_silent;
 	unsigned asked;
 } resolver = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -72,6 +73,17 @@ static void set_addresses(const char *first, const char *second, const char *thi
 
 	pthread_mutex_lock(&resolver.lock);
 	memcpy(resolver.addresses, addresses, sizeof addresses);
+	pthread_mutex_unlock(&resolver.lock);
+}
+
+static void set_many_addresses(char addresses[][16], size_t count)
+{
+	pthread_mutex_lock(&resolver.lock);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(addresses[i], sizeof addresses[i], "127.0.1.%zu", i);
+		resolver.addresses[i] = addresses[i];
+	}
+	resolver.addresses[count] = NULL;
 	pthread_mutex_unlock(&resolver.lock);
 }
 
@@ -190,6 +202,35 @@ TEST(address_that_worked_is_the_first_of_the_next_round)
 
 	redis_route_release(&route);
 	redis_connection_free(connection);
+	world_close(world);
+}
+
+/* The list of addresses has room for 16; what stands behind it is the count of them. */
+TEST(addresses_above_the_most_are_left_out)
+{
+	static const size_t counts[] = {LOOKUP_ADDRESSES_MAX - 1, LOOKUP_ADDRESSES_MAX,
+					LOOKUP_ADDRESSES_MAX + 1, LOOKUP_ADDRESSES_MAX + 2};
+	struct world *world = world_open(true);
+	struct redis_target target = {.host = HOST, .port = "9"};
+	char addresses[LOOKUP_ADDRESSES_MAX + 2][16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		bool is_looked_up = false;
+		struct redis_route route = {.loop = world->loop,
+					    .target = &target,
+					    .looked_up = on_looked_up,
+					    .owner = &is_looked_up};
+		size_t expected =
+			counts[i] < LOOKUP_ADDRESSES_MAX ? counts[i] : LOOKUP_ADDRESSES_MAX;
+		set_many_addresses(addresses, counts[i]);
+		assert_false(redis_route_begin(&route));
+		AWAIT(world, is_looked_up);
+
+		assert_int_equal(route.found.count, expected);
+		for (size_t k = 0; k < expected; k++)
+			assert_string_equal(route.found.addresses[k], addresses[k]);
+		redis_route_release(&route);
+	}
 	world_close(world);
 }
 

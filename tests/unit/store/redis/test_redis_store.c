@@ -435,6 +435,151 @@ TEST(noscript_and_then_the_connection_is_lost_is_answered_once)
 	world_close(world);
 }
 
+/* ---- what is counted ---- */
+
+static struct store_stats stats_of(const struct world *world)
+{
+	return store_describe(world->store).stats;
+}
+
+TEST(stats_count_calls_by_their_requests)
+{
+	static const struct {
+		size_t requests; /* in one turn */
+		size_t calls[STORE_BATCH_BOUNDS];
+	} cases[] = {
+		{1, {1}},
+		{2, {0, 1}},
+		{3, {0, 0, 1}},
+		{4, {0, 0, 1}},
+		{5, {0, 0, 0, 1}},
+		{8, {0, 0, 0, 1}},
+		{9, {0, 0, 0, 0, 1}},
+		{16, {0, 0, 0, 0, 1}},
+		{17, {0, 0, 0, 0, 0, 1}},
+		{32, {0, 0, 0, 0, 0, 1}},
+		{33, {1, 0, 0, 0, 0, 1}},
+		{100, {0, 0, 1, 0, 0, 3}},
+	};
+	struct world *world = world_up();
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct store_stats before = stats_of(world);
+		uint64_t calls = 0;
+		ask_many(world, cases[i].requests);
+		AWAIT(world, are_answered(cases[i].requests));
+		struct store_stats after = stats_of(world);
+		for (size_t k = 0; k < STORE_BATCH_BOUNDS; k++) {
+			assert_int_equal(after.batches[k] - before.batches[k], cases[i].calls[k]);
+			calls += cases[i].calls[k];
+		}
+		assert_int_equal(after.requests - before.requests, cases[i].requests);
+		assert_int_equal(after.calls - before.calls, calls);
+		assert_int_equal(after.latency.count - before.latency.count, calls);
+	}
+	world_close(world);
+}
+
+static void assert_counted(const struct world *world, enum store_error error, uint64_t count)
+{
+	const struct store_stats stats = stats_of(world);
+
+	for (int i = 0; i < STORE_ERROR_COUNT; i++)
+		assert_int_equal(stats.errors[i], i == (int)error ? count : 0);
+}
+
+/* In a world that was not asked before it is up, since that is an error too. */
+static struct world *world_up_unasked(void)
+{
+	struct world *world = world_open(false);
+
+	connect_store(world, usual);
+	AWAIT(world, store_describe(world->store).is_up);
+	return world;
+}
+
+TEST(stats_count_errors_inside_a_reply)
+{
+	struct world *world = world_up_unasked();
+
+	fake_redis_say(world->fake, FAKE_EVALSHA,
+		       "*6\r\n:1700000000000000\r\n-WRONGTYPE no\r\n"
+		       ":1\r\n:0\r\n:1700000000000000\r\n-ERR no\r\n",
+		       1);
+	ask_many(world, 3);
+	AWAIT(world, are_answered(3));
+
+	assert_counted(world, STORE_OTHER, 2);
+	world_close(world);
+}
+
+TEST(stats_count_errors_of_a_whole_call)
+{
+	struct world *world = world_up_unasked();
+
+	fake_redis_say(world->fake, FAKE_EVALSHA, "-OOM no\r\n", 1);
+	ask_many(world, 3);
+	AWAIT(world, are_answered(3));
+
+	assert_counted(world, STORE_OOM, 3);
+	world_close(world);
+}
+
+TEST(stats_count_each_noscript_and_none_twice)
+{
+	struct world *world = world_up_unasked();
+
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
+	ask_many(world, 3);
+	AWAIT(world, are_answered(3));
+
+	assert_errors(3, STORE_OK);
+	assert_counted(world, STORE_NOSCRIPT, 3);
+	world_close(world);
+}
+
+TEST(stats_count_what_is_asked_while_down_and_what_was_lost)
+{
+	struct world *world = world_open(false);
+
+	connect_store(world, usual);
+	assert_int_equal(ask_it(world, &questions[0]), STORE_DONE);
+	assert_counted(world, STORE_CONNECTION, 1);
+	AWAIT(world, store_describe(world->store).is_up);
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	ask_many(world, 2);
+	AWAIT(world, commands(world, FAKE_EVALSHA) == 1);
+	assert_int_equal(ask_it(world, &questions[2]), STORE_PENDING); /* it has not left yet */
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(3));
+
+	assert_counted(world, STORE_CONNECTION, 4);
+	assert_int_equal(stats_of(world).latency.count, 0); /* no reply came */
+	world_close(world);
+}
+
+TEST(stats_count_changes_and_not_reasons)
+{
+	struct world *world = world_open(false);
+
+	fake_redis_say(world->fake, FAKE_SELECT, "-NOAUTH no\r\n", 1);
+	connect_store(world, usual);
+	(void)await_change(world, 1);
+	fake_redis_say(world->fake, FAKE_SELECT, "-LOADING no\r\n", 1);
+	(void)await_change(world, 2);
+	assert_int_equal(stats_of(world).downs, 1);
+	assert_int_equal(stats_of(world).ups, 0);
+	(void)await_change(world, 3);
+	assert_true(world->changes[2].is_up);
+	assert_int_equal(stats_of(world).ups, 1);
+	fake_redis_hang_up(world->fake);
+	(void)await_change(world, 4);
+
+	assert_int_equal(stats_of(world).downs, 2);
+	assert_int_equal(stats_of(world).connects, 1);
+	world_close(world);
+}
+
 /* ---- what there is to say of it ---- */
 
 TEST(describe_says_whether_it_is_up_why_not_and_since_when)
