@@ -16,111 +16,89 @@ AFTER_EACH
 
 /* ---- cost, and balances that meet ---- */
 
-TEST(request_add_cost_is_every_checks)
+static const struct request_row costs[] = {
+	{"the cost is every check's", {"a:x", "b:"}, {"x=1&cost:int=7"}, .checks = "a:1*7 b:*7"},
+	{"equal balances are added up over messages",
+	 {"a:x", "b:y"},
+	 {"x=1&cost:int=2", "y=1&cost:int=4", "x=1&cost:int=0", "x=2&cost:int=8",
+	  "policy=a&x=1&cost=16"},
+	 .checks = "a:1*18 a:2*8 b:1*4"},
+	{"the sum does not overflow",
+	 {"a:x"},
+	 {"x=1&cost:int=9223372036854775807", "x=1&cost:int=9223372036854775807", "x=1&cost:int=1"},
+	 .checks = "a:1*9223372036854775807"},
+};
+
+TEST_ROWS(costs)
 {
-	struct request request = request_on(POLICIES("a:x", "b:"));
-
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 7)));
-
-	assert_valid_checks(&request, "a:1*7 b:*7");
-	request_clear(&request);
-}
-
-TEST(request_add_equal_balances_are_added_up_over_messages)
-{
-	struct request request = request_on(POLICIES("a:x", "b:y"));
-
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 2)));
-	add(&request, ATTRIBUTES(text("y", "1"), number("cost", 4)));
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 0)));
-	add(&request, ATTRIBUTES(text("x", "2"), number("cost", 8)));
-	add(&request, ATTRIBUTES(text("policy", "a"), text("x", "1"), text("cost", "16")));
-
-	assert_valid_checks(&request, "a:1*18 a:2*8 b:1*4");
-	request_clear(&request);
-}
-
-TEST(request_add_sum_of_costs_does_not_overflow)
-{
-	struct request request = request_on(POLICIES("a:x"));
-
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", INT64_MAX)));
-	add(&request, ATTRIBUTES(text("x", "1"), number("cost", 1)));
-
-	assert_valid_checks(&request, "a:1*9223372036854775807");
-	request_clear(&request);
+	assert_request_row(row);
 }
 
 /* ---- the cost that a policy says ---- */
 
-#define NO_COST      ((struct attribute){.name = BYTES("unused")})
-#define COST_NUMBER  3
-#define COST_NAME    "size"
-#define THE_REQUESTS number("cost", 7)
+#define BY_NUMBER 3, NULL
+#define BY_SIZE   0, "size"
+#define BY_NONE   0, NULL
+#define LARGEST   "p:1*9223372036854775807"
 
-TEST(request_add_cost_of_the_policy)
+static const struct {
+	const char *name;
+	int64_t number;        /* what the policy says: a number, */
+	const char *attribute; /* or the name of an attribute */
+	const char *message;
+	const char *expected;
+	uint64_t bad_costs;
+} costs_of_policies[] = {
+	/* The policy says neither: the request's cost holds. */
+	{"none, and none of the request", BY_NONE, "x=1", "p:1", 0},
+	{"none, so the request's", BY_NONE, "x=1&size:int=5&cost:int=7", "p:1*7", 0},
+	/* The policy says a number: it takes the place of the request's cost. */
+	{"number, none of the request", BY_NUMBER, "x=1", "p:1*3", 0},
+	{"number, not the request's", BY_NUMBER, "x=1&cost:int=7", "p:1*3", 0},
+	/* The policy says an attribute: so does the attribute's value. */
+	{"attribute, not the request's", BY_SIZE, "x=1&size:int=5&cost:int=7", "p:1*5", 0},
+	{"attribute as text", BY_SIZE, "x=1&size=5", "p:1*5", 0},
+	{"attribute of 1", BY_SIZE, "x=1&size:int=1", "p:1", 0},
+	{"attribute of 2^63 - 1", BY_SIZE, "x=1&size:uint=9223372036854775807", LARGEST, 0},
+	/* A number that is too large to be counted is above every limit. */
+	{"attribute of 2^63", BY_SIZE, "x=1&size:uint=9223372036854775808", LARGEST, 0},
+	{"attribute of 2^64 - 1", BY_SIZE, "x=1&size:uint=18446744073709551615", LARGEST, 0},
+	{"attribute of 2^63 as text", BY_SIZE, "x=1&size=9223372036854775808", LARGEST, 0},
+	{"attribute of 26 digits", BY_SIZE, "x=1&size=99999999999999999999999999", LARGEST, 0},
+	/* An attribute that is no whole number from 1 on costs 1, and is counted as bad. */
+	{"attribute is lacking", BY_SIZE, "x=1&cost:int=7", "p:1", 1},
+	{"attribute is null", BY_SIZE, "x=1&size:null", "p:1", 1},
+	{"attribute of 0", BY_SIZE, "x=1&size:int=0", "p:1", 1},
+	{"attribute below 0", BY_SIZE, "x=1&size:int=-5", "p:1", 1},
+	{"attribute is empty", BY_SIZE, "x=1&size=", "p:1", 1},
+	{"attribute of 0 as text", BY_SIZE, "x=1&size=0", "p:1", 1},
+	{"attribute with a fraction", BY_SIZE, "x=1&size=1.5", "p:1", 1},
+	{"attribute with a space", BY_SIZE, "x=1&size=5 ", "p:1", 1},
+	{"attribute of 2^63 and a letter", BY_SIZE, "x=1&size=9223372036854775808x", "p:1", 1},
+	{"attribute is a boolean", BY_SIZE, "x=1&size:bool=true", "p:1", 1},
+	{"attribute is an address", BY_SIZE, "x=1&size:ip=192.0.2.1", "p:1", 1},
+	/* A request of cost 0 only looks, whatever the policy says. */
+	{"none, the request looks", BY_NONE, "x=1&cost:int=0", "p:1*0", 0},
+	{"number, the request looks", BY_NUMBER, "x=1&cost:int=0", "p:1*0", 0},
+	{"attribute, the request looks", BY_SIZE, "x=1&size:int=5&cost=0", "p:1*0", 0},
+	{"attribute is lacking, the request looks", BY_SIZE, "x=1&cost:int=0", "p:1*0", 0},
+};
+
+TEST_ROWS(costs_of_policies)
 {
-	const struct {
-		int64_t number;
-		const char *attribute;
-		struct attribute said, cost;
-		const char *expected;
-		uint64_t bad_costs;
-	} cases[] = {
-		/* neither: the request's */
-		{0, NULL, NO_COST, NO_COST, "p:1", 0},
-		{0, NULL, number(COST_NAME, 5), THE_REQUESTS, "p:1*7", 0},
-		/* a number: in its place */
-		{COST_NUMBER, NULL, NO_COST, NO_COST, "p:1*3", 0},
-		{COST_NUMBER, NULL, NO_COST, THE_REQUESTS, "p:1*3", 0},
-		/* an attribute: in its place too */
-		{0, COST_NAME, number(COST_NAME, 5), THE_REQUESTS, "p:1*5", 0},
-		{0, COST_NAME, text(COST_NAME, "5"), NO_COST, "p:1*5", 0},
-		{0, COST_NAME, number(COST_NAME, 1), NO_COST, "p:1", 0},
-		{0, COST_NAME, natural(COST_NAME, INT64_MAX), NO_COST, "p:1*9223372036854775807",
-		 0},
-		/* more than can be counted is above every limit */
-		{0, COST_NAME, natural(COST_NAME, UINT64_C(1) << 63), NO_COST,
-		 "p:1*9223372036854775807", 0},
-		{0, COST_NAME, natural(COST_NAME, UINT64_MAX), NO_COST, "p:1*9223372036854775807",
-		 0},
-		{0, COST_NAME, text(COST_NAME, "9223372036854775808"), NO_COST,
-		 "p:1*9223372036854775807", 0},
-		{0, COST_NAME, text(COST_NAME, "99999999999999999999999999"), NO_COST,
-		 "p:1*9223372036854775807", 0},
-		/* what it says is no whole number from 1 on: 1, and counted */
-		{0, COST_NAME, NO_COST, THE_REQUESTS, "p:1", 1},
-		{0, COST_NAME, absent(COST_NAME), NO_COST, "p:1", 1},
-		{0, COST_NAME, number(COST_NAME, 0), NO_COST, "p:1", 1},
-		{0, COST_NAME, number(COST_NAME, -5), NO_COST, "p:1", 1},
-		{0, COST_NAME, text(COST_NAME, ""), NO_COST, "p:1", 1},
-		{0, COST_NAME, text(COST_NAME, "0"), NO_COST, "p:1", 1},
-		{0, COST_NAME, text(COST_NAME, "1.5"), NO_COST, "p:1", 1},
-		{0, COST_NAME, text(COST_NAME, "5 "), NO_COST, "p:1", 1},
-		{0, COST_NAME, text(COST_NAME, "9223372036854775808x"), NO_COST, "p:1", 1},
-		{0, COST_NAME, boolean(COST_NAME, true), NO_COST, "p:1", 1},
-		{0, COST_NAME, address(COST_NAME, "192.0.2.1"), NO_COST, "p:1", 1},
-		/* a request that only asks stays one */
-		{0, NULL, NO_COST, number("cost", 0), "p:1*0", 0},
-		{COST_NUMBER, NULL, NO_COST, number("cost", 0), "p:1*0", 0},
-		{0, COST_NAME, number(COST_NAME, 5), text("cost", "0"), "p:1*0", 0},
-		{0, COST_NAME, NO_COST, number("cost", 0), "p:1*0", 0},
-	};
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("p:x");
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct policies *policies = policies_new(ON_ERROR_ALLOW);
-		struct policy policy = policy_of("p:x");
-		policy.terms.cost = cases[i].number;
-		if (cases[i].attribute != NULL)
-			policy.terms.cost_attribute = bytes_from_text(cases[i].attribute);
-		add_policy(policies, &policy);
-		struct request request = request_on(policies);
-		add(&request, ATTRIBUTES(text("x", "1"), cases[i].said, cases[i].cost));
-		assert_valid_checks(&request, cases[i].expected);
-		assert_int_equal(policies_at(policies, 0)->tally->bad_costs, cases[i].bad_costs);
-		request_clear(&request);
-	}
+	policy.terms.cost = row->number;
+	if (row->attribute != NULL)
+		policy.terms.cost_attribute = bytes_from_text(row->attribute);
+	add_policy(policies, &policy);
+	struct request request = request_on(policies);
+	add_message(&request, row->message);
+
+	assert_valid_checks(&request, row->expected);
+	assert_int_equal(policies_at(policies, 0)->tally->bad_costs, row->bad_costs);
+	request_clear(&request);
 }
 
 TEST(request_add_cost_of_an_override_holds)
@@ -135,9 +113,9 @@ TEST(request_add_cost_of_an_override_holds)
 	by_size->cost_attribute = BYTES("size");
 	add_policy(policies, &policy);
 	struct request request = request_on(policies);
-	add(&request, ATTRIBUTES(text("x", "1")));
-	add(&request, ATTRIBUTES(text("x", "2"), number("size", 9)));
-	add(&request, ATTRIBUTES(text("x", "3"), number("size", 9)));
+	add_message(&request, "x=1");
+	add_message(&request, "x=2&size:int=9");
+	add_message(&request, "x=3&size:int=9");
 
 	assert_valid_checks(&request, "p:1*5 p:2*9 p:3*3");
 	request_clear(&request);
@@ -161,11 +139,9 @@ TEST(request_add_policy_whose_match_does_not_fit_is_not_asked)
 {
 	struct request request = request_on(matched_policies());
 
-	add(&request,
-	    ATTRIBUTES(text("src", "192.0.2.1"), text("path", "/login"), text("method", "GET")));
+	add_message(&request, "src=192.0.2.1&path=/login&method=GET");
 	assert_valid_checks(&request, "all:");
-	add(&request,
-	    ATTRIBUTES(text("src", "192.0.2.1"), text("path", "/login"), text("method", "POST")));
+	add_message(&request, "src=192.0.2.1&path=/login&method=POST");
 	assert_valid_checks(&request, "login:192.0.2.1 all:*2");
 	request_clear(&request);
 }
@@ -174,7 +150,7 @@ TEST(request_add_named_policy_applies_whatever_its_match_says)
 {
 	struct request request = request_on(matched_policies());
 
-	add(&request, ATTRIBUTES(text("policy", "login"), text("src", "192.0.2.1")));
+	add_message(&request, "policy=login&src=192.0.2.1");
 
 	assert_valid_checks(&request, "login:192.0.2.1");
 	request_clear(&request);
@@ -182,7 +158,7 @@ TEST(request_add_named_policy_applies_whatever_its_match_says)
 
 /* ---- overrides ---- */
 
-/* One of `p`, which counts by x, for all whose x begins with 1. */
+/* The policy `p` counts by x; an override has these terms for every x that begins with 1. */
 static struct policies *policies_with(struct terms terms, bool has_own_balances)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
@@ -202,8 +178,8 @@ TEST(request_add_override_with_numbers_has_balances_of_its_own)
 	const struct policy *policy = policies_at(policies, 0);
 	struct request request = request_on(policies);
 
-	add(&request, ATTRIBUTES(text("x", "1")));
-	add(&request, ATTRIBUTES(text("x", "2")));
+	add_message(&request, "x=1");
+	add_message(&request, "x=2");
 
 	assert_valid_checks(&request, "p:1 p:2");
 	assert_int_equal(request.checks[0]->quota->limit, 99);
@@ -221,11 +197,11 @@ TEST(request_add_unlimited_appears_nowhere)
 	struct request request =
 		request_on(policies_with((struct terms){.is_unlimited = true}, false));
 
-	add(&request, ATTRIBUTES(text("x", "1")));
-	add(&request, ATTRIBUTES(text("policy", "p"), text("x", "1")));
-	add(&request, ATTRIBUTES(text("policy", "p"), text("key", "1")));
+	add_message(&request, "x=1");
+	add_message(&request, "policy=p&x=1");
+	add_message(&request, "policy=p&key=1");
 	assert_valid_checks(&request, "");
-	add(&request, ATTRIBUTES(text("x", "2")));
+	add_message(&request, "x=2");
 	assert_valid_checks(&request, "p:2");
 	request_clear(&request);
 }
@@ -235,8 +211,8 @@ TEST(request_add_blocked_is_decided_already)
 	struct request request =
 		request_on(policies_with((struct terms){.is_blocked = true}, false));
 
-	add(&request, ATTRIBUTES(text("x", "1")));
-	add(&request, ATTRIBUTES(text("x", "2")));
+	add_message(&request, "x=1");
+	add_message(&request, "x=2");
 
 	assert_valid_checks(&request, "p:1 p:2");
 	const struct check *blocked = request.checks[0];
@@ -255,22 +231,22 @@ TEST(request_add_shadow_of_the_terms)
 	struct request request =
 		request_on(policies_with((struct terms){.is_shadow = true}, false));
 
-	add(&request, ATTRIBUTES(text("x", "1")));
-	add(&request, ATTRIBUTES(text("x", "2")));
+	add_message(&request, "x=1");
+	add_message(&request, "x=2");
 
 	assert_true(request.checks[0]->is_shadow);
 	assert_false(request.checks[1]->is_shadow);
 	request_clear(&request);
 }
 
-/* The key stands for the attribute, in the override's match as in the balance. */
+/* The key takes the place of the attribute, in the override's match as in the balance. */
 TEST(request_add_key_is_what_an_override_looks_at)
 {
 	struct request request = request_on(policies_with((struct terms){0}, true));
 
-	add(&request, ATTRIBUTES(text("policy", "p"), text("key", "1"), text("x", "2")));
-	add(&request, ATTRIBUTES(text("policy", "p"), text("key", "2"), text("x", "1")));
-	add(&request, ATTRIBUTES(text("x", "1")));
+	add_message(&request, "policy=p&key=1&x=2");
+	add_message(&request, "policy=p&key=2&x=1");
+	add_message(&request, "x=1");
 
 	assert_valid_checks(&request, "p:1*2 p:2");
 	assert_int_equal(request.checks[0]->quota->limit, 99);
@@ -278,10 +254,11 @@ TEST(request_add_key_is_what_an_override_looks_at)
 	request_clear(&request);
 }
 
-/* ---- checks of other terms that meet in one balance ---- */
+/* ---- checks of different terms that meet in one balance ---- */
 
-/* Of one policy that counts everything, by the attributes a and b. */
-static struct check *meet(struct request *request, struct terms a, struct terms b)
+/* One policy counts everything; one message has the terms `a`, the next, of cost 2, those of `b`.
+ */
+static void meet(struct request *request, struct terms a, struct terms b)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of("p:");
@@ -291,79 +268,66 @@ static struct check *meet(struct request *request, struct terms a, struct terms 
 	*add_override(&policy, "by=b") = b;
 	add_policy(policies, &policy);
 	*request = request_on(policies);
-	add(request, ATTRIBUTES(text("by", "a")));
-	add(request, ATTRIBUTES(text("by", "b"), number("cost", 2)));
-	return request->checks[0];
+	add_message(request, "by=a");
+	add_message(request, "by=b&cost:int=2");
 }
 
-TEST(request_add_shadow_meets_only_what_is_in_shadow)
+static const struct terms plain = {.on_error = ON_ERROR_ALLOW},
+			  denies = {.on_error = ON_ERROR_DENY},
+			  local = {.on_error = ON_ERROR_LOCAL}, shadow = {.is_shadow = true},
+			  shadow_denies = {.on_error = ON_ERROR_DENY, .is_shadow = true},
+			  blocked = {.is_blocked = true},
+			  blocked_shadow = {.is_blocked = true, .is_shadow = true};
+
+#define ADDED_UP "p:*3"
+#define APART    "p: p:*2"
+
+static const struct {
+	const char *name;
+	const struct terms *a, *b;
+	const char *checks;
+	enum on_error on_error; /* of the first check; any denial denies */
+	const char *is_shadow;  /* y or n, a letter each check */
+	const char *is_decided;
+	const char *denies;
+} meetings[] = {
+	{"plain and plain", &plain, &plain, ADDED_UP, ON_ERROR_ALLOW, "n", "n", "n"},
+	{"plain and shadow", &plain, &shadow, APART, ON_ERROR_ALLOW, "ny", "nn", "nn"},
+	{"shadow and plain", &shadow, &plain, APART, ON_ERROR_ALLOW, "yn", "nn", "nn"},
+	{"shadow and shadow", &shadow, &shadow, ADDED_UP, ON_ERROR_ALLOW, "y", "n", "n"},
+
+	{"allow and deny", &plain, &denies, ADDED_UP, ON_ERROR_DENY, "n", "n", "n"},
+	{"deny and allow", &denies, &plain, ADDED_UP, ON_ERROR_DENY, "n", "n", "n"},
+	{"local and deny", &local, &denies, ADDED_UP, ON_ERROR_DENY, "n", "n", "n"},
+	{"deny and local", &denies, &local, ADDED_UP, ON_ERROR_DENY, "n", "n", "n"},
+	{"allow and local", &plain, &local, ADDED_UP, ON_ERROR_LOCAL, "n", "n", "n"},
+	{"local and allow", &local, &plain, ADDED_UP, ON_ERROR_LOCAL, "n", "n", "n"},
+	{"shadow allow and shadow deny", &shadow, &shadow_denies, ADDED_UP, ON_ERROR_DENY, "y", "n",
+	 "n"},
+
+	{"plain and blocked", &plain, &blocked, APART, ON_ERROR_ALLOW, "nn", "ny", "ny"},
+	{"blocked and plain", &blocked, &plain, APART, ON_ERROR_ALLOW, "nn", "yn", "yn"},
+	{"blocked shadow and blocked", &blocked_shadow, &blocked, APART, ON_ERROR_ALLOW, "yn", "yy",
+	 "ny"},
+};
+
+TEST_ROWS(meetings)
 {
-	static const struct terms plain = {.on_error = ON_ERROR_ALLOW},
-				  shadow = {.is_shadow = true};
-	static const struct {
-		const struct terms *a, *b;
-		const char *expected;
-	} cases[] = {
-		{&plain, &plain, "p:*3"},
-		{&plain, &shadow, "p: p:*2"},
-		{&shadow, &plain, "p: p:*2"},
-		{&shadow, &shadow, "p:*3"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct request request;
-		const struct check *check = meet(&request, *cases[i].a, *cases[i].b);
-		assert_valid_checks(&request, cases[i].expected);
-		assert_int_equal(check->is_shadow, cases[i].a->is_shadow);
-		request_clear(&request);
-	}
-}
-
-/* The strictest: any denial denies. */
-TEST(request_add_on_error_of_those_that_meet)
-{
-	static const struct {
-		struct terms a, b;
-		enum on_error expected;
-	} cases[] = {
-		{{.on_error = ON_ERROR_ALLOW}, {.on_error = ON_ERROR_DENY}, ON_ERROR_DENY},
-		{{.on_error = ON_ERROR_DENY}, {.on_error = ON_ERROR_ALLOW}, ON_ERROR_DENY},
-		{{.on_error = ON_ERROR_LOCAL}, {.on_error = ON_ERROR_DENY}, ON_ERROR_DENY},
-		{{.on_error = ON_ERROR_DENY}, {.on_error = ON_ERROR_LOCAL}, ON_ERROR_DENY},
-		{{.on_error = ON_ERROR_ALLOW}, {.on_error = ON_ERROR_LOCAL}, ON_ERROR_LOCAL},
-		{{.on_error = ON_ERROR_LOCAL}, {.on_error = ON_ERROR_ALLOW}, ON_ERROR_LOCAL},
-		{{.on_error = ON_ERROR_ALLOW, .is_shadow = true},
-		 {.on_error = ON_ERROR_DENY, .is_shadow = true},
-		 ON_ERROR_DENY},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct request request;
-		const struct check *check = meet(&request, cases[i].a, cases[i].b);
-		if (check->terms->on_error != cases[i].expected)
-			fail_msg("case %zu: %d", i, (int)check->terms->on_error);
-		request_clear(&request);
-	}
-}
-
-TEST(request_add_blocked_meets_only_what_is_blocked)
-{
-	static const struct terms plain = {.on_error = ON_ERROR_ALLOW},
-				  blocked = {.is_blocked = true},
-				  shadow = {.is_blocked = true, .is_shadow = true};
 	struct request request;
+	char is_shadow[3] = "", is_decided[3] = "", denials[3] = "";
 
-	(void)meet(&request, plain, blocked);
-	assert_valid_checks(&request, "p: p:*2");
-	assert_false(request.checks[0]->is_decided);
-	assert_true(request.checks[1]->is_decided);
-	request_clear(&request);
-	(void)meet(&request, blocked, plain);
-	assert_valid_checks(&request, "p: p:*2");
-	request_clear(&request);
-	(void)meet(&request, shadow, blocked);
-	assert_valid_checks(&request, "p: p:*2");
-	assert_false(check_denies(request.checks[0]));
-	assert_true(check_denies(request.checks[1]));
+	meet(&request, *row->a, *row->b);
+
+	assert_valid_checks(&request, row->checks);
+	assert_int_equal(request.checks[0]->terms->on_error, row->on_error);
+	for (size_t i = 0; i < request.count; i++) {
+		const struct check *check = request.checks[i];
+		is_shadow[i] = check->is_shadow ? 'y' : 'n';
+		is_decided[i] = check->is_decided ? 'y' : 'n';
+		denials[i] = check->is_decided && check_denies(check) ? 'y' : 'n';
+	}
+	assert_string_equal(is_shadow, row->is_shadow);
+	assert_string_equal(is_decided, row->is_decided);
+	assert_string_equal(denials, row->denies);
 	request_clear(&request);
 }
