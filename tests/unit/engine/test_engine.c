@@ -1,5 +1,5 @@
-#include <setjmp.h>
-#include <stdarg.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +18,28 @@ BEFORE_ALL
 #define MONO_US    INT64_C(5000000)
 #define TIMEOUT_US INT64_C(2000)
 
+/* ---- what happened, in words that stand in the order in which it happened ---- */
+
+#define NOTES_MAX 4096
+
+struct trace {
+	char text[NOTES_MAX];
+	size_t len;
+};
+
+static PRINTF_LIKE(2, 3) void note(struct trace *trace, const char *format, ...)
+{
+	va_list arguments;
+
+	if (trace->len > 0)
+		trace->text[trace->len++] = ' ';
+	va_start(arguments, format);
+	int len = vsnprintf(trace->text + trace->len, NOTES_MAX - trace->len, format, arguments);
+	va_end(arguments);
+	assert_true(len >= 0 && (size_t)len + 1 < NOTES_MAX - trace->len);
+	trace->len += (size_t)len;
+}
+
 /* ---- a store that answers as the test says: at once, late, wrongly, never ---- */
 
 enum behaviour { ANSWERS_AT_ONCE = 0, FAILS_AT_ONCE, WAITS };
@@ -29,10 +51,7 @@ struct fake_store {
 	enum behaviour behaviour;
 	struct store_op *asked[ASKED_MAX];
 	size_t asked_count;
-	/* What it was told of those that are late: when, and how many of them were by then. */
-	int64_t expired_us[ASKED_MAX];
-	size_t late_counts[ASKED_MAX];
-	size_t expired_count;
+	struct trace *trace;
 };
 
 static void allow_all(struct store_op *op)
@@ -44,11 +63,26 @@ static void allow_all(struct store_op *op)
 	}
 }
 
+/* "[ab|c!]": asked are a and b, and c, which is in shadow; "!": the request is denied already. */
+static void note_asked(struct trace *trace, const struct store_op *op)
+{
+	char names[2 * POLICY_NAME_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < op->count; i++) {
+		if (i + op->shadow == op->count)
+			names[len++] = '|';
+		names[len++] = op->checks[i]->policy->name[0];
+	}
+	note(trace, "[%s%s]", names, op->is_denied ? "!" : "");
+}
+
 static enum store_state fake_ask(struct store *store, struct store_op *op)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
 	fake->asked[fake->asked_count++ % ASKED_MAX] = op;
+	note_asked(fake->trace, op);
 	switch (fake->behaviour) {
 	case ANSWERS_AT_ONCE:
 		allow_all(op);
@@ -62,7 +96,7 @@ static enum store_state fake_ask(struct store *store, struct store_op *op)
 	return STORE_PENDING;
 }
 
-/* Only of those that did not answer yet: the others are gone. */
+/* Counts among the ops that the store did not answer yet; the others are gone. */
 static size_t count_late(const struct fake_store *fake)
 {
 	size_t count = 0;
@@ -72,13 +106,12 @@ static size_t count_late(const struct fake_store *fake)
 	return count;
 }
 
-static void fake_expired(struct store *store, int64_t mono_us)
+/* "late@TIME:COUNT": the store was told, and by then so many were marked as late. */
+static void fake_expired(struct store *store, int64_t time_us)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
-	assert_true(fake->expired_count < ASKED_MAX);
-	fake->expired_us[fake->expired_count] = mono_us;
-	fake->late_counts[fake->expired_count++] = count_late(fake);
+	note(fake->trace, "late@%" PRId64 ":%zu", time_us - MONO_US, count_late(fake));
 }
 
 static void answer(struct fake_store *fake, size_t index)
@@ -99,6 +132,24 @@ static void answer_error(struct fake_store *fake, size_t index, enum store_error
 	op->answered(op);
 }
 
+/* A letter for each check of the op: (p)ass, (d)eny or (e)rror. */
+static void answer_each(struct fake_store *fake, size_t index, const char *answers)
+{
+	struct store_op *op = fake->asked[index];
+
+	assert_int_equal(strlen(answers), op->count);
+	fake->asked[index] = NULL;
+	for (size_t i = 0; i < op->count; i++) {
+		struct check *check = op->checks[i];
+		check->is_decided = answers[i] != 'e';
+		check->error = answers[i] == 'e' ? STORE_OTHER : STORE_OK;
+		check->outcome = answers[i] == 'p'
+					 ? (struct outcome){.allowed = true, .remaining = 7}
+					 : (struct outcome){.retry_after_us = 1000};
+	}
+	op->answered(op);
+}
+
 /* ---- an engine on it, and someone who asks ---- */
 
 struct world {
@@ -109,7 +160,7 @@ struct world {
 	size_t done_count;
 	struct verdict last;
 	char last_policy[POLICY_NAME_MAX + 1];
-	uint64_t done_ids[ASKED_MAX];
+	struct trace trace;
 };
 
 /* Two an hour, by src. */
@@ -152,6 +203,7 @@ static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 	struct world *world = calloc(1, sizeof *world);
 	struct policies *policies = policies_of("first", on_error);
 
+	world->fake.trace = &world->trace;
 	world->fake.store.ask = fake_ask;
 	world->fake.store.expired = fake_expired;
 	world->fake.behaviour = behaviour;
@@ -179,13 +231,27 @@ static void world_free(struct world *world)
 	free(world);
 }
 
+/* "allow/REASON/LEAD" or "deny/REASON/LEAD/RETRY_AFTER", and "/degraded". */
+static void note_verdict(struct trace *trace, const char *how, uint64_t id,
+			 const struct verdict *verdict)
+{
+	const char *lead = verdict->lead != NULL ? verdict->lead->policy->name : "";
+	char retry_after[32] = "";
+
+	if (!verdict->allowed || verdict->retry_after_us != 0)
+		snprintf(retry_after, sizeof retry_after, "/%" PRId64, verdict->retry_after_us);
+	note(trace, "%" PRIu64 "%s%s/%s/%s%s%s", id, how, verdict->allowed ? "allow" : "deny",
+	     reason_text(verdict->reason), lead, retry_after, verdict->degraded ? "/degraded" : "");
+}
+
 static void on_done(const struct asker *asker, const struct verdict *verdict)
 {
 	struct world *world = asker->owner;
 
-	world->done_ids[world->done_count++ % ASKED_MAX] = asker->tag[0];
+	world->done_count++;
 	world->last = *verdict;
 	strcpy(world->last_policy, verdict->lead != NULL ? verdict->lead->policy->name : "");
+	note_verdict(&world->trace, ">", asker->tag[0], verdict);
 }
 
 /* Asks by src; the verdict of a DONE is in world->last. */
@@ -199,7 +265,10 @@ static enum engine_state ask_at(struct world *world, uint64_t id, const char *sr
 	enum engine_state state = engine_submit(inquiry, &asker, NOW_US, mono_us);
 	if (state == ENGINE_DONE) {
 		world->last = *engine_verdict(inquiry);
+		note_verdict(&world->trace, "=", id, engine_verdict(inquiry));
 		engine_end(inquiry);
+	} else {
+		note(&world->trace, "%" PRIu64 "?", id);
 	}
 	return state;
 }
@@ -209,19 +278,269 @@ static enum engine_state ask(struct world *world)
 	return ask_at(world, 1, "192.0.2.1", MONO_US);
 }
 
-/* ---- the cases ---- */
+/* ---- scripts: what is done to an engine, and what comes of it ---- */
 
-TEST(submit_store_that_answers_at_once_is_done)
+static const struct {
+	const char *name;
+	struct terms terms;
+} all_terms[] = {
+	{"limits", {.on_error = ON_ERROR_ALLOW}},
+	{"denies", {.on_error = ON_ERROR_DENY}},
+	{"local", {.on_error = ON_ERROR_LOCAL}},
+	{"blocks", {.is_blocked = true}},
+	{"shadow", {.is_shadow = true}},
+	{"denies_shadow", {.on_error = ON_ERROR_DENY, .is_shadow = true}},
+	{"local_shadow", {.on_error = ON_ERROR_LOCAL, .is_shadow = true}},
+	{"blocks_shadow", {.is_blocked = true, .is_shadow = true}},
+};
+
+static struct terms find_terms(struct bytes name)
 {
-	struct world *world = world_new(ANSWERS_AT_ONCE, ON_ERROR_ALLOW, 16);
+	for (size_t i = 0; i < ARRAY_SIZE(all_terms); i++)
+		if (bytes_equal(name, bytes_from_text(all_terms[i].name)))
+			return all_terms[i].terms;
+	fail_msg("no terms are called \"%.*s\"", (int)name.len, (const char *)name.data);
+	return (struct terms){0};
+}
 
-	assert_int_equal(ask(world), ENGINE_DONE);
-	assert_true(world->last.allowed);
-	assert_int_equal(world->last.reason, REASON_OK);
-	assert_int_equal(engine_next_us(world->engine), -1);
-	assert_int_equal(world->done_count, 0);
+/* Policies a, b and so on of these terms, with spaces between, take the place of those before. */
+static void set_terms(struct world *world, const char *names)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct bytes rest = bytes_from_text(names), item;
+	char name[] = "a";
+
+	for (; bytes_next_item(&rest, ' ', &item); name[0]++)
+		add_policy(policies, name, find_terms(item));
+	engine_set_policies(world->engine, policies);
+	policies_unref(policies);
+}
+
+/* How much the local store has left for b, which counts there, in shadow. */
+static int64_t remaining_locally(struct world *world)
+{
+	world->fake.behaviour = FAILS_AT_ONCE;
+	set_terms(world, "limits local_shadow");
+	struct inquiry *inquiry = engine_begin(world->engine);
+	struct attribute items[] = {{BYTES("src"), value_text(BYTES("192.0.2.1"))},
+				    {BYTES("cost"), value_integer(0)}};
+	struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
+	engine_add(inquiry, &(struct attributes){items, 2});
+	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
+	assert_int_equal(engine_request(inquiry)->checks[1]->error, STORE_CONNECTION);
+	assert_true(engine_request(inquiry)->checks[1]->is_decided);
+	int64_t remaining = engine_request(inquiry)->checks[1]->outcome.remaining;
+	engine_end(inquiry);
+	return remaining;
+}
+
+static void note_count(struct trace *trace, const char *name, uint64_t count)
+{
+	if (count > 0)
+		note(trace, "%s:%" PRIu64, name, count);
+}
+
+/* "a{", the counters of policy a that are not 0, "}", and the next policy. */
+static void note_tallies(struct world *world)
+{
+	const struct policies *policies = engine_policies(world->engine);
+
+	for (size_t i = 0; i < policies_count(policies); i++) {
+		const struct tally *tally = policies_at(policies, i)->tally;
+		note(&world->trace, "%s{", policies_at(policies, i)->name);
+		note_count(&world->trace, "allowed", tally->checks[TALLY_ALLOWED]);
+		note_count(&world->trace, "denied", tally->checks[TALLY_DENIED]);
+		note_count(&world->trace, "shadow_denied", tally->checks[TALLY_SHADOW_DENIED]);
+		note_count(&world->trace, "error", tally->checks[TALLY_ERROR]);
+		note_count(&world->trace, "leads_allowed", tally->requests_allowed[SOURCE_SPOP]);
+		note_count(&world->trace, "leads_blocked", tally->requests_blocked[SOURCE_SPOP]);
+		note(&world->trace, "}");
+	}
+}
+
+static void abandon(struct world *world)
+{
+	engine_abandon(&world->open);
+	assert_true(list_is_empty(&world->open));
+}
+
+/*
+ * The steps of a script. Times are in us after MONO_US; a check that is asked at 0 is late at 2000.
+ *
+ *     ask ID TIME         Asks for 192.0.2.1. "[POLICIES]" is noted when the store is asked, then
+ *                         "ID=VERDICT", or "ID?", and "ID>VERDICT" when the answer comes later.
+ *     answer OP           The store allows all checks of its op 0, 1 and so on.
+ *     answer OP LETTERS   The store answers each check by a letter: see answer_each.
+ *     fail OP             The store answers with an error.
+ *     expire TIME         The loop calls engine_expire.
+ *     abandon             The connection of those who wait is gone.
+ *     store answers       From here on the store answers at once.
+ *     store deaf          The store has no function to be told of late checks.
+ *     next                Notes when engine_expire wants to be called next.
+ *     flight              Notes how many checks are in flight.
+ *     local               Notes how many balances are in the local store.
+ *     left                Notes what is left of b there: see remaining_locally.
+ *     tallies             Notes the counters of all policies: see note_tallies.
+ */
+static void play_step(struct world *world, const char *step)
+{
+	char word[16] = "", letters[17] = "";
+	unsigned number = 0;
+	int64_t time_us = 0;
+
+	sscanf(step, "%15s", word);
+	sscanf(step, "%*s %u %16[pde]", &number, letters);
+	sscanf(step, "%*s %*u %" SCNd64, &time_us);
+	if (strcmp(word, "ask") == 0)
+		(void)ask_at(world, number, "192.0.2.1", MONO_US + time_us);
+	else if (strcmp(word, "answer") == 0 && letters[0] != '\0')
+		answer_each(&world->fake, number, letters);
+	else if (strcmp(word, "answer") == 0)
+		answer(&world->fake, number);
+	else if (strcmp(word, "fail") == 0)
+		answer_error(&world->fake, number, STORE_CONNECTION);
+	else if (strcmp(word, "expire") == 0)
+		engine_expire(world->engine, MONO_US + number);
+	else if (strcmp(word, "abandon") == 0)
+		abandon(world);
+	else if (strcmp(step, "store answers") == 0)
+		world->fake.behaviour = ANSWERS_AT_ONCE;
+	else if (strcmp(step, "store deaf") == 0)
+		world->fake.store.expired = NULL;
+	else if (strcmp(word, "next") == 0)
+		note(&world->trace, "next@%" PRId64,
+		     engine_next_us(world->engine) < 0 ? -1
+						       : engine_next_us(world->engine) - MONO_US);
+	else if (strcmp(word, "flight") == 0)
+		note(&world->trace, "flight:%zu", engine_stats(world->engine).in_flight);
+	else if (strcmp(word, "local") == 0)
+		note(&world->trace, "local:%zu", memory_store_stats(world->local).balances);
+	else if (strcmp(word, "left") == 0)
+		note(&world->trace, "left:%" PRId64, remaining_locally(world));
+	else if (strcmp(word, "tallies") == 0)
+		note_tallies(world);
+	else
+		fail_msg("\"%s\" is no step of a script", step);
+}
+
+/* Steps stand between commas. */
+static void play(struct world *world, const char *script)
+{
+	struct bytes rest = bytes_from_text(script), step;
+	char text[64];
+
+	while (bytes_next_item(&rest, ',', &step)) {
+		step = bytes_trim(step);
+		snprintf(text, sizeof text, "%.*s", (int)step.len, (const char *)step.data);
+		play_step(world, text);
+	}
+}
+
+static const struct {
+	const char *name;
+	enum behaviour store;
+	const char *terms;
+	const char *script, *trace;
+} scripts[] = {
+	{"a store that answers at once", ANSWERS_AT_ONCE, "limits", "ask 1, next",
+	 "[a] 1=allow/ok/a next@-1"},
+	{"a store that answers later, once", WAITS, "denies",
+	 "ask 77, next, answer 0, next, expire 20000", "[a] 77? next@2000 77>allow/ok/a next@-1"},
+	{"answers in any order find their asker", WAITS, "denies",
+	 "ask 0, ask 1, ask 2, answer 2, answer 0, answer 1",
+	 "[a] 0? [a] 1? [a] 2? 2>allow/ok/a 0>allow/ok/a 1>allow/ok/a"},
+	{"a store that fails later", WAITS, "denies", "ask 1, fail 0",
+	 "[a] 1? 1>deny/error/a/1000000/degraded"},
+	{"who is gone is not called", WAITS, "limits",
+	 "ask 1, ask 2, ask 3, abandon, answer 0, expire 2000, fail 1, answer 2",
+	 "[a] 1? [a] 2? [a] 3? late@2000:1 late@2000:2"},
+
+	{"nothing expires before the deadline", WAITS, "limits",
+	 "ask 1, expire 1999, next, answer 0", "[a] 1? next@2000 1>allow/ok/a"},
+	{"at the deadline on_error allows", WAITS, "limits", "ask 1, expire 2000, next, answer 0",
+	 "[a] 1? late@2000:1 1>allow/error/a/degraded next@-1"},
+	{"at the deadline on_error denies", WAITS, "denies", "ask 1, expire 2000, next, answer 0",
+	 "[a] 1? late@2000:1 1>deny/error/a/1000000/degraded next@-1"},
+	{"at the deadline on_error counts locally", WAITS, "local",
+	 "ask 1, expire 2000, next, answer 0", "[a] 1? late@2000:1 1>allow/ok/a/degraded next@-1"},
+	{"at the deadline what is blocked stays so", WAITS, "limits blocks",
+	 "ask 1, expire 2000, flight, answer 0, flight",
+	 "[a!] 1? late@2000:1 1>deny/blocked/b/-1/degraded flight:2 flight:0"},
+	{"the store is told once of each that is late", WAITS, "limits",
+	 "ask 0, ask 1, ask 2 1, expire 1999, expire 2000, expire 2000, expire 20000, answer 0, "
+	 "answer 1, answer 2",
+	 "[a] 0? [a] 1? [a] 2? late@2000:1 0>allow/error/a/degraded late@2000:2 "
+	 "1>allow/error/a/degraded late@20000:3 2>allow/error/a/degraded"},
+	{"the store is not told of what it answered", WAITS, "limits",
+	 "ask 0, ask 1, ask 2, answer 1, fail 2, expire 2000, answer 0",
+	 "[a] 0? [a] 1? [a] 2? 1>allow/ok/a 2>allow/error/a/degraded late@2000:1 "
+	 "0>allow/error/a/degraded"},
+	{"the store is not told of what never waited", FAILS_AT_ONCE, "limits",
+	 "ask 1, store answers, ask 2, expire 20000",
+	 "[a] 1=allow/error/a/degraded [a] 2=allow/ok/a"},
+	{"the store is told of what was abandoned", WAITS, "limits",
+	 "ask 1, abandon, expire 2000, answer 0", "[a] 1? late@2000:1"},
+	{"a store that can't be told is not told", WAITS, "limits",
+	 "store deaf, ask 1, expire 2000, answer 0", "[a] 1? 1>allow/error/a/degraded"},
+
+	{"on_error local counts in the local store", FAILS_AT_ONCE, "local", "ask 1, ask 2, ask 3",
+	 "[a] 1=allow/ok/a/degraded [a] 2=allow/ok/a/degraded "
+	 "[a] 3=deny/limited/a/2800000000/degraded"},
+	{"on_error local does not charge what on_error denies", FAILS_AT_ONCE,
+	 "local local_shadow denies", "ask 1, ask 2, ask 3, tallies, left",
+	 "[ac|b] 1=deny/error/c/1000000/degraded [ac|b] 2=deny/error/c/1000000/degraded "
+	 "[ac|b] 3=deny/error/c/1000000/degraded a{ allowed:3 } b{ allowed:3 } "
+	 "c{ error:3 leads_blocked:3 } [a|b] left:2"},
+	{"on_error local does not charge what is blocked", FAILS_AT_ONCE,
+	 "local local_shadow blocks", "ask 1, ask 2, ask 3, tallies, left",
+	 "[a|b!] 1=deny/blocked/c/-1/degraded [a|b!] 2=deny/blocked/c/-1/degraded "
+	 "[a|b!] 3=deny/blocked/c/-1/degraded a{ allowed:3 } b{ allowed:3 } "
+	 "c{ denied:3 leads_blocked:3 } [a|b] left:2"},
+	{"on_error deny in shadow stops nothing", FAILS_AT_ONCE, "denies_shadow local_shadow",
+	 "ask 1, left", "[|ab] 1=allow/shadow/a/degraded [a|b] left:1"},
+
+	{"nothing but blocked does not ask the store", WAITS, "blocks blocks", "ask 1, tallies",
+	 "1=deny/blocked/a/-1 a{ denied:1 leads_blocked:1 } b{ denied:1 }"},
+	{"blocked makes the others look only", WAITS, "limits blocks shadow", "ask 1, answer 0",
+	 "[a|c!] 1? 1>deny/blocked/b/-1"},
+	{"blocked in shadow denies nothing", WAITS, "limits blocks_shadow",
+	 "ask 1, answer 0, tallies",
+	 "[a] 1? 1>allow/shadow/b a{ allowed:1 } b{ shadow_denied:1 leads_allowed:1 }"},
+	{"those in shadow stand behind the others", WAITS, "shadow limits shadow denies",
+	 "ask 1, answer 0", "[bd|ac] 1? 1>allow/ok/b"},
+	{"shadow that would deny denies nothing", WAITS, "limits shadow",
+	 "ask 1, answer 0 pd, tallies",
+	 "[a|b] 1? 1>allow/shadow/b a{ allowed:1 } b{ shadow_denied:1 leads_allowed:1 }"},
+	{"shadow that failed alone degrades", WAITS, "denies shadow", "ask 1, answer 0 pe, tallies",
+	 "[a|b] 1? 1>allow/ok/a/degraded a{ allowed:1 leads_allowed:1 } b{ error:1 }"},
+	{"what the store decided is not asked locally", WAITS, "local shadow",
+	 "ask 1, answer 0 pe, local", "[a|b] 1? 1>allow/ok/a/degraded local:0"},
+	{"shadow that failed is charged locally when the request is allowed", WAITS,
+	 "limits local_shadow", "ask 1, answer 0 pe, tallies, left",
+	 "[a|b] 1? 1>allow/ok/a/degraded a{ allowed:1 leads_allowed:1 } b{ allowed:1 } "
+	 "[a|b] left:1"},
+	{"shadow that failed is not charged when the request is denied", WAITS,
+	 "limits local_shadow", "ask 1, answer 0 de, tallies, left",
+	 "[a|b] 1? 1>deny/limited/a/1000/degraded a{ denied:1 leads_blocked:1 } "
+	 "b{ allowed:1 } [a|b] left:2"},
+	{"shadow that failed is charged locally when all failed", WAITS, "limits local_shadow",
+	 "ask 1, answer 0 ee, tallies, left",
+	 "[a|b] 1? 1>allow/error/a/degraded a{ error:1 leads_allowed:1 } b{ allowed:1 } "
+	 "[a|b] left:1"},
+};
+
+TEST_ROWS(scripts)
+{
+	struct world *world = world_new(row->store, ON_ERROR_ALLOW, 16);
+
+	set_terms(world, row->terms);
+	play(world, row->script);
+
+	assert_string_equal(world->trace.text, row->trace);
 	world_free(world);
 }
+
+/* ---- the cases that are no scripts ---- */
 
 /* More checks than --max-in-flight, of a store that nothing waits for. */
 TEST(submit_store_that_is_the_local_one_is_never_full)
@@ -261,196 +580,17 @@ TEST(submit_without_a_policy_that_fits_does_not_ask_the_store)
 	world_free(world);
 }
 
-TEST(submit_store_that_answers_later_calls_done_once)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
-
-	assert_int_equal(ask_at(world, 77, "192.0.2.1", MONO_US), ENGINE_PENDING);
-	assert_int_equal(world->done_count, 0);
-	assert_int_equal(engine_next_us(world->engine), MONO_US + TIMEOUT_US);
-	answer(&world->fake, 0);
-
-	assert_int_equal(world->done_count, 1);
-	assert_int_equal(world->done_ids[0], 77);
-	assert_true(world->last.allowed);
-	assert_false(world->last.degraded);
-	assert_int_equal(engine_next_us(world->engine), -1);
-	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
-	assert_int_equal(world->done_count, 1);
-	world_free(world);
-}
-
-TEST(submit_answers_in_any_order_find_their_asker)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
-
-	for (uint64_t id = 0; id < 3; id++)
-		assert_int_equal(ask_at(world, id, "192.0.2.1", MONO_US), ENGINE_PENDING);
-	answer(&world->fake, 2);
-	answer(&world->fake, 0);
-	answer(&world->fake, 1);
-
-	assert_int_equal(world->done_count, 3);
-	assert_int_equal(world->done_ids[0], 2);
-	assert_int_equal(world->done_ids[1], 0);
-	assert_int_equal(world->done_ids[2], 1);
-	world_free(world);
-}
-
-TEST(expire_before_the_deadline_does_nothing)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	(void)ask(world);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US - 1);
-	assert_int_equal(world->done_count, 0);
-	answer(&world->fake, 0);
-	world_free(world);
-}
-
-TEST(expire_at_the_deadline_answers_by_on_error)
-{
-	static const struct {
-		enum on_error on_error;
-		bool allowed;
-		enum reason reason;
-	} cases[] = {
-		{ON_ERROR_ALLOW, true, REASON_ERROR},
-		{ON_ERROR_DENY, false, REASON_ERROR},
-		{ON_ERROR_LOCAL, true, REASON_OK},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct world *world = world_new(WAITS, cases[i].on_error, 16);
-		(void)ask(world);
-		engine_expire(world->engine, MONO_US + TIMEOUT_US);
-		assert_int_equal(world->done_count, 1);
-		assert_int_equal(world->last.allowed, cases[i].allowed);
-		assert_int_equal(world->last.reason, cases[i].reason);
-		assert_true(world->last.degraded);
-		answer(&world->fake, 0); /* late */
-		assert_int_equal(world->done_count, 1);
-		world_free(world);
-	}
-}
-
-/* ---- what the store is told of those that are late ---- */
-
-TEST(expire_tells_the_store_once_of_each_that_is_late)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-	struct fake_store *fake = &world->fake;
-
-	(void)ask_at(world, 0, "192.0.2.1", MONO_US);
-	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
-	(void)ask_at(world, 2, "192.0.2.1", MONO_US + 1);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US - 1);
-	assert_int_equal(fake->expired_count, 0);
-	assert_int_equal(count_late(fake), 0);
-
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-	assert_int_equal(fake->expired_count, 2);
-	assert_int_equal(count_late(fake), 2);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US); /* of the same it is not told again */
-	assert_int_equal(fake->expired_count, 2);
-	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
-	assert_int_equal(fake->expired_count, 3);
-
-	/* The op is marked by then, and the time is the one that was given. */
-	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(fake->late_counts[i], i + 1);
-	assert_int_equal(fake->expired_us[1], MONO_US + TIMEOUT_US);
-	assert_int_equal(fake->expired_us[2], MONO_US + 10 * TIMEOUT_US);
-	for (size_t i = 0; i < 3; i++)
-		answer(fake, i);
-	assert_int_equal(fake->expired_count, 3);
-	world_free(world);
-}
-
-TEST(expire_does_not_tell_of_what_was_answered_in_time)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	for (uint64_t id = 0; id < 3; id++)
-		(void)ask_at(world, id, "192.0.2.1", MONO_US);
-	answer(&world->fake, 1);
-	answer_error(&world->fake, 2, STORE_CONNECTION);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-
-	assert_int_equal(world->fake.expired_count, 1);
-	answer(&world->fake, 0);
-	world_free(world);
-}
-
-TEST(expire_does_not_tell_of_what_never_waited)
-{
-	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
-
-	(void)ask(world);
-	world->fake.behaviour = ANSWERS_AT_ONCE;
-	(void)ask(world);
-	engine_expire(world->engine, MONO_US + 10 * TIMEOUT_US);
-
-	assert_int_equal(world->fake.expired_count, 0);
-	world_free(world);
-}
-
-/* That the asker is gone does not matter: the store did not answer in time. */
-TEST(expire_tells_of_what_was_abandoned)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	(void)ask(world);
-	engine_abandon(&world->open);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-
-	assert_int_equal(world->fake.expired_count, 1);
-	assert_int_equal(world->done_count, 0);
-	answer(&world->fake, 0);
-	world_free(world);
-}
-
-/* A store that always answers at once has no use for it. */
-TEST(expire_store_that_is_not_to_be_told_is_not)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	world->fake.store.expired = NULL;
-	(void)ask(world);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-
-	assert_int_equal(world->done_count, 1);
-	answer(&world->fake, 0);
-	world_free(world);
-}
-
-TEST(on_error_local_counts_in_the_local_store)
-{
-	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
-
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(ask(world), ENGINE_DONE);
-		assert_true(world->last.allowed && world->last.degraded);
-		assert_int_equal(world->last.reason, REASON_OK);
-	}
-	assert_int_equal(ask(world), ENGINE_DONE);
-	assert_false(world->last.allowed);
-	assert_int_equal(world->last.reason, REASON_LIMITED);
-	assert_true(world->last.degraded);
-	world_free(world);
-}
-
 TEST(on_error_local_charges_nothing_when_another_check_denies)
 {
 	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_LOCAL, 16);
 	struct policies *policies = policies_of("deny", ON_ERROR_DENY);
-	struct policy local = *policies_at(policies, 0);
+	struct policy second = *policies_at(policies, 0);
 
-	strcpy(local.name, "local");
-	local.terms.on_error = ON_ERROR_LOCAL;
-	assert_true(policies_add(policies, &local));
+	strcpy(second.name, "local");
+	second.terms.on_error = ON_ERROR_LOCAL;
+	assert_true(policies_add(policies, &second));
 	struct policies *only_local = policies_new(ON_ERROR_LOCAL);
-	assert_true(policies_add(only_local, &local));
+	assert_true(policies_add(only_local, &second));
 
 	engine_set_policies(world->engine, policies);
 	for (int i = 0; i < 5; i++) {
@@ -465,20 +605,6 @@ TEST(on_error_local_charges_nothing_when_another_check_denies)
 	assert_true(world->last.allowed); /* both of its two are there */
 	policies_unref(policies);
 	policies_unref(only_local);
-	world_free(world);
-}
-
-TEST(store_that_fails_later_is_decided_by_on_error)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_DENY, 16);
-
-	(void)ask(world);
-	answer_error(&world->fake, 0, STORE_CONNECTION);
-
-	assert_int_equal(world->done_count, 1);
-	assert_false(world->last.allowed);
-	assert_int_equal(world->last.reason, REASON_ERROR);
-	assert_int_equal(world->last.retry_after_us, 1000000);
 	world_free(world);
 }
 
@@ -507,24 +633,6 @@ TEST(store_that_never_answers_costs_slots_then_answers_at_once)
 	world_free(world);
 }
 
-TEST(abandon_nobody_is_called_any_more)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	(void)ask_at(world, 1, "192.0.2.1", MONO_US);
-	(void)ask_at(world, 2, "192.0.2.1", MONO_US);
-	(void)ask_at(world, 3, "192.0.2.1", MONO_US);
-	engine_abandon(&world->open);
-	assert_true(list_is_empty(&world->open));
-	answer(&world->fake, 0);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-	answer_error(&world->fake, 1, STORE_CONNECTION);
-	answer(&world->fake, 2);
-
-	assert_int_equal(world->done_count, 0);
-	world_free(world);
-}
-
 TEST(set_policies_open_requests_keep_those_that_they_began_with)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
@@ -541,90 +649,13 @@ TEST(set_policies_open_requests_keep_those_that_they_began_with)
 	world_free(world);
 }
 
-/* ---- shadow and blocked ---- */
-
-static const struct terms limits = {.on_error = ON_ERROR_ALLOW},
-			  denies = {.on_error = ON_ERROR_DENY},
-			  local = {.on_error = ON_ERROR_LOCAL}, blocks = {.is_blocked = true},
-			  shadow = {.is_shadow = true},
-			  local_shadow = {.on_error = ON_ERROR_LOCAL, .is_shadow = true};
-
-/* Policies a, b and so on of such terms, up to NULL, take the place of what was there. */
-static void set_terms(struct world *world, const struct terms *const *terms)
-{
-	struct policies *policies = policies_new(ON_ERROR_ALLOW);
-	char name[] = "a";
-
-	for (; *terms != NULL; terms++, name[0]++)
-		add_policy(policies, name, **terms);
-	engine_set_policies(world->engine, policies);
-	policies_unref(policies);
-}
-#define SET_TERMS(world, ...) set_terms(world, (const struct terms *const[]){__VA_ARGS__, NULL})
-
-static const struct tally *tally_of(const struct world *world, size_t position)
-{
-	return policies_at(engine_policies(world->engine), position)->tally;
-}
-
-TEST(submit_nothing_but_blocked_does_not_ask_the_store)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &blocks, &blocks);
-	assert_int_equal(ask(world), ENGINE_DONE);
-
-	assert_false(world->last.allowed || world->last.degraded);
-	assert_int_equal(world->last.reason, REASON_BLOCKED);
-	assert_int_equal(world->last.retry_after_us, -1);
-	assert_int_equal(world->fake.asked_count, 0);
-	assert_int_equal(tally_of(world, 0)->checks[TALLY_DENIED], 1);
-	assert_int_equal(tally_of(world, 0)->requests_blocked[SOURCE_SPOP], 1);
-	assert_int_equal(tally_of(world, 1)->checks[TALLY_DENIED], 1);
-	world_free(world);
-}
-
-TEST(submit_blocked_makes_the_others_look_only)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &limits, &blocks, &shadow);
-	assert_int_equal(ask(world), ENGINE_PENDING);
-
-	const struct store_op *op = world->fake.asked[0];
-	assert_int_equal(op->count, 2);
-	assert_int_equal(op->shadow, 1);
-	assert_true(op->is_denied);
-	assert_string_equal(op->checks[0]->policy->name, "a");
-	answer(&world->fake, 0);
-	assert_int_equal(world->last.reason, REASON_BLOCKED);
-	assert_string_equal(world->last_policy, "b");
-	world_free(world);
-}
-
-TEST(submit_blocked_in_shadow_denies_nothing)
-{
-	static const struct terms blocks_in_shadow = {.is_blocked = true, .is_shadow = true};
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &limits, &blocks_in_shadow);
-	assert_int_equal(ask(world), ENGINE_PENDING);
-
-	assert_false(world->fake.asked[0]->is_denied);
-	answer(&world->fake, 0);
-	assert_true(world->last.allowed);
-	assert_int_equal(world->last.reason, REASON_SHADOW);
-	assert_int_equal(tally_of(world, 1)->checks[TALLY_SHADOW_DENIED], 1);
-	world_free(world);
-}
-
 /* They hold slots as long as the request waits: a store that is dead must not use up all. */
 TEST(submit_blocked_counts_in_flight_with_those_that_wait)
 {
 	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 40);
 
-	SET_TERMS(world, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks,
-		  &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &blocks, &limits);
+	set_terms(world, "blocks blocks blocks blocks blocks blocks blocks blocks blocks blocks "
+			 "blocks blocks blocks blocks blocks limits");
 	assert_int_equal(ask(world), ENGINE_PENDING);
 	assert_int_equal(ask(world), ENGINE_PENDING);
 	assert_int_equal(engine_stats(world->engine).in_flight, 32);
@@ -644,194 +675,31 @@ TEST(submit_blocked_counts_in_flight_with_those_that_wait)
 	world_free(world);
 }
 
-TEST(submit_those_in_shadow_stand_behind_the_others)
+static const struct {
+	const char *name;
+	enum on_error flag;
+} invalid_messages[] = {
+	{"allow", ON_ERROR_ALLOW},
+	{"deny", ON_ERROR_DENY},
+	{"local", ON_ERROR_LOCAL},
+};
+
+TEST_ROWS(invalid_messages)
 {
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-	char names[5] = "";
-
-	SET_TERMS(world, &shadow, &limits, &shadow, &denies);
-	assert_int_equal(ask(world), ENGINE_PENDING);
-
-	const struct store_op *op = world->fake.asked[0];
-	for (size_t i = 0; i < op->count; i++)
-		names[i] = op->checks[i]->policy->name[0];
-	assert_string_equal(names, "bdac");
-	assert_int_equal(op->shadow, 2);
-	assert_false(op->is_denied);
-	answer(&world->fake, 0);
-	world_free(world);
-}
-
-/* What the store says of the checks of an op: a letter each. */
-static void answer_each(struct fake_store *fake, size_t index, const char *answers)
-{
-	struct store_op *op = fake->asked[index];
-
-	assert_int_equal(strlen(answers), op->count);
-	fake->asked[index] = NULL;
-	for (size_t i = 0; i < op->count; i++) {
-		struct check *check = op->checks[i];
-		check->is_decided = answers[i] != 'e';
-		check->error = answers[i] == 'e' ? STORE_OTHER : STORE_OK;
-		check->outcome = answers[i] == 'p'
-					 ? (struct outcome){.allowed = true, .remaining = 7}
-					 : (struct outcome){.retry_after_us = 1000};
-	}
-	op->answered(op);
-}
-
-TEST(answered_shadow_that_would_deny_denies_nothing)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &limits, &shadow);
-	(void)ask(world);
-	answer_each(&world->fake, 0, "pd");
-
-	assert_true(world->last.allowed);
-	assert_int_equal(world->last.reason, REASON_SHADOW);
-	assert_string_equal(world->last_policy, "b");
-	assert_int_equal(tally_of(world, 0)->checks[TALLY_ALLOWED], 1);
-	assert_int_equal(tally_of(world, 1)->checks[TALLY_SHADOW_DENIED], 1);
-	assert_int_equal(tally_of(world, 1)->checks[TALLY_DENIED], 0);
-	assert_int_equal(tally_of(world, 1)->requests_allowed[SOURCE_SPOP], 1);
-	world_free(world);
-}
-
-TEST(answered_shadow_that_failed_alone_degrades)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &denies, &shadow);
-	(void)ask(world);
-	answer_each(&world->fake, 0, "pe");
-
-	assert_true(world->last.allowed && world->last.degraded);
-	assert_int_equal(world->last.reason, REASON_OK);
-	assert_int_equal(tally_of(world, 1)->checks[TALLY_ERROR], 1);
-	world_free(world);
-}
-
-TEST(answered_what_the_store_decided_is_not_asked_locally)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &local, &shadow);
-	(void)ask(world);
-	answer_each(&world->fake, 0, "pe");
-
-	assert_int_equal(memory_store_stats(world->local).balances, 0);
-	world_free(world);
-}
-
-/* How much the local store has left of the second policy, which is in shadow there. */
-static int64_t remaining_locally(struct world *world)
-{
-	world->fake.behaviour = FAILS_AT_ONCE;
-	SET_TERMS(world, &limits, &local_shadow);
+	struct world *world = world_new(ANSWERS_AT_ONCE, row->flag, 16);
 	struct inquiry *inquiry = engine_begin(world->engine);
-	struct attribute items[] = {{BYTES("src"), value_text(BYTES("192.0.2.1"))},
-				    {BYTES("cost"), value_integer(0)}};
+	struct attribute bad = {BYTES("cost"), value_text(BYTES("x"))};
+	struct attribute good = {BYTES("src"), value_text(BYTES("192.0.2.1"))};
 	struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
-	engine_add(inquiry, &(struct attributes){items, 2});
+
+	engine_add(inquiry, &(struct attributes){&bad, 1});
+	engine_add(inquiry, &(struct attributes){&good, 1});
+
 	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
-	assert_int_equal(engine_request(inquiry)->checks[1]->error, STORE_CONNECTION);
-	assert_true(engine_request(inquiry)->checks[1]->is_decided);
-	int64_t remaining = engine_request(inquiry)->checks[1]->outcome.remaining;
+	assert_int_equal(engine_verdict(inquiry)->reason, REASON_INVALID);
+	assert_int_equal(engine_verdict(inquiry)->allowed, row->flag != ON_ERROR_DENY);
+	/* A request that is denied charges nobody; else the good message counts. */
+	assert_int_equal(world->fake.asked_count, row->flag != ON_ERROR_DENY);
 	engine_end(inquiry);
-	return remaining;
-}
-
-TEST(answered_shadow_that_failed_is_decided_locally)
-{
-	static const struct {
-		const char *answers;
-		bool allowed;
-		int64_t left; /* it is charged if the request is allowed */
-	} cases[] = {{"pe", true, 1}, {"de", false, 2}, {"ee", true, 1}};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-		SET_TERMS(world, &limits, &local_shadow);
-		(void)ask(world);
-		answer_each(&world->fake, 0, cases[i].answers);
-		assert_int_equal(world->last.allowed, cases[i].allowed);
-		assert_true(world->last.degraded);
-		assert_int_equal(tally_of(world, 1)->checks[TALLY_ALLOWED], 1);
-		assert_int_equal(remaining_locally(world), cases[i].left);
-		world_free(world);
-	}
-}
-
-/* Denied by what it is blocked by, or by on_error: the local store charges neither of them. */
-TEST(on_error_local_charges_nothing_of_what_is_denied)
-{
-	const struct terms *const deniers[] = {&blocks, &denies};
-
-	for (size_t i = 0; i < ARRAY_SIZE(deniers); i++) {
-		struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
-		SET_TERMS(world, &local, &local_shadow, deniers[i]);
-		for (int k = 0; k < 3; k++) {
-			assert_int_equal(ask(world), ENGINE_DONE);
-			assert_false(world->last.allowed);
-		}
-		assert_int_equal(tally_of(world, 0)->checks[TALLY_ALLOWED], 3);
-		assert_int_equal(tally_of(world, 1)->checks[TALLY_ALLOWED], 3);
-		assert_int_equal(remaining_locally(world), 2);
-		world_free(world);
-	}
-}
-
-/* In shadow it would be denied by on_error: that stops nothing. */
-TEST(on_error_deny_in_shadow_stops_nothing)
-{
-	static const struct terms denies_in_shadow = {.on_error = ON_ERROR_DENY, .is_shadow = true};
-	struct world *world = world_new(FAILS_AT_ONCE, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &denies_in_shadow, &local_shadow);
-	assert_int_equal(ask(world), ENGINE_DONE);
-
-	assert_true(world->last.allowed && world->last.degraded);
-	assert_int_equal(world->last.reason, REASON_SHADOW);
-	assert_int_equal(remaining_locally(world), 1);
 	world_free(world);
-}
-
-TEST(expire_blocked_stays_blocked)
-{
-	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
-
-	SET_TERMS(world, &limits, &blocks);
-	(void)ask(world);
-	engine_expire(world->engine, MONO_US + TIMEOUT_US);
-
-	assert_int_equal(world->done_count, 1);
-	assert_int_equal(world->last.reason, REASON_BLOCKED);
-	assert_true(world->last.degraded);
-	assert_int_equal(engine_stats(world->engine).in_flight, 2);
-	answer(&world->fake, 0);
-	assert_int_equal(engine_stats(world->engine).in_flight, 0);
-	world_free(world);
-}
-
-TEST(submit_invalid_message_is_answered_by_the_flag)
-{
-	static const enum on_error flags[] = {ON_ERROR_ALLOW, ON_ERROR_DENY, ON_ERROR_LOCAL};
-
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		struct world *world = world_new(ANSWERS_AT_ONCE, flags[i], 16);
-		struct inquiry *inquiry = engine_begin(world->engine);
-		struct attribute bad = {BYTES("cost"), value_text(BYTES("x"))};
-		struct attribute good = {BYTES("src"), value_text(BYTES("192.0.2.1"))};
-		engine_add(inquiry, &(struct attributes){&bad, 1});
-		engine_add(inquiry, &(struct attributes){&good, 1});
-		struct asker asker = {.done = on_done, .open = &world->open, .owner = world};
-		assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
-		assert_int_equal(engine_verdict(inquiry)->reason, REASON_INVALID);
-		assert_int_equal(engine_verdict(inquiry)->allowed, flags[i] != ON_ERROR_DENY);
-		/* Denied whole, it charges nobody; else the good message counts. */
-		assert_int_equal(world->fake.asked_count, flags[i] != ON_ERROR_DENY);
-		engine_end(inquiry);
-		world_free(world);
-	}
 }
