@@ -1,7 +1,9 @@
 #include "limit/verdict.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/writer.h"
 #include "support/sweep.h"
@@ -24,10 +26,20 @@ enum answer {
 	ANSWERS,
 };
 
-#define SHADOW 16 /* with it, the check is in shadow */
+static const char *const answer_words[ANSWERS] = {
+	"",
+	"passed",
+	"stopped",
+	"failed_allow",
+	"failed_deny",
+	"local_passed",
+	"local_stopped",
+	"blocked",
+};
 
 struct given {
 	enum answer answer;
+	bool is_shadow;
 	int64_t number;
 };
 
@@ -45,21 +57,16 @@ static bool is_in(enum answer answer, enum answer first, enum answer second)
 	return answer == first || answer == second;
 }
 
-static enum answer answer_of(struct given given)
-{
-	return (enum answer)(given.answer & ~(unsigned)SHADOW);
-}
-
 static void set_check(struct check *check, const struct policy *policy, struct given given)
 {
-	enum answer answer = answer_of(given);
+	enum answer answer = given.answer;
 
 	/* A slot still holds what its last user left in it. */
 	memset(check, 0xa5, sizeof *check);
 	check->policy = policy;
 	check->terms = &policy->terms;
 	check->quota = &policy->terms.quota;
-	check->is_shadow = (given.answer & SHADOW) != 0;
+	check->is_shadow = given.is_shadow;
 	check->cost = 1;
 	check->error = is_in(answer, PASSED, STOPPED) || answer == BLOCKED ? 0 : 1;
 	check->is_decided = !is_in(answer, FAILED_ALLOW, FAILED_DENY);
@@ -77,7 +84,7 @@ static void set_check(struct check *check, const struct policy *policy, struct g
 		check->outcome = (struct outcome){.retry_after_us = NEVER, .reset_us = NEVER};
 }
 
-static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX], bool is_invalid)
+static void set_checks(struct scene *scene, const struct given given[CHECKS_MAX], bool is_invalid)
 {
 	memset(scene, 0, sizeof *scene);
 	scene->request.is_invalid = is_invalid;
@@ -85,9 +92,9 @@ static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX],
 		scene->policies[i].name[0] = (char)('a' + i);
 		scene->policies[i].position = i;
 		scene->policies[i].terms.on_error =
-			answer_of(given[i]) == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
-		scene->policies[i].terms.is_blocked = answer_of(given[i]) == BLOCKED;
-		scene->policies[i].terms.is_shadow = (given[i].answer & SHADOW) != 0;
+			given[i].answer == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
+		scene->policies[i].terms.is_blocked = given[i].answer == BLOCKED;
+		scene->policies[i].terms.is_shadow = given[i].is_shadow;
 		scene->policies[i].terms.quota = (struct quota){
 			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
 		set_check(&scene->checks[i], &scene->policies[i], given[i]);
@@ -96,298 +103,182 @@ static void set_scene(struct scene *scene, const struct given given[CHECKS_MAX],
 	}
 }
 
+static struct given read_given(const char *text)
+{
+	struct given given = {0};
+	char word[16] = "";
+
+	if (strncmp(text, "shadow ", 7) == 0) {
+		given.is_shadow = true;
+		text += 7;
+	}
+	assert_true(sscanf(text, "%15[a-z_]:%" SCNd64, word, &given.number) >= 1);
+	for (int answer = PASSED; answer < ANSWERS; answer++)
+		if (strcmp(word, answer_words[answer]) == 0)
+			given.answer = (enum answer)answer;
+	assert_true(given.answer != NO_CHECK);
+	return given;
+}
+
+/*
+ * What the store left in each check, as in "passed:5, stopped:1000000, shadow failed_deny"; with
+ * "invalid" among them if a message was.
+ */
+static void set_scene(struct scene *scene, const char *notation)
+{
+	struct given given[CHECKS_MAX] = {{0}};
+	struct bytes rest = bytes_from_text(notation), item;
+	bool is_invalid = false;
+	size_t count = 0;
+	char text[64];
+
+	while (rest.len > 0 && bytes_next_item(&rest, ',', &item)) {
+		item = bytes_trim(item);
+		snprintf(text, sizeof text, "%.*s", (int)item.len, (const char *)item.data);
+		if (strcmp(text, "invalid") == 0) {
+			is_invalid = true;
+			continue;
+		}
+		assert_true(count < CHECKS_MAX);
+		given[count++] = read_given(text);
+	}
+	set_checks(scene, given, is_invalid);
+}
+
 /* ---- allowed, reason, degraded, retry_after, policy ---- */
 
+/*
+ * By the checks and the flag on_error: "allow/REASON/LEAD" or "deny/REASON/LEAD/RETRY_AFTER_US",
+ * and "/degraded".
+ */
 static const struct {
-	const char *what;
-	struct given given[CHECKS_MAX];
-	bool is_invalid;
-	enum on_error on_error; /* the flag */
-	struct {
-		bool allowed, degraded;
-		const char *reason;
-		int64_t retry_after_us;
-		const char *lead; /* "" for none */
-	} expected;
-} rows[] = {
+	const char *name, *given;
+	enum on_error flag;
+	const char *expected;
+} verdicts[] = {
 	/* no policy applied */
-	{"nothing", {{0}}, false, ON_ERROR_ALLOW, {true, false, "none", 0, ""}},
-	{"nothing, and on_error denies", {{0}}, false, ON_ERROR_DENY, {true, false, "none", 0, ""}},
+	{"nothing", "", ON_ERROR_ALLOW, "allow/none/"},
+	{"nothing, and on_error denies", "", ON_ERROR_DENY, "allow/none/"},
 
 	/* allowed: the least remaining */
-	{"one passed", {{PASSED, 5}}, false, ON_ERROR_ALLOW, {true, false, "ok", 0, "a"}},
-	{"one passed with nothing left",
-	 {{PASSED, 0}},
-	 false,
-	 ON_ERROR_DENY,
-	 {true, false, "ok", 0, "a"}},
-	{"the least remaining leads",
-	 {{PASSED, 5}, {PASSED, 3}, {PASSED, 4}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "ok", 0, "b"}},
-	{"a tie of remaining: file order",
-	 {{PASSED, 5}, {PASSED, 3}, {PASSED, 3}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "ok", 0, "b"}},
+	{"one passed", "passed:5", ON_ERROR_ALLOW, "allow/ok/a"},
+	{"one passed with nothing left", "passed:0", ON_ERROR_DENY, "allow/ok/a"},
+	{"the least remaining leads", "passed:5, passed:3, passed:4", ON_ERROR_ALLOW, "allow/ok/b"},
+	{"a tie of remaining: file order", "passed:5, passed:3, passed:3", ON_ERROR_ALLOW,
+	 "allow/ok/b"},
 
 	/* denied: the longest wait */
-	{"one stopped", {{STOPPED, 1}}, false, ON_ERROR_ALLOW, {false, false, "limited", 1, "a"}},
-	{"one of several stopped",
-	 {{PASSED, 0}, {STOPPED, 7}, {PASSED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", 7, "b"}},
-	{"the longest wait leads",
-	 {{STOPPED, 7}, {STOPPED, 9}, {STOPPED, 8}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", 9, "b"}},
-	{"a tie of waits: file order",
-	 {{STOPPED, 7}, {STOPPED, 9}, {STOPPED, 9}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", 9, "b"}},
-	{"never is the longest",
-	 {{STOPPED, INT64_MAX}, {STOPPED, NEVER}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", NEVER, "b"}},
-	{"never first stays",
-	 {{STOPPED, NEVER}, {STOPPED, 9}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", NEVER, "a"}},
-	{"a tie of never: file order",
-	 {{STOPPED, 1}, {STOPPED, NEVER}, {STOPPED, NEVER}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", NEVER, "b"}},
+	{"one stopped", "stopped:1", ON_ERROR_ALLOW, "deny/limited/a/1"},
+	{"one of several stopped", "passed:0, stopped:7, passed:0", ON_ERROR_ALLOW,
+	 "deny/limited/b/7"},
+	{"the longest wait leads", "stopped:7, stopped:9, stopped:8", ON_ERROR_ALLOW,
+	 "deny/limited/b/9"},
+	{"a tie of waits: file order", "stopped:7, stopped:9, stopped:9", ON_ERROR_ALLOW,
+	 "deny/limited/b/9"},
+	{"never is the longest", "stopped:9223372036854775807, stopped:-1", ON_ERROR_ALLOW,
+	 "deny/limited/b/-1"},
+	{"never first stays", "stopped:-1, stopped:9", ON_ERROR_ALLOW, "deny/limited/a/-1"},
+	{"a tie of never: file order", "stopped:1, stopped:-1, stopped:-1", ON_ERROR_ALLOW,
+	 "deny/limited/b/-1"},
 
 	/* error: on_error decided the outcome; a second to wait */
-	{"one failed, allowed",
-	 {{FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_DENY,
-	 {true, true, "error", 0, "a"}},
-	{"one failed, denied",
-	 {{FAILED_DENY, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "error", SECOND, "a"}},
-	{"any denial denies",
-	 {{FAILED_ALLOW, 0}, {FAILED_DENY, 0}, {FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "error", SECOND, "b"}},
-	{"a tie of errors: file order",
-	 {{FAILED_ALLOW, 0}, {FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "error", 0, "a"}},
-	{"a denial by error among those that passed",
-	 {{PASSED, 0}, {FAILED_DENY, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "error", SECOND, "b"}},
+	{"one failed, allowed", "failed_allow", ON_ERROR_DENY, "allow/error/a/degraded"},
+	{"one failed, denied", "failed_deny", ON_ERROR_ALLOW, "deny/error/a/1000000/degraded"},
+	{"any denial denies", "failed_allow, failed_deny, failed_allow", ON_ERROR_ALLOW,
+	 "deny/error/b/1000000/degraded"},
+	{"a tie of errors: file order", "failed_allow, failed_allow", ON_ERROR_ALLOW,
+	 "allow/error/a/degraded"},
+	{"a denial by error among those that passed", "passed:0, failed_deny", ON_ERROR_ALLOW,
+	 "deny/error/b/1000000/degraded"},
 
 	/* limited comes before error */
-	{"stopped and failed",
-	 {{FAILED_DENY, 0}, {STOPPED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "limited", 5, "b"}},
-	{"stopped and failed, allowed",
-	 {{STOPPED, 5}, {FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "limited", 5, "a"}},
+	{"stopped and failed", "failed_deny, stopped:5", ON_ERROR_ALLOW,
+	 "deny/limited/b/5/degraded"},
+	{"stopped and failed, allowed", "stopped:5, failed_allow", ON_ERROR_ALLOW,
+	 "deny/limited/a/5/degraded"},
 
 	/* local: the usual reason, degraded */
-	{"local passed", {{LOCAL_PASSED, 3}}, false, ON_ERROR_DENY, {true, true, "ok", 0, "a"}},
-	{"local stopped",
-	 {{PASSED, 3}, {LOCAL_STOPPED, 4}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "limited", 4, "b"}},
+	{"local passed", "local_passed:3", ON_ERROR_DENY, "allow/ok/a/degraded"},
+	{"local stopped", "passed:3, local_stopped:4", ON_ERROR_ALLOW, "deny/limited/b/4/degraded"},
 
 	/* blocked: never, and before limited */
-	{"one blocked",
-	 {{BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "blocked", NEVER, "a"}},
-	{"blocked among those that passed",
-	 {{PASSED, 0}, {BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "blocked", NEVER, "b"}},
-	{"blocked and stopped",
-	 {{STOPPED, 5}, {BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "blocked", NEVER, "b"}},
-	{"blocked and never: a tie",
-	 {{STOPPED, NEVER}, {BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "blocked", NEVER, "a"}},
-	{"blocked and failed",
-	 {{FAILED_DENY, 0}, {BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, true, "blocked", NEVER, "b"}},
-	{"blocked, and another message invalid",
-	 {{BLOCKED, 0}},
-	 true,
-	 ON_ERROR_ALLOW,
-	 {false, false, "invalid", NEVER, "a"}},
+	{"one blocked", "blocked", ON_ERROR_ALLOW, "deny/blocked/a/-1"},
+	{"blocked among those that passed", "passed:0, blocked", ON_ERROR_ALLOW,
+	 "deny/blocked/b/-1"},
+	{"blocked and stopped", "stopped:5, blocked", ON_ERROR_ALLOW, "deny/blocked/b/-1"},
+	{"blocked and never: a tie", "stopped:-1, blocked", ON_ERROR_ALLOW, "deny/blocked/a/-1"},
+	{"blocked and failed", "failed_deny, blocked", ON_ERROR_ALLOW,
+	 "deny/blocked/b/-1/degraded"},
+	{"blocked, and another message invalid", "invalid, blocked", ON_ERROR_ALLOW,
+	 "deny/invalid/a/-1"},
 
 	/* shadow: allowed, and the first that would have denied leads */
-	{"one in shadow passed",
-	 {{SHADOW | PASSED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "ok", 0, "a"}},
-	{"one in shadow stopped",
-	 {{SHADOW | STOPPED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "shadow", 0, "a"}},
-	{"one in shadow blocked",
-	 {{PASSED, 5}, {SHADOW | BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "shadow", 0, "b"}},
-	{"one in shadow blocked, and another stopped",
-	 {{STOPPED, 5}, {SHADOW | BLOCKED, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", 5, "a"}},
+	{"one in shadow passed", "shadow passed:5", ON_ERROR_ALLOW, "allow/ok/a"},
+	{"one in shadow stopped", "shadow stopped:5", ON_ERROR_ALLOW, "allow/shadow/a"},
+	{"one in shadow blocked", "passed:5, shadow blocked", ON_ERROR_ALLOW, "allow/shadow/b"},
+	{"one in shadow blocked, and another stopped", "stopped:5, shadow blocked", ON_ERROR_ALLOW,
+	 "deny/limited/a/5"},
 	{"the first in shadow, not the longest",
-	 {{PASSED, 0}, {SHADOW | PASSED, 0}, {SHADOW | STOPPED, 5}, {SHADOW | STOPPED, NEVER}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "shadow", 0, "c"}},
-	{"one in shadow does not lead those that limit",
-	 {{SHADOW | PASSED, 0}, {PASSED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "ok", 0, "b"}},
-	{"the least remaining of nothing but shadow",
-	 {{SHADOW | PASSED, 5}, {SHADOW | PASSED, 4}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, false, "ok", 0, "b"}},
-	{"stopped, and in shadow longer",
-	 {{SHADOW | STOPPED, NEVER}, {STOPPED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {false, false, "limited", 5, "b"}},
-	{"failed before shadow",
-	 {{SHADOW | STOPPED, 5}, {FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "error", 0, "b"}},
-	{"one in shadow failed, allowed",
-	 {{PASSED, 5}, {SHADOW | FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "ok", 0, "a"}},
-	{"nothing but shadow failed, allowed",
-	 {{SHADOW | FAILED_ALLOW, 0}},
-	 false,
-	 ON_ERROR_DENY,
-	 {true, true, "ok", 0, "a"}},
-	{"one in shadow failed, and would be denied",
-	 {{PASSED, 5}, {SHADOW | FAILED_DENY, 0}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "shadow", 0, "b"}},
-	{"one in shadow has numbers and leads one without",
-	 {{SHADOW | FAILED_ALLOW, 0}, {SHADOW | PASSED, 9}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "ok", 0, "b"}},
-	{"local in shadow stopped",
-	 {{SHADOW | LOCAL_STOPPED, 5}, {LOCAL_PASSED, 5}},
-	 false,
-	 ON_ERROR_ALLOW,
-	 {true, true, "shadow", 0, "a"}},
-	{"invalid, and in shadow stopped",
-	 {{SHADOW | STOPPED, 5}},
-	 true,
-	 ON_ERROR_ALLOW,
-	 {true, false, "invalid", 0, "a"}},
+	 "passed:0, shadow passed:0, shadow stopped:5, shadow stopped:-1", ON_ERROR_ALLOW,
+	 "allow/shadow/c"},
+	{"one in shadow does not lead those that limit", "shadow passed:0, passed:5",
+	 ON_ERROR_ALLOW, "allow/ok/b"},
+	{"the least remaining of nothing but shadow", "shadow passed:5, shadow passed:4",
+	 ON_ERROR_ALLOW, "allow/ok/b"},
+	{"stopped, and in shadow longer", "shadow stopped:-1, stopped:5", ON_ERROR_ALLOW,
+	 "deny/limited/b/5"},
+	{"failed before shadow", "shadow stopped:5, failed_allow", ON_ERROR_ALLOW,
+	 "allow/error/b/degraded"},
+	{"one in shadow failed, allowed", "passed:5, shadow failed_allow", ON_ERROR_ALLOW,
+	 "allow/ok/a/degraded"},
+	{"nothing but shadow failed, allowed", "shadow failed_allow", ON_ERROR_DENY,
+	 "allow/ok/a/degraded"},
+	{"one in shadow failed, and would be denied", "passed:5, shadow failed_deny",
+	 ON_ERROR_ALLOW, "allow/shadow/b/degraded"},
+	{"one in shadow has numbers and leads one without", "shadow failed_allow, shadow passed:9",
+	 ON_ERROR_ALLOW, "allow/ok/b/degraded"},
+	{"local in shadow stopped", "shadow local_stopped:5, local_passed:5", ON_ERROR_ALLOW,
+	 "allow/shadow/a/degraded"},
+	{"invalid, and in shadow stopped", "invalid, shadow stopped:5", ON_ERROR_ALLOW,
+	 "allow/invalid/a"},
 
 	/* invalid comes first; local means allow */
-	{"invalid, allowed", {{0}}, true, ON_ERROR_ALLOW, {true, false, "invalid", 0, ""}},
-	{"invalid, local", {{0}}, true, ON_ERROR_LOCAL, {true, false, "invalid", 0, ""}},
-	{"invalid, and another message passed",
-	 {{PASSED, 3}},
-	 true,
-	 ON_ERROR_ALLOW,
-	 {true, false, "invalid", 0, "a"}},
-	{"invalid, and another message stopped",
-	 {{STOPPED, 3}},
-	 true,
-	 ON_ERROR_ALLOW,
-	 {false, false, "invalid", 3, "a"}},
-	{"invalid, and another message failed",
-	 {{FAILED_DENY, 0}},
-	 true,
-	 ON_ERROR_ALLOW,
-	 {false, true, "invalid", SECOND, "a"}},
+	{"invalid, allowed", "invalid", ON_ERROR_ALLOW, "allow/invalid/"},
+	{"invalid, local", "invalid", ON_ERROR_LOCAL, "allow/invalid/"},
+	{"invalid, and another message passed", "invalid, passed:3", ON_ERROR_ALLOW,
+	 "allow/invalid/a"},
+	{"invalid, and another message stopped", "invalid, stopped:3", ON_ERROR_ALLOW,
+	 "deny/invalid/a/3"},
+	{"invalid, and another message failed", "invalid, failed_deny", ON_ERROR_ALLOW,
+	 "deny/invalid/a/1000000/degraded"},
+	/* INTERFACE.md says no number here: the same message stays invalid however long one waits.
+	 */
+	{"invalid, denied", "invalid", ON_ERROR_DENY, "deny/invalid//-1"},
 };
 
-static void assert_row(size_t i)
+TEST_ROWS(verdicts)
 {
 	struct scene scene;
+	char text[128], retry_after[32] = "";
 
-	set_scene(&scene, rows[i].given, rows[i].is_invalid);
+	set_scene(&scene, row->given);
 
-	struct verdict verdict = verdict_fold(&scene.request, rows[i].on_error);
+	struct verdict verdict = verdict_fold(&scene.request, row->flag);
 
-	const char *lead = verdict.lead != NULL ? verdict.lead->policy->name : "";
-	if (verdict.allowed != rows[i].expected.allowed ||
-	    verdict.degraded != rows[i].expected.degraded ||
-	    strcmp(reason_text(verdict.reason), rows[i].expected.reason) != 0 ||
-	    verdict.retry_after_us != rows[i].expected.retry_after_us ||
-	    strcmp(lead, rows[i].expected.lead) != 0)
-		fail_msg("%s: allowed %d, degraded %d, reason %s, retry_after %lld us, policy %s",
-			 rows[i].what, verdict.allowed, verdict.degraded,
-			 reason_text(verdict.reason), (long long)verdict.retry_after_us, lead);
-}
-
-TEST(verdict_fold_rows_come_out_as_documented)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_row(i);
-}
-
-/* INTERFACE.md says no number here: the same message stays invalid however long one waits. */
-TEST(verdict_fold_invalid_and_on_error_deny_is_never_allowed)
-{
-	static const struct given none[CHECKS_MAX];
-	struct scene scene;
-
-	set_scene(&scene, none, true);
-	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_DENY);
-
-	assert_false(verdict.allowed);
-	assert_string_equal(reason_text(verdict.reason), "invalid");
-	assert_false(verdict.degraded);
-	assert_int_equal(verdict.retry_after_us, NEVER);
-	assert_null(verdict.lead);
+	if (!verdict.allowed || verdict.retry_after_us != 0)
+		snprintf(retry_after, sizeof retry_after, "/%" PRId64, verdict.retry_after_us);
+	snprintf(text, sizeof text, "%s/%s/%s%s%s", verdict.allowed ? "allow" : "deny",
+		 reason_text(verdict.reason),
+		 verdict.lead != NULL ? verdict.lead->policy->name : "", retry_after,
+		 verdict.degraded ? "/degraded" : "");
+	assert_string_equal(text, row->expected);
 }
 
 TEST(verdict_fold_every_store_error_degrades)
 {
-	static const struct given given[CHECKS_MAX] = {{PASSED, 5}, {LOCAL_PASSED, 5}};
 	struct scene scene;
 
-	set_scene(&scene, given, false);
+	set_scene(&scene, "passed:5, local_passed:5");
 	for (unsigned error = 0; error < 32; error++) {
 		scene.checks[1].error = error;
 		assert_int_equal(verdict_fold(&scene.request, ON_ERROR_ALLOW).degraded, error != 0);
@@ -420,81 +311,70 @@ static struct headers headers_of(const struct verdict *verdict)
 	return headers;
 }
 
-static void assert_headers(const struct given given[CHECKS_MAX], bool is_invalid,
-			   const char *limits, const char *policies)
+static const struct {
+	const char *name, *given, *limits, *policies;
+} headers[] = {
+	{"none without a check", "", "", ""},
+	{"none without a check, invalid", "invalid", "", ""},
+	{"allowed tells when it grows", "passed:5", "\"a\";r=5;t=3", "\"a\";q=10;w=60"},
+	{"denied tells its wait, rounded up", "stopped:29000001", "\"a\";r=0;t=30",
+	 "\"a\";q=10;w=60"},
+	{"never has no time", "stopped:-1", "\"a\";r=0", "\"a\";q=10;w=60"},
+	{"another denied has no time", "passed:5, stopped:1000000", "\"b\";r=0;t=1, \"a\";r=5",
+	 "\"b\";q=10;w=60, \"a\";q=10;w=60"},
+	{"each denied tells its own wait",
+	 "stopped:2000000, passed:1, stopped:5000000, stopped:3000000",
+	 "\"c\";r=0;t=5, \"a\";r=0;t=2, \"b\";r=1, \"d\";r=0;t=3",
+	 "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60"},
+	{"the lead first, then in the order of the file", "passed:4, passed:3, passed:2, passed:3",
+	 "\"c\";r=2;t=3, \"a\";r=4;t=3, \"b\";r=3;t=3, \"d\";r=3;t=3",
+	 "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60"},
+	{"none when the reason is error", "passed:5, failed_allow", "", ""},
+	{"none when the reason is error and denies", "passed:5, failed_deny", "", ""},
+	{"limited leaves out what failed", "failed_deny, stopped:1000000, failed_allow, passed:5",
+	 "\"b\";r=0;t=1, \"d\";r=5", "\"b\";q=10;w=60, \"d\";q=10;w=60"},
+	{"what was decided locally is told of", "local_passed:5", "\"a\";r=5;t=3",
+	 "\"a\";q=10;w=60"},
+	{"invalid tells of the other messages", "invalid, passed:5", "\"a\";r=5;t=3",
+	 "\"a\";q=10;w=60"},
+	/*
+	 * The reason is `invalid`, and there is an error too: a check without an outcome has no
+	 * `remaining` to tell, and its slot holds that of another request.
+	 */
+	{"invalid and failed has none", "invalid, failed_allow", "", ""},
+	{"shadow that leads is not told of", "shadow stopped:1000000, passed:5", "\"b\";r=5;t=3",
+	 "\"b\";q=10;w=60"},
+	{"shadow that passed is not told of", "shadow passed:1, passed:5", "\"b\";r=5;t=3",
+	 "\"b\";q=10;w=60"},
+	{"shadow alone is not told of", "shadow passed:5", "", ""},
+	{"shadow that failed is not told of", "shadow failed_deny, passed:5", "\"b\";r=5;t=3",
+	 "\"b\";q=10;w=60"},
+	{"blocked that leads is not told of", "blocked, passed:5", "\"b\";r=5", "\"b\";q=10;w=60"},
+	{"blocked behind one that stopped is not told of", "stopped:2000000, blocked",
+	 "\"a\";r=0;t=2", "\"a\";q=10;w=60"},
+	{"blocked alone is not told of", "blocked", "", ""},
+	{"blocked in shadow is not told of", "shadow blocked, passed:5", "\"b\";r=5;t=3",
+	 "\"b\";q=10;w=60"},
+};
+
+TEST_ROWS(headers)
 {
 	struct scene scene;
 
-	set_scene(&scene, given, is_invalid);
+	set_scene(&scene, row->given);
 	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
 
-	struct headers headers = headers_of(&verdict);
+	struct headers both = headers_of(&verdict);
 
-	assert_string_equal(headers.limits, limits);
-	assert_string_equal(headers.policies, policies);
-}
-
-TEST(verdict_header_check_no_check_has_none)
-{
-	static const struct given given[CHECKS_MAX] = {{0}};
-
-	assert_headers(given, false, "", "");
-	assert_headers(given, true, "", "");
-}
-
-TEST(verdict_put_ratelimit_allowed_tells_when_it_grows)
-{
-	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
-
-	assert_headers(given, false, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
-}
-
-TEST(verdict_put_ratelimit_denied_tells_its_wait)
-{
-	static const struct given given[CHECKS_MAX] = {{STOPPED, 29 * SECOND + 1}};
-
-	assert_headers(given, false, "\"a\";r=0;t=30", "\"a\";q=10;w=60");
-}
-
-TEST(verdict_put_ratelimit_never_has_no_time)
-{
-	static const struct given given[CHECKS_MAX] = {{STOPPED, NEVER}};
-
-	assert_headers(given, false, "\"a\";r=0", "\"a\";q=10;w=60");
-}
-
-TEST(verdict_put_ratelimit_another_denied_has_no_time)
-{
-	static const struct given given[CHECKS_MAX] = {{PASSED, 5}, {STOPPED, SECOND}};
-
-	assert_headers(given, false, "\"b\";r=0;t=1, \"a\";r=5",
-		       "\"b\";q=10;w=60, \"a\";q=10;w=60");
-}
-
-TEST(verdict_put_ratelimit_each_denied_tells_its_own_wait)
-{
-	static const struct given given[CHECKS_MAX] = {
-		{STOPPED, 2 * SECOND}, {PASSED, 1}, {STOPPED, 5 * SECOND}, {STOPPED, 3 * SECOND}};
-
-	assert_headers(given, false, "\"c\";r=0;t=5, \"a\";r=0;t=2, \"b\";r=1, \"d\";r=0;t=3",
-		       "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60");
-}
-
-TEST(verdict_put_ratelimit_lead_first_then_file_order)
-{
-	static const struct given given[CHECKS_MAX] = {
-		{PASSED, 4}, {PASSED, 3}, {PASSED, 2}, {PASSED, 3}};
-
-	assert_headers(given, false, "\"c\";r=2;t=3, \"a\";r=4;t=3, \"b\";r=3;t=3, \"d\";r=3;t=3",
-		       "\"c\";q=10;w=60, \"a\";q=10;w=60, \"b\";q=10;w=60, \"d\";q=10;w=60");
+	assert_string_equal(both.limits, row->limits);
+	assert_string_equal(both.policies, row->policies);
 }
 
 TEST(verdict_put_ratelimit_full_has_no_time)
 {
-	static const struct given given[CHECKS_MAX] = {{PASSED, 10}};
 	struct scene scene;
 
-	set_scene(&scene, given, false);
+	set_scene(&scene, "passed:10");
 	scene.checks[0].outcome.grows_us = 0;
 	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
 
@@ -503,59 +383,19 @@ TEST(verdict_put_ratelimit_full_has_no_time)
 
 TEST(verdict_put_ratelimit_time_is_rounded_up)
 {
-	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
 	struct scene scene;
 
-	set_scene(&scene, given, false);
+	set_scene(&scene, "passed:5");
 	scene.checks[0].outcome.grows_us = 1;
 	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
 
 	assert_string_equal(headers_of(&verdict).limits, "\"a\";r=5;t=1");
 }
 
-TEST(verdict_header_check_reason_error_has_none)
-{
-	static const struct given allowed[CHECKS_MAX] = {{PASSED, 5}, {FAILED_ALLOW, 0}};
-	static const struct given denied[CHECKS_MAX] = {{PASSED, 5}, {FAILED_DENY, 0}};
-
-	assert_headers(allowed, false, "", "");
-	assert_headers(denied, false, "", "");
-}
-
-TEST(verdict_header_check_limited_leaves_out_what_failed)
-{
-	static const struct given given[CHECKS_MAX] = {
-		{FAILED_DENY, 0}, {STOPPED, SECOND}, {FAILED_ALLOW, 0}, {PASSED, 5}};
-
-	assert_headers(given, false, "\"b\";r=0;t=1, \"d\";r=5",
-		       "\"b\";q=10;w=60, \"d\";q=10;w=60");
-}
-
-TEST(verdict_header_check_local_is_told_of)
-{
-	static const struct given given[CHECKS_MAX] = {{LOCAL_PASSED, 5}};
-
-	assert_headers(given, false, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
-}
-
-TEST(verdict_header_check_invalid_tells_of_the_other_messages)
-{
-	static const struct given given[CHECKS_MAX] = {{PASSED, 5}};
-
-	assert_headers(given, true, "\"a\";r=5;t=3", "\"a\";q=10;w=60");
-}
-
 /*
  * The reason is `invalid`, and behind it stands an error: a check without an outcome has no
  * `remaining` to tell, and what its slot holds is another request's.
  */
-TEST(verdict_header_check_invalid_and_failed_has_none)
-{
-	static const struct given given[CHECKS_MAX] = {{FAILED_ALLOW, 0}};
-
-	assert_headers(given, true, "", "");
-}
-
 TEST(verdict_header_check_never_tells_of_what_has_no_outcome)
 {
 	struct scene scene;
@@ -566,11 +406,11 @@ TEST(verdict_header_check_never_tells_of_what_has_no_outcome)
 		struct given given[CHECKS_MAX] = {{0}};
 		unsigned answers = mix / 16;
 		for (unsigned i = 0; i < 3; i++, answers /= ANSWERS) {
-			unsigned shadow =
-				answers % ANSWERS != NO_CHECK && (mix >> i & 2) != 0 ? SHADOW : 0;
-			given[i] = (struct given){(enum answer)(answers % ANSWERS | shadow), 5 - i};
+			enum answer answer = (enum answer)(answers % ANSWERS);
+			bool is_shadow = answer != NO_CHECK && (mix >> i & 2) != 0;
+			given[i] = (struct given){answer, is_shadow, 5 - i};
 		}
-		set_scene(&scene, given, mix % 2 == 1);
+		set_checks(&scene, given, mix % 2 == 1);
 		struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
 		for (size_t i = 0; (check = verdict_header_check(&verdict, i)) != NULL; i++)
 			if (!check->is_decided || check->is_shadow || check->terms->is_blocked)
@@ -578,74 +418,51 @@ TEST(verdict_header_check_never_tells_of_what_has_no_outcome)
 	}
 }
 
-TEST(verdict_header_check_shadow_is_not_told_of)
-{
-	static const struct given leads[CHECKS_MAX] = {{SHADOW | STOPPED, SECOND}, {PASSED, 5}};
-	static const struct given passes[CHECKS_MAX] = {{SHADOW | PASSED, 1}, {PASSED, 5}};
-	static const struct given alone[CHECKS_MAX] = {{SHADOW | PASSED, 5}};
-	static const struct given failed[CHECKS_MAX] = {{SHADOW | FAILED_DENY, 0}, {PASSED, 5}};
-
-	assert_headers(leads, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
-	assert_headers(passes, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
-	assert_headers(alone, false, "", "");
-	assert_headers(failed, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
-}
-
-TEST(verdict_header_check_blocked_is_not_told_of)
-{
-	static const struct given first[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
-	static const struct given last[CHECKS_MAX] = {{STOPPED, 2 * SECOND}, {BLOCKED, 0}};
-	static const struct given alone[CHECKS_MAX] = {{BLOCKED, 0}};
-	static const struct given shadow[CHECKS_MAX] = {{SHADOW | BLOCKED, 0}, {PASSED, 5}};
-
-	assert_headers(first, false, "\"b\";r=5", "\"b\";q=10;w=60");
-	assert_headers(last, false, "\"a\";r=0;t=2", "\"a\";q=10;w=60");
-	assert_headers(alone, false, "", "");
-	assert_headers(shadow, false, "\"b\";r=5;t=3", "\"b\";q=10;w=60");
-}
-
 TEST(check_limit_of_what_is_blocked_is_none)
 {
-	static const struct given given[CHECKS_MAX] = {{BLOCKED, 0}, {PASSED, 5}};
 	struct scene scene;
 
-	set_scene(&scene, given, false);
+	set_scene(&scene, "blocked, passed:5");
 
 	assert_int_equal(check_limit(&scene.checks[0]), 0);
 	assert_int_equal(check_limit(&scene.checks[1]), 10);
 }
 
-TEST(verdict_put_ratelimit_policy_window_is_in_seconds_rounded_up)
+/* The window in seconds, rounded up; of a bucket, the time in which it fills. */
+static const struct {
+	const char *name;
+	struct quota quota;
+	const char *expected;
+} policy_windows[] = {
+	{"a minute", {FIXED_WINDOW, 5, 0, 0, 60 * SECOND}, "\"a\";q=5;w=60"},
+	{"a second", {SLIDING_WINDOW, 5, 0, 0, SECOND}, "\"a\";q=5;w=1"},
+	{"above a second", {SLIDING_WINDOW, 5, 0, 0, SECOND + 1}, "\"a\";q=5;w=2"},
+	{"below a second", {SLIDING_WINDOW, 5, 0, 0, SECOND - 1}, "\"a\";q=5"},
+	{"a thousandth of a second", {FIXED_WINDOW, 5, 0, 0, 1000}, "\"a\";q=5"},
+	/* the window, though what was used counts in the next one too */
+	{"sliding_window_counter",
+	 {SLIDING_WINDOW_COUNTER, 5, 0, 0, 60 * SECOND},
+	 "\"a\";q=5;w=60"},
+	/* from empty to full */
+	{"bucket that fills in 20 s", {TOKEN_BUCKET, 10, 1, 2 * SECOND, 0}, "\"a\";q=10;w=20"},
+	{"bucket that fills in 2 s", {TOKEN_BUCKET, 100, 1, 20000, 0}, "\"a\";q=100;w=2"},
+	{"bucket that fills in less than 1 s", {TOKEN_BUCKET, 100, 3, 20001, 0}, "\"a\";q=100"},
+	{"bucket that fills in a second and a third",
+	 {TOKEN_BUCKET, 2, 3, 2 * SECOND, 0},
+	 "\"a\";q=2;w=2"},
+};
+
+TEST_ROWS(policy_windows)
 {
-	static const struct {
-		struct quota quota;
-		const char *expected;
-	} cases[] = {
-		{{FIXED_WINDOW, 5, 0, 0, 60 * SECOND}, "\"a\";q=5;w=60"},
-		{{SLIDING_WINDOW, 5, 0, 0, SECOND}, "\"a\";q=5;w=1"},
-		{{SLIDING_WINDOW, 5, 0, 0, SECOND + 1}, "\"a\";q=5;w=2"},
-		{{SLIDING_WINDOW, 5, 0, 0, SECOND - 1}, "\"a\";q=5"},
-		{{FIXED_WINDOW, 5, 0, 0, 1000}, "\"a\";q=5"},
-		/* the window, though what was used counts in the next one too */
-		{{SLIDING_WINDOW_COUNTER, 5, 0, 0, 60 * SECOND}, "\"a\";q=5;w=60"},
-		/* from empty to full */
-		{{TOKEN_BUCKET, 10, 1, 2 * SECOND, 0}, "\"a\";q=10;w=20"},
-		{{TOKEN_BUCKET, 100, 1, 20000, 0}, "\"a\";q=100;w=2"},
-		{{TOKEN_BUCKET, 100, 3, 20001, 0}, "\"a\";q=100"},
-		{{TOKEN_BUCKET, 2, 3, 2 * SECOND, 0}, "\"a\";q=2;w=2"},
-	};
+	struct policy policy = {.name = "a", .terms.quota = row->quota};
+	struct check check = {
+		.policy = &policy, .terms = &policy.terms, .quota = &policy.terms.quota};
+	char memory[64];
+	struct writer w = writer_on(memory, sizeof memory);
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct policy policy = {.name = "a", .terms.quota = cases[i].quota};
-		struct check check = {
-			.policy = &policy, .terms = &policy.terms, .quota = &policy.terms.quota};
-		char memory[64];
-		struct writer w = writer_on(memory, sizeof memory);
+	verdict_put_ratelimit_policy(&w, &check);
 
-		verdict_put_ratelimit_policy(&w, &check);
-
-		assert_string_equal(writer_text(&w), cases[i].expected);
-	}
+	assert_string_equal(writer_text(&w), row->expected);
 }
 
 /* ---- units ---- */
