@@ -1,5 +1,8 @@
 #include "wire/spop_hello.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "support/spop_frames.h"
 #include "support/sweep.h"
 #include "support/test.h"
@@ -12,48 +15,42 @@
 #define STATUS_CODE  "0b'status-code' 03 "
 #define MESSAGE      "07'message' 08 "
 
-/* The payload of the frame, which is read as HAPROXY-HELLO with FIN and ids 0. */
-static int decode_hello(struct bytes input, void *context)
+/* ---- HAPROXY-HELLO is read ---- */
+
+struct hello_read {
+	enum spop_status status;
+	char text[128]; /* "MAX_FRAME_SIZE pipelining healthcheck ENGINE_ID" */
+};
+
+static enum spop_status read_hello(const struct spop_frame *frame, char text[128])
 {
-	struct spop_frame frame = {.type = SPOP_HAPROXY_HELLO, .flags = SPOP_FIN, .payload = input};
-	enum spop_status *ret_status = context;
 	struct spop_hello hello;
 
 	POISON(hello);
-	*ret_status = spop_hello_read(&frame, &hello);
-	assert_nothing_taken(frame.payload, input);
-	if (*ret_status != SPOP_NORMAL) {
+	enum spop_status status = spop_hello_read(frame, &hello);
+	text[0] = '\0';
+	if (status != SPOP_NORMAL) {
 		assert_untouched(hello);
-		return -1;
+		return status;
 	}
 	assert_true(hello.max_frame_size >= SPOP_FRAME_LIMIT_MIN);
-	assert_view_of(hello.engine_id, input);
-	return 1;
+	assert_view_of(hello.engine_id, frame->payload);
+	snprintf(text, 128, "%" PRIu32 "%s%s%s%.*s", hello.max_frame_size,
+		 hello.pipelining ? " pipelining" : "", hello.healthcheck ? " healthcheck" : "",
+		 hello.engine_id.len > 0 ? " " : "", (int)hello.engine_id.len,
+		 hello.engine_id.len > 0 ? (const char *)hello.engine_id.data : "");
+	return status;
 }
 
-static int decode_disconnect(struct bytes input, void *context)
+/* The payload of a HAPROXY-HELLO with FIN and ids 0. */
+static int decode_hello(struct bytes input, void *context)
 {
-	uint64_t *ret_status = context;
-	uint64_t status;
-	struct bytes message;
+	struct spop_frame frame = {.type = SPOP_HAPROXY_HELLO, .flags = SPOP_FIN, .payload = input};
+	struct hello_read *ret_read = context;
 
-	POISON(status);
-	POISON(message);
-	if (!spop_disconnect_read(input, &status, &message)) {
-		assert_untouched(status);
-		assert_untouched(message);
-		return -1;
-	}
-	assert_view_of(message, input);
-	*ret_status = status;
-	return 1;
-}
-
-static int decode_agent_hello(struct bytes input, void *context)
-{
-	(void)context;
-
-	return spop_agent_hello_is_good(input) ? 1 : -1;
+	ret_read->status = read_hello(&frame, ret_read->text);
+	assert_nothing_taken(frame.payload, input);
+	return ret_read->status == SPOP_NORMAL ? 1 : -1;
 }
 
 /* The frame in `v`, whose payload lives there. */
@@ -68,387 +65,234 @@ static struct spop_frame frame_of(const struct vector *v)
 	return frame;
 }
 
-static enum spop_status read_frame(const char *notation)
+/*
+ * Truncated, they are taken where they end between two items behind the two mandatory ones: without
+ * the last item, and without the last two.
+ */
+static const struct {
+	const char *name, *frame, *hello;
+} hellos_of_haproxy[] = {
+	{"3.0", FRAME_HELLO_3_0, "16380 pipelining " UUID},
+	{"3.1", FRAME_HELLO_3_1, "16380 pipelining " UUID},
+	{"health check", FRAME_HEALTHCHECK, "16380 healthcheck"},
+};
+
+TEST_ROWS(hellos_of_haproxy)
 {
-	struct vector v = vector_frame(notation);
+	struct vector v = vector_of(row->frame);
 	struct spop_frame frame = frame_of(&v);
-	struct spop_hello hello;
+	struct hello_read read;
 
-	POISON(hello);
-	enum spop_status status = spop_hello_read(&frame, &hello);
-	if (status != SPOP_NORMAL)
-		assert_untouched(hello);
-	return status;
+	assert_int_equal(read_hello(&frame, read.text), SPOP_NORMAL);
+	assert_string_equal(read.text, row->hello);
+
+	struct sweep_counts cut = sweep_decoder(frame.payload, decode_hello, &read);
+	assert_int_equal(cut.taken, 2);
+	assert_string_equal(read.text, row->hello);
 }
 
-static enum spop_status read_items(const char *notation)
-{
-	struct vector v = vector_of(notation);
+#define GOOD_ITEMS VERSIONS FRAME_SIZE CAPABILITIES
+
+static const struct {
+	const char *name, *frame;
 	enum spop_status status;
+} frames_of_hellos[] = {
+	{"good", "01 00000001 00 00" GOOD_ITEMS, SPOP_NORMAL},
+	{"type unset", "00 00000001 00 00" GOOD_ITEMS, SPOP_INVALID},
+	{"type NOTIFY", "03 00000001 00 00" GOOD_ITEMS, SPOP_INVALID},
+	{"type AGENT-HELLO", "65 00000001 00 00" GOOD_ITEMS, SPOP_INVALID},
+	{"without flags", "01 00000000 00 00" GOOD_ITEMS, SPOP_FRAGMENTED},
+	{"aborted without FIN", "01 00000002 00 00" GOOD_ITEMS, SPOP_FRAGMENTED},
+	{"other flags and FIN", "01 80000001 00 00" GOOD_ITEMS, SPOP_NORMAL},
+	{"stream id 1", "01 00000001 01 00" GOOD_ITEMS, SPOP_INVALID},
+	{"frame id 1", "01 00000001 00 01" GOOD_ITEMS, SPOP_INVALID},
+	{"stream id of 32 bits", "01 00000001 f0f1fefe7e 00" GOOD_ITEMS, SPOP_INVALID},
+};
 
-	(void)sweep_whole(vector_bytes(&v), decode_hello, &status);
-	return status;
+TEST_ROWS(frames_of_hellos)
+{
+	struct vector v = vector_frame(row->frame);
+	struct spop_frame frame = frame_of(&v);
+	char text[128];
+
+	assert_int_equal(read_hello(&frame, text), row->status);
 }
 
-/* Its items are taken; the engine id is dead when this returns. */
-static struct spop_hello read_good(const char *notation)
-{
-	struct vector v = vector_of(notation);
-	struct spop_frame frame = {
-		.type = SPOP_HAPROXY_HELLO, .flags = SPOP_FIN, .payload = vector_bytes(&v)};
-	struct spop_hello hello;
+#define NO_CAPABILITIES VERSIONS FRAME_SIZE
 
-	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
-	return hello;
+static const struct {
+	const char *name, *items;
+	enum spop_status status;
+	const char *hello;
+} items_of_hellos[] = {
+	{"any order", "0b'healthcheck' 11" CAPABILITIES FRAME_SIZE VERSIONS, SPOP_NORMAL,
+	 "16380 pipelining healthcheck"},
+	{"unknown items are skipped",
+	 "01'x' 00" VERSIONS "00 11 07'version' 08 03'9.9'" FRAME_SIZE
+	 "0f'max-frame-size2' 08 00" CAPABILITIES "01'y' 09 01 00",
+	 SPOP_NORMAL, "16380 pipelining"},
+	{"nothing", "", SPOP_NO_VERSION, ""},
+	{"without versions", FRAME_SIZE CAPABILITIES, SPOP_NO_VERSION, ""},
+	{"without max-frame-size", VERSIONS CAPABILITIES, SPOP_NO_FRAME_SIZE, ""},
+	{"without capabilities", NO_CAPABILITIES, SPOP_NORMAL, "16380"},
+
+	{"max-frame-size 0", VERSIONS CAPABILITIES "0e'max-frame-size' 03 00", SPOP_BAD_FRAME_SIZE,
+	 ""},
+	{"max-frame-size 255", VERSIONS CAPABILITIES "0e'max-frame-size' 03 ff00",
+	 SPOP_BAD_FRAME_SIZE, ""},
+	{"max-frame-size 256", VERSIONS CAPABILITIES "0e'max-frame-size' 03 f001", SPOP_NORMAL,
+	 "256 pipelining"},
+	{"max-frame-size of 32 bits", VERSIONS CAPABILITIES "0e'max-frame-size' 03 fff0fefe7e",
+	 SPOP_NORMAL, "4294967295 pipelining"},
+	{"max-frame-size 2^40", VERSIONS CAPABILITIES "0e'max-frame-size' 05 f0f1fefefefe00",
+	 SPOP_NORMAL, "4294967295 pipelining"},
+	{"max-frame-size INT32", VERSIONS "0e'max-frame-size' 02 fcf006", SPOP_NORMAL, "16380"},
+	{"max-frame-size UINT32", VERSIONS "0e'max-frame-size' 03 fcf006", SPOP_NORMAL, "16380"},
+	{"max-frame-size INT64", VERSIONS "0e'max-frame-size' 04 fcf006", SPOP_NORMAL, "16380"},
+	{"max-frame-size UINT64", VERSIONS "0e'max-frame-size' 05 fcf006", SPOP_NORMAL, "16380"},
+
+	/* Of items of one name the last counts. */
+	{"versions, the last is good", "12'supported-versions' 08 03'1.0'" NO_CAPABILITIES,
+	 SPOP_NORMAL, "16380"},
+	{"versions, the last is bad", NO_CAPABILITIES "12'supported-versions' 08 03'1.0'",
+	 SPOP_BAD_VERSION, ""},
+	{"sizes, the last is good", "0e'max-frame-size' 03 01" NO_CAPABILITIES, SPOP_NORMAL,
+	 "16380"},
+	{"sizes, the last is bad", NO_CAPABILITIES "0e'max-frame-size' 03 01", SPOP_BAD_FRAME_SIZE,
+	 ""},
+	{"options, the last are empty",
+	 NO_CAPABILITIES "0b'healthcheck' 11 0b'healthcheck' 01" CAPABILITIES
+			 "0c'capabilities' 08 00 09'engine-id' 08 01'a' 09'engine-id' 08 00",
+	 SPOP_NORMAL, "16380"},
+};
+
+TEST_ROWS(items_of_hellos)
+{
+	struct vector v = vector_of(row->items);
+	struct hello_read read;
+
+	(void)sweep_whole(vector_bytes(&v), decode_hello, &read);
+
+	assert_int_equal(read.status, row->status);
+	assert_string_equal(read.text, row->hello);
 }
 
-static bool announces_pipelining(const char *capabilities)
+/* The name is an item behind good ones. */
+static const struct {
+	const char *name;
+} bad_items_of_hellos[] = {
+	/* of a wrong type */
+	{"12'supported-versions' 00"},
+	{"12'supported-versions' 03 02"},
+	{"12'supported-versions' 09 03'2.0'"},
+	{"0e'max-frame-size' 00"},
+	{"0e'max-frame-size' 11"},
+	{"0e'max-frame-size' 08 05'16380'"},
+	{"0e'max-frame-size' 04 fff0fefefefefefefe0e"}, /* -1 */
+	{"0c'capabilities' 00"},
+	{"0c'capabilities' 11"},
+	{"0c'capabilities' 09 00"},
+	{"09'engine-id' 05 01"},
+	{"0b'healthcheck' 00"},
+	{"0b'healthcheck' 03 01"},
+	{"0b'healthcheck' 08 04'true'"},
+	/* broken */
+	{"ff"},
+	{"05"},
+	{"05'abc' 00"},
+	{"01'a'"},
+	{"01'a' 0a"},
+	{"01'a' 0f 00"},
+	{"01'a' 08"},
+	{"01'a' 08 05'abc'"},
+	{"01'a' 06 000000"},
+	{"01'a' 08 fff0fefefefefefefe0e'x'"},
+	{"fff0fefefefefefefe0e'x'"},
+	{"f0f1fcfefefefefefe0e'x'"},
+	{"ffffffffffffffffffffff"},
+	{"01'a' 03 ffffffffffffffffffffff"},
+	{"00"},
+};
+
+TEST_ROWS(bad_items_of_hellos)
 {
-	struct vector v = vector_of(VERSIONS FRAME_SIZE "0c'capabilities' 08");
+	struct vector v = vector_of(GOOD_ITEMS);
+	struct hello_read read;
+
+	vector_append(&v, row->name, 1);
+	(void)sweep_whole(vector_bytes(&v), decode_hello, &read);
+
+	assert_int_equal(read.status, SPOP_INVALID);
+}
+
+/* Reads good items, an item of this name that is still to come, and this text as its value. */
+static struct hello_read read_with_text(const char *items, const char *text)
+{
+	struct vector v = vector_of(items);
 	struct writer w = writer_on(v.data, sizeof v.data);
-	struct spop_frame frame = {.type = SPOP_HAPROXY_HELLO, .flags = SPOP_FIN};
-	struct spop_hello hello;
+	struct hello_read read;
 
 	w.len = v.len;
-	writer_put_u8(&w, (uint8_t)strlen(capabilities));
-	writer_put_text(&w, capabilities);
-	frame.payload = writer_bytes(&w);
-	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
-	return hello.pipelining;
+	writer_put_u8(&w, (uint8_t)strlen(text));
+	writer_put_text(&w, text);
+	(void)sweep_whole(writer_bytes(&w), decode_hello, &read);
+	return read;
 }
 
-static enum spop_status read_versions(const char *versions)
-{
-	struct vector v = vector_of(FRAME_SIZE CAPABILITIES "12'supported-versions' 08");
-	struct writer w = writer_on(v.data, sizeof v.data);
+static const struct {
+	const char *name; /* the versions */
 	enum spop_status status;
+} versions_of_hellos[] = {
+	{"2.0", SPOP_NORMAL},           {"2.1", SPOP_NORMAL},        {"1.0, 2.1", SPOP_NORMAL},
+	{"1.0,2.0,3.0", SPOP_NORMAL},   {"  2.0  ", SPOP_NORMAL},    {",,2.0", SPOP_NORMAL},
+	{"", SPOP_BAD_VERSION},         {"1.0", SPOP_BAD_VERSION},   {"3.0", SPOP_BAD_VERSION},
+	{"1.0, 3.2", SPOP_BAD_VERSION}, {"1.2.0", SPOP_BAD_VERSION}, {"12.0", SPOP_BAD_VERSION},
+	{"20.0", SPOP_BAD_VERSION},     {"2", SPOP_BAD_VERSION},     {",", SPOP_BAD_VERSION},
+};
 
-	w.len = v.len;
-	writer_put_u8(&w, (uint8_t)strlen(versions));
-	writer_put_text(&w, versions);
-	(void)sweep_whole(writer_bytes(&w), decode_hello, &status);
-	return status;
-}
-
-TEST(spop_hello_read_of_haproxy_3_0_is_taken)
+TEST_ROWS(versions_of_hellos)
 {
-	struct vector v = vector_of(FRAME_HELLO_3_0);
-	struct spop_frame frame = frame_of(&v);
-	struct spop_hello hello;
+	struct hello_read read =
+		read_with_text(FRAME_SIZE CAPABILITIES "12'supported-versions' 08", row->name);
 
-	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
-
-	assert_int_equal(hello.max_frame_size, 16380);
-	assert_true(hello.pipelining);
-	assert_false(hello.healthcheck);
-	assert_bytes_text(hello.engine_id, UUID);
+	assert_int_equal(read.status, row->status);
 }
 
-TEST(spop_hello_read_of_haproxy_3_1_is_taken)
+static const struct {
+	const char *name; /* the capabilities */
+	const char *hello;
+} capabilities_of_hellos[] = {
+	{"pipelining", "16380 pipelining"},
+	{"pipelining,async", "16380 pipelining"},
+	{"async,pipelining", "16380 pipelining"},
+	{"  async ,  pipelining  ", "16380 pipelining"},
+	{",,pipelining,", "16380 pipelining"},
+	{"", "16380"},
+	{"   ", "16380"},
+	{",,,", "16380"},
+	{"async", "16380"},
+	{"pipelining2", "16380"},
+	{"xpipelining", "16380"},
+	{"pipe lining", "16380"},
+	{"PIPELINING", "16380"},
+	{"pipelining;async", "16380"},
+};
+
+TEST_ROWS(capabilities_of_hellos)
 {
-	struct vector v = vector_of(FRAME_HELLO_3_1);
-	struct spop_frame frame = frame_of(&v);
-	struct spop_hello hello;
+	struct hello_read read =
+		read_with_text(VERSIONS FRAME_SIZE "0c'capabilities' 08", row->name);
 
-	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
-
-	assert_int_equal(hello.max_frame_size, 16380);
-	assert_true(hello.pipelining);
-	assert_false(hello.healthcheck);
-	assert_bytes_text(hello.engine_id, UUID);
+	assert_string_equal(read.text, row->hello);
 }
 
-TEST(spop_hello_read_of_a_health_check_says_so)
-{
-	struct vector v = vector_of(FRAME_HEALTHCHECK);
-	struct spop_frame frame = frame_of(&v);
-	struct spop_hello hello;
-
-	assert_int_equal(spop_hello_read(&frame, &hello), SPOP_NORMAL);
-
-	assert_int_equal(hello.max_frame_size, 16380);
-	assert_false(hello.pipelining);
-	assert_true(hello.healthcheck);
-	assert_int_equal(hello.engine_id.len, 0);
-}
-
-/* What is taken of them ends between two items, after the two that are mandatory. */
-TEST(spop_hello_read_truncated_is_taken_between_optional_items_only)
-{
-	static const struct {
-		const char *notation;
-		size_t taken;
-	} cases[] = {
-		{FRAME_HELLO_3_0, 2}, /* without the engine id; without the capabilities too */
-		{FRAME_HELLO_3_1, 2},
-		{FRAME_HEALTHCHECK, 2},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(cases[i].notation);
-		enum spop_status status;
-		struct sweep_counts cut =
-			sweep_decoder(frame_of(&v).payload, decode_hello, &status);
-		assert_int_equal(cut.taken, cases[i].taken);
-	}
-}
-
-TEST(spop_hello_read_any_order_is_taken)
-{
-	struct spop_hello hello = read_good("0b'healthcheck' 11" CAPABILITIES FRAME_SIZE VERSIONS);
-
-	assert_int_equal(hello.max_frame_size, 16380);
-	assert_true(hello.pipelining);
-	assert_true(hello.healthcheck);
-}
-
-TEST(spop_hello_read_unknown_items_are_skipped)
-{
-	assert_int_equal(read_items("01'x' 00" VERSIONS "00 11 07'version' 08 03'9.9'" FRAME_SIZE
-				    "0f'max-frame-size2' 08 00" CAPABILITIES "01'y' 09 01 00"),
-			 SPOP_NORMAL);
-}
-
-TEST(spop_hello_read_other_frame_types_are_invalid)
-{
-	assert_int_equal(read_frame("00 00000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-	assert_int_equal(read_frame("03 00000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-	assert_int_equal(read_frame("65 00000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-}
-
-TEST(spop_hello_read_without_fin_is_fragmented)
-{
-	assert_int_equal(read_frame("01 00000000 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_FRAGMENTED);
-	assert_int_equal(read_frame("01 00000002 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_FRAGMENTED);
-}
-
-TEST(spop_hello_read_with_other_flags_and_fin_is_taken)
-{
-	assert_int_equal(read_frame("01 80000001 00 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_NORMAL);
-}
-
-TEST(spop_hello_read_ids_other_than_0_are_invalid)
-{
-	assert_int_equal(read_frame("01 00000001 01 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-	assert_int_equal(read_frame("01 00000001 00 01" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-	assert_int_equal(read_frame("01 00000001 f0f1fefe7e 00" VERSIONS FRAME_SIZE CAPABILITIES),
-			 SPOP_INVALID);
-}
-
-TEST(spop_hello_read_nothing_has_no_version)
-{
-	assert_int_equal(read_items(""), SPOP_NO_VERSION);
-}
-
-TEST(spop_hello_read_without_versions_has_no_version)
-{
-	assert_int_equal(read_items(FRAME_SIZE CAPABILITIES), SPOP_NO_VERSION);
-}
-
-TEST(spop_hello_read_without_max_frame_size_has_none)
-{
-	assert_int_equal(read_items(VERSIONS CAPABILITIES), SPOP_NO_FRAME_SIZE);
-}
-
-TEST(spop_hello_read_without_capabilities_has_none)
-{
-	struct spop_hello hello = read_good(VERSIONS FRAME_SIZE);
-
-	assert_false(hello.pipelining);
-	assert_false(hello.healthcheck);
-	assert_int_equal(hello.engine_id.len, 0);
-}
-
-TEST(spop_hello_read_any_2_x_is_supported)
-{
-	assert_int_equal(read_versions("2.0"), SPOP_NORMAL);
-	assert_int_equal(read_versions("2.1"), SPOP_NORMAL);
-	assert_int_equal(read_versions("1.0, 2.1"), SPOP_NORMAL);
-	assert_int_equal(read_versions("1.0,2.0,3.0"), SPOP_NORMAL);
-	assert_int_equal(read_versions("  2.0  "), SPOP_NORMAL);
-	assert_int_equal(read_versions(",,2.0"), SPOP_NORMAL);
-}
-
-TEST(spop_hello_read_no_2_x_is_unsupported)
-{
-	assert_int_equal(read_versions(""), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("1.0"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("3.0"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("1.0, 3.2"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("1.2.0"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("12.0"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("20.0"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions("2"), SPOP_BAD_VERSION);
-	assert_int_equal(read_versions(","), SPOP_BAD_VERSION);
-}
-
-TEST(spop_hello_read_pipelining_is_found_in_a_list)
-{
-	assert_true(announces_pipelining("pipelining"));
-	assert_true(announces_pipelining("pipelining,async"));
-	assert_true(announces_pipelining("async,pipelining"));
-	assert_true(announces_pipelining("  async ,  pipelining  "));
-	assert_true(announces_pipelining(",,pipelining,"));
-}
-
-TEST(spop_hello_read_other_capabilities_are_not_pipelining)
-{
-	assert_false(announces_pipelining(""));
-	assert_false(announces_pipelining("   "));
-	assert_false(announces_pipelining(",,,"));
-	assert_false(announces_pipelining("async"));
-	assert_false(announces_pipelining("pipelining2"));
-	assert_false(announces_pipelining("xpipelining"));
-	assert_false(announces_pipelining("pipe lining"));
-	assert_false(announces_pipelining("PIPELINING"));
-	assert_false(announces_pipelining("pipelining;async"));
-}
-
-TEST(spop_hello_read_max_frame_size_below_256_is_bad)
-{
-	assert_int_equal(read_items(VERSIONS CAPABILITIES "0e'max-frame-size' 03 00"),
-			 SPOP_BAD_FRAME_SIZE);
-	assert_int_equal(read_items(VERSIONS CAPABILITIES "0e'max-frame-size' 03 ff00"),
-			 SPOP_BAD_FRAME_SIZE);
-}
-
-TEST(spop_hello_read_max_frame_size_256_is_taken)
-{
-	struct spop_hello hello = read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 03 f001");
-
-	assert_int_equal(hello.max_frame_size, 256);
-}
-
-TEST(spop_hello_read_max_frame_size_of_32_bits_is_whole)
-{
-	struct spop_hello hello =
-		read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 03 fff0fefe7e");
-
-	assert_int_equal(hello.max_frame_size, UINT32_MAX);
-}
-
-TEST(spop_hello_read_max_frame_size_two_to_the_40_is_the_greatest)
-{
-	struct spop_hello hello =
-		read_good(VERSIONS CAPABILITIES "0e'max-frame-size' 05 f0f1fefefefe00");
-
-	assert_int_equal(hello.max_frame_size, UINT32_MAX);
-}
-
-TEST(spop_hello_read_max_frame_size_of_any_integer_type_is_taken)
-{
-	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 02 fcf006"), SPOP_NORMAL);
-	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 03 fcf006"), SPOP_NORMAL);
-	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 04 fcf006"), SPOP_NORMAL);
-	assert_int_equal(read_items(VERSIONS "0e'max-frame-size' 05 fcf006"), SPOP_NORMAL);
-}
-
-TEST(spop_hello_read_items_of_a_wrong_type_are_invalid)
-{
-	static const char *const cases[] = {
-		"12'supported-versions' 00",
-		"12'supported-versions' 03 02",
-		"12'supported-versions' 09 03'2.0'",
-		"0e'max-frame-size' 00",
-		"0e'max-frame-size' 11",
-		"0e'max-frame-size' 08 05'16380'",
-		"0e'max-frame-size' 04 fff0fefefefefefefe0e", /* -1 */
-		"0c'capabilities' 00",
-		"0c'capabilities' 11",
-		"0c'capabilities' 09 00",
-		"09'engine-id' 05 01",
-		"0b'healthcheck' 00",
-		"0b'healthcheck' 03 01",
-		"0b'healthcheck' 08 04'true'",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(VERSIONS FRAME_SIZE CAPABILITIES);
-		enum spop_status status;
-		vector_append(&v, cases[i], 1);
-		(void)sweep_whole(vector_bytes(&v), decode_hello, &status);
-		assert_int_equal(status, SPOP_INVALID);
-	}
-}
-
-TEST(spop_hello_read_of_repeated_versions_the_last_counts)
-{
-	assert_int_equal(read_items("12'supported-versions' 08 03'1.0'" VERSIONS FRAME_SIZE),
-			 SPOP_NORMAL);
-	assert_int_equal(read_items(VERSIONS FRAME_SIZE "12'supported-versions' 08 03'1.0'"),
-			 SPOP_BAD_VERSION);
-}
-
-TEST(spop_hello_read_of_repeated_sizes_the_last_counts)
-{
-	struct spop_hello hello = read_good("0e'max-frame-size' 03 01" VERSIONS FRAME_SIZE);
-
-	assert_int_equal(hello.max_frame_size, 16380);
-	assert_int_equal(read_items(VERSIONS FRAME_SIZE "0e'max-frame-size' 03 01"),
-			 SPOP_BAD_FRAME_SIZE);
-}
-
-TEST(spop_hello_read_of_repeated_options_the_last_counts)
-{
-	struct spop_hello hello =
-		read_good(VERSIONS FRAME_SIZE "0b'healthcheck' 11 0b'healthcheck' 01" CAPABILITIES
-					      "0c'capabilities' 08 00 09'engine-id' 08 01'a'"
-					      "09'engine-id' 08 00");
-
-	assert_false(hello.healthcheck);
-	assert_false(hello.pipelining);
-	assert_int_equal(hello.engine_id.len, 0);
-}
-
-TEST(spop_hello_read_broken_items_are_invalid)
-{
-	static const char *const cases[] = {
-		"ff",
-		"05",
-		"05'abc' 00",
-		"01'a'",
-		"01'a' 0a",
-		"01'a' 0f 00",
-		"01'a' 08",
-		"01'a' 08 05'abc'",
-		"01'a' 06 000000",
-		"01'a' 08 fff0fefefefefefefe0e'x'",
-		"fff0fefefefefefefe0e'x'",
-		"f0f1fcfefefefefefe0e'x'",
-		"ffffffffffffffffffffff",
-		"01'a' 03 ffffffffffffffffffffff",
-		"00",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(VERSIONS FRAME_SIZE CAPABILITIES);
-		enum spop_status status;
-		vector_append(&v, cases[i], 1);
-		(void)sweep_whole(vector_bytes(&v), decode_hello, &status);
-		assert_int_equal(status, SPOP_INVALID);
-	}
-}
+/* ---- frames are put ---- */
 
 static void put_agent_hello(struct writer *w, const void *context)
 {
 	(void)context;
 
 	spop_put_agent_hello(w, 16380, true);
-}
-
-TEST(spop_put_agent_hello_with_pipelining_is_the_reference_frame)
-{
-	struct vector v = vector_of(FRAME_AGENT_HELLO);
-
-	sweep_encoder(vector_bytes(&v), put_agent_hello, NULL);
 }
 
 static void put_agent_hello_plain(struct writer *w, const void *context)
@@ -458,25 +302,11 @@ static void put_agent_hello_plain(struct writer *w, const void *context)
 	spop_put_agent_hello(w, 16380, false);
 }
 
-TEST(spop_put_agent_hello_without_pipelining_is_the_reference_frame)
-{
-	struct vector v = vector_of(FRAME_AGENT_HELLO_NO_CAPABILITIES);
-
-	sweep_encoder(vector_bytes(&v), put_agent_hello_plain, NULL);
-}
-
 static void put_healthcheck(struct writer *w, const void *context)
 {
 	(void)context;
 
 	spop_put_healthcheck(w);
-}
-
-TEST(spop_put_healthcheck_is_the_reference_frame)
-{
-	struct vector v = vector_of(FRAME_HEALTHCHECK);
-
-	sweep_encoder(vector_bytes(&v), put_healthcheck, NULL);
 }
 
 static void put_agent_disconnect(struct writer *w, const void *context)
@@ -486,208 +316,210 @@ static void put_agent_disconnect(struct writer *w, const void *context)
 	spop_put_agent_disconnect(w, *status, spop_status_text(*status));
 }
 
-TEST(spop_put_agent_disconnect_normal_is_the_reference_frame)
-{
-	struct vector v = vector_of(FRAME_AGENT_DISCONNECT_NORMAL);
-	enum spop_status status = SPOP_NORMAL;
+static const enum spop_status normal = SPOP_NORMAL;
 
-	sweep_encoder(vector_bytes(&v), put_agent_disconnect, &status);
+static const struct {
+	const char *name;
+	sweep_put_fn put;
+	const void *context;
+	const char *frame;
+} reference_frames[] = {
+	{"AGENT-HELLO with pipelining", put_agent_hello, NULL, FRAME_AGENT_HELLO},
+	{"AGENT-HELLO without pipelining", put_agent_hello_plain, NULL,
+	 FRAME_AGENT_HELLO_NO_CAPABILITIES},
+	{"health check", put_healthcheck, NULL, FRAME_HEALTHCHECK},
+	{"AGENT-DISCONNECT", put_agent_disconnect, &normal, FRAME_AGENT_DISCONNECT_NORMAL},
+};
+
+TEST_ROWS(reference_frames)
+{
+	struct vector v = vector_of(row->frame);
+
+	sweep_encoder(vector_bytes(&v), row->put, row->context);
 }
 
-TEST(spop_put_agent_disconnect_every_status_is_read_back)
-{
-	static const enum spop_status statuses[] = {
-		SPOP_NORMAL,      SPOP_IO_ERROR,       SPOP_TIMEOUT,       SPOP_TOO_BIG,
-		SPOP_INVALID,     SPOP_NO_VERSION,     SPOP_NO_FRAME_SIZE, SPOP_NO_CAPABILITIES,
-		SPOP_BAD_VERSION, SPOP_BAD_FRAME_SIZE, SPOP_FRAGMENTED,    SPOP_INTERLACED,
-		SPOP_NO_FRAME_ID, SPOP_RESOURCE,       SPOP_UNKNOWN,
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-		struct vector v = {0};
-		struct writer w = writer_on(v.data, sizeof v.data);
-		uint64_t status;
-		struct bytes message;
-
-		put_agent_disconnect(&w, &statuses[i]);
-
-		v.len = w.len;
-		struct spop_frame frame = frame_of(&v);
-		assert_int_equal(frame.type, SPOP_AGENT_DISCONNECT);
-		assert_int_equal(frame.flags, SPOP_FIN);
-		assert_true(spop_disconnect_read(frame.payload, &status, &message));
-		assert_int_equal(status, statuses[i]);
-		assert_bytes_text(message, spop_status_text(statuses[i]));
+#define STATUS(status)          \
+	{                       \
+#status, status \
 	}
-}
 
-TEST(spop_disconnect_read_normal_is_the_reference_frame)
+static const struct {
+	const char *name;
+	enum spop_status status;
+} statuses_read_back[] = {
+	STATUS(SPOP_NORMAL),         STATUS(SPOP_IO_ERROR),        STATUS(SPOP_TIMEOUT),
+	STATUS(SPOP_TOO_BIG),        STATUS(SPOP_INVALID),         STATUS(SPOP_NO_VERSION),
+	STATUS(SPOP_NO_FRAME_SIZE),  STATUS(SPOP_NO_CAPABILITIES), STATUS(SPOP_BAD_VERSION),
+	STATUS(SPOP_BAD_FRAME_SIZE), STATUS(SPOP_FRAGMENTED),      STATUS(SPOP_INTERLACED),
+	STATUS(SPOP_NO_FRAME_ID),    STATUS(SPOP_RESOURCE),        STATUS(SPOP_UNKNOWN),
+};
+
+TEST_ROWS(statuses_read_back)
 {
-	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_NORMAL);
+	struct vector v = {0};
+	struct writer w = writer_on(v.data, sizeof v.data);
 	uint64_t status;
 	struct bytes message;
 
-	assert_true(spop_disconnect_read(frame_of(&v).payload, &status, &message));
+	put_agent_disconnect(&w, &row->status);
 
-	assert_int_equal(status, SPOP_NORMAL);
-	assert_bytes_text(message, "normal");
+	v.len = w.len;
+	struct spop_frame frame = frame_of(&v);
+	assert_int_equal(frame.type, SPOP_AGENT_DISCONNECT);
+	assert_int_equal(frame.flags, SPOP_FIN);
+	assert_true(spop_disconnect_read(frame.payload, &status, &message));
+	assert_int_equal(status, row->status);
+	assert_bytes_text(message, spop_status_text(row->status));
 }
 
-TEST(spop_disconnect_read_idle_is_the_reference_frame)
+/* ---- HAPROXY-DISCONNECT is read ---- */
+
+/* Leaves "STATUS MESSAGE" in the context. */
+static int decode_disconnect(struct bytes input, void *context)
 {
-	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_IDLE);
 	uint64_t status;
 	struct bytes message;
+	char *ret_text = context;
 
-	assert_true(spop_disconnect_read(frame_of(&v).payload, &status, &message));
-
-	assert_int_equal(status, SPOP_TIMEOUT);
-	assert_bytes_text(message, "a timeout occurred");
-}
-
-TEST(spop_disconnect_read_every_status_of_haproxy_is_taken)
-{
-	static const char *const codes[] = {"00", "01", "02", "03", "04", "05", "06", "07",
-					    "08", "09", "0a", "0b", "0c", "0d", "63", "96"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
-		struct vector code = vector_of(codes[i]);
-		struct vector v = vector_of(STATUS_CODE);
-		uint64_t status;
-		vector_append(&v, codes[i], 1);
-		vector_append(&v, MESSAGE "01'm'", 1);
-		assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, &status), 1);
-		assert_int_equal(status, code.data[0]);
-	}
-}
-
-/* The truncation that is taken ends before the message. */
-TEST(spop_disconnect_read_truncated_is_taken_without_its_message_only)
-{
-	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_IDLE);
-	uint64_t status;
-
-	struct sweep_counts cut = sweep_decoder(frame_of(&v).payload, decode_disconnect, &status);
-
-	assert_int_equal(cut.taken, 1);
-}
-
-TEST(spop_disconnect_read_without_message_has_an_empty_one)
-{
-	struct vector v = vector_of(STATUS_CODE "02");
-	uint64_t status;
-	struct bytes message;
-
+	POISON(status);
 	POISON(message);
-	assert_true(spop_disconnect_read(vector_bytes(&v), &status, &message));
-
-	assert_int_equal(status, 2);
-	assert_int_equal(message.len, 0);
+	ret_text[0] = '\0';
+	if (!spop_disconnect_read(input, &status, &message)) {
+		assert_untouched(status);
+		assert_untouched(message);
+		return -1;
+	}
+	assert_view_of(message, input);
+	snprintf(ret_text, 128, "%" PRIu64 " %.*s", status, (int)message.len,
+		 message.len > 0 ? (const char *)message.data : "");
+	return 1;
 }
 
-static void assert_disconnect_refused(const char *notation)
+/* Truncated, one is taken where it ends before the message. */
+static const struct {
+	const char *name, *frame, *expected;
+} disconnects_of_haproxy[] = {
+	{"normal", FRAME_HAPROXY_DISCONNECT_NORMAL, "0 normal"},
+	{"idle", FRAME_HAPROXY_DISCONNECT_IDLE, "2 a timeout occurred"},
+};
+
+TEST_ROWS(disconnects_of_haproxy)
 {
-	struct vector v = vector_of(notation);
-	uint64_t status;
+	struct vector v = vector_of(row->frame);
+	char text[128];
 
-	assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, &status), -1);
-}
+	struct sweep_counts cut = sweep_decoder(frame_of(&v).payload, decode_disconnect, text);
 
-TEST(spop_disconnect_read_without_status_is_refused)
-{
-	assert_disconnect_refused("");
-	assert_disconnect_refused(MESSAGE "06'normal'");
-	assert_disconnect_refused("0a'status-cod' 03 00");
-}
-
-TEST(spop_disconnect_read_status_of_a_wrong_type_is_refused)
-{
-	assert_disconnect_refused("0b'status-code' 08 01'0'");
-	assert_disconnect_refused("0b'status-code' 00");
-	assert_disconnect_refused("0b'status-code' 04 fff0fefefefefefefe0e");
-}
-
-TEST(spop_disconnect_read_broken_after_its_status_is_refused)
-{
-	assert_disconnect_refused(STATUS_CODE "00" MESSAGE "06'norma'");
-	assert_disconnect_refused(STATUS_CODE "00 ff");
-}
-
-TEST(spop_disconnect_read_of_repeated_items_the_last_counts)
-{
-	struct vector v =
-		vector_of(STATUS_CODE "01" MESSAGE "01'a'" STATUS_CODE "02" MESSAGE "01'b'");
-	uint64_t status;
-	struct bytes message;
-
-	assert_true(spop_disconnect_read(vector_bytes(&v), &status, &message));
-
-	assert_int_equal(status, 2);
-	assert_bytes_text(message, "b");
-}
-
-TEST(spop_disconnect_read_last_status_of_a_wrong_type_is_refused)
-{
-	assert_disconnect_refused(STATUS_CODE "01 0b'status-code' 08 01'2'");
-}
-
-TEST(spop_disconnect_read_greatest_status_is_whole)
-{
-	struct vector v = vector_of("0b'status-code' 05 fff0fefefefefefefe0e");
-	uint64_t status;
-
-	assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, &status), 1);
-
-	assert_true(status == UINT64_MAX);
-}
-
-static bool is_good(const char *notation)
-{
-	struct vector v = vector_of(notation);
-
-	return sweep_whole(vector_bytes(&v), decode_agent_hello, NULL) > 0;
-}
-
-TEST(spop_agent_hello_is_good_reference_frames_are)
-{
-	struct vector full = vector_of(FRAME_AGENT_HELLO);
-	struct vector plain = vector_of(FRAME_AGENT_HELLO_NO_CAPABILITIES);
-
-	struct sweep_counts cut = sweep_decoder(frame_of(&full).payload, decode_agent_hello, NULL);
-	struct sweep_counts cut_plain =
-		sweep_decoder(frame_of(&plain).payload, decode_agent_hello, NULL);
-
-	/* Both are good without their capabilities, too: HAProxy takes that for none. */
+	assert_string_equal(text, row->expected);
 	assert_int_equal(cut.taken, 1);
-	assert_int_equal(cut_plain.taken, 1);
 }
 
-TEST(spop_agent_hello_is_good_other_versions_are_not)
+/* The name is the status code of a frame with the message "m". */
+static const struct {
+	const char *name, *expected;
+} disconnect_codes[] = {
+	{"00", "0 m"},  {"01", "1 m"},  {"02", "2 m"},  {"03", "3 m"},
+	{"04", "4 m"},  {"05", "5 m"},  {"06", "6 m"},  {"07", "7 m"},
+	{"08", "8 m"},  {"09", "9 m"},  {"0a", "10 m"}, {"0b", "11 m"},
+	{"0c", "12 m"}, {"0d", "13 m"}, {"63", "99 m"}, {"96", "150 m"},
+};
+
+TEST_ROWS(disconnect_codes)
 {
-	assert_false(is_good(FRAME_SIZE CAPABILITIES));
-	assert_false(is_good("07'version' 08 03'2.1'" FRAME_SIZE CAPABILITIES));
-	assert_false(is_good("07'version' 08 03'1.0'" FRAME_SIZE CAPABILITIES));
-	assert_false(is_good("07'version' 08 00" FRAME_SIZE CAPABILITIES));
-	assert_false(is_good("07'version' 03 02" FRAME_SIZE CAPABILITIES));
+	struct vector v = vector_of(STATUS_CODE);
+	char text[128];
+
+	vector_append(&v, row->name, 1);
+	vector_append(&v, MESSAGE "01'm'", 1);
+
+	assert_int_equal(sweep_whole(vector_bytes(&v), decode_disconnect, text), 1);
+	assert_string_equal(text, row->expected);
 }
 
-TEST(spop_agent_hello_is_good_sizes_outside_the_offer_are_not)
+static const struct {
+	const char *name, *items;
+	const char *expected; /* NULL: refused */
+} disconnects[] = {
+	{"without a message", STATUS_CODE "02", "2 "},
+	{"of repeated items the last counts",
+	 STATUS_CODE "01" MESSAGE "01'a'" STATUS_CODE "02" MESSAGE "01'b'", "2 b"},
+	{"the greatest status", "0b'status-code' 05 fff0fefefefefefefe0e", "18446744073709551615 "},
+	{"nothing", "", NULL},
+	{"message without status", MESSAGE "06'normal'", NULL},
+	{"another name", "0a'status-cod' 03 00", NULL},
+	{"status is text", "0b'status-code' 08 01'0'", NULL},
+	{"status is null", "0b'status-code' 00", NULL},
+	{"status is -1", "0b'status-code' 04 fff0fefefefefefefe0e", NULL},
+	{"broken message behind its status", STATUS_CODE "00" MESSAGE "06'norma'", NULL},
+	{"broken name behind its status", STATUS_CODE "00 ff", NULL},
+	{"the last status is text", STATUS_CODE "01 0b'status-code' 08 01'2'", NULL},
+};
+
+TEST_ROWS(disconnects)
 {
-	assert_true(is_good(VERSION "0e'max-frame-size' 03 f001"));
-	assert_true(is_good(VERSION "0e'max-frame-size' 03 fcf006"));
-	assert_false(is_good(VERSION CAPABILITIES));
-	assert_false(is_good(VERSION "0e'max-frame-size' 03 ff00"));
-	assert_false(is_good(VERSION "0e'max-frame-size' 03 fdf006"));
-	assert_false(is_good(VERSION "0e'max-frame-size' 08 05'16380'"));
-	assert_false(is_good(VERSION "0e'max-frame-size' 05 fff0fefefefefefefe0e"));
+	struct vector v = vector_of(row->items);
+	char text[128];
+
+	int result = sweep_whole(vector_bytes(&v), decode_disconnect, text);
+
+	assert_int_equal(result, row->expected != NULL ? 1 : -1);
+	assert_string_equal(text, row->expected != NULL ? row->expected : "");
 }
 
-TEST(spop_agent_hello_is_good_broken_ones_are_not)
+/* ---- AGENT-HELLO is checked ---- */
+
+static int decode_agent_hello(struct bytes input, void *context)
 {
-	assert_false(is_good(""));
-	assert_false(is_good(VERSION FRAME_SIZE "ff"));
-	assert_false(is_good(VERSION FRAME_SIZE "01'a' 0a"));
-	assert_false(is_good(VERSION FRAME_SIZE "01'a' 08 fff0fefefefefefefe0e"));
+	(void)context;
+
+	return spop_agent_hello_is_good(input) ? 1 : -1;
+}
+
+static const struct {
+	const char *name, *items;
+	bool is_good;
+} agent_hellos[] = {
+	{"without a version", FRAME_SIZE CAPABILITIES, false},
+	{"version 2.1", "07'version' 08 03'2.1'" FRAME_SIZE CAPABILITIES, false},
+	{"version 1.0", "07'version' 08 03'1.0'" FRAME_SIZE CAPABILITIES, false},
+	{"empty version", "07'version' 08 00" FRAME_SIZE CAPABILITIES, false},
+	{"version is a number", "07'version' 03 02" FRAME_SIZE CAPABILITIES, false},
+	{"max-frame-size 256", VERSION "0e'max-frame-size' 03 f001", true},
+	{"max-frame-size as offered", VERSION "0e'max-frame-size' 03 fcf006", true},
+	{"without max-frame-size", VERSION CAPABILITIES, false},
+	{"max-frame-size 255", VERSION "0e'max-frame-size' 03 ff00", false},
+	{"max-frame-size above the offer", VERSION "0e'max-frame-size' 03 fdf006", false},
+	{"max-frame-size is text", VERSION "0e'max-frame-size' 08 05'16380'", false},
+	{"max-frame-size 2^64 - 1", VERSION "0e'max-frame-size' 05 fff0fefefefefefefe0e", false},
+	{"nothing", "", false},
+	{"broken name", VERSION FRAME_SIZE "ff", false},
+	{"broken type", VERSION FRAME_SIZE "01'a' 0a", false},
+	{"broken length", VERSION FRAME_SIZE "01'a' 08 fff0fefefefefefefe0e", false},
+};
+
+TEST_ROWS(agent_hellos)
+{
+	struct vector v = vector_of(row->items);
+
+	assert_int_equal(sweep_whole(vector_bytes(&v), decode_agent_hello, NULL),
+			 row->is_good ? 1 : -1);
+}
+
+/* Both are good without their capabilities, too: HAProxy takes that for none. */
+static const struct {
+	const char *name, *frame;
+} good_agent_hellos[] = {
+	{"with pipelining", FRAME_AGENT_HELLO},
+	{"without pipelining", FRAME_AGENT_HELLO_NO_CAPABILITIES},
+};
+
+TEST_ROWS(good_agent_hellos)
+{
+	struct vector v = vector_of(row->frame);
+
+	struct sweep_counts cut = sweep_decoder(frame_of(&v).payload, decode_agent_hello, NULL);
+
+	assert_int_equal(cut.taken, 1);
 }
 
 TEST(spop_agent_hello_is_good_what_we_answer_is)
