@@ -1,5 +1,6 @@
 #include "net/spop/spop_map.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,42 +25,37 @@ static struct value value_of(struct spop_data data)
 	return attribute.value;
 }
 
-TEST(spop_map_attribute_null_is_absent)
+static const struct {
+	const char *name;
+	struct spop_data data;
+	struct value expected;
+} numbers[] = {
+	{"null", {.type = SPOP_NULL}, {.kind = VALUE_ABSENT}},
+	{"true", {.type = SPOP_BOOL, .boolean = true}, {.kind = VALUE_BOOL, .boolean = true}},
+	{"false", {.type = SPOP_BOOL, .boolean = false}, {.kind = VALUE_BOOL, .boolean = false}},
+	{"INT32 5", {.type = SPOP_INT32, .number = 5}, {.kind = VALUE_NATURAL, .natural = 5}},
+	{"INT32 -5", {.type = SPOP_INT32, .number = -5}, {.kind = VALUE_NEGATIVE, .negative = -5}},
+	{"INT64 0", {.type = SPOP_INT64, .number = 0}, {.kind = VALUE_NATURAL, .natural = 0}},
+	{"INT64 least",
+	 {.type = SPOP_INT64, .number = INT64_MIN},
+	 {.kind = VALUE_NEGATIVE, .negative = INT64_MIN}},
+	{"UINT32 greatest",
+	 {.type = SPOP_UINT32, .natural = UINT32_MAX},
+	 {.kind = VALUE_NATURAL, .natural = UINT32_MAX}},
+	{"UINT64 greatest",
+	 {.type = SPOP_UINT64, .natural = UINT64_MAX},
+	 {.kind = VALUE_NATURAL, .natural = UINT64_MAX}},
+};
+
+TEST_ROWS(numbers)
 {
-	assert_int_equal(value_of((struct spop_data){.type = SPOP_NULL}).kind, VALUE_ABSENT);
-}
+	struct value value = value_of(row->data);
 
-TEST(spop_map_attribute_boolean_is_boolean)
-{
-	struct value value = value_of(spop_bool(true));
-
-	assert_int_equal(value.kind, VALUE_BOOL);
-	assert_true(value.boolean);
-	assert_false(value_of(spop_bool(false)).boolean);
-}
-
-TEST(spop_map_attribute_integers_of_any_type_are_numbers)
-{
-	static const struct {
-		struct spop_data data;
-		struct value expected;
-	} cases[] = {
-		{{.type = SPOP_INT32, .number = 5}, {.kind = VALUE_NATURAL, .natural = 5}},
-		{{.type = SPOP_INT32, .number = -5}, {.kind = VALUE_NEGATIVE, .negative = -5}},
-		{{.type = SPOP_INT64, .number = 0}, {.kind = VALUE_NATURAL, .natural = 0}},
-		{{.type = SPOP_INT64, .number = INT64_MIN},
-		 {.kind = VALUE_NEGATIVE, .negative = INT64_MIN}},
-		{{.type = SPOP_UINT32, .natural = UINT32_MAX},
-		 {.kind = VALUE_NATURAL, .natural = UINT32_MAX}},
-		{{.type = SPOP_UINT64, .natural = UINT64_MAX},
-		 {.kind = VALUE_NATURAL, .natural = UINT64_MAX}},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct value value = value_of(cases[i].data);
-		assert_int_equal(value.kind, cases[i].expected.kind);
-		assert_int_equal(value.natural, cases[i].expected.natural);
-	}
+	assert_int_equal(value.kind, row->expected.kind);
+	if (value.kind == VALUE_BOOL)
+		assert_int_equal(value.boolean, row->expected.boolean);
+	else if (value.kind != VALUE_ABSENT)
+		assert_int_equal(value.natural, row->expected.natural);
 }
 
 TEST(spop_map_attribute_addresses_are_addresses)
@@ -85,46 +81,46 @@ TEST(spop_map_attribute_strings_and_binaries_are_their_bytes)
 
 /* ---- --spop-vars ---- */
 
-TEST(spop_map_parse_vars_names_are_bits)
-{
-	static const struct {
-		const char *text;
-		unsigned expected;
-	} cases[] = {
-		{"all", SPOP_VARS_ALL},
-		{"none", 0},
-		{"policy", SPOP_VAR_POLICY},
-		{"limit", SPOP_VAR_LIMIT},
-		{"remaining", SPOP_VAR_REMAINING},
-		{"reset", SPOP_VAR_RESET},
-		{"ratelimit", SPOP_VAR_RATELIMIT},
-		{"ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY},
-		{"policy,reset", SPOP_VAR_POLICY | SPOP_VAR_RESET},
-		{" reset , policy ", SPOP_VAR_POLICY | SPOP_VAR_RESET},
-		{"reset,reset", SPOP_VAR_RESET},
-		{"policy,limit,remaining,reset,ratelimit,ratelimit_policy", SPOP_VARS_ALL},
-	};
+static const struct {
+	const char *name; /* the text */
+	unsigned expected;
+} variable_lists[] = {
+	{"all", SPOP_VARS_ALL},
+	{"none", 0},
+	{"policy", SPOP_VAR_POLICY},
+	{"limit", SPOP_VAR_LIMIT},
+	{"remaining", SPOP_VAR_REMAINING},
+	{"reset", SPOP_VAR_RESET},
+	{"ratelimit", SPOP_VAR_RATELIMIT},
+	{"ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY},
+	{"policy,reset", SPOP_VAR_POLICY | SPOP_VAR_RESET},
+	{" reset , policy ", SPOP_VAR_POLICY | SPOP_VAR_RESET},
+	{"reset,reset", SPOP_VAR_RESET},
+	{"policy,limit,remaining,reset,ratelimit,ratelimit_policy", SPOP_VARS_ALL},
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		unsigned vars = 0xa5a5;
-		assert_true(spop_map_parse_vars(bytes_from_text(cases[i].text), &vars));
-		assert_int_equal(vars, cases[i].expected);
-	}
+TEST_ROWS(variable_lists)
+{
+	unsigned vars = 0xa5a5;
+
+	assert_true(spop_map_parse_vars(bytes_from_text(row->name), &vars));
+	assert_int_equal(vars, row->expected);
 }
 
-TEST(spop_map_parse_vars_other_names_are_refused)
-{
-	static const char *const texts[] = {"",        ",",       "policy,",      ",policy",
-					    "allowed", "reason",  "retry_after",  "policy limit",
-					    "Policy",  "polic",   "policyx",      "all,policy",
-					    "none,",   "policy;", "txn.rl.policy"};
+static const struct {
+	const char *name;
+} bad_variable_lists[] = {
+	{""},        {","},           {"policy,"},      {",policy"}, {"allowed"},
+	{"reason"},  {"retry_after"}, {"policy limit"}, {"Policy"},  {"polic"},
+	{"policyx"}, {"all,policy"},  {"none,"},        {"policy;"}, {"txn.rl.policy"},
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		unsigned vars = 0xa5a5;
-		if (spop_map_parse_vars(bytes_from_text(texts[i]), &vars))
-			fail_msg("\"%s\" is taken", texts[i]);
-		assert_int_equal(vars, 0xa5a5);
-	}
+TEST_ROWS(bad_variable_lists)
+{
+	unsigned vars = 0xa5a5;
+
+	assert_false(spop_map_parse_vars(bytes_from_text(row->name), &vars));
+	assert_int_equal(vars, 0xa5a5);
 }
 
 /* ---- a request of so many policies ---- */
@@ -171,17 +167,51 @@ static void make_large(struct scene *scene)
 	}
 }
 
-static void stop(struct check *check, int64_t wait_us)
+/* "passed:REMAINING", "unused", "stopped:WAIT_US", "failed_allow" or "failed_deny". */
+static void set_check(struct check *check, struct policy *policy, const char *word)
 {
-	check->outcome.allowed = false;
-	check->outcome.remaining = 0;
-	check->outcome.retry_after_us = wait_us;
+	char kind[16] = "";
+	int64_t number = 0;
+
+	assert_true(sscanf(word, "%15[a-z_]:%" SCNd64, kind, &number) >= 1);
+	if (strcmp(kind, "passed") == 0) {
+		check->outcome.remaining = number;
+	} else if (strcmp(kind, "unused") == 0) {
+		check->outcome = (struct outcome){.allowed = true, .remaining = 10};
+	} else if (strcmp(kind, "stopped") == 0) {
+		check->outcome.allowed = false;
+		check->outcome.remaining = 0;
+		check->outcome.retry_after_us = number;
+	} else {
+		check->error = STORE_TIMEOUT;
+		check->is_decided = false;
+		if (strcmp(kind, "failed_deny") == 0)
+			policy->terms.on_error = ON_ERROR_DENY;
+		else
+			assert_string_equal(kind, "failed_allow");
+	}
 }
 
-static void fail_to_answer(struct check *check)
+/* The checks by policies a, b and so on, with spaces between; or "invalid". */
+static void set_scene_of(struct scene *scene, const char *notation)
 {
-	check->error = STORE_TIMEOUT;
-	check->is_decided = false;
+	struct bytes rest = bytes_from_text(notation), item;
+	char words[REQUEST_CHECKS_MAX][32];
+	size_t count = 0;
+
+	set_scene(scene, 0, 1);
+	if (strcmp(notation, "invalid") == 0) {
+		scene->request.is_invalid = true;
+		return;
+	}
+	while (rest.len > 0 && bytes_next_item(&rest, ' ', &item)) {
+		assert_true(count < REQUEST_CHECKS_MAX);
+		snprintf(words[count++], sizeof words[0], "%.*s", (int)item.len,
+			 (const char *)item.data);
+	}
+	set_scene(scene, count, 1);
+	for (size_t k = 0; k < count; k++)
+		set_check(&scene->checks[k], &scene->policies[k], words[k]);
 }
 
 /* ---- the ACK, and what HAProxy reads in it ---- */
@@ -302,125 +332,58 @@ static void assert_variables(const struct scene *scene, enum on_error on_error, 
 
 #define ALL_UNSET "-policy -limit -remaining -reset -ratelimit -ratelimit_policy"
 
-TEST(spop_map_put_verdict_none_unsets_what_has_no_value)
+static const struct {
+	const char *name, *checks;
+	enum on_error flag;
+	unsigned vars;
+	const char *expected;
+} verdicts[] = {
+	{"none unsets all that has no value", "", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=true reason=none degraded=false retry_after=0 retry_after_ms=0 " ALL_UNSET},
+	{"invalid, allowed, unsets all that has no value", "invalid", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=true reason=invalid degraded=false retry_after=0 retry_after_ms=0 " ALL_UNSET},
+	{"invalid, denied, unsets all that has no value", "invalid", ON_ERROR_DENY, SPOP_VARS_ALL,
+	 "allowed=false reason=invalid degraded=false retry_after=-1 retry_after_ms=-1 " ALL_UNSET},
+	{"allowed sets all", "passed:5 passed:4", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+	 "policy=b limit=10 remaining=4 reset=60 ratelimit=\"b\";r=4;t=3, \"a\";r=5;t=3 "
+	 "ratelimit_policy=\"b\";q=10;w=60, \"a\";q=10;w=60"},
+	{"limited sets all", "stopped:29400001", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=false reason=limited degraded=false retry_after=30 retry_after_ms=29401 "
+	 "policy=a limit=10 remaining=0 reset=60 ratelimit=\"a\";r=0;t=30 "
+	 "ratelimit_policy=\"a\";q=10;w=60"},
+	{"never is -1", "stopped:-1", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=false reason=limited degraded=false retry_after=-1 retry_after_ms=-1 "
+	 "policy=a limit=10 remaining=0 reset=60 ratelimit=\"a\";r=0 "
+	 "ratelimit_policy=\"a\";q=10;w=60"},
+	{"an error that allows has policy and limit only", "passed:5 failed_allow", ON_ERROR_ALLOW,
+	 SPOP_VARS_ALL,
+	 "allowed=true reason=error degraded=true retry_after=0 retry_after_ms=0 "
+	 "policy=b limit=10 -remaining -reset -ratelimit -ratelimit_policy"},
+	{"an error that denies has policy and limit only", "passed:5 failed_deny", ON_ERROR_ALLOW,
+	 SPOP_VARS_ALL,
+	 "allowed=false reason=error degraded=true retry_after=1 retry_after_ms=1000 "
+	 "policy=b limit=10 -remaining -reset -ratelimit -ratelimit_policy"},
+	{"nothing used resets in 0", "unused", ON_ERROR_ALLOW, SPOP_VARS_ALL,
+	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+	 "policy=a limit=10 remaining=10 reset=0 ratelimit=\"a\";r=10 "
+	 "ratelimit_policy=\"a\";q=10;w=60"},
+	{"no optional variables", "passed:5", ON_ERROR_ALLOW, 0,
+	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0"},
+	{"two optional variables", "passed:5", ON_ERROR_ALLOW, SPOP_VAR_POLICY | SPOP_VAR_RATELIMIT,
+	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
+	 "policy=a ratelimit=\"a\";r=5;t=3"},
+	{"one optional variable is unset", "", ON_ERROR_ALLOW, SPOP_VAR_RESET,
+	 "allowed=true reason=none degraded=false retry_after=0 retry_after_ms=0 -reset"},
+};
+
+TEST_ROWS(verdicts)
 {
 	struct scene scene;
 
-	set_scene(&scene, 0, 0);
+	set_scene_of(&scene, row->checks);
 
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=true reason=none degraded=false retry_after=0 "
-			 "retry_after_ms=0 " ALL_UNSET);
-}
-
-TEST(spop_map_put_verdict_invalid_unsets_what_has_no_value)
-{
-	struct scene scene;
-
-	set_scene(&scene, 0, 0);
-	scene.request.is_invalid = true;
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=true reason=invalid degraded=false retry_after=0 "
-			 "retry_after_ms=0 " ALL_UNSET);
-	assert_variables(&scene, ON_ERROR_DENY, SPOP_VARS_ALL,
-			 "allowed=false reason=invalid degraded=false retry_after=-1 "
-			 "retry_after_ms=-1 " ALL_UNSET);
-}
-
-TEST(spop_map_put_verdict_allowed_sets_all)
-{
-	struct scene scene;
-
-	set_scene(&scene, 2, 1);
-	scene.checks[1].outcome.remaining = 4;
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
-			 "policy=b limit=10 remaining=4 reset=60 "
-			 "ratelimit=\"b\";r=4;t=3, \"a\";r=5;t=3 "
-			 "ratelimit_policy=\"b\";q=10;w=60, \"a\";q=10;w=60");
-}
-
-TEST(spop_map_put_verdict_limited_sets_all)
-{
-	struct scene scene;
-
-	set_scene(&scene, 1, 1);
-	stop(&scene.checks[0], 29400001);
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=false reason=limited degraded=false retry_after=30 "
-			 "retry_after_ms=29401 policy=a limit=10 remaining=0 reset=60 "
-			 "ratelimit=\"a\";r=0;t=30 ratelimit_policy=\"a\";q=10;w=60");
-}
-
-TEST(spop_map_put_verdict_never_is_minus_one)
-{
-	struct scene scene;
-
-	set_scene(&scene, 1, 1);
-	stop(&scene.checks[0], -1);
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=false reason=limited degraded=false retry_after=-1 "
-			 "retry_after_ms=-1 policy=a limit=10 remaining=0 reset=60 "
-			 "ratelimit=\"a\";r=0 ratelimit_policy=\"a\";q=10;w=60");
-}
-
-TEST(spop_map_put_verdict_error_has_policy_and_limit_only)
-{
-	struct scene scene;
-
-	set_scene(&scene, 2, 1);
-	fail_to_answer(&scene.checks[1]);
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=true reason=error degraded=true retry_after=0 retry_after_ms=0 "
-			 "policy=b limit=10 -remaining -reset -ratelimit -ratelimit_policy");
-
-	scene.policies[1].terms.on_error = ON_ERROR_DENY;
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=false reason=error degraded=true retry_after=1 "
-			 "retry_after_ms=1000 policy=b limit=10 -remaining -reset -ratelimit "
-			 "-ratelimit_policy");
-}
-
-TEST(spop_map_put_verdict_nothing_used_resets_in_0)
-{
-	struct scene scene;
-
-	set_scene(&scene, 1, 1);
-	scene.checks[0].outcome =
-		(struct outcome){.allowed = true, .remaining = 10, .reset_us = 0, .grows_us = 0};
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VARS_ALL,
-			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
-			 "policy=a limit=10 remaining=10 reset=0 ratelimit=\"a\";r=10 "
-			 "ratelimit_policy=\"a\";q=10;w=60");
-}
-
-TEST(spop_map_put_verdict_vars_narrow_the_optional_ones)
-{
-	struct scene scene;
-
-	set_scene(&scene, 1, 1);
-
-	assert_variables(&scene, ON_ERROR_ALLOW, 0,
-			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0");
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VAR_POLICY | SPOP_VAR_RATELIMIT,
-			 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
-			 "policy=a ratelimit=\"a\";r=5;t=3");
-}
-
-TEST(spop_map_put_verdict_vars_narrow_what_is_unset_too)
-{
-	struct scene scene;
-
-	set_scene(&scene, 0, 0);
-
-	assert_variables(&scene, ON_ERROR_ALLOW, SPOP_VAR_RESET,
-			 "allowed=true reason=none degraded=false retry_after=0 retry_after_ms=0 "
-			 "-reset");
+	assert_variables(&scene, row->flag, row->vars, row->expected);
 }
 
 /* ---- how large it gets ---- */
