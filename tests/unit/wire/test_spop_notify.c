@@ -99,14 +99,6 @@ static int walk_vector(const struct vector *v, struct walk *walk)
 	return walk_payload(vector_bytes(v), walk);
 }
 
-static void assert_refused(const char *notation)
-{
-	struct vector v = vector_of(notation);
-	struct walk walk;
-
-	assert_int_equal(sweep_whole(vector_bytes(&v), walk_payload, &walk), -1);
-}
-
 static struct bytes payload_of(const struct vector *frame)
 {
 	struct bytes from = vector_bytes(frame);
@@ -215,18 +207,35 @@ TEST(spop_message_next_empty_name_is_taken)
 	assert_int_equal(walk.last_message.name.len, 0);
 }
 
-TEST(spop_message_next_name_without_a_count_is_refused)
-{
-	assert_refused("05'check'");
-	assert_refused("00");
-}
+static const struct {
+	const char *name, *payload;
+} refused_payloads[] = {
+	{"message without a count", "05'check'"},
+	{"empty name without a count", "00"},
+	{"name longer than the payload", "06'check' 00 "},
+	{"name of 2^64 - 1 bytes", MOST_VARINT "'check' 00"},
+	{"name of nearly 2^64 bytes", "f0f1fcfefefefefefe0e'check' 00"},
+	{"name of more than 64 bits", "ffffffffffffffffffffff'check' 00"},
+	{"argument without a value", "01'm' 01 01'a'"},
+	{"argument without a name and a value", "01'm' 01 00"},
+	{"argument with a part of its value", "01'm' 01 01'a' 06 7f0000"},
+	{"reserved type 10", "01'm' 01 01'a' 0a"},
+	{"reserved type 11", "01'm' 01 01'a' 0b"},
+	{"reserved type 12", "01'm' 01 01'a' 0c"},
+	{"reserved type 13", "01'm' 01 01'a' 0d"},
+	{"reserved type 14", "01'm' 01 01'a' 0e"},
+	{"reserved type 15", "01'm' 01 01'a' 0f"},
+	{"argument's name longer than the payload", "01'm' 01 02'a'"},
+	{"argument's name of 2^64 - 1 bytes", "01'm' 01 " MOST_VARINT "'a' 00"},
+	{"argument's name of nearly 2^64 bytes", "01'm' 01 f0f1fcfefefefefefe0e'a' 00"},
+};
 
-TEST(spop_message_next_name_longer_than_the_payload_is_refused)
+TEST_ROWS(refused_payloads)
 {
-	assert_refused("06'check' 00 ");
-	assert_refused(MOST_VARINT "'check' 00");
-	assert_refused("f0f1fcfefefefefefe0e'check' 00");
-	assert_refused("ffffffffffffffffffffff'check' 00");
+	struct vector v = vector_of(row->payload);
+	struct walk walk;
+
+	assert_int_equal(sweep_whole(vector_bytes(&v), walk_payload, &walk), -1);
 }
 
 TEST(spop_argument_next_255_announced_and_none_sent_is_refused)
@@ -281,31 +290,6 @@ TEST(spop_argument_next_every_type_is_walked)
 	assert_int_equal(cut.taken, 1);
 }
 
-TEST(spop_argument_next_value_missing_is_refused)
-{
-	assert_refused("01'm' 01 01'a'");
-	assert_refused("01'm' 01 00");
-	assert_refused("01'm' 01 01'a' 06 7f0000");
-}
-
-TEST(spop_argument_next_reserved_type_is_refused)
-{
-	static const char *const cases[] = {
-		"01'm' 01 01'a' 0a", "01'm' 01 01'a' 0b", "01'm' 01 01'a' 0c",
-		"01'm' 01 01'a' 0d", "01'm' 01 01'a' 0e", "01'm' 01 01'a' 0f",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_refused(cases[i]);
-}
-
-TEST(spop_argument_next_name_longer_than_the_payload_is_refused)
-{
-	assert_refused("01'm' 01 02'a'");
-	assert_refused("01'm' 01 " MOST_VARINT "'a' 00");
-	assert_refused("01'm' 01 f0f1fcfefefefefefe0e'a' 00");
-}
-
 TEST(spop_argument_next_more_sent_than_announced_is_the_next_message)
 {
 	struct vector v = vector_of("01'm' 01 01'a' 00  01'b' 00");
@@ -336,34 +320,6 @@ static void put_unset_var(struct writer *w, const void *context)
 	spop_put_unset_var(w, variable->scope, BYTES("deny"));
 }
 
-TEST(spop_put_set_var_in_every_scope_is_an_action_of_three)
-{
-	static const char *const cases[] = {
-		"01 03 00 04'deny' 03 01", "01 03 01 04'deny' 03 01", "01 03 02 04'deny' 03 01",
-		"01 03 03 04'deny' 03 01", "01 03 04 04'deny' 03 01",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(cases[i]);
-		struct variable variable = {(enum spop_scope)i, spop_uint32(1)};
-		sweep_encoder(vector_bytes(&v), put_set_var, &variable);
-	}
-}
-
-TEST(spop_put_unset_var_in_every_scope_is_an_action_of_two)
-{
-	static const char *const cases[] = {
-		"02 02 00 04'deny'", "02 02 01 04'deny'", "02 02 02 04'deny'",
-		"02 02 03 04'deny'", "02 02 04 04'deny'",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(cases[i]);
-		struct variable variable = {.scope = (enum spop_scope)i};
-		sweep_encoder(vector_bytes(&v), put_unset_var, &variable);
-	}
-}
-
 TEST(spop_scope_numbers_are_those_of_the_protocol)
 {
 	assert_int_equal(SPOP_SCOPE_PROCESS, 0);
@@ -373,30 +329,46 @@ TEST(spop_scope_numbers_are_those_of_the_protocol)
 	assert_int_equal(SPOP_SCOPE_RESPONSE, 4);
 }
 
-TEST(spop_put_set_var_values_of_every_type_are_put)
-{
-	static const struct {
-		const char *notation;
-		struct spop_data data;
-	} cases[] = {
-		{"01 03 02 04'deny' 00", {.type = SPOP_NULL}},
-		{"01 03 02 04'deny' 11", {.type = SPOP_BOOL, .boolean = true}},
-		{"01 03 02 04'deny' 01", {.type = SPOP_BOOL, .boolean = false}},
-		{"01 03 02 04'deny' 04 fff0fefefefefefefe0e", {.type = SPOP_INT64, .number = -1}},
-		{"01 03 02 04'deny' 05 f000", {.type = SPOP_UINT64, .natural = 240}},
-		{"01 03 02 04'deny' 06 7f000001", {.type = SPOP_IPV4, .ipv4 = {127, 0, 0, 1}}},
-		{"01 03 02 04'deny' 08 00", {.type = SPOP_STR}},
-		{"01 03 02 04'deny' 08 02'ok'",
-		 {.type = SPOP_STR, .bytes = {(const uint8_t *)"ok", 2}}},
-		{"01 03 02 04'deny' 09 02'ok'",
-		 {.type = SPOP_BIN, .bytes = {(const uint8_t *)"ok", 2}}},
-	};
+#define SET      "01 03 02 04'deny' "
+#define ONE      .type = SPOP_UINT32, .natural = 1
+#define IN_TXN   put_set_var, SPOP_SCOPE_TRANSACTION
+#define TEXT(ok) .bytes = {(const uint8_t *)(ok), 2}
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vector v = vector_of(cases[i].notation);
-		struct variable variable = {SPOP_SCOPE_TRANSACTION, cases[i].data};
-		sweep_encoder(vector_bytes(&v), put_set_var, &variable);
-	}
+static const struct {
+	const char *name, *action;
+	sweep_put_fn put;
+	enum spop_scope scope;
+	struct spop_data data;
+} actions[] = {
+	{"set, process", "01 03 00 04'deny' 03 01", put_set_var, SPOP_SCOPE_PROCESS, {ONE}},
+	{"set, session", "01 03 01 04'deny' 03 01", put_set_var, SPOP_SCOPE_SESSION, {ONE}},
+	{"set, transaction", "01 03 02 04'deny' 03 01", IN_TXN, {ONE}},
+	{"set, request", "01 03 03 04'deny' 03 01", put_set_var, SPOP_SCOPE_REQUEST, {ONE}},
+	{"set, response", "01 03 04 04'deny' 03 01", put_set_var, SPOP_SCOPE_RESPONSE, {ONE}},
+
+	{"unset, process", "02 02 00 04'deny'", put_unset_var, SPOP_SCOPE_PROCESS, {0}},
+	{"unset, session", "02 02 01 04'deny'", put_unset_var, SPOP_SCOPE_SESSION, {0}},
+	{"unset, transaction", "02 02 02 04'deny'", put_unset_var, SPOP_SCOPE_TRANSACTION, {0}},
+	{"unset, request", "02 02 03 04'deny'", put_unset_var, SPOP_SCOPE_REQUEST, {0}},
+	{"unset, response", "02 02 04 04'deny'", put_unset_var, SPOP_SCOPE_RESPONSE, {0}},
+
+	{"set null", SET "00", IN_TXN, {.type = SPOP_NULL}},
+	{"set true", SET "11", IN_TXN, {.type = SPOP_BOOL, .boolean = true}},
+	{"set false", SET "01", IN_TXN, {.type = SPOP_BOOL, .boolean = false}},
+	{"set INT64", SET "04 fff0fefefefefefefe0e", IN_TXN, {.type = SPOP_INT64, .number = -1}},
+	{"set UINT64", SET "05 f000", IN_TXN, {.type = SPOP_UINT64, .natural = 240}},
+	{"set IPv4", SET "06 7f000001", IN_TXN, {.type = SPOP_IPV4, .ipv4 = {127, 0, 0, 1}}},
+	{"set empty string", SET "08 00", IN_TXN, {.type = SPOP_STR}},
+	{"set string", SET "08 02'ok'", IN_TXN, {.type = SPOP_STR, TEXT("ok")}},
+	{"set binary", SET "09 02'ok'", IN_TXN, {.type = SPOP_BIN, TEXT("ok")}},
+};
+
+TEST_ROWS(actions)
+{
+	struct vector v = vector_of(row->action);
+	struct variable variable = {row->scope, row->data};
+
+	sweep_encoder(vector_bytes(&v), row->put, &variable);
 }
 
 static void put_ack_of_three(struct writer *w, const void *context)
