@@ -1,6 +1,7 @@
 /*
- * bare_http.c - what HTTP costs without a rate limiter: the library as net/http/http_port.c runs it,
- * which answers every request, once it is complete, with the same response, as large as a verdict.
+ * bare_http.c - what HTTP costs without a rate limiter: the library as net/http/http_port.c runs
+ * it, which answers every request, once it is complete, with the same response, as large as a
+ * verdict.
  *
  *     bare-http ADDRESS    listens there, says so on standard error, and ends by a signal
  */

@@ -1,26 +1,26 @@
-# What bench/run and bench/run-http share. A round appends to $work/COLUMN.NAME; a row of the table
-# has a cell for each of `columns`, which they set.
+# Shared by bench/run and bench/run-http. Each round appends its figures to $work/COLUMN.NAME. A row of the
+# table has a cell for each of `columns`, which the scripts set.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build/bench
-# Settings of another agent are none of this one's.
+# The environment may have settings for another agent.
 unset "${!RATELIMIT_@}"
 PATH=$PATH:/usr/sbin:/sbin
 rounds=5
 seconds=5
 
-connections=4 # of spop-load's
+connections=4 # of spop-load
 keys=10000
-# Every balance is there after the warm-up, and nothing is denied: the same work for every check.
+# After the warm-up every balance exists, and no check is denied, so every check is the same work.
 warmup=2
 capacity=1000000
-refill_rate=1/1m # so slow that none is full again, and expires in Redis, before the end
-store_timeout=1s # so that a hiccup of the machine does not become an answer without the store
+refill_rate=1/1m # so slow that no balance becomes full, and expires in Redis, before the end
+store_timeout=1s # so long that the agent waits for the store even when the machine stalls
 
 work=
-pid=   # of the server that is measured, if it runs
-other= # of what runs beside it
+pid=   # of the server that is measured, while it runs
+other= # of the process that runs beside it
 
 usage() {
 	sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -41,7 +41,7 @@ stop() { # stop PID
 	wait "$1" 2>/dev/null || true
 }
 
-# Ends what this script started, by pid, and nothing else.
+# Ends only the processes that this script started, by their pids.
 stop_all() {
 	[ -z "$pid" ] || stop "$pid"
 	[ -z "$other" ] || stop "$other"
@@ -50,7 +50,7 @@ stop_all() {
 
 # --- set-up ------------------------------------------------------------------------------------
 
-# Sets the variables that have the names of the options.
+# Sets a variable for each option, with the name of the option.
 read_options() { # read_options ACCEPTED ARGUMENTS...
 	local accepted=" $1 "
 	shift
@@ -68,7 +68,7 @@ read_options() { # read_options ACCEPTED ARGUMENTS...
 	done
 }
 
-# Builds, in a directory for this run.
+# Checks that the programs are installed, builds, and makes a directory for this run.
 begin() { # begin PROGRAM...
 	local program
 	trap stop_all EXIT
@@ -98,11 +98,11 @@ listens_at() { # listens_at PROTOCOL
 	jq -r "select(.event == \"listening\" and .protocol == \"$1\").address" "$work/server.log"
 }
 
-# Sets `pid`, and the addresses `spop` and `http`. It is there when it has logged EVENT.
+# Starts the server, waits until it has logged EVENT, and sets `pid` and the addresses `spop` and `http`.
 start_server() { # start_server EVENT COMMAND...
 	local event=$1
 	shift
-	: >"$work/server.log" # or what the last one said might be read
+	: >"$work/server.log" # empty, or the lines of the last server would be read
 	"$@" 2>>"$work/server.log" &
 	pid=$!
 	for _ in {1..200}; do
@@ -116,7 +116,7 @@ start_server() { # start_server EVENT COMMAND...
 	fail_with "$work/server.log" "the server did not start"
 }
 
-# COMMAND stands before the agent: where or how it runs.
+# COMMAND is put before the agent, like `taskset -c 0` or `valgrind`.
 start_agent() { # start_agent STORE COMMAND...
 	local store=$1 event=started
 	shift
@@ -137,12 +137,12 @@ note() { # note COLUMN NAME VALUE
 	echo "$3" >>"$work/$1.$2"
 }
 
-# Of this round.
+# Notes the ratio of two figures of this round.
 note_ratio() { # note_ratio COLUMN NAME NAME-ABOVE NAME-BELOW
 	note "$1" "$2" "$(jq -n "$(tail -n 1 "$work/$1.$3") / $(tail -n 1 "$work/$1.$4")")"
 }
 
-# Microseconds, user and system.
+# Prints the CPU time of a process so far, in microseconds: user and system.
 cpu_us() { # cpu_us PID
 	local stat
 	stat=$(<"/proc/$1/stat")
@@ -177,7 +177,7 @@ note_load() { # note_load IN_FLIGHT NAME
 
 # --- the table ---------------------------------------------------------------------------------
 
-# The median of the rounds, the least and the most.
+# Prints the median of all rounds, the least and the most.
 cell() { # cell COLUMN NAME DECIMALS
 	[ -f "$work/$1.$2" ] || return 0
 	sort -g "$work/$1.$2" | awk -v number="%.$3f" '

@@ -1,7 +1,7 @@
 /*
- * load_connect.h - a connection to an agent, up to the end of the handshake, in HAProxy's part.
+ * load_connect.h - connects to an agent and does the handshake, in the part of HAProxy.
  *
- * This is done one connection after the other and may wait, two seconds at most for each step.
+ * The connections are made one after the other. Each step may block, for two seconds at most.
  */
 #ifndef BENCH_LOAD_CONNECT_H
 #define BENCH_LOAD_CONNECT_H
@@ -18,17 +18,17 @@ struct load_address {
 	socklen_t len;
 };
 
-/* Of host:port, [v6]:port or unix:/path. A host is looked up. */
+/* `text` is host:port, [v6]:port or unix:/path. The name of a host is looked up. */
 MUST_CHECK bool load_address_find(const char *text, struct load_address *ret_address,
 				  struct err *err);
 
-/* What came of the handshake. */
+/* What both sides agreed on in the handshake. */
 struct load_agreement {
 	uint32_t max_frame_size;
 	bool pipelining;
 };
 
-/* A descriptor that no longer waits, or -1. */
+/* Returns a descriptor that does not block, or -1. */
 MUST_CHECK int load_connect(const struct load_address *address,
 			    struct load_agreement *ret_agreement, struct err *err);
 

@@ -1,8 +1,8 @@
 /*
- * load_message.h - what is asked and what is answered: the NOTIFY, and the variables of the ACK.
+ * load_message.h - the question (a NOTIFY) and the answer (the variables of an ACK).
  *
- * The payload of all NOTIFYs is one: it is put together once, and only the address that is counted
- * by is written over, with a random one. The numbers are the same in every run.
+ * All NOTIFYs have the same payload, which is put together once. Only the address is overwritten,
+ * with a random one for each NOTIFY. Every run has the same random numbers.
  */
 #ifndef BENCH_LOAD_MESSAGE_H
 #define BENCH_LOAD_MESSAGE_H
@@ -17,7 +17,7 @@
 struct load_question {
 	uint8_t memory[LOAD_NOTIFY_MAX];
 	size_t len;
-	size_t address_at; /* 0: none */
+	size_t address_at; /* where the address stands in `memory`; 0: it has none */
 	uint64_t keys;
 	uint64_t random;
 };
@@ -28,7 +28,7 @@ MUST_CHECK bool load_question_init(struct load_question *question,
 size_t load_question_size(const struct load_question *question);
 void load_question_put(struct load_question *question, struct writer *w, uint64_t stream_id);
 
-/* Of all variables those that are counted, whatever their scope. */
+/* The variables that are counted, in whatever scope they are set. */
 struct load_answer {
 	bool has_allowed;
 	bool is_allowed;

@@ -1,5 +1,5 @@
 /*
- * load_options.h - what spop-load is asked to do: its flags, read strictly, and --help.
+ * load_options.h - the flags of spop-load, read strictly, and --help.
  *
  * All text points into argv.
  */
@@ -28,9 +28,9 @@ struct load_options {
 	uint64_t in_flight; /* of each connection */
 	uint64_t seconds;
 	uint64_t warmup_seconds;
-	uint64_t checks; /* end after so many, instead of after `seconds`; 0: don't */
-	uint64_t keys;   /* how many different ones; 0: no key argument */
-	const char *key; /* the name of the argument that they come in */
+	uint64_t checks; /* end after so many checks; 0: end after `seconds` */
+	uint64_t keys;   /* how many different addresses; 0: no key argument */
+	const char *key; /* the name of the argument that has the address */
 	const char *message;
 	struct load_argument arguments[LOAD_ARGUMENTS_MAX];
 	size_t argument_count;

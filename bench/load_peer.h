@@ -1,15 +1,16 @@
 /*
  * load_peer.h - one connection after the handshake: it keeps its checks in flight.
  *
- * A check in flight has a slot. Its stream-id is `turn * slots + slot`, so that each is used once,
- * an answer finds its slot without a search, in whatever order answers come, and one that nobody
- * asked for, or a second one, is noticed. All frame-ids are 1, as HAProxy's.
+ * Each check in flight has a slot. Its stream-id is `turn * slots + slot`: so no stream-id is used
+ * twice, an answer finds its slot without a search, and an answer to no question, or a second
+ * answer, is noticed. Answers may come in any order. All frame-ids are 1, as HAProxy's.
  *
  *     readable --> load_peer_read: counts the answers, frees their slots
  *              --> load_peer_ask:  a new check for each free slot, all in one write;
  *                                  fewer when no more than `most` are wanted
  *
- * Nothing here waits. After a false the reason is in `err` and the connection is of no more use.
+ * No function here blocks. A function that returns false has written the reason to `err`, and the
+ * connection can't be used any more.
  */
 #ifndef BENCH_LOAD_PEER_H
 #define BENCH_LOAD_PEER_H

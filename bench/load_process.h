@@ -1,5 +1,5 @@
 /*
- * load_process.h - what a process used, from /proc: CPU time between two moments, and memory.
+ * load_process.h - the CPU time of a process between two moments, and its memory, from /proc.
  */
 #ifndef BENCH_LOAD_PROCESS_H
 #define BENCH_LOAD_PROCESS_H
@@ -16,7 +16,7 @@
 struct load_process {
 	pid_t pid;
 	char name[LOAD_PROCESS_NAME_MAX]; /* letters, digits, `.`, `_` and `-`; others are `?` */
-	int64_t user_us, system_us;       /* since it was begun */
+	int64_t user_us, system_us;       /* since load_process_begin */
 	uint64_t rss_kb;
 };
 

@@ -1,5 +1,5 @@
 /*
- * load_report.h - what was measured, on standard output: a table, or one JSON object in a line.
+ * load_report.h - prints the measurement on standard output: as a table, or as one line of JSON.
  */
 #ifndef BENCH_LOAD_REPORT_H
 #define BENCH_LOAD_REPORT_H

@@ -3,10 +3,11 @@
  *
  *     policy-bench [POLICIES]      1000 by default
  *
- * All have a `match`, on two of path, method and source, and count by the source; of a request's
- * eight attributes they look at three. Prints the microseconds a request: of finding alone, with
- * the index and without, and of all that the engine does, with the memory store; then of finding
- * the terms of one policy that has as many overrides, each for one API key.
+ * All policies have a `match` on two of path, method and source, and count by the source. A request
+ * has eight attributes, of which the policies look at these three. The program prints microseconds
+ * a request: for finding the policies, with the index and without it; for the whole engine with the
+ * memory store; and for finding the terms of one policy that has as many overrides, each for one
+ * API key.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@
 
 #define REQUESTS     4096
 #define MEASURED_US  (US_PER_SECOND / 2)
-#define MEASUREMENTS 5 /* the least of them is printed: what disturbs only makes it more */
+#define MEASUREMENTS 5 /* the least is printed, since disturbances only make a measurement longer \
+			*/
 
 static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
 
@@ -83,7 +85,7 @@ static struct policies *new_policies(unsigned count, bool has_index)
 	return policies;
 }
 
-/* One policy. */
+/* A file with one policy, which has this many overrides. */
 static struct policies *new_overrides(unsigned count, bool has_index)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);

@@ -2,8 +2,8 @@
  * spop_load.c - a load generator for SPOP agents: it plays HAProxy's part over some connections,
  * each with a fixed number of checks in flight, and reports how many are answered a second.
  *
- * The loop is closed: an answer is followed by the next check. So latencies are those of an agent
- * that has always so much to do, which is not what a request waits for on a quieter day.
+ * The loop is closed: the next check follows as soon as an answer comes. So the latencies are those
+ * of an agent under full load, and a request to a less busy agent waits for less time.
  *
  *     WARMUP --(time)--> MEASURED --(time, or enough checks)--> DRAIN --(all answered)--> done
  */
@@ -26,7 +26,7 @@
 #define EXIT_USAGE    2
 #define EVENTS_MAX    256
 #define WAIT_MS       50
-#define LOOK_EVERY_US (US_PER_SECOND / 4) /* for checks that nobody answers */
+#define LOOK_EVERY_US (US_PER_SECOND / 4) /* for checks that are not answered */
 
 enum load_phase { LOAD_WARMUP = 0, LOAD_MEASURED, LOAD_DRAIN, LOAD_DONE };
 
@@ -140,8 +140,8 @@ static bool begin_drain(struct load *load, int64_t now_us, struct err *err)
 }
 
 /*
- * So many more may be asked. With --checks just as many are asked in the measured time as are to be
- * answered in it; in the warm-up, in which none is counted, never more than that are in flight.
+ * How many more checks may be asked now. With --checks the measured time asks exactly that many,
+ * and in the warm-up, which counts no checks, never more than that many are in flight.
  */
 static uint64_t still_to_ask(const struct load *load)
 {

@@ -1,8 +1,10 @@
--- For wrk: checks of one policy by random ones of 10,000 addresses, and the result as JSON.
+-- For wrk: asks for checks of one policy, each by one of 10,000 random addresses, and prints the result
+-- as JSON.
 --
 --     wrk ... --script bench/wrk.lua http://ADDRESS -- METHOD [FRESH]
 --
--- Of FRESH requests one has `Connection: close`, and the next is on a new connection; 0: none has.
+-- One in FRESH requests has `Connection: close`, and the next one is on a new connection. With 0 no request
+-- has that field.
 
 local requests, count, fresh = {}, 0, 0
 
