@@ -2,23 +2,21 @@
 
 #include <string.h>
 
-/* In the order in which they are put; the headers last. */
-#define FIRST_HEADER 4
-
-#define VAR(name, var)                     \
-	{                                  \
-		name, sizeof name - 1, var \
-	}
-
-static const struct {
-	const char *name;
-	size_t len;
-	enum spop_vars var;
-} optional_vars[] = {
-	VAR("policy", SPOP_VAR_POLICY),       VAR("limit", SPOP_VAR_LIMIT),
-	VAR("remaining", SPOP_VAR_REMAINING), VAR("reset", SPOP_VAR_RESET),
-	VAR("ratelimit", SPOP_VAR_RATELIMIT), VAR("ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY),
+static const struct bytes names[] = {
+	[SPOP_VAR_ALLOWED] = BYTES("allowed"),
+	[SPOP_VAR_REASON] = BYTES("reason"),
+	[SPOP_VAR_DEGRADED] = BYTES("degraded"),
+	[SPOP_VAR_RETRY_AFTER] = BYTES("retry_after"),
+	[SPOP_VAR_RETRY_AFTER_MS] = BYTES("retry_after_ms"),
+	[SPOP_VAR_POLICY] = BYTES("policy"),
+	[SPOP_VAR_LIMIT] = BYTES("limit"),
+	[SPOP_VAR_REMAINING] = BYTES("remaining"),
+	[SPOP_VAR_RESET] = BYTES("reset"),
+	[SPOP_VAR_RATELIMIT] = BYTES("ratelimit"),
+	[SPOP_VAR_RATELIMIT_POLICY] = BYTES("ratelimit_policy"),
 };
+
+_Static_assert(ARRAY_SIZE(names) == SPOP_VAR_COUNT, "a variable has no name");
 
 static struct value value_of(const struct spop_data *data)
 {
@@ -59,6 +57,15 @@ struct attribute spop_map_attribute(const struct spop_argument *argument)
 	return (struct attribute){argument->name, value_of(&argument->data)};
 }
 
+/* The bit of an optional variable, or 0 when none has this name. */
+static unsigned find_bit(struct bytes name)
+{
+	for (enum spop_var var = SPOP_VAR_FIRST_OPTIONAL; var < SPOP_VAR_COUNT; var++)
+		if (bytes_equal(name, names[var]))
+			return SPOP_VAR_BIT(var);
+	return 0;
+}
+
 bool spop_map_parse_vars(struct bytes text, unsigned *ret_vars)
 {
 	unsigned vars = 0;
@@ -69,99 +76,106 @@ bool spop_map_parse_vars(struct bytes text, unsigned *ret_vars)
 		return true;
 	}
 	while (bytes_next_item(&text, ',', &name)) {
-		unsigned found = 0;
-		for (size_t i = 0; i < ARRAY_SIZE(optional_vars); i++)
-			if (bytes_equal(bytes_trim(name), bytes_from_text(optional_vars[i].name)))
-				found = optional_vars[i].var;
-		if (found == 0)
+		unsigned bit = find_bit(bytes_trim(name));
+		if (bit == 0)
 			return false;
-		vars |= found;
+		vars |= bit;
 	}
 	*ret_vars = vars;
 	return true;
 }
 
-static void set(struct writer *w, const char *name, struct spop_data data)
-{
-	spop_put_set_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name), data);
-}
+#define ACTION_OVERHEAD 4 /* bytes around the name: type, count, scope, length of the name */
+#define STRING_OVERHEAD 3 /* bytes around a string of at most SPOP_ACK_MAX: type, length */
 
-/* Of an action around its name: type, count, scope, length. Of a string around its bytes. */
-#define ACTION_OVERHEAD 4
-#define STRING_OVERHEAD 3
-
-/* What it takes to unset the variables from `first` on. */
-static size_t size_of_unsets(unsigned vars, size_t first)
+/* How many bytes it takes to unset those of `vars` that come after `var`. */
+static size_t size_of_unsets_after(enum spop_var var, unsigned vars)
 {
 	size_t size = 0;
 
-	for (size_t i = first; i < ARRAY_SIZE(optional_vars); i++)
-		if ((vars & optional_vars[i].var) != 0)
-			size += ACTION_OVERHEAD + optional_vars[i].len;
+	for (var++; var < SPOP_VAR_COUNT; var++)
+		if ((vars & SPOP_VAR_BIT(var)) != 0)
+			size += ACTION_OVERHEAD + names[var].len;
 	return size;
 }
 
-/* Set if it has a value and there is room, else unset, so that nothing stale stays. */
-static void put_optional(struct writer *w, unsigned vars, size_t index,
-			 const struct spop_data *data)
+static void put_set(struct writer *w, enum spop_var var, struct spop_data data)
 {
-	const char *name = optional_vars[index].name;
+	spop_put_set_var(w, SPOP_SCOPE_TRANSACTION, names[var], data);
+}
+
+/* Unset, when it has no value or the value leaves no room to unset the variables after it. */
+static void put_optional(struct writer *w, enum spop_var var, unsigned vars, struct spop_data data)
+{
 	size_t mark = writer_mark(w), max = w->max;
 
-	if ((vars & optional_vars[index].var) == 0)
+	if ((vars & SPOP_VAR_BIT(var)) == 0)
 		return;
-	if (data->type != SPOP_NULL) {
-		w->max -= size_of_unsets(vars, index + 1);
-		set(w, name, *data);
+	if (data.type != SPOP_NULL) {
+		w->max -= size_of_unsets_after(var, vars);
+		put_set(w, var, data);
 		w->max = max;
 		if (!w->full)
 			return;
 		writer_rewind(w, mark);
 	}
-	spop_put_unset_var(w, SPOP_SCOPE_TRANSACTION, bytes_from_text(name));
+	spop_put_unset_var(w, SPOP_SCOPE_TRANSACTION, names[var]);
 }
 
-static struct spop_data data_of_text(const struct writer *text)
+static struct spop_data text_data(const char *text)
+{
+	return spop_str(bytes_from_text(text));
+}
+
+static void put_always(struct writer *w, const struct verdict *verdict)
+{
+	put_set(w, SPOP_VAR_ALLOWED, spop_bool(verdict->allowed));
+	put_set(w, SPOP_VAR_REASON, text_data(reason_text(verdict->reason)));
+	put_set(w, SPOP_VAR_DEGRADED, spop_bool(verdict->degraded));
+	put_set(w, SPOP_VAR_RETRY_AFTER, spop_int64(seconds_up(verdict->retry_after_us)));
+	put_set(w, SPOP_VAR_RETRY_AFTER_MS, spop_int64(milliseconds_up(verdict->retry_after_us)));
+}
+
+/* The variables of the check that the verdict tells of; an undecided check has no balance. */
+static void put_lead(struct writer *w, const struct check *lead, unsigned vars)
+{
+	struct spop_data values[SPOP_VAR_COUNT] = {{.type = SPOP_NULL}};
+
+	if (lead != NULL) {
+		values[SPOP_VAR_POLICY] = text_data(lead->policy->name);
+		values[SPOP_VAR_LIMIT] = spop_int64(check_limit(lead));
+	}
+	if (lead != NULL && lead->is_decided) {
+		values[SPOP_VAR_REMAINING] = spop_int64(lead->outcome.remaining);
+		values[SPOP_VAR_RESET] = spop_int64(seconds_up(lead->outcome.reset_us));
+	}
+	for (enum spop_var var = SPOP_VAR_FIRST_OPTIONAL; var < SPOP_VAR_RATELIMIT; var++)
+		put_optional(w, var, vars, values[var]);
+}
+
+static struct spop_data header_data(const struct writer *text)
 {
 	return text->len == 0 ? (struct spop_data){.type = SPOP_NULL}
 			      : spop_str(writer_bytes(text));
 }
 
-/* They come last, and what is left of the ACK is theirs. */
-static void put_optional_headers(struct writer *w, unsigned vars, const struct verdict *verdict)
+/* What is left of the ACK is for the headers. */
+static void put_headers(struct writer *w, const struct verdict *verdict, unsigned vars)
 {
 	char memory[2][SPOP_ACK_MAX];
 	struct writer limits = writer_on(memory[0], sizeof memory[0]);
 	struct writer policies = writer_on(memory[1], sizeof memory[1]);
-	size_t overhead = size_of_unsets(vars, FIRST_HEADER) + 2 * STRING_OVERHEAD;
+	size_t overhead = size_of_unsets_after(SPOP_VAR_RATELIMIT - 1, vars) + 2 * STRING_OVERHEAD;
 
 	if (w->max - w->len > overhead)
 		verdict_put_headers(&limits, &policies, verdict, w->max - w->len - overhead);
-	struct spop_data limits_data = data_of_text(&limits),
-			 policies_data = data_of_text(&policies);
-	put_optional(w, vars, FIRST_HEADER, &limits_data);
-	put_optional(w, vars, FIRST_HEADER + 1, &policies_data);
+	put_optional(w, SPOP_VAR_RATELIMIT, vars, header_data(&limits));
+	put_optional(w, SPOP_VAR_RATELIMIT_POLICY, vars, header_data(&policies));
 }
 
 void spop_map_put_verdict(struct writer *w, const struct verdict *verdict, unsigned vars)
 {
-	const struct check *lead = verdict->lead;
-	struct spop_data optional[FIRST_HEADER] = {{.type = SPOP_NULL}};
-
-	set(w, "allowed", spop_bool(verdict->allowed));
-	set(w, "reason", spop_str(bytes_from_text(reason_text(verdict->reason))));
-	set(w, "degraded", spop_bool(verdict->degraded));
-	set(w, "retry_after", spop_int64(seconds_up(verdict->retry_after_us)));
-	set(w, "retry_after_ms", spop_int64(milliseconds_up(verdict->retry_after_us)));
-	if (lead != NULL) {
-		optional[0] = spop_str(bytes_from_text(lead->policy->name));
-		optional[1] = spop_int64(check_limit(lead));
-	}
-	if (lead != NULL && lead->is_decided) {
-		optional[2] = spop_int64(lead->outcome.remaining);
-		optional[3] = spop_int64(seconds_up(lead->outcome.reset_us));
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(optional); i++)
-		put_optional(w, vars, i, &optional[i]);
-	put_optional_headers(w, vars, verdict);
+	put_always(w, verdict);
+	put_lead(w, verdict->lead, vars);
+	put_headers(w, verdict, vars);
 }

@@ -237,7 +237,8 @@ TEST(options_read_values_are_read)
 	assert_int_equal(options.max_frame_size, 256);
 	assert_int_equal(options.max_connections, 7);
 	assert_int_equal(options.max_in_flight, 8);
-	assert_int_equal(options.spop_vars, SPOP_VAR_POLICY | SPOP_VAR_RESET);
+	assert_int_equal(options.spop_vars,
+			 SPOP_VAR_BIT(SPOP_VAR_POLICY) | SPOP_VAR_BIT(SPOP_VAR_RESET));
 	assert_int_equal(options.drain_delay_us, 3 * SECOND);
 	assert_int_equal(options.drain_timeout_us, 60 * SECOND);
 	assert_int_equal(options.log_level, LOG_DEBUG);

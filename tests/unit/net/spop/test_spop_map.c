@@ -87,15 +87,15 @@ static const struct {
 } variable_lists[] = {
 	{"all", SPOP_VARS_ALL},
 	{"none", 0},
-	{"policy", SPOP_VAR_POLICY},
-	{"limit", SPOP_VAR_LIMIT},
-	{"remaining", SPOP_VAR_REMAINING},
-	{"reset", SPOP_VAR_RESET},
-	{"ratelimit", SPOP_VAR_RATELIMIT},
-	{"ratelimit_policy", SPOP_VAR_RATELIMIT_POLICY},
-	{"policy,reset", SPOP_VAR_POLICY | SPOP_VAR_RESET},
-	{" reset , policy ", SPOP_VAR_POLICY | SPOP_VAR_RESET},
-	{"reset,reset", SPOP_VAR_RESET},
+	{"policy", SPOP_VAR_BIT(SPOP_VAR_POLICY)},
+	{"limit", SPOP_VAR_BIT(SPOP_VAR_LIMIT)},
+	{"remaining", SPOP_VAR_BIT(SPOP_VAR_REMAINING)},
+	{"reset", SPOP_VAR_BIT(SPOP_VAR_RESET)},
+	{"ratelimit", SPOP_VAR_BIT(SPOP_VAR_RATELIMIT)},
+	{"ratelimit_policy", SPOP_VAR_BIT(SPOP_VAR_RATELIMIT_POLICY)},
+	{"policy,reset", SPOP_VAR_BIT(SPOP_VAR_POLICY) | SPOP_VAR_BIT(SPOP_VAR_RESET)},
+	{" reset , policy ", SPOP_VAR_BIT(SPOP_VAR_POLICY) | SPOP_VAR_BIT(SPOP_VAR_RESET)},
+	{"reset,reset", SPOP_VAR_BIT(SPOP_VAR_RESET)},
 	{"policy,limit,remaining,reset,ratelimit,ratelimit_policy", SPOP_VARS_ALL},
 };
 
@@ -370,10 +370,11 @@ static const struct {
 	 "ratelimit_policy=\"a\";q=10;w=60"},
 	{"no optional variables", "passed:5", ON_ERROR_ALLOW, 0,
 	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0"},
-	{"two optional variables", "passed:5", ON_ERROR_ALLOW, SPOP_VAR_POLICY | SPOP_VAR_RATELIMIT,
+	{"two optional variables", "passed:5", ON_ERROR_ALLOW,
+	 SPOP_VAR_BIT(SPOP_VAR_POLICY) | SPOP_VAR_BIT(SPOP_VAR_RATELIMIT),
 	 "allowed=true reason=ok degraded=false retry_after=0 retry_after_ms=0 "
 	 "policy=a ratelimit=\"a\";r=5;t=3"},
-	{"one optional variable is unset", "", ON_ERROR_ALLOW, SPOP_VAR_RESET,
+	{"one optional variable is unset", "", ON_ERROR_ALLOW, SPOP_VAR_BIT(SPOP_VAR_RESET),
 	 "allowed=true reason=none degraded=false retry_after=0 retry_after_ms=0 -reset"},
 };
 
@@ -393,7 +394,37 @@ static const char *const variables[] = {
 	"limit",   "remaining", "reset",    "ratelimit",   "ratelimit_policy",
 };
 
-#define ALWAYS 5 /* of them */
+_Static_assert(ARRAY_SIZE(variables) == SPOP_VAR_COUNT, "a variable is not tested");
+
+#define ALWAYS SPOP_VAR_FIRST_OPTIONAL
+
+TEST(spop_map_put_verdict_variables_come_in_the_order_of_the_enum)
+{
+	struct scene scene;
+	struct action action;
+	struct ack ack;
+
+	set_scene(&scene, 1, 1);
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, SPOP_VARS_ALL, SPOP_ACK_MAX, 1);
+	struct bytes payload = payload_of(&ack, SPOP_ACK_MAX);
+
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
+		assert_true(next_action(&payload, &action));
+		assert_bytes_text(action.name, variables[i]);
+	}
+	assert_int_equal(payload.len, 0);
+}
+
+TEST(spop_map_parse_vars_any_optional_variable_is_known_by_its_name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
+		unsigned vars = 0;
+		bool is_known = spop_map_parse_vars(bytes_from_text(variables[i]), &vars);
+		assert_int_equal(is_known, i >= ALWAYS);
+		assert_int_equal(vars, is_known ? SPOP_VAR_BIT(i) : 0);
+	}
+}
 
 static size_t count_policies(struct bytes payload, const char *variable)
 {
