@@ -10,7 +10,7 @@
 
 #define SPREAD_US US_PER_SECOND
 
-/* There is time left for those that can't end when it is their turn. */
+/* Half of the time at most: a connection that can't end when it is its turn needs the rest. */
 static int64_t spread_us(int64_t timeout_us)
 {
 	return timeout_us / 2 < SPREAD_US ? timeout_us / 2 : SPREAD_US;

@@ -1,10 +1,22 @@
 /*
  * drain.h - how the agent ends: SIGTERM and SIGINT drain it (INTERFACE.md section 7).
  *
- * SERVING -- a signal --> DRAINING -- --drain-delay --> ENDING -- no SPOP connection is left -->
- * CLOSING -- no HTTP request is on the way, or at any time from ENDING on --drain-timeout --> over
+ *     SERVING
+ *       |  a signal: /ready and SPOP's health checks fail
+ *       v
+ *     DRAINING   everything is served on
+ *       |  --drain-delay is over: no SPOP connection is accepted any more
+ *       v
+ *     ENDING     SPOP connections end when they owe no answer
+ *       |  no SPOP connection is left: no HTTP connection is accepted any more
+ *       v
+ *     CLOSING    HTTP requests that have come are answered
+ *       |  no HTTP request is on its way
+ *       v
+ *     the loop is left
  *
- * It breaks out of the loop, once. A second signal exits at once. It owns its watchers only.
+ * The loop is left from ENDING and CLOSING too when --drain-timeout is over, counted from ENDING. A
+ * second signal ends the process at once. The caller owns everything here but the watchers.
  */
 #ifndef APP_DRAIN_H
 #define APP_DRAIN_H
@@ -31,9 +43,9 @@ struct drain {
 	struct ev_signal on_term, on_int;
 };
 
-/* The first five are set. */
+/* The caller has set the members before `state`. */
 void drain_init(struct drain *drain);
-/* Once a turn of the loop: goes on when those who were waited for have gone. */
+/* Is called once a turn of the loop: enters the next state when nothing is left to wait for. */
 void drain_advance(struct drain *drain);
 
 #endif

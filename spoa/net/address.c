@@ -12,7 +12,7 @@
 
 #define ACCEPTED "accepted is host:port, [v6]:port or unix:/path[?mode=0660]"
 
-static bool refuse(struct err *err, struct bytes text, const char *why)
+static bool refuse_address(struct err *err, struct bytes text, const char *why)
 {
 	return err_set(err, "%s: %s; " ACCEPTED, quoted(text).text, why);
 }
@@ -42,22 +42,26 @@ static bool parse_unix(struct bytes text, struct address *address, struct err *e
 		struct bytes option = bytes_skip(path, (size_t)(query - path.data) + 1);
 		if (!bytes_begin_with(option, BYTES("mode=")) ||
 		    !parse_mode(bytes_skip(option, strlen("mode=")), &address->mode))
-			return refuse(err, text, "the mode is wrong");
+			return refuse_address(err, text,
+					      "only ?mode= and three or four octal digits up to "
+					      "0777 may follow the path");
 		address->has_mode = true;
 		path.len = (size_t)(query - path.data);
 	}
 	if (path.len == 0 || path.data[0] != '/')
-		return refuse(err, text, "the path must begin with /");
+		return refuse_address(err, text, "the path must begin with /");
 	if (path.len >= sizeof un->sun_path)
-		return refuse(err, text, "the path is too long");
+		return refuse_address(err, text, "the path is too long");
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, path.data, path.len);
 	address->len = sizeof *un;
 	return true;
 }
 
-/* Splits at the last colon; a host with colons stands in brackets. */
-static bool split(struct bytes text, char *host, size_t host_max, char *port, size_t port_max)
+/* Splits host and port at the last colon; a host stands in brackets if and only if it has colons.
+ */
+static bool split_host_and_port(struct bytes text, char *host, size_t host_max, char *port,
+				size_t port_max)
 {
 	const uint8_t *colon = text.len > 0 ? memrchr(text.data, ':', text.len) : NULL;
 	uint64_t number;
@@ -86,11 +90,11 @@ static bool parse_inet(struct bytes text, struct address *address, struct err *e
 	struct addrinfo *found;
 	char host[256], port[8];
 
-	if (!split(text, host, sizeof host, port, sizeof port))
-		return refuse(err, text, "not an address");
+	if (!split_host_and_port(text, host, sizeof host, port, sizeof port))
+		return refuse_address(err, text, "this is no address");
 	int status = getaddrinfo(host, port, &hints, &found);
 	if (status != 0)
-		return refuse(err, text, gai_strerror(status));
+		return refuse_address(err, text, gai_strerror(status));
 	memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
 	address->len = found->ai_addrlen;
 	freeaddrinfo(found);

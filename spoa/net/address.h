@@ -12,23 +12,23 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define ADDRESS_TEXT_MAX 320 /* a host name of 255, or a path, and what stands around it */
+#define ADDRESS_TEXT_MAX 320 /* a host name of 255 or a path, its prefix and its port or mode */
 
 struct address {
 	struct sockaddr_storage socket;
 	socklen_t len;
-	bool has_mode; /* unix: */
+	bool has_mode; /* of a Unix socket: the text says which */
 	mode_t mode;
-	char text[ADDRESS_TEXT_MAX]; /* as it was given */
+	char text[ADDRESS_TEXT_MAX]; /* as it was given, or address_update_text made it */
 };
 
-/* Looks names up, which may block: for start and probe only. */
+/* Looks host names up, which may block: only for the start of the agent and for `probe`. */
 MUST_CHECK bool address_parse(struct bytes text, struct address *ret_address, struct err *err);
-/* The loopback address in place of a wildcard; others stay. */
+/* Puts the loopback address in place of the wildcard (0.0.0.0, [::]), to connect to. */
 void address_make_reachable(struct address *address);
-/* Only this machine reaches it: loopback, or a Unix socket. */
+/* Whether only this machine can connect to it: a loopback address or a Unix socket. */
 bool address_is_local(const struct address *address);
-/* What a bound socket really listens on: the port that was chosen for port 0. */
+/* Makes `text` what the socket `fd` is bound to: the kernel chose the port when 0 was given. */
 void address_update_text(struct address *address, int fd);
 
 #endif

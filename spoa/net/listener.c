@@ -1,3 +1,18 @@
+/*
+ *                   accept fails for want of descriptors or memory, or the owner is full
+ *     ACCEPTING ----------------------------------------------------------------------> PAUSED
+ *         ^                                                                               |
+ *         `------------------- listener_resume, or 1 s later -----------------------------'
+ *
+ * ACCEPTING is when the watcher `readable` is active, PAUSED when the timer `pause` is.
+ *
+ * Why it pauses: a listening socket stays readable while connections wait in its backlog, so the
+ * loop would call again at once, without end, and use all of a core. Why it goes on by itself after
+ * a second: a descriptor may become free in a part of the process that does not know of listeners.
+ *
+ * A turn accepts at most ACCEPTS_A_TURN connections, so that a flood of new ones does not keep the
+ * others waiting.
+ */
 #include "net/listener.h"
 
 #include <errno.h>
@@ -23,7 +38,7 @@ struct listener {
 	struct ev_timer pause;
 	struct address address;
 	struct listener_owner owner;
-	bool is_full; /* it was said */
+	bool pause_was_logged; /* and its end was not */
 };
 
 static void pause_accepting(struct listener *listener)
@@ -46,8 +61,8 @@ static void on_pause_over(struct ev_loop *loop, struct ev_timer *timer, int even
 	listener_resume(CONTAINER_OF(timer, struct listener, pause));
 }
 
-/* A client that comes and goes at the limit makes one line a minute, not one a connection. */
-static void say_full(struct listener *listener, int error)
+/* At most once a minute, however often clients come and go at the limit of descriptors. */
+static void log_pause(struct listener *listener, int error)
 {
 	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 	int64_t suppressed;
@@ -56,18 +71,18 @@ static void say_full(struct listener *listener, int error)
 		return;
 	log_event(LOG_WARN, "listener_paused", LOG_TEXT("address", listener->address.text),
 		  LOG_TEXT("reason", strerror(error)), LOG_INT("suppressed", suppressed));
-	listener->is_full = true;
+	listener->pause_was_logged = true;
 }
 
-static void say_resumed(struct listener *listener)
+static void log_end_of_pause(struct listener *listener)
 {
-	if (listener->is_full)
+	if (listener->pause_was_logged)
 		log_event(LOG_INFO, "listener_resumed",
 			  LOG_TEXT("address", listener->address.text));
-	listener->is_full = false;
+	listener->pause_was_logged = false;
 }
 
-/* Whether accepting goes on this turn. */
+/* Returns whether there may be another connection to accept in this turn. */
 static bool accept_one(struct listener *listener)
 {
 	if (listener->owner.is_full(listener->owner.owner)) {
@@ -75,16 +90,15 @@ static bool accept_one(struct listener *listener)
 		return false;
 	}
 	int fd = accept4(listener->readable.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
 	if (fd >= 0) {
-		say_resumed(listener);
+		log_end_of_pause(listener);
 		listener->owner.accept(listener->owner.owner, fd);
 		return true;
 	}
 	switch (errno) {
 	case EAGAIN:
 		return false;
-	case ECONNABORTED: /* accept(2): errors of the new connection, which is gone */
+	case ECONNABORTED: /* accept(2): from here on, errors of a connection that is gone */
 	case EINTR:
 	case EPERM:
 	case EPROTO:
@@ -96,8 +110,8 @@ static bool accept_one(struct listener *listener)
 	case ENONET:
 	case EOPNOTSUPP:
 		return true;
-	default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else would last */
-		say_full(listener, errno);
+	default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the next accept would fail as well */
+		log_pause(listener, errno);
 		pause_accepting(listener);
 		return false;
 	}
@@ -113,26 +127,27 @@ static void on_connection(struct ev_loop *loop, struct ev_io *watcher, int event
 			return;
 }
 
-static bool is_alive(const struct address *address)
+/* Whether somebody listens on the Unix socket, as far as this process can tell. */
+static bool has_listener(const struct address *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive;
+	bool refused;
 
 	if (fd < 0)
 		return true;
-	alive = connect(fd, (const struct sockaddr *)&address->socket, address->len) == 0 ||
-		errno != ECONNREFUSED;
+	refused = connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0 &&
+		  errno == ECONNREFUSED;
 	close(fd);
-	return alive;
+	return !refused;
 }
 
-/* A socket that nobody answers on is left from a run that was killed. */
+/* An agent that was killed leaves its socket behind, and bind would fail with EADDRINUSE. */
 static void remove_stale_socket(const struct address *address)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->socket;
 	struct stat stat;
 
-	if (lstat(un->sun_path, &stat) == 0 && S_ISSOCK(stat.st_mode) && !is_alive(address))
+	if (lstat(un->sun_path, &stat) == 0 && S_ISSOCK(stat.st_mode) && !has_listener(address))
 		unlink(un->sun_path);
 }
 
@@ -196,7 +211,7 @@ void listener_free(struct listener *listener)
 		return;
 	ev_io_stop(listener->loop, &listener->readable);
 	ev_timer_stop(listener->loop, &listener->pause);
-	/* In this order: once it is closed, the path may be a successor's. */
+	/* In this order: once the socket is closed, another agent may make its own at this path. */
 	if (listener->address.socket.ss_family == AF_UNIX)
 		unlink(((const struct sockaddr_un *)&listener->address.socket)->sun_path);
 	close(listener->readable.fd);

@@ -1,10 +1,10 @@
 /*
- * listener.h - a listening socket in the loop, which knows when to leave connections in the
- * backlog.
+ * listener.h - a listening socket in the loop.
  *
- * Accepted sockets are handed over non-blocking and close-on-exec; the receiver owns them. When
- * descriptors run out, or the owner is full, the listener stops asking the kernel (which would
- * answer at once, again and again) until listener_resume or, at the latest, a second later.
+ * The owner gets each accepted socket, non-blocking and close-on-exec, and closes it. While the
+ * owner is full, or the process has no descriptor left, the listener pauses and new connections
+ * wait in the kernel's backlog. It accepts again after listener_resume, at the latest a second
+ * later.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -18,17 +18,22 @@ struct ev_loop;
 struct listener;
 
 struct listener_owner {
-	void (*accept)(void *owner, int fd);
-	bool (*is_full)(void *owner); /* asked before each accept */
+	void (*accept)(void *owner, int fd); /* takes the descriptor */
+	bool (*is_full)(void *owner);        /* is asked before each accept */
 	void *owner;
 };
 
-/* NULL when it can't listen; `err` names the address and why. */
+/*
+ * A Unix socket's path is replaced when it is a socket on which nobody listens. NULL when the
+ * address can't be listened on: `err` says which address and why.
+ */
 struct listener *listener_new(struct ev_loop *loop, const struct address *address,
 			      const struct listener_owner *owner, struct err *err);
+/* Accepts again, if the listener pauses. */
 void listener_resume(struct listener *listener);
-/* A Unix socket's path is removed with it. */
+/* Removes a Unix socket's path too. */
 void listener_free(struct listener *listener);
+/* The address as it was given, with the port that the kernel chose in place of port 0. */
 const char *listener_address(const struct listener *listener);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * request_log.h - what is worth a line of a request, whoever asked.
+ * request_log.h - the log lines of a request that are the same for SPOP and HTTP.
  */
 #ifndef NET_REQUEST_LOG_H
 #define NET_REQUEST_LOG_H
 
 #include "limit/request.h"
 
-/* That more policies fit than one request takes. */
+/* Logs, at most once a second, that more policies fit a request than it may be checked by. */
 void request_log_left_out(const struct request *request);
 
 #endif

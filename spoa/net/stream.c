@@ -1,3 +1,33 @@
+/*
+ *     OPEN         input goes to the owner, output is sent at the end of the turn
+ *       |
+ *       |  stream_finish
+ *       v
+ *     FINISHING    output that is left is sent, input is thrown away
+ *       |
+ *       |  all output is sent (CLOSED at once if the other side will send no more)
+ *       v
+ *     LINGERING    our direction is shut down, input is thrown away
+ *       |
+ *       |  the other side will send no more, or 1 s has passed since stream_finish
+ *       v
+ *     CLOSED       the descriptor is closed; the owner is told before the loop waits
+ *
+ * An error of the socket, stream_close and, in FINISHING, the same second lead to CLOSED at once.
+ *
+ * Why LINGERING: when a socket is closed with unread input, the kernel sends a reset (RST), and a
+ * reset makes the other side discard what it received but did not read yet: our last output, which
+ * says why the connection ends.
+ *
+ * Why output waits for the end of the turn: the answers to all requests of a turn leave in one
+ * send. What the kernel does not take stays in the block until the socket is writable again. While
+ * the block is full the owner waits for room and the stream reads nothing, so a client that does
+ * not read its answers costs the agent two blocks at most.
+ *
+ * Why the owner is told of the end before the loop waits: then nothing on the stack uses the
+ * stream, and the owner may free it. An idle watcher keeps the loop from waiting while there is
+ * something to do at once.
+ */
 #include "net/stream.h"
 
 #include <errno.h>
@@ -9,7 +39,7 @@
 #define INPUT_MIN      65536
 #define LINGER_SECONDS 1.0
 
-/* A few free blocks are kept; each begins with a pointer to the next. */
+/* Up to BLOCKS_KEPT free blocks are kept; each begins with a pointer to the next one. */
 struct blocks {
 	size_t size;
 	void *free;
@@ -21,10 +51,10 @@ struct blocks {
 struct streams {
 	struct ev_loop *loop;
 	struct ev_prepare before_wait;
-	struct ev_idle again;  /* active: `unread` or `closed` is not empty, so do not wait */
-	struct list unwritten; /* have output that was not tried yet */
-	struct list unread;    /* have carried input, and room for the answer again */
-	struct list closed;
+	struct ev_idle again;  /* active while `unread` or `closed` has streams: do not wait */
+	struct list unwritten; /* streams with output of this turn */
+	struct list unread;    /* streams that waited for room and have room again */
+	struct list closed;    /* streams whose owners are to be told of the end */
 	struct blocks in_blocks;
 	struct blocks out_blocks;
 	uint8_t *input; /* in_blocks.size bytes, shared by all reads */
@@ -94,7 +124,7 @@ void stream_close(struct stream *stream)
 	ev_idle_start(streams->loop, &streams->again);
 }
 
-/* What was written is on its way: says that it was all, and waits for the other side. */
+/* All output is sent: tells the other side that no more will come, and waits for its end. */
 static void linger(struct stream *stream)
 {
 	if (stream->is_input_over) {
@@ -164,7 +194,8 @@ static void write_output(struct stream *stream)
 	list_remove(&stream->write_link);
 	if (out->len == 0)
 		return;
-	/* MSG_NOSIGNAL: a connection that is gone is an error here, not a signal. */
+	/* MSG_NOSIGNAL: when the other side is gone, send returns an error and raises no SIGPIPE.
+	 */
 	ssize_t written = send(stream->readable.fd, out->data, out->len, MSG_NOSIGNAL);
 	if (written < 0 && errno != EAGAIN && errno != EINTR) {
 		stream_close(stream);
@@ -242,13 +273,13 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 		return;
 	}
 	if (stream->state != STREAM_OPEN)
-		return; /* thrown away */
+		return; /* the input is thrown away */
 	if (before > 0)
 		memcpy(streams->input, stream->carried, before);
 	hand_over(stream, bytes_from(streams->input, before + (size_t)len));
 }
 
-/* There is room again for the answers to what was carried. */
+/* There is room for output again: the owner goes on with the input that it left. */
 static void read_on(struct stream *stream)
 {
 	list_remove(&stream->read_link);
@@ -320,7 +351,8 @@ struct streams *streams_new(struct ev_loop *loop, size_t input_max)
 	list_init(&streams->closed);
 	ev_prepare_init(&streams->before_wait, before_wait);
 	ev_prepare_start(loop, &streams->before_wait);
-	/* At any lower priority a busy neighbour would keep it from running. */
+	/* libev runs an idle watcher only when nothing of its priority or above is pending: at a
+	 * lower priority a busy stream would keep the others waiting. */
 	ev_idle_init(&streams->again, on_again);
 	ev_set_priority(&streams->again, EV_MAXPRI);
 	return streams;

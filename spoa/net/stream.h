@@ -1,17 +1,14 @@
 /*
- * stream.h - bytes in and out of a socket, in the loop, at most one read and one write a turn.
+ * stream.h - the bytes of one connection, in and out of its socket, in the loop.
  *
- * Input is read into memory that all streams share and handed to the owner as a view; what the
- * owner leaves is carried in a block of the stream's own until more comes. Output is put into a
- * block too and leaves in one write when the loop is about to wait. An idle stream has no block.
+ * Input is read into memory that all streams share, and the owner gets a view of it. The bytes that
+ * the owner leaves are kept in a block of the stream's own (they are carried), and the owner sees
+ * them again in front of the next input. Output is put into a block too; a stream sends once, when
+ * the loop is about to wait, all that was put in that turn. An idle stream has no block.
  *
- *            stream_finish            all is written           the other side is done, or time is
- * up OPEN -------------------> FINISHING ----------> LINGERING ---------------------------> CLOSED
- *     `--- error, or the other side went away -----------------------------------------------^
- *
- * Lingering means: our side is shut down and what still comes in is thrown away, since a close with
- * unread input would make the kernel discard what we wrote last (RST). The owner's `closed` is
- * called from the loop, never inside a call of the owner's, and then the stream may be freed.
+ * The owner ends a stream by stream_finish, which sends the output first, or by stream_close, which
+ * does not. An error of the socket closes it too. However it ends, `closed` is called once, from
+ * the loop and never inside a call of the owner's; from then on the stream may be freed.
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -26,22 +23,29 @@
 #include "base/list.h"
 #include "base/writer.h"
 
-/* What HAProxy from 3.1 on can read at once without wedging the connection is less than 16 KB. */
+/* HAProxy from 3.1 on wedges a connection on which it reads 16 KB or more at once. */
 #define STREAM_OUT_MAX 16383
 
 struct streams;
 struct stream;
 
+/* Of these, `input`, `input_over` and `timeout` are called in state OPEN only. */
 struct stream_owner {
-	/* Takes what it can off the front; it is called again when there is more, or more room. */
+	/*
+	 * The owner takes what it can off the front of `input`. It is called again, with what it
+	 * left in front, when more input has come, or when there is room for output again after
+	 * stream_wait_for_room.
+	 */
 	void (*input)(struct stream *stream, struct bytes *input);
-	/* The other side will send no more. Nothing is open for long after: finish soon. */
+	/* The other side will send no more: the owner gives its last answers and finishes. */
 	void (*input_over)(struct stream *stream);
-	/* The time of stream_set_timeout is up. */
+	/* The time of stream_set_timeout is up. If the owner does nothing, it is called again. */
 	void (*timeout)(struct stream *stream);
+	/* The descriptor is closed and no other callback will come. */
 	void (*closed)(struct stream *stream);
 };
 
+/* stream.c has the picture. */
 enum stream_state { STREAM_OPEN = 0, STREAM_FINISHING, STREAM_LINGERING, STREAM_CLOSED };
 
 struct stream {
@@ -51,33 +55,41 @@ struct stream {
 	struct ev_io readable;
 	struct ev_io writable;
 	struct ev_timer timer;
-	uint8_t *carried; /* a block of input, or NULL */
+	uint8_t *carried; /* the block of the input that the owner left; NULL when it left none */
 	size_t carried_len;
-	struct writer out;      /* on a block of output, or on none */
+	struct writer out;      /* on the block of the output; its data is NULL without a block */
 	struct list write_link; /* in `unwritten` or `closed` of `streams` */
-	struct list read_link;  /* in `unread` */
-	bool is_input_over;
-	bool wants_room; /* the owner left input that it could not answer yet */
+	struct list read_link;  /* in `unread` of `streams` */
+	bool is_input_over;     /* the other side has said that it will send no more */
+	bool wants_room;        /* the owner called stream_wait_for_room, and waits */
 };
 
-/* What the streams of a loop share; `input_max` is the longest thing that an owner waits for. */
+/*
+ * What the streams of a loop share. NULL when memory is short. An owner that leaves `input_max`
+ * bytes or more must wait for room: a stream keeps no longer piece of input.
+ */
 struct streams *streams_new(struct ev_loop *loop, size_t input_max);
-/* Writes what there is, before its time. */
+/* Sends now what was put in this turn, instead of at its end. */
 void streams_flush(struct streams *streams);
+/* All streams must be closed: the owners that were not told yet are told now. */
 void streams_free(struct streams *streams);
 
-/* Takes the descriptor. */
+/* Takes the descriptor, which is a connected socket and does not block. */
 void stream_init(struct stream *stream, struct streams *streams, const struct stream_owner *owner,
 		 int fd);
+/* Calls `timeout` so many seconds from now; the time that was set before no longer counts. */
 void stream_set_timeout(struct stream *stream, double seconds);
 void stream_stop_timeout(struct stream *stream);
-/* Where to put output, with room for `len`; NULL when there is not so much now, or no memory. */
+/*
+ * Where to put output, with room for `len` bytes. NULL when the stream is not OPEN, when there is
+ * not so much room now, and when memory is short.
+ */
 struct writer *stream_writer(struct stream *stream, size_t len);
-/* From `input`: asks to be called again when there is more room for output. */
+/* Called from `input` only: reads nothing more until all output is sent, then calls `input`. */
 void stream_wait_for_room(struct stream *stream);
-/* Writes what there is, and ends in order. */
+/* Sends the output, then ends the connection so that the other side gets all of it. */
 void stream_finish(struct stream *stream);
-/* At once. */
+/* Closes the connection now; output that was not sent is lost. */
 void stream_close(struct stream *stream);
 
 #endif

@@ -1,3 +1,23 @@
+/*
+ *     HELLO        waits for HAPROXY-HELLO, 10 s at most
+ *       |
+ *       |  a good HELLO: AGENT-HELLO is sent
+ *       v
+ *     SERVING      a NOTIFY is answered by an ACK, now or when its verdict comes
+ *       |
+ *       |  nothing is in flight, and HAProxy sent DISCONNECT or the server drains: DISCONNECT is
+ * sent |  nothing is in flight, and HAProxy sends no more
+ *       v
+ *     ENDED        the stream sends its output and ends; then the peer is freed
+ *
+ * HELLO leads to ENDED too: by the HELLO of a health check once it is answered, by a DISCONNECT,
+ * and when HAProxy sends no more. After 10 s the stream is closed without an answer. Any state
+ * leads to ENDED by a frame that breaks the protocol: its status is sent by DISCONNECT.
+ *
+ * Why the end waits until nothing is in flight: HAProxy gives up a request whose connection ends
+ * before its ACK came. For the same reason the answers to all that was read have room in the output
+ * before it is read: an ACK that has to wait for room would need a queue of its own.
+ */
 #include "net/spop/spop_peer.h"
 
 #include <stdlib.h>
@@ -12,9 +32,9 @@
 
 #define HELLO_SECONDS  10.0
 #define ARGUMENTS_MAX  255 /* their number is one byte */
-#define MESSAGES_MAX   64  /* in a frame; each walks the policies */
+#define MESSAGES_MAX   64  /* in a frame: for each of them the policies are searched */
 #define DISCONNECT_MAX 128
-/* For each answer that may come, there is room in the output: so an answer never has to wait. */
+/* A frame is read only when the output has room for its answer and for those in flight. */
 #define ANSWER_MAX SPOP_ACK_MAX
 
 enum peer_state { PEER_HELLO = 0, PEER_SERVING, PEER_ENDED };
@@ -23,13 +43,13 @@ struct spop_peer {
 	const struct spop_peer_config *config;
 	struct stream stream;
 	enum peer_state state;
-	bool end_when_idle;
-	bool takes_no_more;      /* what still comes is thrown away */
-	int64_t used_us;         /* by the monotonic clock, when its last frame was read */
-	uint32_t max_frame_size; /* of what we send, as agreed */
-	size_t in_flight;
-	struct list open; /* inquiries without a verdict */
-	struct list link; /* in the server's list */
+	bool end_when_idle;      /* end as soon as nothing is in flight */
+	bool takes_no_more;      /* frames that still come are thrown away */
+	int64_t used_us;         /* when its last frame was read, on the monotonic clock */
+	uint32_t max_frame_size; /* of frames that we send, as the HELLOs agreed on */
+	size_t in_flight;        /* NOTIFYs that wait for their verdict */
+	struct list open;        /* their inquiries */
+	struct list link;        /* in the server's list */
 };
 
 static struct spop_peer *peer_of(struct stream *stream)
@@ -60,7 +80,8 @@ static void disconnect(struct spop_peer *peer, enum spop_status status, const ch
 	end(peer);
 }
 
-static void refuse(struct spop_peer *peer, enum spop_status status)
+/* Answers a frame that breaks the protocol. */
+static void refuse_frame(struct spop_peer *peer, enum spop_status status)
 {
 	static struct log_limit limit;
 
@@ -70,6 +91,7 @@ static void refuse(struct spop_peer *peer, enum spop_status status)
 	disconnect(peer, status, spop_status_text(status));
 }
 
+/* Ends a peer that owes no answer, if HAProxy or the server wants it to end. */
 static void end_if_idle(struct spop_peer *peer)
 {
 	if (peer->in_flight > 0 || peer->stream.wants_room || peer->state == PEER_ENDED)
@@ -89,7 +111,7 @@ static void answer_hello(struct spop_peer *peer, const struct spop_hello *hello)
 
 	peer->max_frame_size = hello->max_frame_size < ours ? hello->max_frame_size : ours;
 	if (w == NULL) {
-		stream_close(&peer->stream); /* no memory for a block */
+		stream_close(&peer->stream); /* there is no memory for a block */
 		return;
 	}
 	spop_put_agent_hello(w, peer->max_frame_size, hello->pipelining);
@@ -103,14 +125,14 @@ static void answer_hello(struct spop_peer *peer, const struct spop_hello *hello)
 		end(peer);
 }
 
-static void take_hello(struct spop_peer *peer, const struct spop_frame *frame)
+static void answer_any_hello(struct spop_peer *peer, const struct spop_frame *frame)
 {
 	struct spop_hello hello;
 	enum spop_status status = spop_hello_read(frame, &hello);
 
 	peer->config->stats->healthchecks += status == SPOP_NORMAL && hello.healthcheck;
 	if (status != SPOP_NORMAL)
-		refuse(peer, status);
+		refuse_frame(peer, status);
 	else if (hello.healthcheck && peer->config->is_draining)
 		disconnect(peer, SPOP_NORMAL, "draining");
 	else
@@ -125,7 +147,7 @@ static void put_ack(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_i
 	struct writer *out = stream_writer(&peer->stream, ANSWER_MAX);
 	size_t max = peer->max_frame_size + SPOP_LENGTH_BYTES;
 
-	if (out == NULL) { /* there was room: so there is no memory, or the connection is over */
+	if (out == NULL) { /* there was room: so memory is short */
 		stream_close(&peer->stream);
 		return;
 	}
@@ -138,7 +160,7 @@ static void put_ack(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_i
 	peer->config->stats->acks++;
 }
 
-/* What is wrong with the configuration, on this side or HAProxy's. */
+/* Both show a mistake in a configuration: the agent's or HAProxy's. */
 static void log_mistakes(const struct request *request)
 {
 	static struct log_limit invalid;
@@ -168,7 +190,7 @@ static void on_verdict(const struct asker *asker, const struct verdict *verdict)
 	end_if_idle(peer);
 }
 
-/* One message's arguments as attributes; -1 when they can't be decoded. */
+/* Makes attributes of a message's arguments; -1 when they can't be decoded. */
 static int read_attributes(struct bytes *payload, struct spop_message *message,
 			   struct attribute *items, struct attributes *ret_attributes)
 {
@@ -182,7 +204,7 @@ static int read_attributes(struct bytes *payload, struct spop_message *message,
 	return found;
 }
 
-/* False when the payload can't be decoded, or would hold up the others. */
+/* False when the payload can't be decoded, or has so many messages that others would wait long. */
 static bool add_messages(struct inquiry *inquiry, struct bytes payload)
 {
 	struct attribute items[ARGUMENTS_MAX];
@@ -201,7 +223,7 @@ static bool add_messages(struct inquiry *inquiry, struct bytes payload)
 }
 
 static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
-			int64_t mono_us)
+		       int64_t mono_us)
 {
 	struct inquiry *inquiry = engine_begin(peer->config->engine);
 	struct asker asker = {
@@ -213,7 +235,7 @@ static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, 
 
 	if (!add_messages(inquiry, frame->payload)) {
 		engine_end(inquiry);
-		refuse(peer, SPOP_INVALID);
+		refuse_frame(peer, SPOP_INVALID);
 		return;
 	}
 	if (engine_submit(inquiry, &asker, now_us, mono_us) == ENGINE_PENDING) {
@@ -226,15 +248,15 @@ static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, 
 
 /* ---- frames ---- */
 
-/* HAProxy says 0 when it reloads and 2 when the connection was idle: neither is worth a line. */
-static void take_disconnect(struct spop_peer *peer, const struct spop_frame *frame)
+/* HAProxy sends status 0 when it reloads and 2 when the connection was idle: both are usual. */
+static void note_disconnect(struct spop_peer *peer, const struct spop_frame *frame)
 {
 	static struct log_limit limit;
 	struct bytes message;
 	uint64_t status;
 
 	if (!spop_disconnect_read(frame->payload, &status, &message)) {
-		refuse(peer, SPOP_INVALID);
+		refuse_frame(peer, SPOP_INVALID);
 		return;
 	}
 	if (status != SPOP_NORMAL && status != SPOP_TIMEOUT) {
@@ -253,23 +275,23 @@ static void count_frame(struct spop_server_stats *stats, uint8_t type)
 	stats->others += type < SPOP_HAPROXY_HELLO || type > SPOP_NOTIFY;
 }
 
-static void take_frame(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
-		       int64_t mono_us)
+static void handle_frame(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
+			 int64_t mono_us)
 {
 	count_frame(peer->config->stats, frame->type);
 	peer->used_us = mono_us;
 	if (frame->type == SPOP_HAPROXY_DISCONNECT) {
-		take_disconnect(peer, frame);
+		note_disconnect(peer, frame);
 	} else if (peer->state == PEER_HELLO) {
-		take_hello(peer, frame);
+		answer_any_hello(peer, frame);
 	} else if (frame->type == SPOP_UNSET || (frame->flags & SPOP_FIN) == 0) {
-		refuse(peer, SPOP_FRAGMENTED);
+		refuse_frame(peer, SPOP_FRAGMENTED);
 	} else if (frame->type == SPOP_NOTIFY) {
 		take_notify(peer, frame, now_us, mono_us);
 	} else if (frame->type == SPOP_HAPROXY_HELLO ||
 		   (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
-		refuse(peer, SPOP_INVALID);
-	} /* else: a type of a later version, which may be skipped (SPOE.txt 3.2) */
+		refuse_frame(peer, SPOP_INVALID);
+	} /* else the type is of a later version, and the frame is skipped (SPOE.txt 3.2) */
 }
 
 static bool has_room_for_answer(const struct spop_peer *peer)
@@ -279,7 +301,7 @@ static bool has_room_for_answer(const struct spop_peer *peer)
 	return promised + ANSWER_MAX + DISCONNECT_MAX <= STREAM_OUT_MAX;
 }
 
-static void take_frames(struct spop_peer *peer, struct bytes *input)
+static void handle_frames(struct spop_peer *peer, struct bytes *input)
 {
 	int64_t now_us = clock_now_us(), mono_us = clock_mono_us();
 
@@ -295,9 +317,9 @@ static void take_frames(struct spop_peer *peer, struct bytes *input)
 		if (found == SPOP_FOUND_NONE)
 			return;
 		if (found == SPOP_FOUND_FRAME)
-			take_frame(peer, &frame, now_us, mono_us);
+			handle_frame(peer, &frame, now_us, mono_us);
 		else
-			refuse(peer, status);
+			refuse_frame(peer, status);
 	}
 }
 
@@ -308,8 +330,8 @@ static void on_input(struct stream *stream, struct bytes *input)
 	if (peer->takes_no_more)
 		*input = bytes_skip(*input, input->len);
 	else
-		take_frames(peer, input);
-	if (peer->end_when_idle && input->len == 0) /* else part of a NOTIFY is here */
+		handle_frames(peer, input);
+	if (peer->end_when_idle && input->len == 0) /* else a NOTIFY has begun, and is answered */
 		end_if_idle(peer);
 }
 

@@ -1,12 +1,10 @@
 /*
- * spop_peer.h - one connection of HAProxy's: the handshake, then a NOTIFY in, an ACK out.
+ * spop_peer.h - one connection with HAProxy: the handshake, then an ACK for each NOTIFY.
  *
- *   HELLO ------- HAPROXY-HELLO -------> SERVING ------ DISCONNECT, either side's -------> ENDED
- *     |                                                                                     ^
- *     `---- a health check, a broken frame, 10 s without a HELLO: answered, then ended -----'
- *
- * A frame that breaks the protocol gets AGENT-DISCONNECT with its status (SPOE.txt 3.3), and what
- * was in flight on that connection has no answer any more; other connections do not notice.
+ * A frame that breaks the protocol is answered by AGENT-DISCONNECT with the status of its error
+ * (SPOE.txt 3.3), and the connection ends. What was in flight on it gets no answer; other
+ * connections do not notice. A connection on which no good HELLO came within 10 s is closed without
+ * an answer.
  */
 #ifndef NET_SPOP_PEER_H
 #define NET_SPOP_PEER_H
@@ -25,28 +23,38 @@ struct spop_peer;
 struct spop_peer_config {
 	struct engine *engine;
 	struct streams *streams;
-	struct spop_server_stats *stats; /* counted into */
-	uint32_t max_frame_size;
-	unsigned vars;
-	bool is_draining;
-	void (*ended)(void *owner, struct list *link); /* the peer is about to be freed */
+	struct spop_server_stats *stats; /* the peers count here */
+	uint32_t max_frame_size;         /* of frames that HAProxy may send */
+	unsigned vars;                   /* optional variables of an ACK, bits by enum spop_var */
+	bool is_draining;                /* health checks are told to look elsewhere */
+	/* Takes the peer off the list; the peer is freed right after. */
+	void (*ended)(void *owner, struct list *link);
 	void *owner;
 };
 
 /*
- * Takes the descriptor. The peer frees itself when its connection is over; `peers` is the list that
- * it stands in until then. False, with the descriptor closed, when memory is short.
+ * Takes the descriptor and puts the peer at the end of `peers`. The peer frees itself when its
+ * connection is over. False, with the descriptor closed, when memory is short.
  */
 MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers);
-/* Ends it if nothing came since then: now, or when nothing of it is in flight. Else false. */
+/*
+ * False when a frame came after `since_us`. Else ends the peer: now, or when all that is in flight
+ * is answered.
+ */
 bool spop_peer_end_if_quiet(struct list *link, int64_t since_us);
-/* Ends it with the next answer that leaves nothing in flight. False when that was said before. */
+/*
+ * The peer ends with the next answer that leaves nothing in flight. False when that was so already,
+ * or the peer has ended.
+ */
 bool spop_peer_end_with_answer(struct list *link);
-/* Ends it when what is in flight is answered: of one that always has something. */
+/*
+ * For a peer that always has something in flight: it takes no more frames, and ends when all that
+ * is in flight is answered.
+ */
 void spop_peer_take_no_more(struct list *link);
-/* With its DISCONNECT, whatever is in flight. */
+/* Ends the peer with a DISCONNECT; what is in flight gets no answer. */
 void spop_peer_end(struct list *link);
-/* At once. */
+/* Closes the connection without a word. */
 void spop_peer_close(struct list *link);
 
 #endif

@@ -1,3 +1,21 @@
+/*
+ *     SERVING
+ *       |
+ *       |  spop_server_begin_drain: health checks fail
+ *       v
+ *     DRAINING     connections are accepted and NOTIFYs answered as before
+ *       |
+ *       |  spop_server_end_connections: the listeners close, every 10 ms a share of the connections
+ *       v          is asked to end with its next answer
+ *     ENDING       over when no connection is left; the agent then calls spop_server_free
+ *
+ * Why the connections in use don't end at once: HAProxy up to 3.0 goes on using the connections
+ * that it has. A NOTIFY that crosses our DISCONNECT is lost, and when the last connection of a
+ * thread ends, so is all that waits in that thread. Ending with an answer makes a crossing
+ * unlikely, because HAProxy prefers connections that owe it no answer; ending one after the other
+ * leaves each thread time to connect to another agent. A connection that is not in use has nothing
+ * to lose.
+ */
 #include "net/spop/spop_server.h"
 
 #include <netinet/in.h>
@@ -14,7 +32,7 @@
 #include "wire/spop_frame.h"
 
 #define LISTENERS_MAX 16
-#define ENDING_US     (10 * US_PER_MS) /* between one share of the connections and the next */
+#define ENDING_US     (10 * US_PER_MS) /* from one share of the connections to the next */
 
 struct spop_server {
 	struct ev_loop *loop;
@@ -24,10 +42,10 @@ struct spop_server {
 	struct list peers;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
-	struct ev_timer ending;
-	size_t ending_share; /* so many of those in use at a time */
-	int64_t quiet_us;    /* not used for so long is not in use */
-	int64_t last_turn_us;
+	struct ev_timer ending; /* runs from spop_server_end_connections on */
+	size_t ending_share;    /* how many connections in use are chosen at a time */
+	int64_t quiet_us;       /* a connection without a frame for so long is not in use */
+	int64_t patience_us;    /* until then a connection may wait for its last answer */
 };
 
 static void resume_listeners(struct spop_server *server)
@@ -45,7 +63,8 @@ static void on_ended(void *owner, struct list *link)
 	resume_listeners(server);
 }
 
-static bool is_full(void *owner)
+/* Whether no more connections are taken; the log then says so, at most once a minute. */
+static bool log_if_full(void *owner)
 {
 	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 	const struct spop_server *server = owner;
@@ -62,7 +81,7 @@ static void on_accept(void *owner, int fd)
 	struct spop_server *server = owner;
 	int yes = 1;
 
-	/* On a Unix socket both fail, which is fine. */
+	/* On a Unix socket both fail, and nothing is lost by that. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
 	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
@@ -71,11 +90,6 @@ static void on_accept(void *owner, int fd)
 	}
 }
 
-/*
- * HAProxy up to 3.0 goes on with the connections that it has. What crosses a DISCONNECT is lost,
- * and with the last connection of a thread all that waits in that thread. So those in use end one
- * after the other, and together with an answer: HAProxy prefers connections that owe it none.
- */
 static void end_some(struct spop_server *server)
 {
 	int64_t mono_us = clock_mono_us();
@@ -83,7 +97,7 @@ static void end_some(struct spop_server *server)
 
 	/* A peer leaves the list only when the loop goes on. */
 	for (struct list *link = server->peers.next; link != &server->peers; link = link->next)
-		if (mono_us > server->last_turn_us)
+		if (mono_us > server->patience_us)
 			spop_peer_take_no_more(link);
 		else if (!spop_peer_end_if_quiet(link, mono_us - server->quiet_us) && left > 0)
 			left -= spop_peer_end_with_answer(link);
@@ -124,7 +138,7 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 
 bool spop_server_listen(struct spop_server *server, const struct address *address, struct err *err)
 {
-	const struct listener_owner owner = {on_accept, is_full, server};
+	const struct listener_owner owner = {on_accept, log_if_full, server};
 
 	if (server->listener_count == LISTENERS_MAX)
 		return err_set(err, "more than %d addresses", LISTENERS_MAX);
@@ -155,7 +169,7 @@ void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
 	close_listeners(server);
 	server->ending_share = (server->stats.connections + shares - 1) / shares;
 	server->quiet_us = spread_us / 10;
-	server->last_turn_us = clock_mono_us() + spread_us + server->quiet_us;
+	server->patience_us = clock_mono_us() + spread_us + server->quiet_us;
 	ev_timer_again(server->loop, &server->ending);
 	end_some(server);
 }

@@ -1,5 +1,6 @@
 /*
- * spop_server.h - serves HAProxy: the listeners and the connections, from start to drain.
+ * spop_server.h - serves HAProxy: listeners and connections, from the start of the agent to its
+ * end.
  */
 #ifndef NET_SPOP_SERVER_H
 #define NET_SPOP_SERVER_H
@@ -17,28 +18,31 @@ struct ev_loop;
 struct spop_server;
 
 struct spop_server_config {
-	struct engine *engine; /* not owned */
-	uint32_t max_frame_size;
-	size_t max_connections;
-	unsigned vars; /* enum spop_vars */
+	struct engine *engine;   /* not owned */
+	uint32_t max_frame_size; /* of frames that HAProxy may send */
+	size_t max_connections;  /* more wait in the backlog */
+	unsigned vars;           /* optional variables of an ACK, bits by enum spop_var */
 };
 
 /* NULL when memory is short. */
 struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config);
+/* False when the address can't be listened on: `err` says why. */
 MUST_CHECK bool spop_server_listen(struct spop_server *server, const struct address *address,
 				   struct err *err);
-/* From now on health checks are told to look elsewhere; traffic is served on. */
+/* From now on health checks fail, so that HAProxy takes other agents; NOTIFYs are answered. */
 void spop_server_begin_drain(struct spop_server *server);
 /*
- * No more connections. Those that are there end when nothing of them is in flight: at once,
- * or, if used within the last tenth of `spread_us`, one by one and each with an answer, so that the
- * last one's turn comes after `spread_us`. Of those that always have something in flight nothing is
- * taken any more soon after that.
+ * Accepts no more connections and ends those that are there. A connection on which nothing came
+ * within the last tenth of `spread_us` ends when nothing is in flight on it, as a rule at once. The
+ * others end one after the other within `spread_us`, each together with an answer that leaves
+ * nothing in flight. A connection that always has something in flight gets no such chance: a tenth
+ * of `spread_us` later nothing more is read from it, and it ends when all is answered.
  */
 void spop_server_end_connections(struct spop_server *server, int64_t spread_us);
+/* How many connections there are. */
 size_t spop_server_connections(const struct spop_server *server);
 struct spop_server_stats spop_server_stats(const struct spop_server *server);
-/* Those that are still there get their DISCONNECT, and are not waited for. */
+/* Connections that are still there get a DISCONNECT, and are not waited for. */
 void spop_server_free(struct spop_server *server);
 
 #endif

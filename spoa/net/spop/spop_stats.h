@@ -1,7 +1,8 @@
 /*
- * spop_stats.h - what the connections of HAProxy count, all of a server together.
+ * spop_stats.h - what a server counts of all its connections with HAProxy together.
  *
- * `notifies` beside `healthchecks` tells an agent that HAProxy only checks from one that it asks.
+ * An agent whose `healthchecks` grow while its `notifies` do not is checked by HAProxy, but not
+ * asked for decisions.
  */
 #ifndef NET_SPOP_STATS_H
 #define NET_SPOP_STATS_H
@@ -20,27 +21,30 @@ struct spop_server_stats {
 
 	/* Frames received. */
 	uint64_t hellos;
-	uint64_t healthchecks; /* those of them that were a health check's */
+	uint64_t healthchecks; /* the HELLOs of health checks; `hellos` has them too */
 	uint64_t notifies;
 	uint64_t disconnects;
-	uint64_t others; /* fragments, frames that are not HAProxy's to send, unknown types */
+	uint64_t others; /* fragments, types that only an agent sends, unknown types */
 	/* Frames sent. */
 	uint64_t agent_hellos;
 	uint64_t acks;
 	uint64_t agent_disconnects;
 
-	/* Connections that ended by a status other than a normal end or an idle one, as places by
-	 * spop_status_place: found by this agent, and by HAProxy. */
+	/*
+	 * Connections that ended for an error, by spop_status_place of its status: errors that this
+	 * agent found, and those that HAProxy reported.
+	 */
 	uint64_t errors[SPOP_STATUS_COUNT];
 	uint64_t errors_of_haproxy[SPOP_STATUS_COUNT];
 };
 
-/* What is no status of SPOE.txt's is 99, unknown. */
+/* The place of a status in `errors`. A number that SPOE.txt does not have counts as 99, unknown. */
 static inline size_t spop_status_place(uint64_t status)
 {
 	return status < SPOP_STATUS_COUNT - 1 ? (size_t)status : SPOP_STATUS_COUNT - 1;
 }
 
+/* The status that is counted at a place. */
 static inline unsigned spop_status_at(size_t place)
 {
 	return place < SPOP_STATUS_COUNT - 1 ? (unsigned)place : SPOP_UNKNOWN;
