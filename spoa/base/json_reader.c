@@ -20,7 +20,8 @@ static bool next_is(const struct reader *r, char c)
 	return r->rest.len > 0 && r->rest.data[0] == (uint8_t)c;
 }
 
-static bool take(struct reader *r, char c)
+/* Steps over the character if it is the next one. */
+static bool skip_char(struct reader *r, char c)
 {
 	if (!next_is(r, c))
 		return false;
@@ -56,20 +57,20 @@ static bool read_digits(struct reader *r)
 
 static bool read_number(struct reader *r)
 {
-	(void)take(r, '-');
-	if (!take(r, '0') && !read_digits(r))
+	(void)skip_char(r, '-');
+	if (!skip_char(r, '0') && !read_digits(r))
 		return false;
-	if (take(r, '.') && !read_digits(r))
+	if (skip_char(r, '.') && !read_digits(r))
 		return false;
-	if (!take(r, 'e') && !take(r, 'E'))
+	if (!skip_char(r, 'e') && !skip_char(r, 'E'))
 		return true;
-	if (!take(r, '+'))
-		(void)take(r, '-');
+	if (!skip_char(r, '+'))
+		(void)skip_char(r, '-');
 	return read_digits(r);
 }
 
-/* Four hexadecimal digits; -1 when they are not there. */
-static int32_t hex_of(struct bytes text)
+/* The number of four hexadecimal digits; -1 when the text does not begin with four. */
+static int32_t read_hex4(struct bytes text)
 {
 	int32_t code = 0;
 
@@ -92,25 +93,28 @@ static bool is_surrogate(int32_t code, int32_t first)
 	return code >= first && code < first + 0x400;
 }
 
-/* The character of the \u escape at the front and its length, of a pair both; -1 if there is none.
+/*
+ * The character of the \u escape at the front, and the length of the escape; -1 when there is none.
+ * A character above U+FFFF is a pair of escapes (RFC 8259 section 7), which are read as one.
  */
 static int32_t read_unicode_escape(struct bytes text, size_t *ret_len)
 {
 	if (!bytes_begin_with(text, BYTES("\\u")))
 		return -1;
-	int32_t code = hex_of(bytes_skip(text, 2));
+	int32_t code = read_hex4(bytes_skip(text, 2));
 	*ret_len = 6;
 	if (is_surrogate(code, 0xdc00))
 		return -1;
 	if (!is_surrogate(code, 0xd800))
 		return code;
 	struct bytes behind = bytes_skip(text, 6);
-	int32_t low = bytes_begin_with(behind, BYTES("\\u")) ? hex_of(bytes_skip(behind, 2)) : -1;
+	int32_t low =
+		bytes_begin_with(behind, BYTES("\\u")) ? read_hex4(bytes_skip(behind, 2)) : -1;
 	*ret_len = 12;
 	return is_surrogate(low, 0xdc00) ? 0x10000 + (code - 0xd800) * 0x400 + low - 0xdc00 : -1;
 }
 
-/* What a one-letter escape stands for; 0 when it is none. */
+/* The character that an escape of one letter stands for; 0 when there is no such escape. */
 static uint8_t unescape(uint8_t letter)
 {
 	static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
@@ -152,9 +156,9 @@ static bool read_character(struct reader *r)
 
 static bool read_string(struct reader *r)
 {
-	if (!take(r, '"'))
+	if (!skip_char(r, '"'))
 		return refuse(r, "not JSON");
-	while (!take(r, '"')) {
+	while (!skip_char(r, '"')) {
 		if (r->rest.len == 0)
 			return refuse(r, "not JSON");
 		if (next_is(r, '\\') ? !read_escape(r) : !read_character(r))
@@ -171,25 +175,25 @@ static bool read_name(struct reader *r)
 	if (!read_string(r))
 		return false;
 	r->rest = skip_space(r->rest);
-	return take(r, ':') || refuse(r, "not JSON");
+	return skip_char(r, ':') || refuse(r, "not JSON");
 }
 
-/* Behind the opening bracket. */
+/* The rest of a list or an object, after its opening bracket. */
 static bool read_members(struct reader *r, char end, unsigned depth)
 {
 	if (depth > JSON_DEPTH_MAX)
 		return refuse(r, "nested too deeply");
 	r->rest = skip_space(r->rest);
-	if (take(r, end))
+	if (skip_char(r, end))
 		return true;
 	do {
 		if ((end == '}' && !read_name(r)) || !read_value(r, depth))
 			return false;
-	} while (take(r, ','));
-	return take(r, end) || refuse(r, "not JSON");
+	} while (skip_char(r, ','));
+	return skip_char(r, end) || refuse(r, "not JSON");
 }
 
-/* With the space around it. It calls itself at most JSON_DEPTH_MAX times. */
+/* A value with the space around it. The nesting of calls is bounded by JSON_DEPTH_MAX. */
 static bool read_value(struct reader *r, unsigned depth)
 {
 	bool is_good;
@@ -197,9 +201,9 @@ static bool read_value(struct reader *r, unsigned depth)
 	r->rest = skip_space(r->rest);
 	if (next_is(r, '"'))
 		is_good = read_string(r);
-	else if (take(r, '{'))
+	else if (skip_char(r, '{'))
 		is_good = read_members(r, '}', depth + 1);
-	else if (take(r, '['))
+	else if (skip_char(r, '['))
 		is_good = read_members(r, ']', depth + 1);
 	else if (next_is(r, 't'))
 		is_good = read_literal(r, BYTES("true"));
@@ -213,9 +217,14 @@ static bool read_value(struct reader *r, unsigned depth)
 	return is_good;
 }
 
-/* ---- what is good is walked ---- */
+/*
+ * ---- the walk ----
+ *
+ * The text has no fault: every string, list and object ends within it. So these functions look for
+ * the end of a value without a bound.
+ */
 
-/* Where the string ends that begins behind `text`'s quote. */
+/* The length of the string whose opening quote stands before `text`. */
 static size_t string_length(struct bytes text)
 {
 	size_t len = 0;
@@ -225,6 +234,7 @@ static size_t string_length(struct bytes text)
 	return len;
 }
 
+/* The same of a list or an object. Brackets in strings don't count. */
 static size_t container_length(struct bytes text)
 {
 	size_t len = 0;
@@ -249,7 +259,8 @@ static size_t word_length(struct bytes text)
 	return len;
 }
 
-static struct json_value take_value(struct bytes *from)
+/* Cuts the value at the front of `from` off, with the space around it. */
+static struct json_value cut_value(struct bytes *from)
 {
 	struct bytes text = skip_space(*from);
 	struct bytes inside = bytes_skip(text, 1);
@@ -284,6 +295,11 @@ const char *json_find_fault(struct bytes text, size_t *ret_at)
 	return next_is(&r, '\0') ? "a NUL character" : r.why;
 }
 
+struct json_value json_root(struct bytes text)
+{
+	return cut_value(&text);
+}
+
 bool json_read(struct bytes text, struct json_value *ret_root, struct err *err)
 {
 	size_t at;
@@ -291,11 +307,11 @@ bool json_read(struct bytes text, struct json_value *ret_root, struct err *err)
 
 	if (why != NULL)
 		return err_set(err, "%s, at byte %zu", why, at);
-	*ret_root = take_value(&text);
+	*ret_root = json_root(text);
 	return true;
 }
 
-/* The comma behind what was taken. */
+/* The comma after a value that was cut off. */
 static void skip_comma(struct bytes *rest)
 {
 	if (rest->len > 0)
@@ -308,9 +324,9 @@ bool json_next_field(struct json_value *object, struct json_value *ret_name,
 	object->text = skip_space(object->text);
 	if (object->text.len == 0)
 		return false;
-	*ret_name = take_value(&object->text);
+	*ret_name = cut_value(&object->text);
 	object->text = bytes_skip(object->text, 1); /* the colon */
-	*ret_value = take_value(&object->text);
+	*ret_value = cut_value(&object->text);
 	skip_comma(&object->text);
 	return true;
 }
@@ -320,7 +336,7 @@ bool json_next_item(struct json_value *array, struct json_value *ret_item)
 	array->text = skip_space(array->text);
 	if (array->text.len == 0)
 		return false;
-	*ret_item = take_value(&array->text);
+	*ret_item = cut_value(&array->text);
 	skip_comma(&array->text);
 	return true;
 }

@@ -327,7 +327,7 @@ def test_a_rate_that_cannot_be_kept_exactly_is_refused_with_a_hint(tmp_path):
 
     line = the_one_line(done)
     assert "ratio" in line
-    assert "policies.p.refill_rate" in line or "line 1, column " in line
+    assert "policies.p.refill_rate" in line
 
 
 @pytest.mark.parametrize("path", ["nosuch.json", "."])

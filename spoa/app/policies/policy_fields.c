@@ -1,7 +1,5 @@
 #include "app/policies/policy_fields.h"
 
-#include <cjson/cJSON.h>
-
 #include "base/did_you_mean.h"
 #include "base/writer.h"
 
@@ -23,7 +21,7 @@ static const char *const names[FIELD_COUNT] = {
 	[FIELD_BLOCKED] = "blocked",
 };
 
-static bool has_field(enum policy_fields_owner owner, enum policy_field field)
+static bool is_field_of(enum policy_fields_owner owner, enum policy_field field)
 {
 	switch (field) {
 	case FIELD_ALGORITHM:
@@ -49,7 +47,7 @@ static bool has_field(enum policy_fields_owner owner, enum policy_field field)
 	return field < FIELD_COUNT;
 }
 
-/* FIELD_COUNT when it is none. */
+/* FIELD_COUNT when there is no field of this name. */
 static enum policy_field find_field(struct bytes name)
 {
 	size_t field = 0;
@@ -66,10 +64,9 @@ const struct policy_value *policy_fields_find(const struct policy_fields *fields
 	return field == FIELD_COUNT ? NULL : &fields->values[field];
 }
 
-void policy_fields_refuse(const struct place *place, const char *name, const char *const *accepted,
-			  size_t count)
+void policy_fields_refuse_unknown(const struct place *place, const char *const *accepted,
+				  size_t count)
 {
-	struct place at = place_of_field(place, name);
 	char list[256];
 	struct writer w = writer_on(list, sizeof list);
 
@@ -79,51 +76,52 @@ void policy_fields_refuse(const struct place *place, const char *name, const cha
 	}
 	struct hint hint = {""};
 	if (!problems_are_full(place->problems))
-		hint = did_you_mean(bytes_from_text(name), accepted, count);
-	(void)place_refuse(&at, "unknown field%s; accepted %s %s", hint.text,
+		hint = did_you_mean(place->name, accepted, count);
+	(void)place_refuse(place, "unknown field%s; accepted %s %s", hint.text,
 			   count == 1 ? "is" : "are", writer_text(&w));
 }
 
-static void refuse_unknown(const struct place *place, const char *name,
-			   enum policy_fields_owner owner)
+static void refuse_unknown(const struct place *place, enum policy_fields_owner owner)
 {
 	const char *accepted[FIELD_COUNT];
 	size_t count = 0;
 
 	for (size_t field = 0; field < FIELD_COUNT; field++)
-		if (has_field(owner, (enum policy_field)field))
+		if (is_field_of(owner, (enum policy_field)field))
 			accepted[count++] = names[field];
-	policy_fields_refuse(place, name, accepted, count);
+	policy_fields_refuse_unknown(place, accepted, count);
 }
 
-static void take_field(struct policy_fields *fields, const cJSON *item,
-		       enum policy_fields_owner owner, const struct place *place)
+static void set_field(struct policy_fields *fields, const struct policy_value *given,
+		      enum policy_fields_owner owner)
 {
-	enum policy_field field = find_field(bytes_from_text(item->string));
+	enum policy_field field = find_field(given->place.name);
 
 	if (field == FIELD_COUNT) {
-		refuse_unknown(place, item->string, owner);
+		refuse_unknown(&given->place, owner);
 		return;
 	}
 	struct policy_value *value = &fields->values[field];
-	if (!has_field(owner, field))
+	if (!is_field_of(owner, field))
 		(void)place_refuse(&value->place, "%s",
 				   owner == FIELDS_OF_POLICY ? "is a field of overrides only"
 							     : "is not a field of an override");
-	else if (value->json != NULL)
+	else if (value->is_given)
 		(void)place_refuse(&value->place, "stands there twice");
 	else
-		value->json = item;
+		*value = *given;
 }
 
 struct policy_fields policy_fields_of(const struct policy_value *object,
 				      enum policy_fields_owner owner)
 {
 	struct policy_fields fields = {0};
+	struct policy_walk walk = policy_walk_in(object);
+	struct policy_value given;
 
 	for (size_t i = 0; i < FIELD_COUNT; i++)
-		fields.values[i].place = place_of_field(&object->place, names[i]);
-	for (const cJSON *item = object->json->child; item != NULL; item = item->next)
-		take_field(&fields, item, owner, &object->place);
+		fields.values[i].place = place_of_field(&object->place, bytes_from_text(names[i]));
+	while (policy_walk_next(&walk, &given))
+		set_field(&fields, &given, owner);
 	return fields;
 }

@@ -1,7 +1,8 @@
 /*
- * policy_fields.h - the fields of a policy and of an override, by name: which of them there are.
+ * policy_fields.h - the fields of a policy and of an override by their names: which fields there
+ * are, and which of them an object of the file gives.
  *
- * What is unknown, stands there twice or has no business there is refused.
+ * A field that is unknown, stands there twice or belongs to the other kind of object is refused.
  */
 #ifndef APP_POLICY_FIELDS_H
 #define APP_POLICY_FIELDS_H
@@ -29,26 +30,26 @@ enum policy_field {
 
 enum policy_fields_owner { FIELDS_OF_POLICY = 0, FIELDS_OF_OVERRIDE };
 
-/* Each with its place, also when it is absent. */
+/* Every field has its place, also one that is not given. */
 struct policy_fields {
 	struct policy_value values[FIELD_COUNT];
 };
 
-/* `object` is an object, and outlives the fields. */
+/* `object` is an object, and outlives the fields. Walks over it once. */
 struct policy_fields policy_fields_of(const struct policy_value *object,
 				      enum policy_fields_owner owner);
 
-/* NULL when it is no field. */
+/* NULL when there is no field of this name. */
 const struct policy_value *policy_fields_find(const struct policy_fields *fields,
 					      struct bytes name);
 
 static inline bool policy_fields_have(const struct policy_fields *fields, enum policy_field field)
 {
-	return fields->values[field].json != NULL;
+	return fields->values[field].is_given;
 }
 
-/* One in `place` that is none of the accepted. */
-void policy_fields_refuse(const struct place *place, const char *name, const char *const *accepted,
-			  size_t count);
+/* Refuses the field at `place`, whose name is none of the accepted. */
+void policy_fields_refuse_unknown(const struct place *place, const char *const *accepted,
+				  size_t count);
 
 #endif

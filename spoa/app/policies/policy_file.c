@@ -8,21 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "app/policies/policy_fields.h"
-#include "app/policies/policy_json.h"
 #include "app/policies/policy_read.h"
+#include "base/json_reader.h"
 
 #define FILE_MAX_BYTES (16 << 20)
 
-/* ---- the JSON ---- */
+/* ---- the policies ---- */
 
 static void add_policy(struct policies *policies, const struct policy_value *value,
 		       enum on_error on_error)
 {
 	const struct problems *problems = value->place.problems;
-	struct bytes name = bytes_from_text(value->json->string);
+	struct bytes name = value->place.name;
 	size_t problems_before = problems->count;
 	struct policy policy;
 
@@ -30,7 +28,7 @@ static void add_policy(struct policies *policies, const struct policy_value *val
 		(void)place_refuse(&value->place, "stands there twice");
 		return;
 	}
-	if (!cJSON_IsObject(value->json)) {
+	if (value->kind != JSON_OBJECT) {
 		(void)place_refuse(&value->place, "must be an object, not %s",
 				   policy_value_shown(value).text);
 		return;
@@ -48,34 +46,43 @@ static void add_policy(struct policies *policies, const struct policy_value *val
 static void read_policies(struct policies *policies, const struct policy_value *object,
 			  enum on_error on_error)
 {
-	for (const cJSON *item = object->json->child; item != NULL; item = item->next) {
-		struct policy_value value = {item, place_of_field(&object->place, item->string)};
+	struct policy_walk walk = policy_walk_in(object);
+	struct policy_value value;
+
+	while (policy_walk_next(&walk, &value)) {
 		if (policies_count(policies) == POLICIES_MAX) {
 			(void)place_refuse(&object->place, "more than %d", POLICIES_MAX);
 			return;
 		}
-		if (policy_name_is_good(bytes_from_text(item->string)))
+		if (policy_name_is_good(value.place.name))
 			add_policy(policies, &value, on_error);
 		else
 			(void)place_refuse(&object->place,
 					   "%s is not a name; accepted are 1 to 64 of A-Z a-z 0-9 "
 					   ". _ -, not inline and not none",
-					   quoted(bytes_from_text(item->string)).text);
+					   quoted(value.place.name).text);
 	}
 }
 
-/* The one field of the file; NULL when there is none. */
-static const cJSON *find_policies(const cJSON *root, const struct place *policies)
-{
-	const cJSON *found = NULL;
+/* ---- the root ---- */
 
-	for (const cJSON *item = root->child; item != NULL; item = item->next) {
-		if (strcmp(item->string, policies->name) != 0)
-			policy_fields_refuse(policies->in, item->string, &policies->name, 1);
-		else if (found != NULL)
-			(void)place_refuse(policies, "stands there twice");
+/* The one field that the file has. Every other field is refused. */
+static struct policy_value find_policies(const struct policy_value *root)
+{
+	static const char *const accepted[] = {"policies"};
+	struct policy_value found = {
+		.place = place_of_field(&root->place, bytes_from_text(accepted[0])),
+	};
+	struct policy_walk walk = policy_walk_in(root);
+	struct policy_value field;
+
+	while (policy_walk_next(&walk, &field)) {
+		if (!bytes_equal(field.place.name, found.place.name))
+			policy_fields_refuse_unknown(&field.place, accepted, 1);
+		else if (found.is_given)
+			(void)place_refuse(&found.place, "stands there twice");
 		else
-			found = item;
+			found = field;
 	}
 	return found;
 }
@@ -83,39 +90,69 @@ static const cJSON *find_policies(const cJSON *root, const struct place *policie
 static void read_root(struct policies *policies, const struct policy_value *root,
 		      enum on_error on_error)
 {
-	if (!cJSON_IsObject(root->json)) {
+	if (root->kind != JSON_OBJECT) {
 		(void)place_refuse(&root->place,
 				   "must be an object with the field policies, not %s",
 				   policy_value_shown(root).text);
 		return;
 	}
-	struct policy_value found = {NULL, place_of_field(&root->place, "policies")};
-	found.json = find_policies(root->json, &found.place);
-	if (found.json == NULL)
+	struct policy_value found = find_policies(root);
+	if (!found.is_given)
 		(void)place_refuse(&found.place, "is missing");
-	else if (!cJSON_IsObject(found.json))
+	else if (found.kind != JSON_OBJECT)
 		(void)place_refuse(&found.place, "must be an object of policies by name, not %s",
 				   policy_value_shown(&found).text);
 	else
 		read_policies(policies, &found, on_error);
 }
 
+/* ---- the text ---- */
+
+static void refuse_byte(const struct place *file, struct bytes text, size_t at, const char *fault)
+{
+	size_t line = 1, column = 1;
+
+	for (size_t i = 0; i < at; i++) {
+		column = text.data[i] == '\n' ? 1 : column + 1;
+		line += text.data[i] == '\n';
+	}
+	(void)place_refuse(file, "line %zu, column %zu: %s", line, column, fault);
+}
+
+/* `strings` is memory as large as the text: what all strings say takes less than their JSON. */
+static void read_text(struct policies *policies, struct bytes text, void *strings,
+		      enum on_error on_error, struct problems *problems)
+{
+	struct policy_source source = {.strings = writer_on(strings, text.len)};
+	struct place file = place_of_file(problems);
+	struct json_value json;
+	size_t at;
+	const char *fault = json_find_fault(text, &at);
+
+	if (fault != NULL) {
+		refuse_byte(&file, text, at, fault);
+		return;
+	}
+	json = json_root(text);
+	struct policy_value root = policy_value_root(&json, &source, problems);
+	read_root(policies, &root, on_error);
+}
+
 struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 				   struct problems *ret_problems)
 {
-	struct policy_value root = {NULL, place_of_file(ret_problems)};
+	struct place file = place_of_file(ret_problems);
 	struct policies *policies = policies_new(on_error);
+	void *strings = malloc(json.len + 1);
 
 	ret_problems->count = 0;
-	if (policies == NULL)
-		(void)place_refuse(&root.place, "out of memory");
+	if (policies == NULL || strings == NULL)
+		(void)place_refuse(&file, "out of memory");
 	else
-		root.json = policy_json_parse(json, &root.place);
-	if (root.json != NULL)
-		read_root(policies, &root, on_error);
+		read_text(policies, json, strings, on_error, ret_problems);
+	free(strings);
 	if (ret_problems->count == 0 && !policies_compile(policies))
-		(void)place_refuse(&root.place, "out of memory");
-	cJSON_Delete((cJSON *)root.json);
+		(void)place_refuse(&file, "out of memory");
 	if (ret_problems->count == 0)
 		return policies;
 	policies_unref(policies);
@@ -124,7 +161,8 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 
 /* ---- the file ---- */
 
-/* NULL, with errno set, when it can't be opened or is a pipe, which would be waited for. */
+/* NULL, with errno set, when the file can't be opened. A pipe is refused: reading it would block.
+ */
 static FILE *open_file(const char *path)
 {
 	struct stat stat = {.st_mode = 0};
@@ -145,11 +183,11 @@ static FILE *open_file(const char *path)
 	return NULL;
 }
 
-/* The whole file with a NUL behind it; NULL, with errno set, when it can't be read. */
+/* The whole file; NULL, with errno set, when it can't be read. */
 static char *read_file(const char *path, size_t *ret_len)
 {
 	FILE *file = open_file(path);
-	char *memory = file == NULL ? NULL : malloc(FILE_MAX_BYTES + 1);
+	char *memory = file == NULL ? NULL : malloc(FILE_MAX_BYTES);
 	size_t len = memory == NULL ? 0 : fread(memory, 1, FILE_MAX_BYTES, file);
 	int error = len == FILE_MAX_BYTES ? EFBIG : errno;
 	bool is_whole = memory != NULL && feof(file) && !ferror(file);
@@ -161,7 +199,6 @@ static char *read_file(const char *path, size_t *ret_len)
 		errno = error;
 		return NULL;
 	}
-	memory[len] = '\0';
 	*ret_len = len;
 	return memory;
 }

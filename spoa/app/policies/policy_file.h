@@ -1,8 +1,12 @@
 /*
- * policy_file.h - the policy file (INTERFACE.md section 2): JSON in, a set of policies out.
+ * policy_file.h - reads the policy file (INTERFACE.md section 2): JSON in, a set of policies out.
  *
- * The file is taken whole or not at all. A problem names the place, the value and what is accepted:
- * `policies.login.window: "1x" is not a duration`. All that can be found are told in one go.
+ * A file with a problem gives no policies at all. A problem names the place, the value and what is
+ * accepted: `policies.login.window: "1x" is not a duration`. One call finds all problems that
+ * don't hide each other.
+ *
+ * base/json_reader, which also reads the bodies of requests, first checks the whole text and then
+ * walks it. Numbers are read from their digits, so that a policy is exactly what the file says.
  */
 #ifndef APP_POLICY_FILE_H
 #define APP_POLICY_FILE_H
@@ -12,8 +16,8 @@
 #include "limit/policies.h"
 
 /*
- * A set with one reference, which is the caller's; NULL when there are problems. `on_error` is the
- * flag. The JSON ends with a NUL that its length does not count.
+ * A set with one reference, which is the caller's, or NULL when there are problems. `on_error` is
+ * the flag --on-error, for policies without that field. The set keeps no view of the text.
  */
 struct policies *policy_file_load(const char *path, enum on_error on_error,
 				  struct problems *ret_problems);

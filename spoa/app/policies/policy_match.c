@@ -2,13 +2,9 @@
 
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
-#include "app/policies/policy_values.h"
-
 #define MATCH_MAX 255 /* as many attributes as a request has at most */
 
-/* An address, a slash and a number, or what was meant as one. */
+/* An address, a slash and digits or dots: meant as a network, also when it is none. */
 static bool is_written_as_network(struct bytes text)
 {
 	struct bytes length = text, address;
@@ -24,38 +20,36 @@ static bool is_written_as_network(struct bytes text)
 
 static void add_pattern(struct condition *condition, const struct policy_value *value)
 {
-	if (!cJSON_IsString(value->json)) {
+	if (value->kind != JSON_STRING) {
 		(void)place_refuse(&value->place, "%s is not text; numbers stand in quotes too",
 				   policy_value_shown(value).text);
 		return;
 	}
-	struct bytes text = bytes_from_text(value->json->valuestring);
-	if (!condition_add_pattern(condition, text)) {
+	if (!condition_add_pattern(condition, value->text)) {
 		(void)place_refuse(&value->place, "out of memory");
 		return;
 	}
 	const struct pattern *added = &condition->patterns[condition->count - 1];
-	if (added->network.kind == VALUE_ABSENT && is_written_as_network(text))
+	if (added->network.kind == VALUE_ABSENT && is_written_as_network(value->text))
 		(void)place_refuse(&value->place,
 				   "%s is not a network; accepted are 0 to 32 bits of an IPv4 "
 				   "address, 0 to 128 of an IPv6 address (96 to 128 of ::ffff:...)",
-				   quoted(text).text);
+				   quoted(value->text).text);
 }
 
 static void add_patterns(struct condition *condition, const struct policy_value *patterns)
 {
-	size_t index = 0;
+	struct policy_walk walk = policy_walk_in(patterns);
+	struct policy_value pattern;
 
-	if (!cJSON_IsArray(patterns->json)) {
+	if (patterns->kind != JSON_ARRAY) {
 		add_pattern(condition, patterns);
 		return;
 	}
-	if (patterns->json->child == NULL)
+	if (policy_value_is_empty(patterns))
 		(void)place_refuse(&patterns->place, "an empty list, which nothing fits");
-	for (const cJSON *item = patterns->json->child; item != NULL; item = item->next) {
-		struct policy_value value = {item, place_of_item(&patterns->place, index++)};
-		add_pattern(condition, &value);
-	}
+	while (policy_walk_next(&walk, &pattern))
+		add_pattern(condition, &pattern);
 }
 
 static bool has_condition(const struct conditions *conditions, struct bytes attribute)
@@ -68,7 +62,7 @@ static bool has_condition(const struct conditions *conditions, struct bytes attr
 
 static void add_condition(struct conditions *conditions, const struct policy_value *value)
 {
-	struct bytes name = bytes_from_text(value->json->string);
+	struct bytes name = value->place.name;
 
 	if (!policy_value_attribute_name(name, &value->place))
 		return;
@@ -90,13 +84,14 @@ static void add_condition(struct conditions *conditions, const struct policy_val
 
 void policy_match_read(const struct policy_value *match, struct conditions *conditions)
 {
-	if (!cJSON_IsObject(match->json)) {
+	struct policy_walk walk = policy_walk_in(match);
+	struct policy_value attribute;
+
+	if (match->kind != JSON_OBJECT) {
 		(void)place_refuse(&match->place, "%s is not an object of attributes",
 				   policy_value_shown(match).text);
 		return;
 	}
-	for (const cJSON *item = match->json->child; item != NULL; item = item->next) {
-		struct policy_value value = {item, place_of_field(&match->place, item->string)};
-		add_condition(conditions, &value);
-	}
+	while (policy_walk_next(&walk, &attribute))
+		add_condition(conditions, &attribute);
 }

@@ -1,6 +1,6 @@
 /*
- * policy_match.h - `match` in the policy file: an object of attributes, and of each the text or
- * texts of which one must fit.
+ * policy_match.h - reads `match` of the policy file: an object with the names of attributes, and
+ * for each attribute a pattern, or a list of patterns of which one must fit.
  */
 #ifndef APP_POLICY_MATCH_H
 #define APP_POLICY_MATCH_H
@@ -8,7 +8,7 @@
 #include "app/policies/policy_values.h"
 #include "limit/conditions.h"
 
-/* Adds to `conditions`, which are the caller's to release, also when something was refused. */
+/* Adds to `conditions`. The caller releases them, also after something was refused. */
 void policy_match_read(const struct policy_value *match, struct conditions *conditions);
 
 #endif

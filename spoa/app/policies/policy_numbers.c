@@ -2,26 +2,27 @@
 
 #include <string.h>
 
-/* Whether it is there to be read. Only an override may leave it out. */
-static bool find_number(const struct policy_value *value, bool is_override,
-			struct policy_numbers *numbers)
+/* True when there is a value to read. Refuses a policy, but no override, that leaves it out. */
+static bool require_number(const struct policy_value *value, bool is_override,
+			   struct policy_numbers *numbers)
 {
-	if (value->json == NULL && !is_override)
+	if (!value->is_given && !is_override)
 		numbers->is_whole = place_refuse(&value->place, "is missing");
-	return value->json != NULL;
+	return value->is_given;
 }
 
 static void read_units(const struct policy_value *value, bool is_override,
 		       struct policy_numbers *numbers)
 {
-	if (find_number(value, is_override, numbers) && !policy_value_units(value, &numbers->units))
+	if (require_number(value, is_override, numbers) &&
+	    !policy_value_units(value, &numbers->units))
 		numbers->is_whole = false;
 }
 
 static void read_rate(const struct policy_value *value, bool is_override,
 		      struct policy_numbers *numbers)
 {
-	if (find_number(value, is_override, numbers) &&
+	if (require_number(value, is_override, numbers) &&
 	    !policy_value_refill_rate(value, &numbers->tokens_per_us))
 		numbers->is_whole = false;
 }
@@ -29,14 +30,14 @@ static void read_rate(const struct policy_value *value, bool is_override,
 static void read_window(const struct policy_value *value, bool is_override,
 			struct policy_numbers *numbers)
 {
-	if (find_number(value, is_override, numbers) &&
+	if (require_number(value, is_override, numbers) &&
 	    !policy_value_window(value, &numbers->window_us))
 		numbers->is_whole = false;
 }
 
-static void refuse_of_other(const struct policy_value *value, enum algorithm algorithm)
+static void refuse_foreign_number(const struct policy_value *value, enum algorithm algorithm)
 {
-	if (value->json != NULL)
+	if (value->is_given)
 		(void)place_refuse(&value->place, "is not a field of a %s",
 				   algorithm_name(algorithm));
 }
@@ -47,26 +48,26 @@ static void read_numbers(const struct policy_fields *fields, bool is_override,
 	const struct policy_value *values = fields->values;
 
 	if (numbers->algorithm == TOKEN_BUCKET) {
-		refuse_of_other(&values[FIELD_LIMIT], numbers->algorithm);
-		refuse_of_other(&values[FIELD_WINDOW], numbers->algorithm);
+		refuse_foreign_number(&values[FIELD_LIMIT], numbers->algorithm);
+		refuse_foreign_number(&values[FIELD_WINDOW], numbers->algorithm);
 		read_units(&values[FIELD_CAPACITY], is_override, numbers);
 		read_rate(&values[FIELD_REFILL_RATE], is_override, numbers);
 	} else {
-		refuse_of_other(&values[FIELD_CAPACITY], numbers->algorithm);
-		refuse_of_other(&values[FIELD_REFILL_RATE], numbers->algorithm);
+		refuse_foreign_number(&values[FIELD_CAPACITY], numbers->algorithm);
+		refuse_foreign_number(&values[FIELD_REFILL_RATE], numbers->algorithm);
 		read_units(&values[FIELD_LIMIT], is_override, numbers);
 		read_window(&values[FIELD_WINDOW], is_override, numbers);
 	}
 }
 
-/* `err` begins with the name of the field that is to blame. */
+/* `err` is "FIELD: REASON", of the field that is to blame. */
 static void refuse_quota(const struct policy_fields *fields, const struct err *err)
 {
 	size_t len = strcspn(err->text, ":");
 	const struct policy_value *value = policy_fields_find(fields, bytes_from(err->text, len));
 	const char *why = err->text + len + strlen(": ");
 
-	if (value->json == NULL)
+	if (!value->is_given)
 		(void)place_refuse(&value->place, "%s", why);
 	else
 		(void)place_refuse(&value->place, "%s; it is %s", why,
@@ -93,7 +94,7 @@ void policy_numbers_read(const struct policy_fields *policy, struct quota *quota
 	const struct policy_value *algorithm = &policy->values[FIELD_ALGORITHM];
 	struct policy_numbers numbers = {0};
 
-	if (algorithm->json == NULL)
+	if (!algorithm->is_given)
 		(void)place_refuse(&algorithm->place, "is missing");
 	else
 		numbers.has_algorithm = policy_value_algorithm(algorithm, &numbers.algorithm);

@@ -1,9 +1,6 @@
 #include "app/policies/policy_read.h"
 
-#include <sodium.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "app/policies/policy_fields.h"
 #include "app/policies/policy_match.h"
@@ -11,17 +8,27 @@
 
 /* ---- what policies and overrides have in common ---- */
 
-/* A number in quotes would be taken for the name of an attribute that no request has. */
+static bool is_written_as_number(struct bytes text)
+{
+	static const char characters[] = "0123456789.-";
+
+	for (size_t i = 0; i < text.len; i++)
+		if (memchr(characters, text.data[i], sizeof characters - 1) == NULL)
+			return false;
+	return true;
+}
+
+/* A number in quotes is refused: it would name an attribute that no request has. */
 static void read_cost(const struct policy_value *value, struct terms *terms)
 {
 	struct bytes name;
 
-	if (cJSON_IsNumber(value->json)) {
+	if (value->kind == JSON_NUMBER) {
 		if (policy_value_units(value, &terms->cost))
 			terms->cost_attribute = bytes_from(NULL, 0);
 		return;
 	}
-	if (!cJSON_IsString(value->json)) {
+	if (value->kind != JSON_STRING) {
 		(void)place_refuse(&value->place,
 				   "%s is neither a whole number from 1 on nor the name of an "
 				   "attribute",
@@ -30,7 +37,7 @@ static void read_cost(const struct policy_value *value, struct terms *terms)
 	}
 	if (!policy_value_attribute(value, &name))
 		return;
-	if (strspn(value->json->valuestring, "0123456789.-") == name.len) {
+	if (is_written_as_number(name)) {
 		(void)place_refuse(&value->place, "%s: a number stands without quotes",
 				   quoted(name).text);
 		return;
@@ -45,19 +52,19 @@ static void read_terms(const struct policy_fields *fields, struct terms *terms)
 
 	if (policy_fields_have(fields, FIELD_COST))
 		read_cost(&values[FIELD_COST], terms);
-	policy_value_take_bool(&values[FIELD_SHADOW], &terms->is_shadow);
-	policy_value_take_on_error(&values[FIELD_ON_ERROR], &terms->on_error);
+	policy_value_set_bool(&values[FIELD_SHADOW], &terms->is_shadow);
+	policy_value_set_on_error(&values[FIELD_ON_ERROR], &terms->on_error);
 }
 
 /* ---- overrides ---- */
 
-/* Who is not limited, or always denied, has no numbers: they were meant for something else. */
+/* Numbers beside `unlimited` or `blocked` would mean nothing, so somebody meant something else. */
 static void read_exceptions(const struct policy_fields *fields, struct terms *terms)
 {
 	const struct policy_value *values = fields->values;
 
-	policy_value_take_bool(&values[FIELD_UNLIMITED], &terms->is_unlimited);
-	policy_value_take_bool(&values[FIELD_BLOCKED], &terms->is_blocked);
+	policy_value_set_bool(&values[FIELD_UNLIMITED], &terms->is_unlimited);
+	policy_value_set_bool(&values[FIELD_BLOCKED], &terms->is_blocked);
 	if (terms->is_unlimited && terms->is_blocked)
 		(void)place_refuse(&values[FIELD_BLOCKED].place, "stands beside unlimited");
 	else if ((terms->is_unlimited || terms->is_blocked) &&
@@ -69,19 +76,19 @@ static void read_exceptions(const struct policy_fields *fields, struct terms *te
 
 static void read_override_match(const struct policy_value *match, struct conditions *conditions)
 {
-	if (match->json == NULL)
+	if (!match->is_given)
 		(void)place_refuse(&match->place, "is missing");
-	else if (cJSON_IsObject(match->json) && match->json->child == NULL)
+	else if (match->kind == JSON_OBJECT && policy_value_is_empty(match))
 		(void)place_refuse(&match->place, "an override names at least one attribute");
 	else
 		policy_match_read(match, conditions);
 }
 
-/* `numbers` are the policy's. */
+/* `numbers` are those of the policy. */
 static void read_override(const struct policy_value *value, const struct policy_numbers *numbers,
 			  struct override *override)
 {
-	if (!cJSON_IsObject(value->json)) {
+	if (value->kind != JSON_OBJECT) {
 		(void)place_refuse(&value->place, "must be an object, not %s",
 				   policy_value_shown(value).text);
 		return;
@@ -94,24 +101,24 @@ static void read_override(const struct policy_value *value, const struct policy_
 	policy_numbers_override(numbers, &fields, &override->terms.quota);
 }
 
-/* Behind the policy's own terms, which they begin with. */
+/* To be read after the terms of the policy, which every override begins with. */
 static void read_overrides(const struct policy_value *value, const struct policy_numbers *numbers,
 			   struct policy *policy)
 {
-	size_t index = 0;
+	struct policy_walk walk = policy_walk_in(value);
+	struct policy_value item;
 
-	if (!cJSON_IsArray(value->json)) {
+	if (value->kind != JSON_ARRAY) {
 		(void)place_refuse(&value->place, "must be a list, not %s",
 				   policy_value_shown(value).text);
 		return;
 	}
-	for (const cJSON *item = value->json->child; item != NULL; item = item->next) {
-		struct policy_value at = {item, place_of_item(&value->place, index++)};
+	while (policy_walk_next(&walk, &item)) {
 		struct override *override = policy_add_override(policy);
 		if (override == NULL)
-			(void)place_refuse(&at.place, "out of memory");
+			(void)place_refuse(&item.place, "out of memory");
 		else
-			read_override(&at, numbers, override);
+			read_override(&item, numbers, override);
 	}
 }
 
@@ -139,19 +146,19 @@ static void add_key_attribute(const struct policy_value *value, struct policy *p
 
 static void read_key(const struct policy_value *key, struct policy *policy)
 {
-	size_t index = 0;
+	struct policy_walk walk = policy_walk_in(key);
+	struct policy_value value;
 
-	if (key->json == NULL) {
+	if (!key->is_given) {
 		(void)place_refuse(&key->place, "is missing; [] counts everything together");
 		return;
 	}
-	if (!cJSON_IsArray(key->json)) {
+	if (key->kind != JSON_ARRAY) {
 		(void)place_refuse(&key->place, "%s is not a list of names of attributes",
 				   policy_value_shown(key).text);
 		return;
 	}
-	for (const cJSON *item = key->json->child; item != NULL; item = item->next) {
-		struct policy_value value = {item, place_of_item(&key->place, index++)};
+	while (policy_walk_next(&walk, &value)) {
 		if (policy->key_count == POLICY_KEY_MAX) {
 			(void)place_refuse(&key->place, "more than %d attributes", POLICY_KEY_MAX);
 			return;
@@ -164,29 +171,17 @@ static void read_prefixes(const struct policy_fields *fields, struct policy *pol
 {
 	const struct policy_value *values = fields->values;
 
-	policy_value_take_prefix(&values[FIELD_IPV4_PREFIX], 32, &policy->ipv4_prefix);
-	policy_value_take_prefix(&values[FIELD_IPV6_PREFIX], 128, &policy->ipv6_prefix);
-}
-
-static void set_fingerprint(const struct policy_value *value, struct policy *policy)
-{
-	static const uint8_t key[crypto_shorthash_KEYBYTES];
-	char *text = cJSON_PrintUnformatted(value->json);
-
-	_Static_assert(crypto_shorthash_BYTES == sizeof policy->fingerprint, "all of the hash");
-	if (text == NULL)
-		(void)place_refuse(&value->place, "out of memory");
-	else
-		crypto_shorthash((uint8_t *)&policy->fingerprint, (const uint8_t *)text,
-				 strlen(text), key);
-	cJSON_free(text);
+	policy_value_set_prefix(&values[FIELD_IPV4_PREFIX], 32, &policy->ipv4_prefix);
+	policy_value_set_prefix(&values[FIELD_IPV6_PREFIX], 128, &policy->ipv6_prefix);
 }
 
 void policy_read(const struct policy_value *value, enum on_error on_error,
 		 struct policy *ret_policy)
 {
-	struct policy_fields fields = policy_fields_of(value, FIELDS_OF_POLICY);
 	struct policy_numbers numbers;
+
+	value->source->fingerprint = 0;
+	struct policy_fields fields = policy_fields_of(value, FIELDS_OF_POLICY);
 
 	*ret_policy = (struct policy){
 		.terms.on_error = on_error,
@@ -201,5 +196,6 @@ void policy_read(const struct policy_value *value, enum on_error on_error,
 		policy_match_read(&fields.values[FIELD_MATCH], &ret_policy->match);
 	if (policy_fields_have(&fields, FIELD_OVERRIDES))
 		read_overrides(&fields.values[FIELD_OVERRIDES], &numbers, ret_policy);
-	set_fingerprint(value, ret_policy);
+	/* Every value of a good policy was walked, each once. */
+	ret_policy->fingerprint = value->source->fingerprint;
 }

@@ -1,56 +1,154 @@
 #include "app/policies/policy_values.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <sodium.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "base/did_you_mean.h"
 #include "limit/quota.h"
 
-#define NUMBER_TEXT_MAX 32
+/* ---- the walk ---- */
 
-/* The decimal that was written: the shortest that reads as the same number. */
-static struct bytes number_text(const cJSON *item, char memory[NUMBER_TEXT_MAX])
+/*
+ * The fingerprint so far and the kind are the key of the next hash, so that the result depends on
+ * the order too. Kinds above those of JSON: the name of a field, a number as a ratio, the end of a
+ * list or an object.
+ */
+enum { FOLD_NAME = JSON_OBJECT + 1, FOLD_RATIO, FOLD_END };
+
+static void fold(struct policy_source *source, uint64_t kind, struct bytes text)
 {
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(memory, NUMBER_TEXT_MAX, "%.*g", digits, item->valuedouble);
-		if (strtod(memory, NULL) == item->valuedouble)
-			break;
+	const uint64_t key[] = {source->fingerprint, kind};
+
+	_Static_assert(sizeof key == crypto_shorthash_KEYBYTES, "all of the key");
+	_Static_assert(sizeof source->fingerprint == crypto_shorthash_BYTES, "all of the hash");
+	crypto_shorthash((uint8_t *)&source->fingerprint, text.data, text.len,
+			 (const uint8_t *)key);
+}
+
+static void fold_value(const struct policy_value *value)
+{
+	bool is_container = value->kind == JSON_ARRAY || value->kind == JSON_OBJECT;
+	struct ratio ratio;
+
+	if (value->kind == JSON_NUMBER && parse_decimal(value->text, &ratio))
+		fold(value->source, FOLD_RATIO, bytes_from(&ratio, sizeof ratio));
+	else
+		fold(value->source, value->kind, is_container ? BYTES("") : value->text);
+}
+
+static struct policy_value value_from(const struct json_value *json, struct place place,
+				      struct policy_source *source)
+{
+	return (struct policy_value){
+		.is_given = true,
+		.kind = json->kind,
+		.text = json->kind == JSON_STRING ? json_string(json, &source->strings)
+						  : json->text,
+		.place = place,
+		.source = source,
+	};
+}
+
+struct policy_value policy_value_root(const struct json_value *root, struct policy_source *source,
+				      struct problems *problems)
+{
+	return value_from(root, place_of_file(problems), source);
+}
+
+struct policy_walk policy_walk_in(const struct policy_value *in)
+{
+	return (struct policy_walk){.in = in, .rest = {in->kind, in->text}};
+}
+
+static bool walk_fields(struct policy_walk *walk, struct policy_value *ret_value)
+{
+	struct policy_source *source = walk->in->source;
+	struct json_value name, json;
+
+	if (!json_next_field(&walk->rest, &name, &json))
+		return false;
+	struct bytes text = json_string(&name, &source->strings);
+	fold(source, FOLD_NAME, text);
+	*ret_value = value_from(&json, place_of_field(&walk->in->place, text), source);
+	return true;
+}
+
+static bool walk_items(struct policy_walk *walk, struct policy_value *ret_value)
+{
+	struct json_value json;
+
+	if (!json_next_item(&walk->rest, &json))
+		return false;
+	*ret_value =
+		value_from(&json, place_of_item(&walk->in->place, walk->index++), walk->in->source);
+	return true;
+}
+
+bool policy_walk_next(struct policy_walk *walk, struct policy_value *ret_value)
+{
+	bool has_next = walk->in->kind == JSON_OBJECT ? walk_fields(walk, ret_value)
+						      : walk_items(walk, ret_value);
+
+	if (has_next)
+		fold_value(ret_value);
+	else
+		fold(walk->in->source, FOLD_END, BYTES(""));
+	return has_next;
+}
+
+bool policy_value_is_empty(const struct policy_value *value)
+{
+	struct json_value rest = {value->kind, value->text}, name, json;
+
+	return value->kind == JSON_OBJECT ? !json_next_field(&rest, &name, &json)
+					  : !json_next_item(&rest, &json);
+}
+
+/* ---- messages ---- */
+
+/* Digits and `.eE+-`, which need no quotes. */
+static struct quoted number_shown(struct bytes number)
+{
+	struct quoted shown;
+	struct writer w = writer_on(shown.text, sizeof shown.text);
+
+	if (number.len < sizeof shown.text) {
+		writer_put(&w, number);
+	} else {
+		writer_put(&w, bytes_from(number.data, sizeof shown.text - sizeof "..."));
+		writer_put_text(&w, "...");
 	}
-	return bytes_from_text(memory);
+	(void)writer_text(&w);
+	return shown;
 }
 
 struct quoted policy_value_shown(const struct policy_value *value)
 {
-	const cJSON *item = value->json;
+	static const char *const kinds[] = {
+		[JSON_NULL] = "null",    [JSON_FALSE] = "false",      [JSON_TRUE] = "true",
+		[JSON_ARRAY] = "a list", [JSON_OBJECT] = "an object",
+	};
 	struct quoted shown = {""};
-	char memory[NUMBER_TEXT_MAX];
 
 	if (problems_are_full(value->place.problems))
-		return shown; /* to nobody */
-	if (cJSON_IsString(item))
-		return quoted(bytes_from_text(item->valuestring));
-	if (cJSON_IsNumber(item))
-		(void)number_text(item, memory);
-	snprintf(shown.text, sizeof shown.text, "%s",
-		 cJSON_IsNumber(item)   ? memory
-		 : cJSON_IsTrue(item)   ? "true"
-		 : cJSON_IsFalse(item)  ? "false"
-		 : cJSON_IsArray(item)  ? "a list"
-		 : cJSON_IsObject(item) ? "an object"
-					: "null");
+		return shown; /* the message is only counted */
+	if (value->kind == JSON_STRING)
+		return quoted(value->text);
+	if (value->kind == JSON_NUMBER)
+		return number_shown(value->text);
+	strcpy(shown.text, kinds[value->kind]);
 	return shown;
 }
 
-static struct hint suggestion(const cJSON *item, const char *const *words, size_t count)
+static struct hint suggest_word(const struct policy_value *value, const char *const *words,
+				size_t count)
 {
-	return did_you_mean(bytes_from_text(cJSON_IsString(item) ? item->valuestring : ""), words,
-			    count);
+	return did_you_mean(value->kind == JSON_STRING ? value->text : BYTES(""), words, count);
 }
+
+/* ---- words ---- */
 
 bool policy_value_algorithm(const struct policy_value *value, enum algorithm *ret_algorithm)
 {
@@ -60,72 +158,118 @@ bool policy_value_algorithm(const struct policy_value *value, enum algorithm *re
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		names[i] = algorithm_name(all[i]);
-	if (cJSON_IsString(value->json) &&
-	    algorithm_find(bytes_from_text(value->json->valuestring), ret_algorithm))
+	if (value->kind == JSON_STRING && algorithm_find(value->text, ret_algorithm))
 		return true;
 	return place_refuse(&value->place,
 			    "%s is unknown%s; accepted are token_bucket, sliding_window, "
 			    "sliding_window_counter and fixed_window",
 			    policy_value_shown(value).text,
-			    suggestion(value->json, names, ARRAY_SIZE(names)).text);
+			    suggest_word(value, names, ARRAY_SIZE(names)).text);
 }
 
-void policy_value_take_on_error(const struct policy_value *value, enum on_error *on_error)
+void policy_value_set_on_error(const struct policy_value *value, enum on_error *on_error)
 {
 	static const enum on_error all[] = {ON_ERROR_ALLOW, ON_ERROR_DENY, ON_ERROR_LOCAL};
 	const char *names[ARRAY_SIZE(all)];
 
-	if (value->json == NULL)
+	if (!value->is_given)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		names[i] = policy_text_on_error(all[i]);
-		if (cJSON_IsString(value->json) &&
-		    strcmp(value->json->valuestring, names[i]) == 0) {
+		if (value->kind == JSON_STRING &&
+		    bytes_equal(value->text, bytes_from_text(names[i]))) {
 			*on_error = all[i];
 			return;
 		}
 	}
 	(void)place_refuse(&value->place, "%s is unknown%s; accepted are allow, deny and local",
 			   policy_value_shown(value).text,
-			   suggestion(value->json, names, ARRAY_SIZE(names)).text);
+			   suggest_word(value, names, ARRAY_SIZE(names)).text);
 }
 
-void policy_value_take_bool(const struct policy_value *value, bool *fact)
+void policy_value_set_bool(const struct policy_value *value, bool *fact)
 {
-	if (value->json == NULL)
+	if (!value->is_given)
 		return;
-	if (cJSON_IsBool(value->json))
-		*fact = cJSON_IsTrue(value->json);
+	if (value->kind == JSON_TRUE || value->kind == JSON_FALSE)
+		*fact = value->kind == JSON_TRUE;
 	else
 		(void)place_refuse(&value->place, "%s is neither true nor false",
 				   policy_value_shown(value).text);
 }
 
-static bool is_whole(const cJSON *item, int64_t min, int64_t max)
+/* ---- numbers ---- */
+
+/* Whether all digits before an exponent are 0. */
+static bool is_zero(struct bytes number)
 {
-	return cJSON_IsNumber(item) && item->valuedouble >= (double)min &&
-	       item->valuedouble <= (double)max &&
-	       item->valuedouble == (double)(int64_t)item->valuedouble;
+	for (size_t i = 0; i < number.len && (number.data[i] | 0x20) != 'e'; i++)
+		if (number.data[i] >= '1' && number.data[i] <= '9')
+			return false;
+	return true;
+}
+
+/* Reads 0 or a positive whole number, however it is written: 10, 10.0 or 1e1. */
+static bool read_whole(const struct policy_value *value, int64_t min, int64_t max,
+		       int64_t *ret_number)
+{
+	struct ratio ratio = {0, 1};
+
+	if (value->kind != JSON_NUMBER ||
+	    (!is_zero(value->text) && !parse_decimal(value->text, &ratio)))
+		return false;
+	if (ratio.den != 1 || ratio.num < min || ratio.num > max)
+		return false;
+	*ret_number = ratio.num;
+	return true;
 }
 
 bool policy_value_units(const struct policy_value *value, int64_t *ret_units)
 {
-	if (!is_whole(value->json, 1, QUOTA_EXACT_MAX / 2))
+	if (!read_whole(value, 1, QUOTA_EXACT_MAX / 2, ret_units))
 		return place_refuse(&value->place, "%s is not a whole number from 1 to 2^52",
 				    policy_value_shown(value).text);
-	*ret_units = (int64_t)value->json->valuedouble;
 	return true;
+}
+
+void policy_value_set_prefix(const struct policy_value *value, unsigned max, unsigned *prefix)
+{
+	int64_t bits;
+
+	if (!value->is_given)
+		return;
+	if (read_whole(value, 0, max, &bits))
+		*prefix = (unsigned)bits;
+	else
+		(void)place_refuse(&value->place, "%s is not a number of bits from 0 to %u",
+				   policy_value_shown(value).text, max);
+}
+
+/* ---- rates and durations: numbers, or texts with a unit ---- */
+
+/* A decimal above 0 that is refused only because it has too many digits for struct ratio. */
+static bool has_too_many_digits(const struct policy_value *value)
+{
+	struct bytes number = value->text;
+	size_t digits = 0;
+
+	if (value->kind != JSON_NUMBER || number.data[0] == '-')
+		return false;
+	for (size_t i = 0; i < number.len && (number.data[i] | 0x20) != 'e'; i++)
+		digits += number.data[i] != '.' && (digits > 0 || number.data[i] != '0');
+	return digits > 15;
 }
 
 bool policy_value_refill_rate(const struct policy_value *value, struct ratio *ret_tokens_per_us)
 {
-	char memory[NUMBER_TEXT_MAX];
-
-	if ((cJSON_IsString(value->json) &&
-	     refill_rate_parse(bytes_from_text(value->json->valuestring), ret_tokens_per_us)) ||
-	    (cJSON_IsNumber(value->json) &&
-	     refill_rate_parse(number_text(value->json, memory), ret_tokens_per_us)))
+	if ((value->kind == JSON_STRING || value->kind == JSON_NUMBER) &&
+	    refill_rate_parse(value->text, ret_tokens_per_us))
 		return true;
+	if (has_too_many_digits(value))
+		return place_refuse(&value->place,
+				    "%s has too many digits to be kept exactly; write a ratio, "
+				    "such as \"1000/1m\"",
+				    policy_value_shown(value).text);
 	return place_refuse(
 		&value->place,
 		"%s is not a rate; accepted are tokens per second above 0, or a ratio such as "
@@ -133,12 +277,11 @@ bool policy_value_refill_rate(const struct policy_value *value, struct ratio *re
 		policy_value_shown(value).text);
 }
 
-static bool read_seconds(const cJSON *item, int64_t *ret_us)
+static bool read_seconds(struct bytes number, int64_t *ret_us)
 {
 	struct ratio seconds;
-	char memory[NUMBER_TEXT_MAX];
 
-	if (!parse_decimal(number_text(item, memory), &seconds) ||
+	if (!parse_decimal(number, &seconds) ||
 	    !ratio_multiply(seconds, (struct ratio){US_PER_SECOND, 1}, &seconds) ||
 	    seconds.den != 1)
 		return false;
@@ -148,9 +291,8 @@ static bool read_seconds(const cJSON *item, int64_t *ret_us)
 
 bool policy_value_window(const struct policy_value *value, int64_t *ret_us)
 {
-	if ((cJSON_IsString(value->json) &&
-	     parse_duration(bytes_from_text(value->json->valuestring), ret_us)) ||
-	    (cJSON_IsNumber(value->json) && read_seconds(value->json, ret_us)))
+	if ((value->kind == JSON_STRING && parse_duration(value->text, ret_us)) ||
+	    (value->kind == JSON_NUMBER && read_seconds(value->text, ret_us)))
 		return true;
 	return place_refuse(&value->place,
 			    "%s is not a duration; accepted are such as \"500ms\", \"1m\", "
@@ -158,16 +300,7 @@ bool policy_value_window(const struct policy_value *value, int64_t *ret_us)
 			    policy_value_shown(value).text);
 }
 
-void policy_value_take_prefix(const struct policy_value *value, unsigned max, unsigned *prefix)
-{
-	if (value->json == NULL)
-		return;
-	if (is_whole(value->json, 0, max))
-		*prefix = (unsigned)value->json->valuedouble;
-	else
-		(void)place_refuse(&value->place, "%s is not a number of bits from 0 to %u",
-				   policy_value_shown(value).text, max);
-}
+/* ---- names of attributes ---- */
 
 bool policy_value_attribute_name(struct bytes name, const struct place *place)
 {
@@ -183,9 +316,9 @@ bool policy_value_attribute_name(struct bytes name, const struct place *place)
 
 bool policy_value_attribute(const struct policy_value *value, struct bytes *ret_name)
 {
-	if (!cJSON_IsString(value->json))
+	if (value->kind != JSON_STRING)
 		return place_refuse(&value->place, "%s is not the name of an attribute",
 				    policy_value_shown(value).text);
-	*ret_name = bytes_from_text(value->json->valuestring);
+	*ret_name = value->text;
 	return policy_value_attribute_name(*ret_name, &value->place);
 }

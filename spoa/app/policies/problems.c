@@ -10,7 +10,7 @@ static void put_place(struct writer *w, const struct place *place)
 	if (place->in == NULL)
 		return;
 	put_place(w, place->in);
-	if (place->name == NULL) {
+	if (place->name.data == NULL) {
 		writer_put_u8(w, '[');
 		writer_put_unsigned(w, place->index);
 		writer_put_u8(w, ']');
@@ -18,7 +18,7 @@ static void put_place(struct writer *w, const struct place *place)
 	}
 	if (w->len > 0)
 		writer_put_u8(w, '.');
-	writer_put_text(w, quoted_unless_plain(bytes_from_text(place->name)).text);
+	writer_put_text(w, quoted_unless_plain(place->name).text);
 }
 
 bool problems_are_full(const struct problems *problems)

@@ -1,10 +1,12 @@
 /*
- * problems.h - what is wrong with the policy file, and where: one line for each problem, and at
- * most PROBLEMS_MAX lines.
+ * problems.h - collects what is wrong with the policy file: one line for each problem, with the
+ * place of the wrong value. The first PROBLEMS_MAX lines are kept, the others are only counted.
  *
- * A place is the way from the file to one of its values, as a chain on the stack of whoever reads:
- * `policies.tenant.overrides[1].match.src[2]`. To refuse what stands there adds a problem; who can
- * go on reading does, and finds more.
+ * A place is the path from the file to one of its values,
+ * `policies.tenant.overrides[1].match.src[2]`. Each step of the path is a struct place on the stack
+ * of the function that reads this part, and points to the step before it. place_refuse adds a
+ * problem. A reader that has refused one value goes on to the next, so that one look at the file
+ * finds several problems.
  */
 #ifndef APP_PROBLEMS_H
 #define APP_PROBLEMS_H
@@ -13,20 +15,21 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 
 #define PROBLEMS_MAX 20
 
 struct problems {
-	size_t count; /* of all, also of those that are not kept */
+	size_t count; /* of all problems, also of those that are not kept */
 	struct err items[PROBLEMS_MAX];
 };
 
 struct place {
 	struct problems *problems;
 	const struct place *in; /* NULL: the file itself */
-	const char *name;       /* of a field; NULL: an item of a list */
-	size_t index;
+	struct bytes name;      /* of a field; without data: an item of a list */
+	size_t index;           /* of the item */
 };
 
 static inline struct place place_of_file(struct problems *problems)
@@ -34,7 +37,7 @@ static inline struct place place_of_file(struct problems *problems)
 	return (struct place){.problems = problems};
 }
 
-static inline struct place place_of_field(const struct place *in, const char *name)
+static inline struct place place_of_field(const struct place *in, struct bytes name)
 {
 	return (struct place){.problems = in->problems, .in = in, .name = name};
 }
@@ -44,16 +47,16 @@ static inline struct place place_of_item(const struct place *in, size_t index)
 	return (struct place){.problems = in->problems, .in = in, .index = index};
 }
 
-/* No more are kept, only counted: what a text costs need not be spent on them. */
+/* Further problems are only counted. A caller can then save the work of making their texts. */
 bool problems_are_full(const struct problems *problems);
-/* Adds `<place>: <text>`, and returns false. */
+/* Adds the problem `<place>: <text>`, and returns false. */
 bool place_refuse(const struct place *place, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Puts the name of the file before each. */
+/* Puts the name of the file in front of each problem. */
 void problems_name_file(struct problems *problems, const char *path);
-/* All of them in one line: the first, and how many more there are. There is one at least. */
+/* One line for all: the first problem, and how many more there are. Wants at least one problem. */
 void problems_to_err(const struct problems *problems, struct err *ret_err);
-/* One a line, and how many more there are, each behind `prefix`. */
+/* One line for each problem, then a line with the number of those not kept, all after `prefix`. */
 void problems_print(const struct problems *problems, const char *prefix, FILE *to);
 
 #endif

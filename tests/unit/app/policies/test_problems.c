@@ -10,11 +10,11 @@ TEST(place_refuse_names_the_whole_way)
 {
 	struct problems problems = {.count = 0};
 	struct place file = place_of_file(&problems);
-	struct place policies = place_of_field(&file, "policies");
-	struct place policy = place_of_field(&policies, "a\nb");
-	struct place overrides = place_of_field(&policy, "overrides");
+	struct place policies = place_of_field(&file, BYTES("policies"));
+	struct place policy = place_of_field(&policies, BYTES("a\nb"));
+	struct place overrides = place_of_field(&policy, BYTES("overrides"));
 	struct place override = place_of_item(&overrides, 12);
-	struct place limit = place_of_field(&override, "limit");
+	struct place limit = place_of_field(&override, BYTES("limit"));
 
 	assert_false(place_refuse(&file, "must be %s", "an object"));
 	assert_false(place_refuse(&limit, "%d is too little", 0));
@@ -34,7 +34,7 @@ TEST(place_refuse_long_way_is_cut)
 
 	places[0] = place_of_file(&problems);
 	for (size_t i = 1; i < ARRAY_SIZE(places); i++)
-		places[i] = place_of_field(&places[i - 1], "field");
+		places[i] = place_of_field(&places[i - 1], BYTES("field"));
 	(void)place_refuse(&places[ARRAY_SIZE(places) - 1], "is wrong");
 
 	assert_non_null(strstr(problems.items[0].text, "field.field"));
