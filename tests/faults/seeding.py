@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def copy_with_fault(folder, directory, fault):
-    """A copy of ROOT/`folder` in `directory`. `fault`: a file of it, what stands there once, and what
-    is wrong in its place; or None."""
+    """Copies ROOT/`folder` into `directory`. `fault` is None, or a file of the folder, a text that
+    stands there once, and the wrong text that takes its place."""
     copy = directory / pathlib.Path(folder).name
     shutil.copytree(ROOT / folder, copy)
     if fault:

@@ -30,7 +30,7 @@ def window(limit=10, length="1h", algorithm="sliding_window", key=("src",)):
 
 
 def run(*arguments, env=None, stdin="", **options):
-    """A run that ends by itself: its exit status and what it printed."""
+    """Runs the agent until it ends by itself; returns its exit status and what it printed."""
     return subprocess.run([BINARY, *map(str, arguments)], input=stdin, text=True,
                           capture_output=True, env=clean_environment(env), timeout=PATIENCE,
                           check=False, **options)
@@ -61,12 +61,12 @@ class Agent(Process):
             self.http_address = self.http_addresses[0]
 
     def listening(self, protocol, count):
-        """The addresses where it does, as soon as there are `count` of them."""
+        """Waits until the agent listens at `count` addresses, and returns them."""
         return [self.wait_for_event("listening", n + 1, protocol=protocol)["address"]
                 for n in range(count)]
 
     def events(self, name=None, **fields):
-        """The lines of the log, as far as they are complete."""
+        """The lines of the log that are complete."""
         text = self.output.read_text()
         lines = text[:text.rfind("\n") + 1].splitlines()
         events = [json.loads(line) for line in lines]
@@ -74,7 +74,7 @@ class Agent(Process):
                 and fields.items() <= event.items()]
 
     def wait_for_event(self, name, count=1, **fields):
-        """The `count`th event of that name, with those fields."""
+        """Waits for the `count`th event with that name and those fields, and returns it."""
         def found():
             assert self.is_running() or len(self.events(name, **fields)) >= count, \
                 f"the agent ended without {name}:\n{self.output.read_text()}"
@@ -83,7 +83,8 @@ class Agent(Process):
         return self.events(name, **fields)[count - 1]
 
     def wait_for_store(self):
-        """Until the store answers; the log says so only when that has lasted for a moment."""
+        """Waits until the log says that the store answers, which it says a moment after the first
+        answer."""
         nothing = {"algorithm": "token_bucket", "capacity": 1, "refill_rate": 1, "key": "-",
                    "cost": 0}
         with self.connect() as peer:
@@ -91,18 +92,19 @@ class Agent(Process):
         return self
 
     def store_states(self):
-        """What the log says of the link to the store: (event, kind, reason), as it came."""
+        """What the log says about the link to the store, in order: (event, kind, reason)."""
         return [(event["event"], event.get("kind"), event.get("reason"))
                 for event in self.events() if event["event"] in ("store_up", "store_down")]
 
     def is_always_up(self):
-        """Whether the link was never lost. When the whole machine stalls, it may be for lateness."""
+        """Whether the link was never lost. A stall of the whole machine may count as a late
+        reply."""
         return {kind for _, kind, _ in self.store_states()} <= {None, "timeout"}
 
     def finish(self):
-        """A test that leaves the agent running leaves it able to end in good order.
+        """Stops an agent that the test left running, and checks that it ends in good order.
 
-        With sanitizers this is also where leaks show.
+        With sanitizers, leaks show here too.
         """
         if self.is_running() and self.ends_at_once:
             self.signal(signal.SIGCONT)

@@ -15,7 +15,7 @@ OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--n
 
 
 class Browser:
-    """With one page in it."""
+    """A browser with one page."""
 
     def __init__(self, directory, size=(1280, 900)):
         options = Options()
@@ -30,11 +30,11 @@ class Browser:
         self.driver.quit()
 
     def tell(self, command, parameters=None):
-        """A command of the DevTools protocol."""
+        """Sends a command of the DevTools protocol."""
         return self.driver.execute_cdp_cmd(command, parameters or {})
 
     def forget(self):
-        """What was logged and pretended before."""
+        """Forgets what was logged, and ends what was simulated."""
         self.tell("Emulation.clearDeviceMetricsOverride")
         self.tell("Emulation.setEmulatedMedia", {"features": []})
         for kind in ("browser", "performance"):
@@ -51,7 +51,7 @@ class Browser:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector):
-        """As a person sees it."""
+        """The text that a person sees."""
         return self.run("return document.querySelector(arguments[0]).innerText", selector)
 
     def texts(self, selector):
@@ -62,12 +62,12 @@ class Browser:
         return wait_until(condition, f"{what} on the page", timeout)
 
     def complaints(self):
-        """What the console has got, but for servers that were not there."""
+        """The messages of the console, except those about servers that did not answer."""
         return [entry for entry in self.driver.get_log("browser")
                 if entry["level"] == "SEVERE" and "ERR_CONNECTION" not in entry["message"]]
 
     def requested(self):
-        """The addresses that it asked for, but for its own."""
+        """The addresses that the page asked for, except its own."""
         events = [json.loads(entry["message"])["message"]
                   for entry in self.driver.get_log("performance")]
         return {event["params"]["request"]["url"] for event in events

@@ -17,7 +17,9 @@ from trees import unpack_trees
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
-    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    """A shell starts background jobs with SIGINT ignored, and every program that a test starts
+    would
+    inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -30,13 +32,13 @@ def many_descriptors():
 
 @pytest.fixture(scope="session", autouse=True)
 def short_turns():
-    """A proxy, an origin and clients share this process: none is to hold up the others for long."""
+    """A proxy, an origin and clients share this process, so each may run only for a short turn."""
     sys.setswitchinterval(0.0005)
 
 
 @pytest.fixture
 def started():
-    """What a test appends is stopped after it, the last first; by pid, and nothing else."""
+    """Processes that a test appends are stopped after the test, the last one first, by pid."""
     processes = []
     yield processes
     for process in reversed(processes):
@@ -56,13 +58,13 @@ def start_agent(tmp_path, started):
 
 @pytest.fixture
 def agent(start_agent):
-    """One with default settings and the shipped policies."""
+    """An agent with default settings and the shipped policies."""
     return start_agent(policies=SHIPPED_POLICIES.read_text())
 
 
 @pytest.fixture
 def client(start_agent):
-    """Of the HTTP port of an agent, `client.agent`."""
+    """A client of the HTTP port of an agent, which is `client.agent`."""
     with HttpClient(start_agent(http=True, policies=http_client.POLICIES)) as opened:
         yield opened
 
@@ -84,7 +86,7 @@ def server_trees():
     try:
         unpack_trees()
     except (OSError, subprocess.CalledProcessError) as error:
-        # Without servers nothing is tested: that is a failure, never a skip.
+        # Without servers nothing would be tested, so that is a failure and never a skip.
         pytest.fail(f"tests/system/server-trees: {error}")
 
 
@@ -127,13 +129,13 @@ def start_redis(server_trees, tmp_path, started):  # pylint: disable=unused-argu
 
 @pytest.fixture
 def redis(start_redis):
-    """Debian 12's, for tests of the agent."""
+    """The Redis of Debian 12, for tests of the agent."""
     return start_redis()
 
 
 @pytest.fixture(params=FLAVOURS)
 def each_redis(request, start_redis):
-    """Each of them in turn, for tests where the server could matter."""
+    """Each server in turn, for tests where the server may make a difference."""
     return start_redis(request.param)
 
 

@@ -1,4 +1,5 @@
-"""An agent that gives every request the same answer, for verdicts that are hard to come by."""
+"""An agent that gives every request the same answer, for verdicts that a real agent rarely
+gives."""
 
 import socketserver
 import struct
@@ -23,7 +24,8 @@ class Handler(socketserver.StreamRequestHandler):
     def handle(self):
         while length := self.rfile.read(4):
             request = spop.parse_frame(self.rfile.read(struct.unpack(">I", length)[0]))
-            # One write each: HAProxy 3.2 resets a connection whose AGENT-HELLO comes in pieces.
+            # One write for each frame: HAProxy 3.2 resets a connection when its AGENT-HELLO comes
+            # in pieces.
             if request.type == spop.HELLO:
                 self.wfile.write(AGENT_HELLO)
             elif request.type == spop.NOTIFY:

@@ -1,4 +1,4 @@
-"""Servers that are not Redis, or not quite."""
+"""Servers that behave as Redis never does."""
 
 import contextlib
 import socket
@@ -31,7 +31,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class Parrot(Server):
-    """Says `greeting` to who connects and `reply` to each command, or nothing when it is None."""
+    """Sends `greeting` to each new connection and `reply` to each command; with None it sends
+    nothing."""
 
     def __init__(self, greeting=b"", reply=None, then_close=False):
         self.greeting, self.reply, self.then_close = greeting, reply, then_close
@@ -50,7 +51,7 @@ class ParrotHandler(socketserver.StreamRequestHandler):
 
 
 class Flood(Server):
-    """Sends one reply that does not end: a line, or what `start` begins."""
+    """Sends one reply that never ends: a line, or the value that `start` begins."""
 
     def __init__(self, start=b"+"):
         self.start = start
@@ -65,8 +66,9 @@ class FloodHandler(socketserver.BaseRequestHandler):
 
 
 class Forger(Server):
-    """Passes commands on to a real Redis; `forge`, when set, makes what is said in place of a
-    reply to a script, from that reply. `is_piecemeal`: each byte is a write of its own."""
+    """Passes commands on to a real Redis. When `forge` is set, it gets the reply to a script and
+    returns the reply that the agent gets. With `is_piecemeal` each byte is sent by its own
+    write."""
 
     def __init__(self, target):
         self.target, self.forge, self.is_piecemeal = target, None, False

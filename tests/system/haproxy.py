@@ -12,7 +12,7 @@ INSTALLED = "/etc/haproxy/"
 HAPROXY = "usr/sbin/haproxy"
 SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}
 
-# What the tests need of HAProxy beside the shipped file, which HAProxy merges with it.
+# What the tests need besides the shipped file; HAProxy merges the two files.
 OWN_GLOBAL = """global
     stats socket {socket} mode 600 level admin expose-fd listeners
 
@@ -27,7 +27,8 @@ def replace_all(text, replacements):
 
 
 def shipped_files(directory, addresses=(), spoe=(), conf=(), folder=SHIPPED):
-    """Copies of the pair in `folder`, and of its maps, with the (old, new) replacements."""
+    """Copies haproxy.cfg, ratelimit-spoe.conf and the maps of `folder`, with the (old, new)
+    replacements."""
     conf = [(f"{INSTALLED}ratelimit-spoe.conf", str(directory / "spoe.conf")), *addresses, *conf]
     for table in folder.glob("*.map"):
         (directory / table.name).write_text(table.read_text())
@@ -39,16 +40,17 @@ def shipped_files(directory, addresses=(), spoe=(), conf=(), folder=SHIPPED):
 
 
 def check(suite, conf):
-    """haproxy -c, which says in its output what it warns of."""
+    """Runs haproxy -c, which prints its warnings."""
     return subprocess.run([*program(suite, HAPROXY), "-c", "-f", conf], text=True,
                           capture_output=True, check=False)
 
 
 def reserve_port():
-    """A port of 127.0.0.1 and ::1 that is HAProxy's for as long as these sockets are open.
+    """Reserves a port of 127.0.0.1 and ::1 for HAProxy, for as long as the returned sockets are
+    open.
 
-    HAProxy binds with SO_REUSEPORT, as these do, and nobody else gets the port; they never
-    listen, so every connection is HAProxy's.
+    HAProxy binds with SO_REUSEPORT, and so do these sockets; nobody else gets the port. These
+    sockets never listen, so every connection goes to HAProxy.
     """
     for _ in range(100):
         v4, v6 = socket.socket(socket.AF_INET), socket.socket(socket.AF_INET6)
@@ -59,7 +61,7 @@ def reserve_port():
         try:
             v6.bind(("::1", port))
             return port, (v4, v6)
-        except OSError:  # somebody has it on ::1
+        except OSError:  # the port is taken on ::1
             v4.close()
             v6.close()
     raise AssertionError("no port is free on 127.0.0.1 and ::1")
@@ -89,7 +91,7 @@ class Haproxy(Process):
         return [*program(self.suite, HAPROXY), "-db", "-f", own, "-f", self.conf, *options]
 
     def ask(self, command):
-        """An answer of the running HAProxy's own command line."""
+        """Sends a command to the socket of the running HAProxy, and returns the answer."""
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(str(self.control))
             control.sendall(command.encode() + b"\n")
@@ -106,21 +108,22 @@ class Haproxy(Process):
         wait_until(self.is_up, f"HAProxy, see {self.output}")
 
     def agent_field(self, field, server="agent1"):
-        """What HAProxy's statistics say of an agent."""
+        """A field of HAProxy's statistics about an agent."""
         rows = [row.split(",") for row in self.ask("show stat").splitlines()]
         return next(dict(zip(rows[0], row))[field] for row in rows
                     if row[:2] == ["ratelimit-agents", server])
 
     def agent_is(self, state):
-        """What HAProxy's checks say of the agent: UP or DOWN."""
+        """Whether HAProxy's check says this of the agent: UP or DOWN."""
         return self.agent_field("status") == state
 
     def sessions(self, server):
-        """How many connections it opened to an agent so far."""
+        """How many connections HAProxy opened to an agent so far."""
         return int(self.agent_field("stot", server))
 
     def reload(self):
-        """A new process takes over the listening sockets; the old one ends when it may."""
+        """Starts a new process, which takes over the listening sockets; the old one ends when it
+        is done."""
         old_control, old = self.control, self.popen
         self.generation += 1
         self.previous.append(old)
@@ -128,7 +131,8 @@ class Haproxy(Process):
         self.wait_until_up()
 
     def failed_asks(self):
-        """How often HAProxy got no answer of the agent: a line each (option dontlog-normal)."""
+        """How often HAProxy got no answer of the agent. It logs a line for each (option
+        dontlog-normal)."""
         return sum("SPOE: " in line and " st=0 " not in line for line in self.lines())
 
     def kill(self):

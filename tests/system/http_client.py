@@ -1,4 +1,5 @@
-"""Clients of the agent's HTTP port: one that asks, and raw connections for what no client says."""
+"""Clients of the agent's HTTP port: one for requests, and raw connections for bytes that no
+client sends."""
 
 import http.client
 import json
@@ -47,7 +48,7 @@ def parse_fields(lines):
 
 
 class Raw:
-    """A connection over which anything is sent, and answers are read as they stand."""
+    """A connection that sends any bytes, and reads answers without changing them."""
 
     def __init__(self, address, data=b""):
         self.socket, self.buffer = spop.open_socket(address), b""
@@ -63,7 +64,7 @@ class Raw:
         self.socket.close()
 
     def send(self, data):
-        """What the agent does not want to read any more may be lost."""
+        """Sends bytes; those that the agent does not read any more may be lost."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -78,7 +79,7 @@ class Raw:
         return bool(data)
 
     def read_answer(self, is_head=False):
-        """The next answer; None when the connection ends in place of one."""
+        """The next answer, or None when the connection ends before it."""
         try:
             while b"\r\n\r\n" not in self.buffer:
                 if not self._receive():
@@ -105,7 +106,7 @@ class Raw:
         return answers
 
     def is_ended(self):
-        """Waits for the end; false if something else comes."""
+        """Waits for the end of the connection; false if something else comes."""
         try:
             return not self._receive()
         except ConnectionResetError:
@@ -113,7 +114,7 @@ class Raw:
 
 
 class HttpClient:
-    """One kept connection, opened again when the agent closes it."""
+    """A client that keeps one connection, and opens a new one when the agent has closed it."""
 
     def __init__(self, agent, address=None):
         self.agent, self.address = agent, address or agent.http_address
@@ -145,7 +146,7 @@ class HttpClient:
         return self.get("/check?" + urlencode(parameters), headers)
 
     def post(self, body, path="/check", headers=None):
-        """`body` is bytes as they are, or what is written as JSON."""
+        """`body` is bytes, which are sent as they are, or a value that is written as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.request("POST", path, data,
                             {"Content-Type": "application/json", **(headers or {})})
@@ -157,12 +158,12 @@ class HttpClient:
         return Raw(self.address, data)
 
     def left(self, key, policy="login"):
-        """What a key has, asked without a charge."""
+        """How many units a key has left; this question does not charge the key."""
         return self.check(policy=policy, key=key, cost=0).left
 
 
 def post_bytes(body, path="/check", content_type="application/json", extra=""):
-    """A whole POST as it is on the wire."""
+    """The bytes of a whole POST request."""
     head = (f"POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Type: {content_type}\r\n"
             f"Content-Length: {len(body)}\r\n{extra}\r\n")
     return head.encode() + body
@@ -173,7 +174,7 @@ def get_bytes(path, extra="", version="HTTP/1.1"):
 
 
 def assert_problem(answer, status, *words):
-    """A problem of RFC 9457, whose detail has those words."""
+    """The answer must be a problem of RFC 9457 whose detail has those words."""
     assert answer.status == status, answer
     assert answer.type == "application/problem+json"
     assert set(answer.json) == {"type", "title", "status", "detail"}

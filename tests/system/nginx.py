@@ -49,7 +49,7 @@ class Nginx(Process):
         wait_until(self.is_up, f"nginx, see {self.output}", PATIENCE)
 
     def is_up(self):
-        """Asked by an address that no test is."""
+        """Whether nginx answers. It is asked from an address that no test uses."""
         assert self.is_running(), self.output.read_text()
         try:
             return get(self.port, "127.0.0.254").status == 200
@@ -57,5 +57,5 @@ class Nginx(Process):
             return False
 
     def finish(self):
-        """Its worker ends with it."""
+        """Stops nginx; its worker ends with it."""
         self.stop()

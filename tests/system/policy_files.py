@@ -1,7 +1,7 @@
-"""Policy files, good and bad: what the agent and docs/policies.schema.json must agree on.
+"""Policy files, good and bad, on which the agent and docs/policies.schema.json must agree.
 
-A bad one has words of the error that the agent tells. SCHEMA_CANNOT are bad ones that a schema
-has no way to refuse.
+Each bad file stands with words of the agent's error. SCHEMA_CANNOT are bad files that a schema
+can't refuse.
 """
 
 import json
@@ -204,10 +204,10 @@ BAD = [
     (overridden(WINDOW, {"match": {"src": ["a", 7]}}), "overrides[0].match.src[1]: 7 is not text"),
 ]
 
-TWICE = window()[:-3]  # without the three braces at its end
+TWICE = window()[:-3]  # a file without its last three braces
 
 SCHEMA_CANNOT = [
-    # A tree of values knows nothing of what stood there twice.
+    # A tree of values does not show that a name stood in the file twice.
     ('{"policies":{},"policies":{}}', "policies: stands there twice"),
     (f'{TWICE}}}, {window()[14:]}', "policies.p: stands there twice"),
     (TWICE + ', "limit": 5}}}', "policies.p.limit: stands there twice"),
@@ -226,7 +226,7 @@ SCHEMA_CANNOT = [
     (window(window="3651d"), 'policies.p.window: must be from 1ms to 3650d; it is "3651d"'),
     (window(window=0.0010001), "policies.p.window: 0.0010001 is not a duration"),
 
-    # Texts that mean something.
+    # Texts whose meaning is wrong.
     (window(match={"src": "10.0.0.0/33"}), 'match.src: "10.0.0.0/33" is not a network; accepted'),
     (window(match={"src": ["::1", "::1/129"]}), 'match.src[1]: "::1/129" is not a network'),
     (window(match={"src": "::ffff:10.0.0.0/8"}), '"::ffff:10.0.0.0/8" is not a network'),

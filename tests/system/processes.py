@@ -1,4 +1,4 @@
-"""Programs that the tests start, and waiting for what they do."""
+"""Starts programs, and waits for what they do."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# An upper bound for what takes milliseconds: the machine may be busy with other things.
+# An upper bound for steps that take milliseconds, since the machine may be busy.
 PATIENCE = 20
 
 
 def wait_until(condition, what, timeout=PATIENCE):
-    """What `condition` returns, as soon as that is true."""
+    """Waits until `condition` returns something true, and returns that."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         if time.monotonic() > deadline:
@@ -23,7 +23,7 @@ def wait_until(condition, what, timeout=PATIENCE):
 
 
 def clean_environment(extra=None):
-    """Without the options of an agent: only what a test says is to count."""
+    """The environment without options of an agent, so that only the test's own options count."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RATELIMIT_")}
     return {**kept, **(extra or {})}
 
@@ -52,17 +52,17 @@ class Process:
         return self.popen.wait(timeout)
 
     def kill(self):
-        """Ends it without a word, as a crash does; one that is stopped too."""
+        """Kills the process, as a crash does; also when it is stopped by SIGSTOP."""
         if self.is_running():
             self.popen.kill()
         self.popen.wait()
 
     def finish(self):
-        """What becomes of it when its test is over."""
+        """Ends the process after its test."""
         self.kill()
 
     def stop(self):
-        """Ends it as an operator does; its exit status."""
+        """Ends the process as an operator does, and returns its exit status."""
         if self.is_running():
             self.signal(signal.SIGTERM)
         try:
@@ -72,7 +72,7 @@ class Process:
             raise
 
     def status_field(self, name):
-        """A number out of /proc/PID/status, such as VmRSS in KiB."""
+        """A number from /proc/PID/status, such as VmRSS in KiB."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(name + ":"):
                 return int(line.split()[1])

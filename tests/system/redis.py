@@ -1,4 +1,4 @@
-"""Redis and Valkey, and a client that the agent has nothing to do with."""
+"""Redis and Valkey, and a client for them that shares no code with the agent."""
 
 import itertools
 import socket
@@ -6,7 +6,7 @@ import socket
 from processes import Process, wait_until
 from trees import program
 
-# By the tree that holds it and its program. The first is Debian 12's, which most tests use.
+# The tree of each server, and its program. The first is the one of Debian 12, which most tests use.
 FLAVOURS = {
     "redis-7.0": ("bookworm", "usr/bin/redis-server"),
     "redis-8.0": ("trixie", "usr/bin/redis-server"),
@@ -19,7 +19,8 @@ class Refused(Exception):
 
 
 class Client:
-    """One connection; an error reply is raised, unless it stands inside an array."""
+    """One connection. An error reply is raised as an exception, unless it stands inside an
+    array."""
 
     def __init__(self, address, user="default", password=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
@@ -67,10 +68,11 @@ class Client:
 
 
 def reserve_port():
-    """A port of 127.0.0.1 that is Redis' for as long as this socket is open, restarts included.
+    """Reserves a port of 127.0.0.1 for Redis, also over restarts, for as long as this socket is
+    open.
 
-    Redis binds with SO_REUSEADDR, as this does, and whoever asks for any port does not get this
-    one. It never listens: while Redis is away, connections are refused.
+    Redis binds with SO_REUSEADDR, and so does this socket; the system gives the port to nobody who
+    asks for any port. This socket never listens, so connections are refused while Redis is away.
     """
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,10 +81,11 @@ def reserve_port():
 
 
 class Redis(Process):
-    """Starts at once, unless `is_started` is false, and keeps its port. Nothing goes to disk.
+    """A server that starts at once, unless `is_started` is false, keeps its port, and writes no
+    files.
 
-    `unix`: it listens there only. `password` is what this class itself says to the server;
-    `options` are Redis' own, such as ("--maxmemory", "1mb").
+    With `unix` it listens at that path only. `password` is for the connections of this class;
+    `options` are those of Redis, such as ("--maxmemory", "1mb").
     """
 
     def __init__(self, flavour, directory, options=(), password=None, unix=None, is_started=True):
@@ -104,7 +107,7 @@ class Redis(Process):
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self):
-        """Also again, after a kill; it is empty then."""
+        """Starts the server. After a kill it may be started again, and is empty then."""
         super().__init__(
             [*program(*FLAVOURS[self.flavour]), *self._configuration()],
             self.directory / f"redis{next(self.numbers)}.log")
@@ -126,7 +129,7 @@ class Redis(Process):
         return self.popen is not None and super().is_running()
 
     def ask(self, *words):
-        """A reply to one command, over a connection of its own."""
+        """The reply to one command, which is sent over a new connection."""
         with Client(self.address, password=self.password) as client:
             return client.ask(*words)
 
@@ -134,7 +137,7 @@ class Redis(Process):
         return sorted(self.ask("KEYS", pattern))
 
     def commands(self):
-        """How many it was ever asked, those of this class included."""
+        """How many commands the server has got so far, with those of this class."""
         return int(self.ask("INFO", "stats").split(b"total_commands_processed:")[1].split()[0])
 
     def kill(self):
@@ -147,7 +150,7 @@ class Redis(Process):
 
 
 class Sentinel(Redis):
-    """`redis-server FILE --sentinel`, which writes into its file."""
+    """`redis-server FILE --sentinel`, which writes to FILE."""
 
     def _configuration(self):
         conf = self.directory / "sentinel.conf"

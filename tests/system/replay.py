@@ -8,7 +8,7 @@ from processes import PATIENCE, clean_environment
 
 
 def line(at_ms, **fields):
-    """One of the input; the attributes of a request, unless the line says what it is."""
+    """A line of the input with these fields."""
     return json.dumps({"at_ms": at_ms, **fields})
 
 
@@ -17,7 +17,7 @@ def request(at_ms, **attributes):
 
 
 class Replayed:
-    """A run that is over."""
+    """A run of replay that has ended."""
 
     def __init__(self, done):
         self.status, self.output, self.told = done.returncode, done.stdout, done.stderr
@@ -31,7 +31,7 @@ class Replayed:
         return [answer["allowed"] for answer in self.answers]
 
     def row(self, policy):
-        """The numbers of the summary: checked, denied, in shadow."""
+        """The numbers of a policy in the summary: checked, denied, denied in shadow."""
         rows = [text.split() for text in self.told.splitlines() if text.startswith(policy + " ")]
         return [int(number) for number in rows[0][1:4]]
 

@@ -1,5 +1,5 @@
-"""SPOP 2.0 as HAProxy speaks it: a codec and a client, written from SPOE.txt and not from the
-agent, so that the two can disagree."""
+"""SPOP 2.0 as HAProxy speaks it: a codec and a client. They are written from SPOE.txt and share no
+code with the agent, so that a mistake of one is noticed by the other."""
 
 import ipaddress
 import itertools
@@ -19,7 +19,7 @@ PROBLEM_RESET = "the agent reset the connection"
 
 
 class Typed(NamedTuple):
-    """A value with a type of its own choice: Typed(UINT64, 5)."""
+    """A value with the type that the test chooses, as in Typed(UINT64, 5)."""
     type: int
     value: object
 
@@ -51,7 +51,8 @@ def string(text):
 
 
 def typed(value):
-    """A value with its type: as HAProxy sends what Python calls so, or as `Typed` says."""
+    """The bytes of a value and its type: of `Typed`, or of the type in which HAProxy sends such a
+    value."""
     if not isinstance(value, Typed):
         value = Typed(*natural_type(value))
     kind, content = value
@@ -82,12 +83,12 @@ def frame(kind, payload=b"", flags=FIN, stream_id=0, frame_id=0):
 
 
 def items(pairs):
-    """The body of a HELLO or DISCONNECT, or the arguments of a message."""
+    """The bytes of the body of a HELLO or DISCONNECT, or of the arguments of a message."""
     return b"".join(string(name) + typed(value) for name, value in pairs)
 
 
 def message(arguments, name="check"):
-    """`arguments`: a dict, or a list of pairs when one is to be repeated."""
+    """`arguments` is a dict, or a list of pairs if a name is to be repeated."""
     pairs = list(arguments.items()) if isinstance(arguments, dict) else list(arguments)
     return string(name) + bytes([len(pairs)]) + items(pairs)
 
@@ -106,12 +107,12 @@ HELLO_ITEMS = {
 
 
 def hello(**changes):
-    """HAPROXY-HELLO; a change to None leaves an item out, "_" stands for "-"."""
+    """A HAPROXY-HELLO with changed items. None leaves an item out; "_" in a name stands for "-"."""
     pairs = {**HELLO_ITEMS, **{name.replace("_", "-"): v for name, v in changes.items()}}
     return frame(HELLO, items((n, v) for n, v in pairs.items() if v is not None))
 
 
-# What HAProxy's "option spop-check" sends, in all versions.
+# All versions of HAProxy send this for "option spop-check".
 HEALTHCHECK = frame(HELLO, items([("supported-versions", "2.0"),
                                   ("max-frame-size", Typed(UINT32, FRAME_SIZE)),
                                   ("capabilities", ""), ("healthcheck", True)]))
@@ -228,7 +229,7 @@ def open_socket(address):
 
 
 class Peer:
-    """A connection to the agent; `hello=None` leaves the handshake to the test."""
+    """A connection to the agent. With `hello=None` the test does the handshake itself."""
 
     def __init__(self, address, hello=hello()):  # pylint: disable=redefined-outer-name
         self.socket = open_socket(address)
@@ -256,7 +257,7 @@ class Peer:
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError as error:
-                # A reset throws away what was sent before it, DISCONNECT included.
+                # A reset throws away the bytes that were sent before it, also a DISCONNECT.
                 raise AssertionError(PROBLEM_RESET) from error
             if not data:
                 raise Ended
@@ -270,7 +271,7 @@ class Peer:
         return parse_frame(body)
 
     def skip(self, count):
-        """Reads so many frames, of which only the lengths are looked at."""
+        """Reads so many frames, and looks at their lengths only."""
         for _ in range(count):
             self._receive(4)
             length = 4 + struct.unpack_from(">I", self.buffer)[0]
@@ -281,7 +282,8 @@ class Peer:
         return parse_ack(self.read())
 
     def read_disconnect(self):
-        """The status of an AGENT-DISCONNECT, behind which the connection has to end."""
+        """Reads an AGENT-DISCONNECT, after which the connection has to end, and returns its
+        status."""
         got = self.read()
         assert (got.type, got.flags, got.stream_id, got.frame_id) == (AGENT_DISCONNECT, FIN, 0, 0)
         assert isinstance(got.pairs()["message"], str)
@@ -297,7 +299,7 @@ class Peer:
         return False
 
     def has_silence(self, seconds=0.2):
-        """Nothing comes for so long: the one thing that can only be waited for."""
+        """Whether nothing comes for so long. Only here a test has to wait for a fixed time."""
         self.socket.settimeout(seconds)
         try:
             self._receive(len(self.buffer) + 1)
@@ -308,7 +310,8 @@ class Peer:
             self.socket.settimeout(PATIENCE)
 
     def ask(self, *messages, **arguments):
-        """Sends one NOTIFY, with the messages or else one of the arguments; its verdict."""
+        """Sends a NOTIFY with these messages, or with one message of these arguments; returns the
+        verdict."""
         frame_id = next(self.frame_ids)
         self.send(notify(*(messages or [arguments]), stream_id=1, frame_id=frame_id))
         verdict = self.read_verdict()

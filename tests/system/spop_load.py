@@ -1,4 +1,4 @@
-"""Clients of the agent that ask all the time, and exact books of what they asked and got."""
+"""Clients of the agent that ask all the time, and write down exactly what they asked and got."""
 
 import collections
 import functools
@@ -48,11 +48,13 @@ def parsed(payload):
 
 
 class SpopLoad:
-    """`clients` connections, over the addresses in turn; each asks again `pause` seconds after it
-    got its answer. Times are of the clock that Redis on the same machine reads too.
+    """`clients` connections to the addresses in turn. Each asks again `pause` seconds after its
+    answer.
+    Times are of the clock that Redis on the same machine reads too.
 
-    `requests` are the messages by a name, and are taken in turn. Whatever is not the one answer to
-    what a client asked counts as `wrong`, what is not answered after all as `lost`.
+    `requests` are messages with names, and the clients send them in turn. An answer that belongs
+    to no question, or a second one, counts as `wrong`; a question that is never answered counts
+    as `lost`.
     """
 
     def __init__(self, addresses, requests, clients=20, pause=0):
@@ -78,7 +80,7 @@ class SpopLoad:
             while self._waiting() and time.time() < end:
                 self._read_all(selector.select(0.05))
             self.lost = self._waiting()
-            # Nobody is owed anything now: what comes is an answer too many.
+            # Every question is answered now, so another frame is an answer too many.
             while ready := selector.select(0.1):
                 self._read_all(ready)
 
@@ -105,7 +107,7 @@ class SpopLoad:
 
     def _read(self, client):
         self._take(client, client.peer.read())
-        while client.peer.buffer:  # nothing would wake us for what is here already
+        while client.peer.buffer:  # no event would come for bytes that are here already
             self._take(client, client.peer.read())
 
     def _take(self, client, frame):
@@ -135,7 +137,8 @@ class SpopLoad:
         self._wait_until(lambda: len(self.answers) >= wanted, f"{count} more answers")
 
     def wait_for(self, condition, what):
-        """The first answer, of those to what is asked from now on, that fulfils the condition."""
+        """Waits for the first answer that fulfils the condition, to a question that is asked from
+        now on."""
         now, seen = time.time(), len(self.answers)
 
         def found():

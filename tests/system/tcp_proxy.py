@@ -1,4 +1,5 @@
-"""A wire between the agent and Redis that can be slow, swallow everything, or break."""
+"""A proxy between the agent and Redis that can be slow, swallow everything, or break
+connections."""
 
 import asyncio
 import collections
@@ -10,7 +11,8 @@ from redis import reserve_port
 
 
 class Pipe(asyncio.Protocol):
-    """One end of a connection; what arrives goes to `other`, in order, after the proxy's delay."""
+    """One end of a connection. It sends the bytes that arrive to `other`, in order, after the
+    delay."""
 
     def __init__(self, proxy, direction):
         self.proxy, self.direction = proxy, direction
@@ -46,7 +48,8 @@ class Pipe(asyncio.Protocol):
             self._forward()
 
     def _forward(self):
-        """What is behind something that is not yet due waits for it: its timer comes here too."""
+        """Sends the bytes that are due. Bytes behind others that are not yet due wait with them:
+        the timer of the others calls this, too."""
         now = asyncio.get_running_loop().time() + 0.001
         while self.queue and self.queue[0][0] <= now and self.other is not None:
             data = self.queue.popleft()[1]
@@ -59,9 +62,9 @@ class Pipe(asyncio.Protocol):
 
 
 class TcpProxy:
-    """Listens on a port of its own and passes all on to `target`, a (host, port).
+    """Listens on a port of its own and passes all bytes on to `target`, a (host, port).
 
-    Its methods are for the test's thread and have taken effect when they return.
+    The test's thread calls the methods; each has taken effect when it returns.
     """
 
     TO_TARGET, TO_CLIENT = range(2)
@@ -88,7 +91,8 @@ class TcpProxy:
         self._do(change())
 
     def swallow(self, existing=True, new=True):
-        """Half-open: nothing is delivered, no end is told, and new ones are accepted to that."""
+        """Leaves connections half-open: nothing is delivered, not even their end. New connections
+        are accepted and treated alike."""
         async def change():
             self.is_hole_for_new = new
             for pipe in self.pipes if existing else ():
@@ -96,13 +100,14 @@ class TcpProxy:
         self._do(change())
 
     def deliver_new(self):
-        """Those that were swallowed stay so, as on a wire whose other end is gone for good."""
+        """Delivers on new connections only. Those that were swallowed stay so, as if the other
+        end were gone."""
         async def change():
             self.is_hole_for_new = False
         self._do(change())
 
     def cut(self):
-        """Ends the connections that there are; new ones are welcome."""
+        """Ends all connections; new ones are accepted."""
         async def change():
             for pipe in list(self.pipes):
                 pipe.transport.abort()
@@ -115,7 +120,7 @@ class TcpProxy:
 
     def accept(self):
         async def change():
-            # With the protocol named asyncio turns Nagle's algorithm off in what is accepted.
+            # With the protocol named, asyncio turns Nagle's algorithm off for accepted connections.
             listener = socket.socket(proto=socket.IPPROTO_TCP)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", self.port))
@@ -148,7 +153,7 @@ class TcpProxy:
             _, server = await self.loop.create_connection(
                 lambda: Pipe(self, self.TO_CLIENT), *self.target)
         except OSError:
-            # A reset, whether or not something has been sent: for the agent it is one reason.
+            # Always a reset, also when nothing was sent, so that the agent gives one reason.
             client.transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.transport.abort()

@@ -1,4 +1,4 @@
-"""The servers that server-trees unpacks, and how they are run."""
+"""Runs the servers that server-trees unpacks."""
 
 import functools
 import subprocess
@@ -15,11 +15,13 @@ def unpack_trees():
 
 @functools.cache
 def program(suite, path):
-    """How to run a program of an unpacked tree: its own loader, its own libraries, no chroot."""
+    """The command that runs a program of an unpacked tree, by its own loader and libraries,
+    without chroot."""
     tree = TREES / suite
     folders = [found for folder in ("lib", "usr/lib")
                for found in sorted(tree.glob(f"{folder}/*-linux-gnu*"))]
-    # Not the link in lib64: it is absolute in Debian 12, and so leads to this machine's loader.
+    # The link in lib64 is not used: it is absolute in Debian 12, and leads to the loader of this
+    # machine.
     loaders = [found for folder in folders for found in sorted(folder.glob("ld-linux*.so*"))]
     assert loaders, f"no loader in {tree}"
     libraries = ":".join(map(str, folders))

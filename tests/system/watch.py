@@ -1,4 +1,4 @@
-"""An agent with a Redis, under load directly and through HAProxy, while something happens to it."""
+"""An agent with a Redis that goes away and comes back, under load over SPOP and through HAProxy."""
 
 import datetime
 import functools
@@ -23,7 +23,7 @@ POLICIES = policies_text(
     wide=bucket(WIDE, "1/1h", ["wide"]))
 REQUESTS = {"small": {"small": "x"}, "wide": {"wide": "x"}}
 
-# HAProxy's own view of an answer: 1 or 0, or nothing when it went on without one.
+# How HAProxy sees a verdict: 1 or 0, or nothing when it went on without a verdict.
 SHOW_DEGRADED = [("# rate limit: end",
                   "http-after-response set-header X-Degraded %[var(txn.rl.degraded)]")]
 # As shipped it gives up after 50 ms, which a machine that stalls takes by itself. So patient, it
@@ -67,7 +67,7 @@ def left_in_redis(peer):
 
 
 def shown(answer):
-    """What a client of HAProxy's sees: whether that was degraded, and the status."""
+    """What a client of HAProxy sees: whether the verdict was degraded, and the status."""
     return answer.headers["x-degraded"], answer.status
 
 
@@ -78,7 +78,8 @@ def redis_errors(agent, kind):
 
 
 class Stalls:
-    """How long the machine held up somebody who only sleeps; in which time nobody is late."""
+    """Measures stalls of the machine, by a thread that only sleeps. During a stall nobody counts
+    as late."""
 
     def __init__(self):
         self.longest = 0
@@ -103,7 +104,7 @@ class Stalls:
 
 
 class Watch:
-    """Both loads, and what they got before, while and after Redis was away."""
+    """Runs both loads, and keeps what they got before, while and after Redis was away."""
 
     def __init__(self, agent, haproxy, on_error, affected=("small", "wide")):
         self.agent, self.haproxy, self.on_error, self.affected = agent, haproxy, on_error, affected
@@ -125,12 +126,12 @@ class Watch:
         self.stalls.__exit__(*error)
 
     def before(self):
-        """Until the limits are reached, for both loads."""
+        """Waits until both loads have reached their limits."""
         self.direct.wait_for(is_denied_by_redis, "a denial")
         self.web.wait_for(lambda a: shown(a) == ("0", 429), "a denial")
 
     def during(self):
-        """From the first answer without Redis on, for as long as a few hundred take."""
+        """Waits for the first answer without Redis, and for a few hundred answers more."""
         self.direct.wait_for(lambda a: a.name in self.affected and is_degraded(a), "an outage")
         # What was asked until now may have got its answer from Redis still.
         self.direct.wait_for_more(50)
@@ -140,8 +141,9 @@ class Watch:
         self.ended, self.web_ended = time.time(), time.monotonic()
 
     def after(self, is_empty=False):
-        """Redis is back now: until it answers and denies again, and for a few hundred answers
-        more. `is_empty`: the limits have to be used up first."""
+        """Waits until Redis, which is back now, answers and denies again, and for a few hundred
+        answers
+        more. With `is_empty` the loads have to use up the limits first."""
         back, web_back = time.time(), time.monotonic()
         first = self.direct.wait_for(
             lambda a: a.name in self.affected and is_from_redis(a), "an answer of Redis'")
@@ -159,7 +161,7 @@ class Watch:
     # --- what must have been, once the loads are over ---
 
     def assert_all(self, times_empty=1):
-        """`times_empty`: how often Redis began without balances."""
+        """Checks everything. `times_empty` is how often Redis started without balances."""
         self.assert_each_is_answered_once_and_in_time()
         self.assert_on_error_decided()
         self.assert_limits_hold(times_empty)
@@ -177,7 +179,7 @@ class Watch:
         assert max(a.seconds for a in self.web.answers) < longest
 
     def assert_on_error_decided(self):
-        """Whatever Redis did not answer, from the first such answer to the last one."""
+        """on_error must have decided every question that Redis did not answer."""
         outage = [a for a in self.direct.answers if a.name in self.affected
                   and self.began < a.sent and a.read < self.ended]
         assert len(outage) > 100
@@ -195,29 +197,31 @@ class Watch:
                 (is_allowed, "error", 0 if is_allowed else 1)}
 
     def may_be_charged(self, answer):
-        """Redis may have got it though it did not answer: the request waited for Redis, or was on
-        its way when the link was lost."""
+        """Whether Redis may have charged a request that it did not answer: the request waited for
+        Redis,
+        or was on its way when the link was lost."""
         return is_degraded(answer) and (has_waited(answer) or any(
             answer.sent < lost + 0.002 and answer.read > lost - 0.001 for lost in self.losses))
 
     @functools.cached_property
     def losses(self):
-        """When the link was lost, by the log, whose clock has steps of 1 ms."""
+        """When the link was lost, according to the log, whose times have steps of 1 ms."""
         events = [e for e in self.agent.events() if e["event"] in ("store_up", "store_down")]
         return [datetime.datetime.fromisoformat(later["time"]).timestamp()
                 for one, later in zip(events, events[1:])
                 if (one["event"], later["event"]) == ("store_up", "store_down")]
 
     def assert_limits_hold(self, times_empty):
-        """Also after it: what Redis allowed is never more than what it held."""
+        """Redis must never have allowed more than the balances held, also after the outage."""
         allowed = [a for a in self.direct.of("small") if is_from_redis(a) and a.is_allowed]
         unknown = sum(map(self.may_be_charged, self.direct.of("small")))
         assert SMALL * times_empty - unknown <= len(allowed) <= SMALL * times_empty
         assert is_denied_by_redis([a for a in self.direct.of("small") if is_from_redis(a)][-1])
 
     def assert_redis_decides_again(self):
-        """Of what was asked after it. When the machine stalls, each client may wait in vain once:
-        nobody is told anything else without waiting."""
+        """Redis must have decided every question that was asked after the outage. When the
+        machine stalls,
+        each client may wait in vain once; nobody gets another answer without waiting."""
         for answers, clients in (
                 ([a for a in self.direct.answers if a.sent > self.recovered and is_degraded(a)],
                  CLIENTS),
@@ -227,7 +231,8 @@ class Watch:
             assert len(answers) <= clients
 
     def assert_nothing_is_charged_twice(self):
-        """What Redis said that it allowed was charged; what else it got may have been, once."""
+        """Redis charged what it allowed. It may have charged each other question that it got,
+        once at most."""
         asked = self.direct.of("wide")
         with self.agent.connect() as peer:
             taken = WIDE - wait_until(lambda: left_in_redis(peer), "an answer of Redis'")
@@ -235,7 +240,8 @@ class Watch:
         assert from_redis <= taken <= from_redis + sum(map(self.may_be_charged, asked))
 
     def assert_haproxys_clients_saw_the_same(self, times_empty):
-        """HAProxy got a verdict for each, and the outcome of what was degraded is on_error's."""
+        """HAProxy must have got a verdict for each request, and on_error decided the degraded
+        ones."""
         assert self.haproxy.failed_asks() == 0
         statuses = {"allow": {200}, "deny": {503}, "local": {200, 429}}[self.on_error]
         degraded = {("1", status) for status in statuses}
@@ -244,7 +250,7 @@ class Watch:
         assert self.count_shown("0", 200) <= WEB * times_empty
         during = [a for a in self.web.answers
                   if self.web_began < a.began and a.ended < self.web_ended]
-        if "small" not in self.affected:  # who is denied anyway does not need what is away
+        if "small" not in self.affected:  # a request that is denied anyway does not need Redis
             assert {shown(a) for a in during if not has_waited(a)} == {("0", 429)}
             return
         assert {a.headers["x-degraded"] for a in during} == {"1"}
@@ -257,7 +263,7 @@ class Watch:
 
 
 def assert_each_change_is_said_once(agent, kinds, begins="store_up"):
-    """While it is down, a reason is said again only when it is of another kind."""
+    """While the store is down, the log may give another reason only if its kind is another."""
     states = agent.store_states()
     downs = [state for state in states if state[0] == "store_down"]
     assert (states[0][0], states[-1][0]) == (begins, "store_up"), states

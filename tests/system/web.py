@@ -1,4 +1,4 @@
-"""A client of HAProxy's frontend."""
+"""A client of the frontend of HAProxy."""
 
 import http.client
 import threading
@@ -23,7 +23,8 @@ class Answer(NamedTuple):
 
     @property
     def was_asked(self):
-        """The agent's answer is in it. HAProxy goes on without one after 50 ms."""
+        """Whether the answer has a verdict of the agent. HAProxy goes on without one after 50
+        ms."""
         return "ratelimit" in self.headers
 
     @property
@@ -32,7 +33,7 @@ class Answer(NamedTuple):
 
 
 def get(port, source="127.0.0.1", method="GET", path="/", headers=()):
-    """One request over a connection of its own, from an address of loopback."""
+    """Sends one request over a new connection, from an address of loopback."""
     host = "::1" if ":" in source else "127.0.0.1"
     connection = http.client.HTTPConnection(host, port, PATIENCE, source_address=(source, 0))
     began = time.monotonic()
@@ -48,7 +49,7 @@ def get(port, source="127.0.0.1", method="GET", path="/", headers=()):
 
 
 def get_asked(port, source="127.0.0.1", **request):
-    """The first answer with a verdict of the agent's in it."""
+    """Asks until an answer has a verdict of the agent, and returns that answer."""
     def asked():
         answer = get(port, source, **request)
         return answer if answer.was_asked else None
@@ -62,7 +63,7 @@ def source_addresses():
 
 
 class Load:
-    """Clients with one source address, who ask all the time; what they got, as it came."""
+    """Clients with one source address that ask all the time, and keep the answers in order."""
 
     def __init__(self, port, source, clients=3):
         self.port, self.source = port, source
@@ -81,7 +82,8 @@ class Load:
         wait_until(lambda: len(self.answers) >= wanted, f"{count} more answers")
 
     def wait_for(self, condition, what):
-        """The first answer, of those to what is asked from now on, that fulfils the condition."""
+        """Waits for the first answer that fulfils the condition, to a request that is sent from
+        now on."""
         now, seen = time.monotonic(), len(self.answers)
         return wait_until(lambda: next(
             (a for a in self.answers[seen:] if a.began >= now and condition(a)), None), what)
