@@ -7,7 +7,7 @@
  * Volatile: the compiler knows that malloc changes no variable of the program, and link-time
  * optimization would keep the old values over a call of it.
  */
-static volatile size_t left = SIZE_MAX; /* before the one that fails; SIZE_MAX: none does */
+static volatile size_t left = SIZE_MAX; /* allocations until one fails; SIZE_MAX: none fails */
 static volatile bool reached;
 
 void *__real_malloc(size_t size);

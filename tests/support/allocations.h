@@ -1,9 +1,9 @@
 /*
  * allocations.h - memory that runs short at a chosen moment.
  *
- * For binaries whose name ends in `_allocations`: those are linked so that malloc, calloc and
- * realloc of our code, and of the test, come through here. A library that is linked dynamically
- * keeps its own; cJSON takes ours by cJSON_InitHooks, where `malloc` is written.
+ * This works in binaries whose name ends in `_allocations`: they are linked so that malloc, calloc
+ * and realloc of our code and of the test come through here. A library that is linked dynamically
+ * keeps its own functions; a test gives cJSON ours by cJSON_InitHooks.
  *
  *     for (size_t n = 0; !done; n++) {
  *             allocations_fail_at(n);
@@ -18,9 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* From here on the allocation with so many before it fails, once. */
+/* The next `index` allocations succeed, then one fails, and later ones succeed. */
 void allocations_fail_at(size_t index);
-/* All succeed again. Whether that allocation was reached. */
+/* From here on all succeed. Returns whether the allocation that fails was reached. */
 bool allocations_end(void);
 
 #endif

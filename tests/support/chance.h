@@ -1,6 +1,6 @@
 /*
- * chance.h - random numbers that are the same ones for the same seed, and what the environment says
- * about seeds and steps.
+ * chance.h - random numbers that are the same for the same seed; the environment may set the seed
+ * and the number of steps.
  */
 #ifndef SUPPORT_CHANCE_H
 #define SUPPORT_CHANCE_H
@@ -25,13 +25,13 @@ static inline uint64_t chance_bits(struct chance *chance)
 	return z ^ (z >> 31);
 }
 
-/* Both ends included. */
+/* From `low` to `high`, both included. */
 static inline int64_t chance_between(struct chance *chance, int64_t low, int64_t high)
 {
 	return low + (int64_t)(chance_bits(chance) % (uint64_t)(high - low + 1));
 }
 
-/* Once in so many times. */
+/* True once in `times` calls, on average. */
 static inline bool chance_is_one_in(struct chance *chance, uint64_t times)
 {
 	return chance_bits(chance) % times == 0;

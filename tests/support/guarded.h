@@ -2,9 +2,9 @@
  * guarded.h - memory that ends exactly at a page nobody may touch.
  *
  * A decoder that reads one byte too far, or an encoder that writes one, crashes the test instead of
- * passing by luck. The memory before it is a forbidden page too, but only the end is exact. One
- * `struct guarded` is used for many vectors, one after the other: each hand-out ends the one
- * before.
+ * passing by luck. The page before the memory is forbidden too, but only the end is exact. One
+ * `struct guarded` serves for many vectors, one after the other: each room is good until the next
+ * one is handed out.
  */
 #ifndef SUPPORT_GUARDED_H
 #define SUPPORT_GUARDED_H
@@ -20,11 +20,11 @@ struct guarded;
 struct guarded *guarded_new(size_t max);
 void guarded_free(struct guarded *g);
 
-/* `len` bytes, all 0xa5, of which the last one stands right before the forbidden page. */
+/* A room of `len` bytes, all 0xa5; its last byte stands right before the forbidden page. */
 uint8_t *guarded_room(struct guarded *g, size_t len);
-/* A copy of `bytes` in such a room. */
+/* A room with a copy of `bytes`. */
 struct bytes guarded_copy(struct guarded *g, struct bytes bytes);
-/* Fails the test if what stands before the `len` bytes of the room is no longer 0xa5. */
+/* Fails the test if a byte before the `len` bytes of the room is no longer 0xa5. */
 void guarded_assert_front(const struct guarded *g, size_t len);
 
 #endif

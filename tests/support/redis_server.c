@@ -29,12 +29,12 @@ struct redis_server {
 	char socket[96];
 	char log[96];
 	redisContext *context;
-	redisReply *reply; /* the last one */
+	redisReply *reply; /* to the last command */
 };
 
 /* ---- starting ---- */
 
-/* The words of TEST_REDIS and the options; `text` is cut up. */
+/* Makes arguments of the words of TEST_REDIS and the options, and cuts `text` into those words. */
 static void command_of(char *text, const struct redis_server *server, const char **words)
 {
 	const char *const options[] = {
@@ -50,14 +50,14 @@ static void command_of(char *text, const struct redis_server *server, const char
 	words[count] = NULL;
 }
 
-/* In the child. What Redis says goes to its log. */
+/* Runs in the child. The output of Redis goes to its log. */
 static _Noreturn void become_redis(const struct redis_server *server, const char **words,
 				   pid_t parent)
 {
 	int log = open(server->log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent) /* it has ended already */
+	if (getppid() != parent) /* the parent has ended already */
 		_exit(1);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
@@ -76,7 +76,7 @@ static void launch(struct redis_server *server)
 	assert_non_null(text);
 	command_of(text, server, words);
 	assert_non_null(words[0]);
-	fflush(NULL); /* nothing is to be written twice */
+	fflush(NULL); /* or the child would write it again */
 	server->pid = fork();
 	assert_true(server->pid >= 0);
 	if (server->pid == 0)
@@ -96,7 +96,7 @@ static _Noreturn void fail_to_start(struct redis_server *server, const char *why
 	redis_server_stop(server);
 	print_error("%s\n%s\n", why, log);
 	fail();
-	abort(); /* cmocka does not say that it never comes here */
+	abort(); /* never reached, which cmocka does not declare */
 }
 
 static bool connects(struct redis_server *server)

@@ -1,8 +1,9 @@
 /*
- * redis_server.h - a Redis of the test's own, empty, on a Unix socket in a new folder.
+ * redis_server.h - starts an empty Redis for one test, on a Unix socket in a new folder.
  *
- * It is `redis-server`, or the command in the environment's TEST_REDIS, whose words are separated
- * by spaces. A test that can't start it fails. It ends with the test, however that ends.
+ * The command is `redis-server`, or TEST_REDIS of the environment, whose words are separated by
+ * spaces. A test that can't start Redis fails. Redis ends with the test, even when the test
+ * crashes.
  */
 #ifndef SUPPORT_REDIS_SERVER_H
 #define SUPPORT_REDIS_SERVER_H
@@ -12,20 +13,20 @@
 struct redisReply;
 struct redis_server;
 
-/* It answers by now. */
+/* Redis answers when this returns. */
 struct redis_server *redis_server_start(void);
-/* Ends it, waits for that, and removes the folder. */
+/* Ends Redis, waits for its end, and removes the folder. */
 void redis_server_stop(struct redis_server *server);
 
-/* Of its Unix socket. */
+/* The path of the Unix socket. */
 const char *redis_server_path(const struct redis_server *server);
 
 /*
- * A command, as hiredis' redisCommand takes it, and its reply, which is good until the next one. An
- * error reply is a reply.
+ * Sends a command, in the notation of hiredis' redisCommand, and returns the reply, which is good
+ * until the next command. An error reply is returned like any other.
  */
 const struct redisReply *redis_server_ask(struct redis_server *server, const char *format, ...);
-/* The reply must be a number; or the text OK, which is 0. */
+/* Returns the number that the reply must be. The reply OK counts as 0. */
 int64_t redis_server_ask_number(struct redis_server *server, const char *format, ...);
 
 #endif

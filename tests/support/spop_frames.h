@@ -1,8 +1,8 @@
 /*
  * spop_frames.h - frames as HAProxy 2.4 to 3.5 sends and takes them, in the notation of vector.h.
  *
- * They were captured (the engine id aside), not derived from our code, so they are left as they
- * are. Each is whole, with its LENGTH.
+ * The frames were captured, and only the engine id was replaced. They are no output of our code, so
+ * never change them to suit it. Each is a whole frame with its LENGTH.
  */
 #ifndef SUPPORT_SPOP_FRAMES_H
 #define SUPPORT_SPOP_FRAMES_H

@@ -30,7 +30,8 @@ int sweep_whole(struct bytes vector, sweep_decode_fn decode, void *context)
 	return result;
 }
 
-/* The bytes arrive one by one at a fixed place, and what will follow them is not looked at. */
+/* The bytes arrive one by one at a fixed place; the decoder must not read those that are to come.
+ */
 static struct sweep_counts sweep_growing(struct bytes vector, struct guarded *g,
 					 sweep_decode_fn decode, void *context)
 {

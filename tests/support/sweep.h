@@ -1,9 +1,10 @@
 /*
- * sweep.h - what every decoder and every encoder has to stand, whatever it decodes or encodes.
+ * sweep.h - tests that every decoder and every encoder has to pass, whatever it decodes or encodes.
  *
  * A decoder gets its vector whole, cut off after every byte, growing by a byte at a time, and with
- * each byte changed in several ways; the first byte behind what it may read is forbidden. Its test
- * hands in a function that calls it once and asserts what it promises about its out-parameters:
+ * each byte changed in several ways; the first byte behind the vector is forbidden. The test hands
+ * in a function that calls the decoder once and asserts what the decoder promises about its
+ * out-parameters:
  *
  *     static int decode(struct bytes input, void *context)
  *     {
@@ -31,7 +32,7 @@
 #include "base/bytes.h"
 #include "base/writer.h"
 
-/* 1: taken; 0: it is not there whole; -1: refused. */
+/* Returns 1 if the input was taken, 0 if it is not there whole, and -1 if it was refused. */
 typedef int (*sweep_decode_fn)(struct bytes input, void *context);
 
 struct sweep_counts {
@@ -40,21 +41,22 @@ struct sweep_counts {
 	size_t refused;
 };
 
-/* Once, against the forbidden page. */
+/* Decodes once, against the forbidden page. */
 int sweep_whole(struct bytes vector, sweep_decode_fn decode, void *context);
-/* Every length from 0 to one less than whole, alone and as the start of a buffer of other bytes. */
+/* Decodes every length from 0 to one less than whole, alone and followed by other bytes. */
 struct sweep_counts sweep_truncated(struct bytes vector, sweep_decode_fn decode, void *context);
 struct sweep_counts sweep_flipped(struct bytes vector, sweep_decode_fn decode, void *context);
 /*
- * All three, whole last, which has to be taken: `context` is left with what that one decoded, of
- * which views are dead. Returns the counts of the truncated ones.
+ * Does all three. The whole vector comes last and has to be taken, so `context` holds what the
+ * decoder made of it; views in there are no longer good. Returns the counts of the truncated
+ * vectors.
  */
 struct sweep_counts sweep_decoder(struct bytes vector, sweep_decode_fn decode, void *context);
 
 typedef void (*sweep_put_fn)(struct writer *w, const void *context);
 
-/* With room for all it puts `expected`; with less it sets `full`, which sticks, and stays inside.
- */
+/* With enough room the encoder puts `expected`; with less it sets `full`, and writes nothing
+ * outside. */
 void sweep_encoder(struct bytes expected, sweep_put_fn put, const void *context);
 
 /* An out-parameter is poisoned before the call, to see whether a failed one wrote to it. */
@@ -63,9 +65,9 @@ void sweep_encoder(struct bytes expected, sweep_put_fn put, const void *context)
 
 void assert_poisoned(const void *object, size_t len);
 void assert_nothing_taken(struct bytes from, struct bytes input);
-/* What is left of `input` after something was taken off its front. */
+/* `from` must be the rest of `input`, of which the decoder has taken something off the front. */
 void assert_rest_of(struct bytes from, struct bytes input);
-/* A view into `input`, or an empty one. */
+/* `view` must lie inside `input`, or be empty. */
 void assert_view_of(struct bytes view, struct bytes input);
 void assert_bytes_equal(struct bytes got, struct bytes expected);
 void assert_bytes_text(struct bytes got, const char *expected);

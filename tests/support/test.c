@@ -32,7 +32,7 @@ static int run_hook(test_fn *hook, void **state)
 	return 0;
 }
 
-/* cmocka gives a setup the initial state of its test: there the test says which it is. */
+/* cmocka calls a setup with the initial state of its test. main has put the struct test there. */
 static int before_each(void **state)
 {
 	const struct test *test = *state;
@@ -57,7 +57,7 @@ static int after_all(void **state)
 	return run_hook(test_hooks.after_all, state);
 }
 
-/* cmocka keeps a view of the name. */
+/* cmocka does not copy the name, so `text` has to live as long as the test. */
 static const char *full_name(const struct test *test, char text[TEST_NAME_MAX])
 {
 	if (test->row_name == NULL)

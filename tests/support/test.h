@@ -64,7 +64,8 @@ struct test_hooks {
 
 extern struct test_hooks test_hooks;
 
-/* Appends the test, which stays the caller's, to those that main runs. */
+/* Appends the test to those that main runs. The struct stays the caller's and must live that long.
+ */
 void test_add(struct test *test);
 
 /* The row of the test that runs now. */

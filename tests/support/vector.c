@@ -17,7 +17,7 @@ static uint8_t digit_of(char c)
 	return 0;
 }
 
-/* Puts what stands between the quotes and returns what follows them. */
+/* Puts the text between the quotes and returns the text behind them. */
 static const char *put_quoted(struct writer *w, const char *notation)
 {
 	const char *end = strchr(notation, '\'');

@@ -17,7 +17,7 @@ static void set_tokens(struct model *m, __int128 num, __int128 den, int64_t capa
 	m->tokens_den = is_more ? 1 : den;
 }
 
-/* Another rate keeps whole tokens only; a lower capacity keeps what fits. */
+/* After a change of the rate only whole tokens stay; after a lower capacity as many as fit. */
 static void bucket_adopt(struct model *m, const struct quota *quota)
 {
 	if (m->refill_us != quota->refill_us)
@@ -38,7 +38,7 @@ static void bucket_refill(struct model *m, const struct quota *quota, int64_t el
 
 static int64_t bucket_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
 {
-	static struct model then; /* large: not made anew each time */
+	static struct model then; /* static since it is large */
 
 	then.tokens_num = m->tokens_num;
 	then.tokens_den = m->tokens_den;
@@ -94,7 +94,8 @@ static int64_t log_remaining(const struct model *m, const struct quota *quota, i
 
 /* ---- all ---- */
 
-/* At `time_us` of the clock; a clock behind the balance's own time refills nothing. */
+/* At `time_us` of the clock. While the clock is behind the balance's own time, nothing is refilled.
+ */
 static int64_t remaining_at(const struct model *m, const struct quota *quota, int64_t time_us)
 {
 	if (time_us < m->last_us)
@@ -112,7 +113,7 @@ static int64_t remaining_at(const struct model *m, const struct quota *quota, in
 	return 0;
 }
 
-/* From empty to full; what is further ahead than that can't be a balance's time. */
+/* The time from empty to full. A balance's time can't be further ahead of the clock than that. */
 static int64_t full_us(const struct quota *quota)
 {
 	if (quota->algorithm == TOKEN_BUCKET)
@@ -151,7 +152,7 @@ static void begin(struct model *m, const struct quota *quota, int64_t now_us)
 	m->take_count = 0;
 }
 
-/* What the limit was lowered to is all that can have been used. */
+/* When the limit was lowered, no more than the new limit counts as used. */
 static void adopt(struct model *m, const struct quota *quota)
 {
 	if (quota->algorithm == TOKEN_BUCKET)
@@ -174,7 +175,7 @@ static bool mend(struct model *m, const struct quota *quota, int64_t now_us)
 	return true;
 }
 
-/* Brings the state to `time_us`, as it is written when something is taken. */
+/* Brings the state to `time_us`. A limiter writes that state when it takes something. */
 static void advance(struct model *m, const struct quota *quota, int64_t time_us)
 {
 	int64_t windows;
@@ -197,7 +198,7 @@ static void advance(struct model *m, const struct quota *quota, int64_t time_us)
 	m->last_us = time_us;
 }
 
-/* Takes that have left the window never come back: the balance's time does not go back. */
+/* Units that have left the window never come back, since the balance's time does not go back. */
 static void forget_takes(struct model *m, const struct quota *quota)
 {
 	size_t kept = 0;
@@ -255,7 +256,7 @@ struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now
 		take(&copy, quota, cost);
 		copy.exists = true;
 	}
-	/* A denied request writes nothing, but for a time that could not be believed. */
+	/* A denied request writes nothing, except that it mends a time that can't be right. */
 	if ((charged && cost > 0) || mended)
 		memcpy(m, &copy, sizeof copy);
 	return outcome_of(&copy, quota, now_us, cost, charged);

@@ -1,8 +1,9 @@
 /*
- * model.h - what the limiters must say, by definition and without any of their arithmetic.
+ * model.h - computes what the limiters must answer, by definition and without their arithmetic.
  *
- * One function says how many units would pass at a time (model_remaining_at); every wait is then
- * the first microsecond, found by halving, at which enough would. Numbers have 128 bits.
+ * One function says how many units would pass at a given time (model_remaining_at). A wait ends at
+ * the first microsecond at which enough units would pass, which is found by halving. Numbers have
+ * 128 bits.
  */
 #ifndef UNIT_LIMIT_MODEL_H
 #define UNIT_LIMIT_MODEL_H
@@ -16,11 +17,11 @@ struct model {
 	int64_t last_us;
 	/* token_bucket: tokens, as a fraction */
 	__int128 tokens_num, tokens_den;
-	int64_t refill_us; /* of the quota that it was counted by */
+	int64_t refill_us; /* of the quota by which the tokens were counted */
 	/* fixed_window and sliding_window_counter: in the window of last_us and in the one before
 	 */
 	int64_t current, previous;
-	/* sliding_window: everything that was taken */
+	/* sliding_window: all units that were taken */
 	struct {
 		int64_t time_us;
 		int64_t units;
@@ -28,7 +29,7 @@ struct model {
 	size_t take_count;
 };
 
-/* `vetoed`: another check of the same request is denied, so that this one takes nothing. */
+/* `vetoed`: another check of the same request is denied, so this one takes nothing. */
 struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now_us, int64_t cost,
 			 bool vetoed);
 

@@ -12,14 +12,14 @@
 
 #include "limit/request.h"
 
-/* As many as a request may need, and the one that is being put together. */
+/* Slots for as many checks as a request may have, and for the one that is being put together. */
 extern struct pool slots;
 
-/* Around each test. */
+/* Call these before and after each test. */
 void open_slots(void);
 void close_slots(void);
 
-/* The request takes over the reference. */
+/* The request takes over the reference to the policies. */
 struct request request_on(const struct policies *policies);
 void add(struct request *request, struct attributes attributes);
 void add_message(struct request *request, const char *message);

@@ -13,7 +13,7 @@
 
 #define HOUR_US     (INT64_C(3600) * US_PER_SECOND)
 #define TIME_MAX_US (QUOTA_EXACT_MAX - US_PER_SECOND)
-#define RUN_STEPS   100 /* with one key, before another quota is tried */
+#define RUN_STEPS   100 /* with one key, before the quota changes */
 
 static struct chance chance;
 
@@ -41,7 +41,7 @@ struct subject {
 	struct window_entry entries[MODEL_TAKES_MAX];
 	size_t entry_count;
 	int64_t total_before;
-	bool is_ahead, is_mended; /* its time, when it was asked last */
+	bool is_ahead, is_mended; /* whether its time was ahead, or was mended, at the last step */
 };
 
 static struct window_entry entry_of(const void *state, size_t index)
@@ -136,7 +136,7 @@ static struct outcome subject_ask(struct subject *s, const struct quota *quota, 
 	if (charged && cost > 0)
 		balance_take(&b, quota, cost);
 	struct outcome outcome = balance_outcome(&b, quota, now_us, cost, charged);
-	/* By itself too: a store keeps what it says of the limit as the time to forget. */
+	/* A store asks for this time by itself, to know when it may forget the balance. */
 	assert_int_equal(balance_wait_us(&b, quota, now_us, quota->limit), outcome.reset_us);
 	if ((charged && cost > 0) || s->is_mended)
 		write_subject(s, &b, quota->algorithm, charged ? cost : 0);
@@ -145,7 +145,7 @@ static struct outcome subject_ask(struct subject *s, const struct quota *quota, 
 
 /* ---- quotas ---- */
 
-/* Half of 2^53, in the parts of a unit that the algorithm counts: what its policies may have. */
+/* The largest limit of a policy: half of 2^53, in the parts of a unit that the algorithm counts. */
 static int64_t largest_limit(const struct quota *quota)
 {
 	switch (quota->algorithm) {
@@ -161,7 +161,7 @@ static int64_t largest_limit(const struct quota *quota)
 	return 0;
 }
 
-/* Products with it take up nearly all of what is exact; the log counts in units, of a million. */
+/* Products with this limit need nearly all 53 bits. The log counts units, a million at most. */
 static bool is_large(const struct quota *quota)
 {
 	return quota->limit >= largest_limit(quota) - largest_limit(quota) / 8;
@@ -217,7 +217,7 @@ static struct quota random_quota(enum algorithm algorithm)
 	return algorithm == TOKEN_BUCKET ? random_bucket() : random_window(algorithm);
 }
 
-/* As a reload does: another limit, and for a bucket another rate. */
+/* Changes the quota as a reload does: another limit, and for a bucket another rate. */
 static struct quota changed(const struct quota *quota)
 {
 	return quota->algorithm == TOKEN_BUCKET ? random_bucket()
@@ -318,9 +318,10 @@ static int64_t random_cost(const struct run *run)
 	case 5:
 		return random_between(1, quota->limit);
 	case 6:
-		return run->remaining + random_between(0, 1); /* one unit counts, of any number */
+		return run->remaining + random_between(0, 1); /* one unit more or less matters */
 	default:
-		/* So many that a few fill it: else the large limits would never deny. */
+		/* So many units that a few steps fill the balance: otherwise large limits would
+		 * never deny. */
 		return divide_up(quota->limit, random_between(1, 12));
 	}
 }
@@ -354,8 +355,9 @@ static int64_t random_time_step(const struct quota *quota)
 }
 
 /*
- * What was answered must come true: a millisecond before and a microsecond before it is denied, at
- * the time it passes; and in milliseconds, rounded up, so it does too.
+ * The answered wait must be right: a millisecond and a microsecond before its end the check is
+ * denied, and at its end the check passes. The wait in milliseconds, which is rounded up, must be
+ * right too.
  */
 static void walk_to_retry(struct run *run, int64_t cost, int64_t retry_after_us)
 {
@@ -381,7 +383,7 @@ static void walk_to_retry(struct run *run, int64_t cost, int64_t retry_after_us)
 	run->tally->at_edge++;
 }
 
-/* From the epoch on, and in Lua's numbers. */
+/* The time must be from the epoch on, and a number that Lua holds exactly. */
 static bool is_time(int64_t time_us)
 {
 	return time_us > 0 && time_us <= TIME_MAX_US;
@@ -402,7 +404,7 @@ static void take_step(struct run *run)
 		walk_to_retry(run, cost, outcome.retry_after_us);
 }
 
-/* Today, or so that time comes to the end of what is exact while the run goes on. */
+/* Starts today, or so late that time reaches the largest exact number during the run. */
 static int64_t random_start_us(const struct quota *quota)
 {
 	int64_t start_us = INT64_C(1600000000) * US_PER_SECOND + (int64_t)(random_bits() >> 14);
@@ -413,7 +415,7 @@ static int64_t random_start_us(const struct quota *quota)
 	return is_time(TIME_MAX_US - from_end_us) ? TIME_MAX_US - from_end_us : start_us;
 }
 
-/* Another key, which has no balance yet. */
+/* Starts with another key, which has no balance yet. */
 static void begin(struct run *run, enum algorithm algorithm)
 {
 	run->number++;
@@ -440,7 +442,7 @@ static void assert_both(const struct tally *tally, const char *name, const int64
 	assert_share(tally, counts[false], per_mille);
 }
 
-/* The steps must be worth something; 10,000 of a million stand at each edge. */
+/* Enough steps must have hit the edges: of a million at least 10,000 at each. */
 static void assert_worth(const struct tally *tally)
 {
 	print_message("%" PRId64 " steps: %" PRId64 " at a retry_after, %" PRId64

@@ -1,13 +1,15 @@
 /*
- * steps.h - random steps through one of the four algorithms, which C and the model take together.
+ * steps.h - random steps through one of the four algorithms, which the limiter in C and the model
+ * take together.
  *
- * Keys are tried one after the other, for a hundred steps and more each: quotas, costs and times
- * are drawn so that about half is denied and many steps stand at an edge. On every step all fields
- * of what C says must be what the model says, and that must come true: a test that calls this fails
- * otherwise. Whoever else is to say the same gets every step by its observer.
+ * The steps use one key after the other, each for a hundred steps and more. Quotas, costs and times
+ * are drawn so that about half of the checks are denied and many steps stand at an edge. At every
+ * step all fields of the limiter's answer must be those of the model, and the answered wait must
+ * turn out to be right; otherwise the test fails. An observer gets every step, to compare another
+ * limiter.
  *
- * MODEL_SEED and MODEL_STEPS in the environment choose others than a million, over the four
- * algorithms; the seed of a failure is printed.
+ * MODEL_SEED and MODEL_STEPS of the environment set another seed, and another number of steps over
+ * the four algorithms than a million. A failure prints its seed.
  */
 #ifndef UNIT_LIMIT_STEPS_H
 #define UNIT_LIMIT_STEPS_H
@@ -18,16 +20,16 @@
 #include "limit/balance.h"
 
 struct step {
-	int64_t run; /* which key; a new one starts without a balance */
+	int64_t run; /* the number of the key; a new key has no balance */
 	int64_t number;
 	struct quota quota;
 	int64_t now_us;
 	int64_t cost;
-	bool vetoed; /* another check of the same request is denied: this one takes nothing */
+	bool vetoed; /* another check of the same request is denied, so this one takes nothing */
 	struct outcome outcome;
 };
 
-/* Called for each step, in their order; `step` is good until it returns. */
+/* Called for each step, in order. `step` is good until the function returns. */
 typedef void step_fn(void *owner, const struct step *step);
 
 /* `observe` may be NULL. */

@@ -200,7 +200,7 @@ static void test_ask_sixteen_checks_are_all_answered(TEST_STATE)
 
 /* ---- checks in shadow, and requests that are denied already ---- */
 
-/* Of checks named a, b and so on, whose limits are 3 and costs these; the last ones in shadow. */
+/* Checks named a, b and so on have the limit 3 and these costs; the last ones are in shadow. */
 static void ask_costs(struct store *store, const struct quota *quota, const char *costs,
 		      size_t shadow, bool is_denied, struct check *checks)
 {
@@ -223,18 +223,18 @@ static void test_ask_shadow_is_decided_alone(TEST_STATE)
 		const char *first, *then; /* costs of two requests */
 		size_t shadow;
 		bool is_denied;         /* the second one */
-		const char *allowed;    /* what each of its checks comes to alone */
+		const char *allowed;    /* whether each of its checks passes by itself */
 		const char *left_after; /* of each */
 	} cases[] = {
-		/* all are allowed, and charged */
+		/* all pass, and are charged */
 		{"11", "11", 1, false, "yy", "11"},
-		/* one in shadow would deny: it stops nothing, and is not charged */
+		/* one in shadow would deny: the request passes, and that one is not charged */
 		{"13", "11", 1, false, "yn", "10"},
 		{"113", "111", 2, false, "yyn", "110"},
 		{"131", "111", 2, false, "yny", "101"},
 		{"12", "12", 1, false, "yn", "11"},
 		{"11", "14", 1, false, "yn", "12"},
-		/* another one denies: what is in shadow is not charged */
+		/* another check denies: those in shadow are not charged */
 		{"311", "111", 1, false, "nyy", "022"},
 		{"311", "111", 2, false, "nyy", "022"},
 		{"313", "111", 1, false, "nyn", "020"},
@@ -247,7 +247,7 @@ static void test_ask_shadow_is_decided_alone(TEST_STATE)
 		{"11", "11", 1, true, "yy", "22"},
 		{"31", "11", 1, true, "ny", "02"},
 		{"11", "11", 2, true, "yy", "22"},
-		/* what costs nothing */
+		/* checks of cost 0 */
 		{"11", "00", 1, false, "yy", "22"},
 		{"33", "00", 1, false, "yy", "00"},
 		{"31", "01", 1, false, "yy", "01"},
@@ -282,7 +282,8 @@ static void test_ask_shadow_is_decided_alone(TEST_STATE)
 		}
 }
 
-/* An override that puts one of two messages in shadow, and changes no numbers. */
+/* An override puts one of two messages in shadow and changes no numbers, so both share a balance.
+ */
 static void test_ask_shadow_of_the_same_balance_comes_behind(TEST_STATE)
 {
 	static const struct {

@@ -1,15 +1,16 @@
 /*
- * contract.h - what every store must do, as one suite to run over each of them (store/store.h).
+ * contract.h - tests of what every store must do (store/store.h). Each store runs this suite.
  */
 #ifndef UNIT_STORE_CONTRACT_H
 #define UNIT_STORE_CONTRACT_H
 
 #include "store/store.h"
 
-/* How a store under test is made, and how an op that it took is brought to its end. */
+/* How the suite makes a store, and how it waits for the answer to an op. */
 struct store_under_test {
 	struct store *(*make)(void);
-	/* Waits until a PENDING op was answered; a store that is always DONE never comes here. */
+	/* Waits until a PENDING op is answered. Not called for a store that always answers at once.
+	 */
 	void (*await)(struct store *store, struct store_op *op);
 };
 

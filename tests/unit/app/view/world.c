@@ -11,7 +11,7 @@
 
 static int64_t mono_us(void)
 {
-	return 12; /* 12 us after it was asked */
+	return 12; /* the answer comes 12 us after the question */
 }
 
 static void on_decided(void *owner, const struct decision *decision)

@@ -1,5 +1,5 @@
 /*
- * world.h - an agent without sockets: policies, the memory store and an engine that was asked.
+ * world.h - an agent without sockets: policies, the memory store, and an engine that tests ask.
  *
  *     struct world world;
  *     world_init(&world, "{\"policies\":{…}}");
@@ -16,19 +16,19 @@ struct world {
 	struct store *memory;
 	struct engine *engine;
 	struct history history;
-	/* For the next ask. */
+	/* Tests set these before they ask. */
 	void (*decided)(void *owner, const struct decision *decision);
 	void *owner;
 };
 
-/* `policies` is a policy file. */
+/* `policies` is the text of a policy file. */
 void world_init(struct world *world, const char *policies);
 void world_release(struct world *world);
-/* Of a named policy; NULL as the name: an inline one. */
+/* Asks by the policy of that name; NULL asks by an inline policy. */
 void world_ask(struct world *world, enum source source, const char *policy, const char *key,
 	       size_t times);
 void world_ask_all(struct world *world, const struct attribute *attributes, size_t count);
-/* With constants for what a test can't know. */
+/* The statistics, with constants in place of values that a test can't know. */
 struct agent_stats world_stats(const struct world *world);
 
 #endif
