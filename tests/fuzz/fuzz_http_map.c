@@ -1,7 +1,7 @@
 /*
- * fuzz_http_map.c - a body, or a query and header fields, of any bytes: what is taken is a list of
- * attributes within its bounds, each name once, all of it UTF-8 without NULs, and can be asked
- * about and answered; what is refused has an error that is one printable line.
+ * fuzz_http_map.c - a body, or a query and header fields, of any bytes. A request that is taken is
+ * a list of attributes within the bounds, has each name once, is UTF-8 without NULs, and can be
+ * asked and answered. A request that is refused has an error of one printable line.
  *
  * The input is a body if it begins with `{`, `[` or a space; else its first line is a query and
  * each further one a field, `Name: value`.

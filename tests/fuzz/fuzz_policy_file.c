@@ -1,6 +1,6 @@
 /*
- * fuzz_policy_file.c - a policy file of any bytes: it is taken whole, and then what it holds is
- * within its bounds, or it is refused with problems that are one printable line each.
+ * fuzz_policy_file.c - a policy file of any bytes. Either the whole file is taken, and all its
+ * values are within their bounds, or the file is refused with problems of one printable line each.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * fuzz_redis_reply.c - a stream of bytes as Redis sends it: replies are found in it, and each is
- * read as the one to a call of some requests. It decides all of a request's checks, by outcomes
- * that can be, or none of them; those in shadow each by itself.
+ * fuzz_redis_reply.c - a stream of bytes as from Redis. Each reply in it is read as the reply to a
+ * call of some requests. It must decide all checks of a request, with outcomes that are possible,
+ * or none of them; checks in shadow are decided one by one.
  *
  * The first byte says which requests, and in what pieces the rest comes.
  */

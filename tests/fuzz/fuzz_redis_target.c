@@ -1,7 +1,7 @@
 /*
- * fuzz_redis_target.c - any bytes as the URL of a store. What is taken is within its bounds, and
- * its text is a URL of the same place without a login; what is refused is so by one printable line
- * without the password.
+ * fuzz_redis_target.c - any bytes as the URL of a store. A URL that is taken is within its bounds,
+ * and its text is a URL of the same place without the login. A URL that is refused has an error of
+ * one printable line without the password.
  *
  * A $ of the input stands for the password.
  */
@@ -37,7 +37,7 @@ static void check_error(struct bytes url, const struct err *err)
 					  memchr(url.data, '@', scheme) == NULL));
 }
 
-/* Where it is, without who logs in. */
+/* The place in the URL, without the login. */
 static void check_text(const struct redis_target *target)
 {
 	struct redis_target again;

@@ -1,7 +1,8 @@
 /*
- * fuzz_replay_log.c - lines of any bytes, as HAProxy's log and as what `replay` reads otherwise: a
- * request is a list of attributes within its bounds and has a time that the limiters can take; what
- * is refused has an error that is one printable line; and no order of lines makes time go back.
+ * fuzz_replay_log.c - lines of any bytes, read as HAProxy's log and as the JSON lines of `replay`.
+ * A request that is taken is a list of attributes within the bounds, and has a time that the
+ * limiters can take. A line that is refused has an error of one printable line. In no order of
+ * lines does time go back.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
- * fuzz_request.c - messages of any attributes, asked about a fixed set of policies, with and
- * without an index of them, decided at random, and told as an ACK. Both must come to the same
- * checks; keys must be printable and differ, costs must not wrap, the ACK must fit and be read
- * back.
+ * fuzz_request.c - messages of any attributes, asked of a fixed set of policies with and without
+ * the index, decided at random, and answered by an ACK. With and without the index the checks must
+ * be the same. Keys must be printable and differ, costs must not wrap, and the ACK must fit and be
+ * read back.
  *
  * The input is a byte for on_error, and attributes: a byte of a name, a byte of a kind, what the
  * kind needs. A kind of 0xff begins the next message.

@@ -1,6 +1,6 @@
 /*
- * fuzz_spop_frame.c - a stream of bytes as a connection gets it: frames are found in it, their
- * payloads walked to the end by what their type says, and what was read is put again and read back.
+ * fuzz_spop_frame.c - a stream of bytes as on a connection. Each frame in it is read to its end
+ * according to its type, and the values that were read are put into a frame again and read back.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /*
- * fuzz_spop_hello.c - the payload of a handshake, read as what HAProxy says, as what an agent
- * answers, and as a DISCONNECT; a HELLO that is taken is answered, and the answer has to be good.
+ * fuzz_spop_hello.c - the payload of a frame of the handshake, read as HAProxy's HELLO, as an
+ * agent's HELLO, and as a DISCONNECT. A HELLO of HAProxy that is taken gets an answer, which has to
+ * be good.
  */
 #include <stdint.h>
 

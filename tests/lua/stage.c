@@ -26,13 +26,13 @@ struct stage {
 	struct question *questions;
 	struct list unused;
 	size_t on_their_way;
-	struct check last; /* of the last question that was answered: the first one */
-	char failure[512]; /* the first one */
+	struct check last; /* the first check of the last question that was answered */
+	char failure[512]; /* of the first failure */
 };
 
 /* ---- answers ---- */
 
-/* In the loop the test can't be left: the store is in the middle of its work. */
+/* The loop can't fail the test at once, since the store is in the middle of its work. */
 static void note(struct stage *stage, const struct question *question, size_t index,
 		 const char *field, int64_t is, int64_t expected)
 {
@@ -144,7 +144,7 @@ static void forget_answered(struct store_op *op)
 	op->answered = NULL;
 }
 
-/* A store says at once that it has no connection yet; a question that costs nothing finds out. */
+/* Without a connection the store answers at once with an error, so questions of cost 0 find out. */
 static bool is_up(struct stage *stage, struct store *store)
 {
 	static const struct quota quota = {FIXED_WINDOW, .limit = 1, .window_us = US_PER_SECOND};
@@ -171,7 +171,8 @@ struct store *stage_open_store(struct stage *stage)
 		.timeout_us = 60 * US_PER_SECOND,
 		.max_in_flight = QUESTIONS,
 		.is_time_given = stage->is_time_given,
-		.silence_us = 60 * US_PER_SECOND, /* a machine that stalls is no fault */
+		.silence_us =
+			60 * US_PER_SECOND, /* so long that a stall of the machine is no fault */
 		.changed = on_changed,
 		.refused = on_refused,
 	};
@@ -215,7 +216,7 @@ struct stage *stage_new(bool is_time_given)
 	return stage;
 }
 
-/* Also in the middle of a test that failed: what is on its way is answered by an error. */
+/* May be called after a failure in the middle of a test: open questions get an error then. */
 void stage_free(struct stage *stage)
 {
 	store_free(stage->store);
@@ -234,7 +235,7 @@ struct redis_server *stage_server(const struct stage *stage)
 
 struct question *stage_question(struct stage *stage, int64_t now_us)
 {
-	/* When there is none, half of them are waited for: not a turn of the loop for each. */
+	/* When no slot is free, this waits until half are: not a turn of the loop for each. */
 	if (list_is_empty(&stage->unused))
 		while (stage->on_their_way > QUESTIONS / 2 && *stage->failure == '\0')
 			stage_turn(stage);
@@ -299,7 +300,8 @@ void question_expect_error(struct question *question, enum store_error error)
 
 void stage_ask(struct stage *stage, struct question *question)
 {
-	/* After a while without a turn its timers are due, before something waits for a reply. */
+	/* After a while without a turn the store's timers are due; let them run before a question
+	 * waits. */
 	if (stage->on_their_way == 0)
 		ev_run(stage->loop, EVRUN_NOWAIT);
 	list_remove(&question->op.link);

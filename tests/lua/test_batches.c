@@ -1,8 +1,9 @@
 /*
- * Many requests in one call, of several checks each, with the same keys in many of them: Redis says
- * what the memory store says to one after the other, also of those with checks in shadow and of
- * those that are denied already. One that meets an unusable value is answered by an error, charges
- * nothing, and spoils no other; in shadow it spoils no other check.
+ * One call carries many requests of several checks each, and many of them have the same keys. Redis
+ * must answer as the memory store does when it is asked one request after the other, also for
+ * checks in shadow and for requests that are denied already. A request that meets an unusable value
+ * gets an error, charges nothing, and spoils no other request; a check in shadow spoils no other
+ * check.
  */
 #include <setjmp.h>
 #include <stdarg.h>

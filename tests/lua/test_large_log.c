@@ -1,9 +1,9 @@
 /*
- * sliding_window with many entries: Redis keeps them in a ring of which it reads little, the memory
- * store in a tree, and both say the same while it fills, wraps around, grows, expires, shrinks, is
- * asked by another limit, and meets a clock that steps back. LOG_ENTRIES in the environment chooses
- * how many the large one has: from a thousand to 400,000, with which it comes to the limit of its
- * units and its ring to the largest.
+ * sliding_window with many entries. Redis keeps the entries in a ring, of which a call reads
+ * little, and the memory store keeps them in a tree. Both must answer alike while the log fills,
+ * wraps around, grows, expires, shrinks, is asked by another limit, and meets a clock that steps
+ * back. LOG_ENTRIES of the environment sets the entries of the large log, from a thousand to
+ * 400,000: with 400,000 the log reaches the largest number of units, and its ring the largest size.
  */
 #include <inttypes.h>
 #include <setjmp.h>

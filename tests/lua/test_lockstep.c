@@ -1,7 +1,7 @@
 /*
- * Lua in a real Redis, C and the model say the same on every field of a million random steps. The
- * steps, which C and the model have taken when they come here, go through the store as they do in
- * an agent, hundreds on their way at once.
+ * Lua in a real Redis, C and the model must agree in every field of a million random steps. C and
+ * the model take a step first. Then the step goes through the store as a request of an agent does,
+ * with hundreds on their way at once.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include "support/test.h"
 #include "unit/limit/steps.h"
 
-/* The stage, and in what company the steps came to it. */
+/* The stage, and how often a step had other checks beside it. */
 struct play {
 	struct stage *stage;
 	struct chance chance;

@@ -1,7 +1,7 @@
 /*
- * Nothing stays in Redis: every write sets a TTL, which is the time until the balance is full
- * again, rounded up to a millisecond. Redis says when a key ends (PEXPIRETIME), and what time it is
- * before and after a request, so that this is compared without a stopwatch.
+ * No key stays in Redis for ever: every write sets a TTL, which is the time until the balance is
+ * full again, rounded up to a millisecond. Redis says when a key expires (PEXPIRETIME) and what
+ * time it is before and after a request, so the test compares times of one clock.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,10 +55,10 @@ static int64_t server_ms(struct stage *stage)
 	       strtoll(reply->element[1]->str, NULL, 10) / 1000;
 }
 
-/* All that there is of a key: its value, and when it ends. */
+/* A key in Redis: its value, and when it expires. */
 struct content {
 	uint8_t dump[16384];
-	size_t len; /* 0: there is none */
+	size_t len; /* 0: the key does not exist */
 	int64_t ends_ms;
 };
 
