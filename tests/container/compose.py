@@ -1,4 +1,5 @@
-"""haproxy-conf/compose.yaml without an engine that knows Compose: its parts, on this machine."""
+"""Runs the parts of haproxy-conf/compose.yaml on this machine, without an engine that knows
+Compose."""
 
 import yaml
 
@@ -22,6 +23,6 @@ class ComposeHaproxy(Haproxy):
         self.conf.write_text(replace_all(HAPROXY_CONF.read_text(), [
             (f"{INSTALLED}ratelimit-spoe.conf", str(directory / "spoe.conf")),
             ("bind :8080", f"bind 127.0.0.1:{self.port}"), *addresses, *conf]))
-        # Not Haproxy's, which would take the other configuration.
+        # Haproxy.__init__ is not called, since it would take the other configuration.
         Process.__init__(  # pylint: disable=non-parent-init-called,super-init-not-called
             self, self._command(), directory / "haproxy.log")

@@ -30,7 +30,7 @@ start_redis, redis, wire = system.start_redis, system.redis, system.wire
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory):
-    """An engine that knows the base image, and leaves nothing behind."""
+    """An engine that has the base image. It leaves no containers and no images behind."""
     adopt_orphans()
     make_base()
     opened = Engine(tmp_path_factory.mktemp("engine"))
@@ -58,9 +58,9 @@ def start_container(image, tmp_path, started):
 
 @pytest.fixture
 def fixed_port():
-    """A port of this machine that is the test's; the agent, which asks to reuse addresses, gets it.
+    """Reserves a port of this machine. The agent gets it, since the agent asks to reuse addresses.
 
-    A HEALTHCHECK reads from the environment where the agent listens, which may not be "any port".
+    A HEALTHCHECK reads the address of the agent from the environment, so "any port" would not do.
     """
     port, reserved = reserve_port()
     yield port

@@ -1,4 +1,4 @@
-"""The agent in a container, as the tests of tests/system know one outside."""
+"""An agent in a container, with the methods of the agent of tests/system."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from processes import Process, wait_until
 
 POLICIES = "/etc/ratelimit-spoa/policies.json"
 
-# As Kubernetes' restricted profile has it; podman alone would leave a writable /tmp and /run.
+# As with Kubernetes' profile `restricted`; podman by itself would leave a writable /tmp and /run.
 RESTRICTED = ["--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL",
               "--security-opt=no-new-privileges"]
 
@@ -20,22 +20,24 @@ LOOPBACK = {"RATELIMIT_SPOP_LISTEN": "127.0.0.1:0", "RATELIMIT_HTTP_LISTEN": "12
 
 
 def run_words(environment, *options):
-    """`podman run` up to the image, with the restrictions and without a timer of systemd's."""
+    """The words of `podman run` up to the image, with the restrictions and without a timer of
+    systemd."""
     variables = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
     return ["run", "--no-healthcheck", *RESTRICTED, *variables, *options]
 
 
 def run_to_the_end(engine, *arguments, environment=None, options=()):
-    """A container that ends by itself: its exit status and its log."""
+    """Runs a container that ends by itself; returns its exit status and its log."""
     return engine.run(*run_words({**LOOPBACK, **(environment or {})}, "--rm", "--network=host",
                                  *options), IMAGE, *arguments, check=False)
 
 
 class Container(Agent):
-    """`policies` is the text of a file that is mounted, `mounts` are more (folder or file, where);
-    `options` are podman's, `arguments` the agent's. `pid` is the agent's own.
+    """`policies` is the text of a file that is mounted, `mounts` are more: (folder or file,
+    target);
+    `options` are for podman, `arguments` for the agent. `pid` is the pid of the agent.
 
-    With `listen=False` it listens where the image says, which wants a `network`.
+    With `listen=False` the agent listens where the image says, and the test needs a `network`.
     """
 
     def __init__(self, engine, directory, *arguments, environment=None, policies=None, mounts=(),
@@ -50,7 +52,7 @@ class Container(Agent):
         self.name = f"rl-{os.getpid()}-{self.directory.parent.name}-{self.directory.name}"
         self.pidfile = self.directory / "pid"
         volumes = [word for what, where in mounts for word in ("-v", f"{what}:{where}:ro")]
-        # Not Agent's, which would start the agent outside of a container.
+        # Agent.__init__ is not called, since it would start the agent outside of a container.
         Process.__init__(  # pylint: disable=non-parent-init-called
             self, ["podman", *run_words(environment, "--name", self.name, "--pidfile",
                                         self.pidfile, f"--network={network}", *volumes, *options),
@@ -73,14 +75,15 @@ class Container(Agent):
                 and fields.items() <= event.items()]
 
     def signal(self, number):
-        """As an engine sends it: to PID 1 of the container, which may have ended just now."""
+        """Sends a signal to PID 1 of the container, as an engine does. PID 1 may just have
+        ended."""
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
             pass
 
     def kill(self):
-        """Without a word; what podman knows of the container goes too."""
+        """Kills the container, and removes it from podman."""
         if self.is_running() and self.pid is not None:
             self.signal(signal.SIGKILL)
         elif self.is_running():
@@ -89,7 +92,7 @@ class Container(Agent):
         self.engine.run("rm", "-f", "-t", "0", self.name, check=False)
 
     def execute(self, command):
-        """In the container, as an engine does a HEALTHCHECK or an exec probe."""
+        """Runs a command in the container, as an engine does for a HEALTHCHECK or an exec probe."""
         return self.engine.run("exec", self.name, *command, check=False)
 
     def state(self):

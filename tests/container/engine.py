@@ -1,4 +1,4 @@
-"""Podman and buildah with a storage, a state and a configuration of their own, without a daemon."""
+"""Runs podman and buildah without a daemon, with storage, state and configuration of their own."""
 
 import ctypes
 import json
@@ -20,7 +20,8 @@ runroot = "{directory}/run"
 graphroot = "{directory}/graph"
 """
 
-# runc, since crun wants cgroups of version 2 alone. Podman's own limits may be more than allowed.
+# runc, since crun works only with cgroups of version 2. Podman's default limits may be too high
+# here.
 CONTAINERS = """[containers]
 default_ulimits = ["nofile={descriptors}:{descriptors}", "nproc=1000:1000"]
 [engine]
@@ -31,14 +32,14 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 
-# As Debian's own image of that name: without documentation, but with the licences.
+# Like Debian's own image of that name, without documentation but with the licences.
 SLIM = [f"--dpkgopt=path-{rule}" for rule in (
     "exclude=/usr/share/doc/*", "include=/usr/share/doc/*/copyright", "exclude=/usr/share/man/*",
     "exclude=/usr/share/locale/*")]
 
 
 def make_base():
-    """Debian 13, unpacked once and kept, in place of an image out of a registry."""
+    """Unpacks Debian 13 once and keeps it, in place of an image from a registry."""
     if BASE_FILE.exists():
         return
     BASE_FILE.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,8 @@ def make_base():
 
 
 def adopt_orphans():
-    """Podman leaves its monitors to pid 1, which may not reap them: this process does, later."""
+    """Podman leaves its monitors to pid 1, which may not reap them, so this process reaps them
+    later."""
     subreaper = 36
     assert ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0) == 0
 
@@ -77,7 +79,7 @@ class Engine:
         return clean_environment(self.settings)
 
     def run(self, *words, check=True, timeout=60, **options):
-        """A command of podman, or of buildah when it says so; what it printed."""
+        """Runs podman with these words, or buildah if that is the first word; checks the exit status."""
         if words[0] != "buildah":
             words = ("podman", *words)
         done = subprocess.run([*map(str, words)], env=self.environment, text=True, check=False,
@@ -87,12 +89,12 @@ class Engine:
         return done
 
     def build(self):
-        """What `docker build` would do, with the base that is here already."""
+        """Does what `docker build` would do, with the base image that is here already."""
         self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
         self.build_from(ROOT / "Dockerfile", IMAGE)
 
     def build_from(self, dockerfile, tag):
-        """With the tree as its context, as far as a .dockerignore beside it or there lets it in."""
+        """Builds with the tree as the context, without what the .dockerignore leaves out."""
         own = dockerfile.with_name("Dockerfile.dockerignore")
         ignore = own if own.exists() else ROOT / ".dockerignore"
         return self.run("buildah", "bud", "--isolation", "chroot", "--network", "host",
@@ -100,7 +102,7 @@ class Engine:
                         ignore, "-t", tag, ROOT, timeout=BUILD_SECONDS)
 
     def image(self):
-        """What the image says of itself."""
+        """The description of the image, from podman."""
         return json.loads(self.run("image", "inspect", IMAGE).stdout)[0]
 
     def healthcheck(self):
@@ -112,7 +114,7 @@ class Engine:
     def finish(self):
         for container in self.run("ps", "-aq").stdout.split():
             self.run("rm", "-f", "-t", "0", container)
-        # Also unmounts.
+        # This unmounts, too.
         self.run("system", "reset", "--force", timeout=BUILD_SECONDS)
         bury_orphans()
 

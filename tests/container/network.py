@@ -1,4 +1,4 @@
-"""A network of two: this machine, and a container with a namespace of its own."""
+"""A network between this machine and a container with a namespace of its own."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ def ip(*words):
 
 
 class Network:
-    """`path` is the namespace, `v4` and `v6` are its addresses, of ranges for tests."""
+    """`path` is the namespace; `v4` and `v6` are its addresses, from ranges for tests."""
 
     def __init__(self, has_ipv6=True):
         number = os.getpid() % 8000 * 8 + next(NUMBERS) % 8  # a subnet of 4 of 198.18.0.0/15

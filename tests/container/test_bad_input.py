@@ -1,4 +1,4 @@
-"""What stops a container: its exit status, and the line of its log that says why."""
+"""Bad input stops a container with an exit status, and a line of its log says why."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ def the_one_line(done, status):
 
 @pytest.fixture(name="folder")
 def make_folder(tmp_path):
-    """For a mount: tmp_path itself is nobody else's."""
+    """Makes a folder to mount, since tmp_path can't be read by other users."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     return folder

@@ -1,4 +1,4 @@
-"""haproxy-conf/compose.yaml: what can be known of it where no engine runs it."""
+"""haproxy-conf/compose.yaml, checked without an engine that runs it."""
 
 import os
 import re
@@ -24,7 +24,7 @@ AGENTS = ("agent1", "agent2")
 
 
 def check(path):
-    """Docker Compose's own reader: the schema of the specification, and what it knows besides."""
+    """Runs Docker Compose's own reader, which checks the schema of the specification and more."""
     return subprocess.run(["docker-compose", "-f", path, "config"], text=True, check=False,
                           capture_output=True, timeout=60, env=clean_environment())
 
@@ -107,9 +107,9 @@ def test_its_haproxy_limits_as_the_shipped_one_does():
 
 # --- its parts, run ----------------------------------------------------------------------------
 
-# A busy machine is not to be taken for an agent that lost a request.
+# A busy machine must not look like an agent that lost a request.
 PATIENT = [("timeout processing 50ms", "timeout processing 5s")]
-# The verdict's reason, which is always set, or nothing when there was none.
+# The reason of the verdict, which each verdict has, or nothing when there was no verdict.
 SHOW_VERDICT = [("    # rate limit: end", "    http-after-response set-header X-Verdict "
                  "%[var(txn.rl.reason)]\n    # rate limit: end")]
 
@@ -121,7 +121,8 @@ LATEST = "forky"
 
 @pytest.fixture(name="agents")
 def start_agents(start_container, redis):
-    """With the environment of the file, but for the addresses, and no less patient than HAProxy."""
+    """Starts the agents with the environment of the file, except addresses, and as patient as
+    HAProxy."""
     ours = {"RATELIMIT_STORE": redis.url, "RATELIMIT_STORE_TIMEOUT": "2s"}
     return [start_container(policies=POLICIES, environment={
         **SERVICES[name]["environment"], **ours}).wait_for_store() for name in AGENTS]

@@ -1,4 +1,4 @@
-"""The code with the compiler and the libraries of Debian 13, on a machine that has others."""
+"""The unit tests with the compiler and the libraries of Debian 13, on a machine with others."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What docs/container.md tells a user to type, typed, with Podman in Docker's place."""
+"""Types the commands of docs/container.md, with Podman in the place of Docker."""
 
 import os
 import re
@@ -16,8 +16,8 @@ DOCS = (ROOT / "docs/container.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
 BUILD, RUN, CHECK, STOP, COMPOSE, SIZE = BLOCKS
 
-# What it does otherwise: no timers of systemd's, and a network of its own instead of published
-# ports, for which Podman wants packages that nothing else here needs.
+# It differs from Docker in two ways: it uses no timers of systemd, and a network of its own in
+# place of published ports, for which Podman would need packages that nothing else here needs.
 DOCKER = """#!/bin/bash
 command=$1
 shift

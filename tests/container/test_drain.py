@@ -1,4 +1,4 @@
-"""SIGTERM to PID 1 while it is asked all the time. test_compose.py has two agents and HAProxy."""
+"""SIGTERM to PID 1 while clients ask all the time. test_compose.py has two agents and HAProxy."""
 
 import threading
 
@@ -12,9 +12,9 @@ POLICIES = policies_text(p=bucket(10**6))
 
 
 class Asker:
-    """A connection with `at_once` NOTIFYs on the way at any time, until the agent ends it.
+    """A connection that always has `at_once` NOTIFYs on the way, until the agent ends it.
 
-    `answered` are the frames that were, in order; `ended_by` is what came instead of an answer.
+    `answered` has the answered frames, in order; `ended_by` is what came instead of an answer.
     """
 
     def __init__(self, address, at_once=20):
@@ -49,7 +49,8 @@ class Asker:
         self.peer.close()
 
     def assert_all_is_answered(self):
-        """Each that was read before the DISCONNECT, in order and once; nothing was thrown away."""
+        """Each request that was read before the DISCONNECT was answered once and in order; none
+        was lost."""
         ids = [frame.frame_id for frame in self.answered]
         assert sorted(ids) == list(range(len(ids)))
         assert self.asked - len(ids) <= self.at_once
@@ -87,7 +88,7 @@ def test_every_notify_that_was_read_is_answered(start_container, delay):
 
 
 def test_what_waits_for_redis_is_answered_too(start_container, redis, wire):
-    """Every answer of Redis is late: at the signal all that was read waits for one."""
+    """Every reply of Redis is slow, so at the signal every request that was read waits for one."""
     container = start_container(policies=POLICIES, environment={
         "RATELIMIT_STORE": wire.url, "RATELIMIT_STORE_TIMEOUT": "5s"})
     container.wait_for_store()

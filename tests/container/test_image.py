@@ -1,4 +1,4 @@
-"""What the image holds and how it runs, before anything is asked of it."""
+"""The content of the image, and how a container of it runs."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ MEGABYTE = 10**6
 
 @pytest.fixture(name="files", scope="module")
 def list_files(image, tmp_path_factory):
-    """The root of the image, unpacked."""
+    """Unpacks the root of the image and lists its files."""
     root = tmp_path_factory.mktemp("root")
     name = image.run("create", IMAGE).stdout.strip()
     image.run("export", "-o", root / "root.tar", name)

@@ -15,7 +15,7 @@ MIB = 2**20
 CONTAINER, BALANCES = "64m", "32m"
 THROUGH_HAPROXY, DIRECTLY = 2_000_000, 3_000_000
 
-# Ten keys a request, each of its own path: HAProxy asks with ten messages in one frame.
+# Each request has ten keys: HAProxy asks with ten messages in one frame.
 KEYS_A_REQUEST = 10
 POLICIES = policies_text(per_src=bucket(20), per_path=bucket(20, key=["path"]))
 GROUP = "    messages ratelimit-request"
@@ -26,10 +26,10 @@ MANY_KEYS = [
         f"\nspoe-message more{n}\n    args policy=str(per-path) key=path,concat(/{n})"
         for n in range(1, KEYS_A_REQUEST))),
 ]
-# HAProxy answers by itself: an origin would be what is measured.
+# HAProxy answers by itself, since an origin would be the bottleneck.
 ANSWER = [("# rate limit: end", "http-request return status 200\n    # rate limit: end")]
 
-# Paths that never come twice, over all runs.
+# No path comes twice in any run.
 WRK = """
 local threads = 0
 function setup(thread) thread:set("id", threads) threads = threads + 1 end
@@ -55,7 +55,7 @@ def build_spop_load():
 
 @pytest.fixture
 def suite(server_trees):  # pylint: disable=unused-argument
-    """One HAProxy is enough: what counts here is the agent."""
+    """One HAProxy is enough, since these tests are about the agent."""
     return "trixie"
 
 
@@ -76,7 +76,7 @@ def checks(container):
 
 
 def ask_through_haproxy(small, port, script):
-    """Until the agent itself has counted so many checks, each of a key of its own."""
+    """Asks until the agent has counted so many checks, each of a different key."""
     requests = run = 0
     while checks(small) < THROUGH_HAPROXY:
         assert run < 40, "HAProxy takes too few requests"
@@ -93,10 +93,10 @@ def test_64_mib_are_enough_for_millions_of_keys(small, start_haproxy, tmp_path, 
     script.write_text(WRK)
 
     requests = ask_through_haproxy(small, haproxy.port, script)
-    # A request that HAProxy did not wait for, on a busy machine, may be counted or not.
+    # On a busy machine HAProxy may not wait for an answer; such a request may be counted or not.
     assert checks(small) <= KEYS_A_REQUEST * (requests + 1000)
 
-    # Of 16 million addresses; it fails when an answer is missing or denies.
+    # spop-load asks by 16 million addresses, and fails when an answer is missing or denies.
     before = checks(small)
     done = subprocess.run([spop_load, "--address", small.address, "--warmup", "0", "--checks",
                            str(DIRECTLY), "--keys", str(2**24)], text=True, capture_output=True,

@@ -1,5 +1,6 @@
-"""Policies out of a mounted folder, in the layout that Kubernetes gives a ConfigMap: the file is a
-link through `..data`, which is replaced as a whole."""
+"""Policies in a mounted folder with the layout of a ConfigMap in Kubernetes: the file is a link
+through
+`..data`, and `..data` is replaced as a whole."""
 
 import os
 import signal
@@ -16,7 +17,7 @@ SRC = spop.ip("192.0.2.1")
 
 
 class ConfigMap:
-    """A folder as the kubelet writes it."""
+    """A folder like the one that the kubelet writes."""
 
     def __init__(self, folder, text):
         self.folder, self.count = folder, 0

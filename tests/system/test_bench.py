@@ -1,4 +1,5 @@
-"""bench/: figures are worth nothing when what makes them does not see what went wrong."""
+"""bench/: the programs must notice wrong and missing answers, or their figures would mean
+nothing."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
-"""check-config: all that a start does but opening ports, and the policies as a table or as JSON."""
+"""check-config does all that a start does except opening ports, and shows the policies as a table
+or JSON."""
 
 import json
 import socket

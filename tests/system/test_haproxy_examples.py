@@ -1,4 +1,4 @@
-"""The configurations of haproxy-conf/examples/, each as it stands there, and what clients get."""
+"""Runs each configuration of haproxy-conf/examples/ unchanged, and checks what clients get."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""What no client says: it gets a status or a closed connection, and nobody else notices."""
+"""Hostile input over HTTP: it gets a status or a closed connection, and other clients notice
+nothing."""
 
 import pytest
 

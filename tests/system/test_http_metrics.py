@@ -1,4 +1,4 @@
-"""/metrics: what promtool, a real Prometheus and docs/metrics.md say of it."""
+"""/metrics: promtool and a real Prometheus must read it, and docs/metrics.md must describe it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type, typed."""
+"""Types the commands of the README."""
 
 import json
 import os

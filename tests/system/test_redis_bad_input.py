@@ -1,4 +1,4 @@
-"""What is under our keys, or at the other end, is not what it should be."""
+"""Bad values under the keys of the agent, and servers that are not Redis."""
 
 import random
 

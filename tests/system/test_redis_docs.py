@@ -1,4 +1,4 @@
-"""What docs/redis.md tells an operator to type, typed."""
+"""Types the commands of docs/redis.md."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What is in Redis: keys by policy and value, each of them with an end."""
+"""The keys in Redis: each is made of a policy and values, and expires."""
 
 import random
 

@@ -1,5 +1,5 @@
-"""hiredis 0.14 says that all is well when it has no memory for a callback: then replies would be taken
-for those of other commands, up to the last, for which there is none."""
+"""hiredis 0.14 reports success even when it has no memory for a callback. Then each reply would be
+taken for the reply to another command, and the last command would get none."""
 
 import mmap
 import os

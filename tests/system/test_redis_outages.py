@@ -1,4 +1,4 @@
-"""Redis goes away in every way that is known, under load, and comes back."""
+"""Redis goes away under load, in every way that we know, and comes back."""
 
 import contextlib
 import itertools

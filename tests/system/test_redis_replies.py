@@ -1,4 +1,4 @@
-"""A Redis whose script answers what the script never says: the store believes none of it."""
+"""A Redis that sends replies that the script never gives. The store must believe none of them."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""What Redis costs the agent, and above all what a Redis costs that is away.
+"""What Redis costs the agent, most of all while Redis is away.
 
-Figures of the release build: sanitizers take memory and time of their own."""
+The figures are those of the release build, since sanitizers need memory and time, too."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""--store: what is taken, and for what is not, where the mistake is."""
+"""--store: which URLs are taken, and which error names the mistake in a URL that is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`ratelimit-spoa replay`: requests that were, through policies that might be."""
+"""`ratelimit-spoa replay`: old requests are checked by policies that are planned."""
 
 import fcntl
 import itertools

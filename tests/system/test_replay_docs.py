@@ -1,4 +1,4 @@
-"""What docs/replay.md shows and tells to type, typed."""
+"""Types the commands of docs/replay.md, and compares what the page shows."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """What the agent takes of the machine: memory, descriptors, processor time, system calls.
 
-Figures of the release build: sanitizers take memory of their own."""
+The figures are those of the release build, since sanitizers need memory, too."""
 
 import functools
 import ipaddress

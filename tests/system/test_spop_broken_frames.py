@@ -1,4 +1,4 @@
-"""A frame that breaks the protocol ends its own connection, with a status, and no other."""
+"""A frame that breaks the protocol ends its connection with a status, and no other connection."""
 
 import struct
 

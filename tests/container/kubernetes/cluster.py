@@ -1,10 +1,12 @@
-"""As much of a cluster as shows what the manifests do: pods by `podman play kube`, each with an
-address of its own in a network that nothing else is in, and a DNS that names those that are ready.
+"""The part of a cluster that is needed to show what the manifests do: pods by `podman play kube`,
+each
+with an address in a network of their own, and a DNS that names the pods that are ready.
 
-What podman 4.3 does not know is turned into what it knows (`for_podman`): native sidecars become
-containers like others, so that nothing here says that HAProxy starts after its agent; ports of
-probes become numbers; a reference to the namespace and a Secret become what a kubelet would put
-there. HAProxy waits longer for an agent than as shipped, since the machine may be busy otherwise.
+`for_podman` replaces what podman 4.3 does not know. Native sidecars become ordinary containers, so
+nothing here shows that HAProxy starts after its agent. Ports of probes become numbers. A
+reference to the namespace, and a Secret, become the values that a kubelet would put there.
+HAProxy waits longer for an agent than the shipped configuration says, since the machine may be
+busy.
 """
 
 import base64
@@ -29,14 +31,14 @@ from trees import TREES
 NAMESPACE = "default"
 DOMAIN = f"{NAMESPACE}.svc.cluster.local"
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-# The programs of the trees that the system tests unpack, in place of images out of a registry.
+# The programs of the trees that the system tests unpack, in place of images from a registry.
 SERVERS = {"haproxy": ("localhost/haproxy:test", "forky", "SIGUSR1"),
            "valkey": ("localhost/valkey:test", "trixie", "SIGTERM")}
 IMAGES = {"agent": IMAGE, **{name: server[0] for name, server in SERVERS.items()}}
 
 
 def write_tree(suite, file):
-    """The programs and libraries of a tree, with the links that make them run in it."""
+    """Writes the programs and libraries of a tree, and the links that they need to run there."""
     with tarfile.open(file, "w") as archive:
         for folder in ("usr/lib", "usr/lib64", "usr/sbin", "usr/bin"):
             if (TREES / suite / folder).exists():
@@ -48,7 +50,8 @@ def write_tree(suite, file):
 
 
 def for_podman(workload, objects, files):
-    """A pod of it; `files` is a folder for what is mounted of Secrets."""
+    """Makes a pod for podman of the Deployment. The values of Secrets are written to the folder
+    `files`."""
     pod = copy.deepcopy(workload["spec"]["template"])
     spec = pod["spec"]
     spec["containers"] = spec.pop("initContainers", []) + spec["containers"]
@@ -71,7 +74,7 @@ def for_podman(workload, objects, files):
             if "secretKeyRef" in source:
                 entry["value"] = secrets[source["secretKeyRef"]["name"]][
                     source["secretKeyRef"]["key"]]
-        # A kubelet puts variables of the container's into its arguments.
+        # A kubelet puts the variables of a container into its arguments.
         values = {entry["name"]: entry["value"] for entry in container.get("env", [])}
         container["args"] = [_expand(word, values) for word in container.get("args", [])]
     for volume in spec.get("volumes", []):
@@ -99,7 +102,7 @@ def _write_secret(folder, data, mode, group):
 
 
 class Network:
-    """A bridge in a namespace of its own, where the DNS is too, and where clients are run."""
+    """A bridge in a namespace of its own, in which the DNS and the clients run, too."""
 
     opened = itertools.count()
 
@@ -137,7 +140,7 @@ def _ip(*words):
 
 
 def inside(namespace, *words):
-    """A command that is run in a network; podman makes the pods' of it."""
+    """The words that run a command in a network; podman makes the networks of the pods from it."""
     return ["nsenter", f"--net=/run/netns/{namespace}", *map(str, words)]
 
 
@@ -183,7 +186,8 @@ class Pod:
         return Path(f"/proc/{self.state(name)['Pid']}")
 
     def probe(self, container, name):
-        """Whether it succeeds, as a kubelet finds it out. `container` is the manifest's."""
+        """Whether a probe succeeds, asked as a kubelet does. `container` is that of the
+        manifest."""
         probe = container[name]
         timeout = probe.get("timeoutSeconds", 1)
         if "tcpSocket" in probe:
@@ -197,7 +201,7 @@ class Pod:
         return done.stdout in ("200", "204")
 
     def probes(self):
-        """All of them: {(container, probe): whether it succeeds}."""
+        """Asks all probes: {(container, probe): whether it succeeds}."""
         return {(container["name"], name): self.probe(container, name)
                 for container in containers(self.template)
                 for name in PROBES if name in container}
@@ -212,13 +216,13 @@ class Pod:
         return self
 
     def metric(self, line, port=8080):
-        """The value of a series of a page of metrics."""
+        """The value of a series in a page of metrics."""
         done = self.cluster.curl(f"http://{self.address}:{port}/metrics")
         return next((float(text.rpartition(" ")[2]) for text in done.stdout.splitlines()
                      if text.startswith(line + " ")), None)
 
     def stop(self, name):
-        """As a kubelet stops a container; the exit status."""
+        """Stops a container as a kubelet does, and returns its exit status."""
         grace = self.template["terminationGracePeriodSeconds"]
         self.podman("stop", "-t", grace, self.container(name))
         return self.state(name)["ExitCode"]
@@ -244,14 +248,14 @@ class Cluster:
                    self.network.address, self.records), self.directory / "names.log")
 
     def run(self, objects, name):
-        """A pod of a Deployment, not waited for."""
+        """Starts a pod of a Deployment, and does not wait for it."""
         self.services = [thing for thing in objects if thing["kind"] == "Service"]
         workload = next(thing for thing in objects if thing["kind"] == "Deployment"
                         and thing["metadata"]["name"] == name)
         return Pod(self, workload, objects)
 
     def publish(self):
-        """The name of each Service is the addresses of its pods that are ready."""
+        """Gives the name of each Service the addresses of its pods that are ready."""
         records = {f"{service['metadata']['name']}.{DOMAIN}": [
             pod.address for pod in self.pods
             if service["spec"]["selector"].items() <= pod.labels.items() and pod.is_ready()]
@@ -261,13 +265,13 @@ class Cluster:
         new.rename(self.records)
 
     def terminate(self, pod):
-        """What Kubernetes does first: SIGTERM, and no more a place in DNS."""
+        """Does what Kubernetes does first: sends SIGTERM, and takes the pod out of DNS."""
         pod.is_terminating = True
         self.publish()
         pod.podman("kill", "-s", "TERM", pod.container("agent"))
 
     def client(self, *words, timeout=30):
-        """A command that is run beside the pods."""
+        """Runs a command in the network of the pods."""
         return subprocess.run(inside(self.network.name, *words), text=True, capture_output=True,
                               timeout=timeout + 10, check=False)
 
@@ -275,7 +279,7 @@ class Cluster:
         return self.client("curl", "-s", *words)
 
     def statuses(self, pod, count):
-        """Of `count` requests, one right after the other: status, RateLimit, Retry-After."""
+        """Sends `count` requests, one after the other: status, RateLimit, Retry-After of each."""
         done = self.curl("-o", "/dev/null", "-w",
                          "%{http_code}|%header{ratelimit}|%header{retry-after}\n",
                          f"http://{pod.address}:8000/?[1-{count}]")
@@ -286,7 +290,8 @@ class Cluster:
                          for pod in self.pods for container in containers(pod.template))
 
     def finish(self):
-        """All of it, whatever of it fails; pods at once, since podman takes its time for each."""
+        """Ends everything, also when a part fails; all pods together, since podman needs time for
+        each."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.network.finish)
             stack.callback(self.names.finish)

@@ -1,4 +1,4 @@
-"""What kustomize makes of k8s/, and what a kubelet would make of that."""
+"""The objects that kustomize makes of k8s/, and what a kubelet would make of them."""
 
 import functools
 import shutil
@@ -10,15 +10,16 @@ from processes import ROOT
 from trees import TREES, program
 
 OVERLAYS = ["k8s/base", "k8s/overlays/sidecar", "k8s/overlays/service", "k8s/overlays/redis"]
-# What an overlay is put together of; agents as sidecars only go with the base, and HAProxy with an
-# overlay that names its agents.
+# The parts of overlays. The component with agents as sidecars works only with the base, and the
+# component with HAProxy only with an overlay that names its agents.
 COMPONENTS = ["k8s/components/network-policy", "k8s/components/service-monitor",
               "k8s/components/prometheus-rule"]
 
 
 @functools.cache
 def kubectl():
-    """The one of this machine, or Debian 13's: Debian 12's knows no components yet."""
+    """The kubectl of this machine, or that of Debian 13; the one of Debian 12 knows no
+    components."""
     if shutil.which("kubectl"):
         return ["kubectl"]
     tree = TREES / "kubernetes-client"
@@ -44,12 +45,12 @@ def _render(folder):
 
 
 def render(folder):
-    """The objects of a folder of k8s/; the caller's to change."""
+    """The objects of a folder of k8s/. The caller may change them."""
     return list(yaml.safe_load_all(_render(folder)))
 
 
 def render_with(directory, overlay, components):
-    """The same with components on top, as somebody would write who uses both."""
+    """The objects of an overlay with components, as a user of both would write it."""
     shutil.copytree(ROOT / "k8s", directory / "k8s")
     mine = directory / "mine"
     mine.mkdir()
@@ -61,7 +62,7 @@ def render_with(directory, overlay, components):
 
 
 def find(objects, kind, name=None):
-    """The one object of that kind, and of that name if there are several."""
+    """The object of that kind, and of that name if there are several of the kind."""
     found = [thing for thing in objects if thing["kind"] == kind
              and (name is None or thing["metadata"]["name"] == name)]
     assert len(found) == 1, f"{len(found)} of {kind} {name}"
@@ -87,7 +88,7 @@ def containers(spec):
 
 
 def agent_of(objects):
-    """The container of the agent: there is one in each overlay, beside HAProxy or alone."""
+    """The container of the agent. Each overlay has one, in the pod of HAProxy or in its own."""
     found = [container for workload in workloads(objects)
              for container in containers(pod_spec(workload)) if container["name"] == "agent"]
     assert len(found) == 1
@@ -95,7 +96,7 @@ def agent_of(objects):
 
 
 def environment(container):
-    """The variables that have a value of their own."""
+    """The environment variables that have a literal value."""
     return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
@@ -107,7 +108,7 @@ def port_number(container, port):
 
 
 def config_files(objects, name):
-    """The files of the ConfigMap that is mounted; `name` is without the suffix of its content."""
+    """The files of the mounted ConfigMap. `name` is without the hash of its content."""
     found = [thing["data"] for thing in objects if thing["kind"] == "ConfigMap"
              and (thing["metadata"]["name"] + "-").startswith(name + "-")]
     assert len(found) == 1
@@ -115,7 +116,7 @@ def config_files(objects, name):
 
 
 def quantity(text):
-    """A quantity of Kubernetes' as a number: CPUs or bytes."""
+    """A quantity of Kubernetes as a number: CPUs or bytes."""
     text = str(text)
     units = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
     for unit in sorted(units, key=len, reverse=True):
@@ -125,13 +126,13 @@ def quantity(text):
 
 
 def size(text):
-    """A size as the agent's options have it."""
+    """The bytes of a size in the notation of the agent's options."""
     units = {"k": 2**10, "m": 2**20, "g": 2**30}
     return int(text[:-1]) * units[text[-1]] if text[-1] in units else int(text)
 
 
 def seconds(text):
-    """A duration of the agent's or of HAProxy's."""
+    """The seconds of a duration in the notation of the agent or of HAProxy."""
     for unit, factor in (("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)):
         if text.endswith(unit):
             return float(text[:-len(unit)]) * factor

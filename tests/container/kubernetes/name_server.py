@@ -1,4 +1,4 @@
-"""A cluster's DNS, as little as HAProxy and a C library need: A records out of a JSON file.
+"""A DNS server with as much as HAProxy and a C library need: A records from a JSON file.
 
     name_server.py ADDRESS FILE        {"name": ["10.0.0.1", ...], ...}, read for each question
 """

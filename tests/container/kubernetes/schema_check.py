@@ -1,4 +1,4 @@
-"""schema/check.mjs, with the packages that it needs from npm, as the lock names them."""
+"""Runs schema/check.mjs, with the packages from npm that its lock file names."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ INSTALLED = ROOT / "build/schema-check"
 
 
 def install():
-    """Once, and again when the lock has changed."""
+    """Installs the packages once, and again when the lock file has changed."""
     lock = (SOURCE / "package-lock.json").read_bytes()
     done = INSTALLED / "installed"
     if not (done.exists() and done.read_bytes() == lock):

@@ -1,4 +1,5 @@
-"""The alert rules: by `promtool test rules` when they fire, and of a real agent that they can."""
+"""The alert rules: `promtool test rules` shows when they fire, and a real agent shows that they
+can."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ CASES = Path(__file__).resolve().parent / "alerts.test.yml"
 
 
 def rules_of(text):
-    """What Prometheus itself reads of a PrometheusRule."""
+    """The part of a PrometheusRule that Prometheus itself reads."""
     return yaml.safe_load(text)["spec"]
 
 
@@ -27,7 +28,7 @@ def promtool(directory, rules, cases, *words):
 
 
 def only(alert, rules, cases):
-    """What is about one alert, which promtool goes through sooner."""
+    """The rules and cases of one alert only, which promtool checks faster."""
     rules = {"groups": [{**group, "rules": [rule for rule in group["rules"]
                                             if rule["alert"] == alert]}
                         for group in rules["groups"]]}

@@ -1,4 +1,4 @@
-"""docs/grafana: what a real Prometheus answers to it, and what Grafana needs it to be."""
+"""docs/grafana: a real Prometheus must answer its queries, and Grafana must be able to read it."""
 
 import json
 import re
@@ -56,7 +56,7 @@ class Prometheus(Process):
                          directory / "prometheus.log")
 
     def values(self, text):
-        """The values that an expression has now, those that are no number left out."""
+        """The values that an expression has now, without those that are no number."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/query?query="
                                         + urllib.parse.quote(text), timeout=PATIENCE) as answer:
@@ -68,7 +68,7 @@ class Prometheus(Process):
 
 
 class Traffic:
-    """Requests of all kinds, until it is over."""
+    """Sends requests of all kinds until the test ends."""
 
     def __init__(self, agent):
         self.agent, self.is_over = agent, threading.Event()
@@ -117,7 +117,7 @@ def test_prometheus_answers_every_expression_with_data(dashboard, prometheus):
 
 
 def test_the_numbers_are_those_of_the_traffic(dashboard, prometheus):
-    """Of some panels, what they show is known."""
+    """The test knows what some of the panels must show."""
     texts = {place: replace_variables(text) for place, text in expressions(dashboard).items()}
 
     def shows(place, right):
@@ -131,13 +131,13 @@ def test_the_numbers_are_those_of_the_traffic(dashboard, prometheus):
 
 
 def test_a_name_that_no_agent_has_gets_no_data(prometheus):
-    """So the test above can tell."""
+    """Shows that the test above would notice missing data."""
     wait_until(lambda: prometheus.values("up{job=\"agent\"}") == [1.0], "a scrape")
     assert prometheus.values("sum(rate(ratelimit_request_total[4s]))") == []
 
 
 def test_each_metric_of_the_agent_is_shown(dashboard):
-    """But for redis_latency_ms, which says what ratelimit_store_latency_seconds does."""
+    """Except redis_latency_ms, which shows the same as ratelimit_store_latency_seconds."""
     names = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/metrics.md").read_text(), re.M))
     text = " ".join(expressions(dashboard).values())
 

@@ -1,4 +1,4 @@
-"""What k8s/README.md tells people to write and to type."""
+"""The files and commands of k8s/README.md, which users write and type."""
 
 import re
 import shutil

@@ -1,4 +1,5 @@
-"""What kustomize makes of k8s/: by the types of Kubernetes, and by what goes with what."""
+"""The objects that kustomize makes of k8s/ must have the types of Kubernetes, and fit each
+other."""
 
 import json
 import re
@@ -214,7 +215,7 @@ def test_there_is_time_to_drain(objects):
         needed = seconds(env["RATELIMIT_DRAIN_DELAY"]) + seconds(env["RATELIMIT_DRAIN_TIMEOUT"])
         for container in spec["containers"]:
             if container["name"] == "haproxy":
-                # One after the other: preStop, HAProxy, the agent.
+                # preStop, HAProxy and the agent need time one after the other.
                 needed += container["lifecycle"]["preStop"]["sleep"]["seconds"] + 30
         assert spec["terminationGracePeriodSeconds"] > needed
 
@@ -241,7 +242,7 @@ def test_the_agent_starts_before_haproxy_and_ends_after_it_as_a_sidecar():
     assert [container["name"] for container in spec["containers"]] == ["haproxy"]
     agent, = spec["initContainers"]
     assert (agent["name"], agent["restartPolicy"]) == ("agent", "Always")
-    # HAProxy is not started before this says yes.
+    # HAProxy is not started before this probe succeeds.
     assert agent["startupProbe"]["httpGet"]["path"] == "/ready"
     assert environment(agent)["RATELIMIT_SPOP_LISTEN"].startswith("127.0.0.1:")
 
@@ -267,7 +268,7 @@ def test_agents_are_no_more_than_haproxy_has_places_for():
                        config_files(objects, "haproxy")["agents.cfg"]).group(1)
     deployment = find(objects, "Deployment", scaler["scaleTargetRef"]["name"])
 
-    # A number here would undo the scaler's at each apply.
+    # A number here would overwrite the scaler's number at each apply.
     assert "replicas" not in deployment["spec"]
     assert scaler["minReplicas"] >= 2
     assert scaler["maxReplicas"] + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"] \
@@ -306,12 +307,12 @@ def test_what_a_pod_mounts_is_there(objects):
         for container in containers(spec):
             mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
             assert mounted <= {volume["name"] for volume in spec.get("volumes", [])}
-            # A file that is mounted by itself never changes.
+            # A single file that is mounted never changes in a running pod.
             assert "subPath" not in str(container.get("volumeMounts"))
 
 
 def test_only_the_configmap_of_the_policies_keeps_its_name(with_haproxy):
-    """HAProxy starts anew with another configuration; agents reload theirs."""
+    """A new configuration needs a new HAProxy, while agents reload their policies."""
     names = {thing["metadata"]["name"] for thing in with_haproxy if thing["kind"] == "ConfigMap"}
 
     assert "ratelimit-policies" in names
@@ -374,7 +375,8 @@ def test_the_policies_are_good(objects, tmp_path):
 
 
 def test_the_agent_takes_the_environment(objects, tmp_path):
-    """All but the file of the policies, which is elsewhere here; a wrong name or value stops it."""
+    """The agent starts with all variables but the path of the policies. A wrong name or value
+    stops it."""
     file = tmp_path / "policies.json"
     file.write_text(config_files(objects, "ratelimit-policies")["policies.json"])
     secret = tmp_path / "password"
@@ -427,7 +429,7 @@ def test_the_service_of_redis_is_the_one_that_agents_ask():
 # ---- HAProxy ----
 
 def section(text, start):
-    """A section of HAProxy's configuration without what it says in comments."""
+    """A section of HAProxy's configuration without its comments."""
     lines = text[text.index(f"{start}\n"):].splitlines()
     end = next((n for n, line in enumerate(lines[1:], 1) if line and line[0].isalpha()), len(lines))
     return [line.split("#")[0].rstrip() for line in lines[:end] if line.split("#")[0].strip()]
@@ -471,7 +473,7 @@ def test_haproxy_asks_for_the_headless_service_by_its_whole_name():
 
     assert service["spec"]["clusterIP"] == "None"
     port, = service["spec"]["ports"]
-    # HAProxy's own resolver knows no search list.
+    # HAProxy's resolver has no search list, so the name must be complete.
     name = service["metadata"]["name"] + ".${NAMESPACE}.svc.${CLUSTER_DOMAIN}"
     assert f'"{name}:{port["port"]}"' in config_files(objects, "haproxy")["agents.cfg"]
     assert port["targetPort"] == "spop"

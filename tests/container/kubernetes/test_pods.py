@@ -1,7 +1,7 @@
 """The pods of the overlays, run by podman: see cluster.py for what differs from a cluster.
 
-A cluster itself is not there. What Kubernetes does between pods (scaling, Endpoints, rolling out)
-is played by the tests; what is in a pod is as the manifest says.
+There is no cluster. The tests play the part of Kubernetes between the pods (scaling, Endpoints,
+rolling out); the pods themselves are as the manifests say.
 """
 
 import pytest
@@ -15,14 +15,15 @@ CAPACITY = 20
 
 
 def wait_for_agents(haproxy, *servers):
-    """Until HAProxy's checks have found them."""
+    """Waits until HAProxy's checks have found the agents."""
     for server in servers:
         wait_until(lambda name=server: haproxy.metric(UP % name, 8404) == 1,
                    f"{server}:\n{haproxy.cluster.logs()}")
 
 
 def assert_limited(cluster, haproxy):
-    """More requests than the policy has tokens for: all were asked about, most denied."""
+    """Sends more requests than the policy has tokens. The agent was asked about all, and denied
+    most."""
     got = cluster.statuses(haproxy, 200)
     allowed = [status for status, _, _ in got].count("200")
     assert len(got) == 200
@@ -72,7 +73,8 @@ def test_the_containers_have_no_more_rights_than_they_are_given(sidecar):
 
 
 def test_when_the_pod_ends_haproxy_does_and_then_the_agent(cluster, sidecar):
-    """In the order of a kubelet that knows sidecars; each ends by itself, well within its time."""
+    """They end in the order of a kubelet that knows sidecars, each by itself and well within its
+    time."""
     assert cluster.statuses(sidecar, 1)[0][0] == "200"
 
     assert sidecar.stop("haproxy") == 0
@@ -83,7 +85,7 @@ def test_when_the_pod_ends_haproxy_does_and_then_the_agent(cluster, sidecar):
 
 @pytest.fixture
 def service(cluster):
-    """HAProxy and two agents, which count by themselves."""
+    """HAProxy and two agents, each of which counts by itself."""
     objects = render("k8s/overlays/service")
     agents = [cluster.run(objects, "ratelimit-spoa") for _ in range(2)]
     haproxy = cluster.run(objects, "haproxy")
@@ -98,7 +100,7 @@ def asked(agents):
 
 
 def ask_until(cluster, haproxy, condition, what):
-    """Requests over many connections of clients, which HAProxy spreads."""
+    """Sends requests over many connections, which HAProxy spreads over the agents."""
     def ask():
         got = cluster.statuses(haproxy, 40)
         assert len(got) == 40 and all(left for _, left, _ in got), f"{got}\n{cluster.logs()}"
@@ -114,7 +116,7 @@ def test_an_agent_that_is_added_gets_traffic_and_one_that_goes_loses_none(cluste
     wait_for_agents(haproxy, "agent3")
     ask_until(cluster, haproxy, lambda: all(asked(agents)), "traffic for the third")
 
-    # Each request is asked about all the time (ask_until looks at it), until it is gone.
+    # Until the agent is gone, every request is asked about, which ask_until checks.
     leaving, *others = agents
     cluster.terminate(leaving)
     ask_until(cluster, haproxy, lambda: not leaving.state("agent")["Running"], "its end")
@@ -145,6 +147,6 @@ def test_agents_share_a_limit_in_the_valkey_for_trials(cluster):
 
 
 def assert_shared(cluster, haproxy):
-    """The tokens are gone: what two agents allow together is what one would."""
+    """When the tokens are gone, two agents together have allowed as many requests as one would."""
     got = cluster.statuses(haproxy, 200)
     assert [status for status, _, _ in got].count("200") < 40, got

@@ -1,4 +1,5 @@
-"""The policies' ConfigMap in the layout that a kubelet gives its volume: links, which it swaps.
+"""The ConfigMap of the policies in the layout of a kubelet's volume, which has links that are
+swapped.
 
     policies.json -> ..data/policies.json
     ..data -> ..2026_11_24_10_00_00.1/          a rename over this link is the change
@@ -16,7 +17,7 @@ from processes import wait_until
 
 
 class Volume:
-    """As kubelet's AtomicWriter writes it."""
+    """A volume as the kubelet's AtomicWriter writes it."""
 
     def __init__(self, directory, files):
         self.directory, self.number = directory, 0
@@ -38,7 +39,7 @@ class Volume:
 
 
 class Mounted:
-    """An agent whose policies are where the manifest has them: in a mounted folder."""
+    """An agent whose policies are in a mounted folder, as in the manifest."""
 
     def __init__(self, start_agent, directory, text, *options):
         name = environment(agent_of(render("k8s/base")))["RATELIMIT_POLICIES"].rpartition("/")[2]

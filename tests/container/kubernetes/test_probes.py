@@ -1,4 +1,5 @@
-"""The probes, read from the manifests and asked as a kubelet would, while Redis is well and not."""
+"""The probes of the manifests, asked as a kubelet does, while Redis runs, is stopped, and is
+gone."""
 
 import http.client
 import signal
@@ -15,7 +16,8 @@ PROBES = ["startupProbe", "livenessProbe", "readinessProbe"]
 
 
 def ask(probe, container, addresses):
-    """The status that a probe gets within its time; None without one. `addresses` are by port."""
+    """The status that a probe gets in its time, or None. `addresses` has the address of each
+    port."""
     request = probe["httpGet"]
     assert set(request) == {"path", "port"}
     host, _, port = addresses[port_number(container, request["port"])].rpartition(":")
