@@ -80,7 +80,7 @@ static void put_in_place(struct balances *b, uint32_t cell)
 	*place = cell;
 }
 
-/* Makes one more place and divides the chain that it was a part of. */
+/* Makes one more place, and divides the chain of the place that had its share until now. */
 static void split_one_place(struct balances *b)
 {
 	uint32_t below = UINT32_C(1) << (31 - __builtin_clz(b->index_size));
@@ -143,11 +143,11 @@ static void forget(struct balances *b, uint32_t cell)
 	unlink_use(b, cell);
 	if (entry->is_log)
 		cell_log_clear(&b->cells, &entry->log);
-	cells_give_back(&b->cells, cell);
+	cells_put(&b->cells, cell);
 	b->count--;
 }
 
-static void sweep(struct balances *b, uint32_t steps, int64_t now_us)
+static void sweep_places(struct balances *b, uint32_t steps, int64_t now_us)
 {
 	for (; steps > 0; steps--) {
 		b->hand = b->hand + 1 < b->index_size ? b->hand + 1 : 0;
@@ -163,7 +163,7 @@ static void sweep(struct balances *b, uint32_t steps, int64_t now_us)
 
 uint32_t balances_remember(struct balances *b, struct balance_id id)
 {
-	uint32_t cell = cells_take(&b->cells);
+	uint32_t cell = cells_get(&b->cells);
 
 	balances_at(b, cell)->id = id;
 	b->count++;
@@ -177,13 +177,13 @@ uint32_t balances_remember(struct balances *b, struct balance_id id)
 
 void balances_sweep(struct balances *b, int64_t now_us)
 {
-	sweep(b, b->steps_due, now_us);
+	sweep_places(b, b->steps_due, now_us);
 	b->steps_due = 0;
 }
 
 void balances_sweep_more(struct balances *b, int64_t now_us)
 {
-	sweep(b, SWEEP_STEPS_MORE, now_us);
+	sweep_places(b, SWEEP_STEPS_MORE, now_us);
 }
 
 void balances_forget_oldest(struct balances *b)

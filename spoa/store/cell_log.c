@@ -16,14 +16,14 @@ struct node {
 _Static_assert(sizeof(struct leaf) == CELL_BYTES && sizeof(struct node) == CELL_BYTES,
 	       "a leaf and a node are a cell each");
 
-/* How many positions a tree with so many levels of nodes has. */
+/* How many positions a tree of so many levels has. */
 static uint32_t span_of(uint32_t levels)
 {
 	return (uint32_t)LEAF_ENTRIES << (4 * levels);
 }
 
-static struct window_entry *find(const struct cells *cells, const struct cell_log *log,
-				 uint32_t position)
+static struct window_entry *entry_at(const struct cells *cells, const struct cell_log *log,
+				     uint32_t position)
 {
 	uint32_t cell = log->root;
 
@@ -39,12 +39,12 @@ static struct window_entry *find(const struct cells *cells, const struct cell_lo
 struct window_entry cell_log_entry(const struct cells *cells, const struct cell_log *log,
 				   size_t index)
 {
-	return *find(cells, log, log->head + (uint32_t)index);
+	return *entry_at(cells, log, log->head + (uint32_t)index);
 }
 
 void cell_log_replace_last(struct cells *cells, struct cell_log *log, struct window_entry entry)
 {
-	*find(cells, log, log->head + log->count - 1) = entry;
+	*entry_at(cells, log, log->head + log->count - 1) = entry;
 }
 
 static void free_tree(struct cells *cells, uint32_t cell, uint32_t levels)
@@ -56,7 +56,7 @@ static void free_tree(struct cells *cells, uint32_t cell, uint32_t levels)
 		for (size_t i = 0; i < NODE_CHILDREN; i++)
 			free_tree(cells, node->children[i], levels - 1);
 	}
-	cells_give_back(cells, cell);
+	cells_put(cells, cell);
 }
 
 void cell_log_clear(struct cells *cells, struct cell_log *log)
@@ -65,7 +65,7 @@ void cell_log_clear(struct cells *cells, struct cell_log *log)
 	*log = (struct cell_log){0};
 }
 
-/* Gives back what lies whole before `position`, down the one path that leads to it. */
+/* Puts back the cells that lie whole before `position`: at each level those left of its path. */
 static void free_before(struct cells *cells, const struct cell_log *log, uint32_t position)
 {
 	uint32_t cell = log->root;
@@ -95,14 +95,14 @@ void cell_log_drop(struct cells *cells, struct cell_log *log, size_t count)
 	free_before(cells, log, log->head);
 }
 
-/* How many positions a child of the root has; of a leaf's entries, one. */
+/* How many positions a child of the root has; one when the root is a leaf. */
 static uint32_t step_of(const struct cell_log *log)
 {
 	return log->levels == 0 ? 1 : span_of(log->levels - 1);
 }
 
-/* Moves a root's children, or a leaf's entries, to the left over those that are empty. */
-static void shift(struct cells *cells, struct cell_log *log)
+/* Moves the children of the root, or the entries of a leaf, to the left over the empty ones. */
+static void shift_left(struct cells *cells, struct cell_log *log)
 {
 	uint32_t empty = log->head / step_of(log);
 	size_t size = log->levels == 0 ? sizeof(struct window_entry) : sizeof(uint32_t);
@@ -115,7 +115,7 @@ static void shift(struct cells *cells, struct cell_log *log)
 
 static void add_level(struct cells *cells, struct cell_log *log)
 {
-	uint32_t cell = cells_take(cells);
+	uint32_t cell = cells_get(cells);
 	struct node *node = cells_at(cells, cell);
 
 	node->children[0] = log->root;
@@ -123,14 +123,14 @@ static void add_level(struct cells *cells, struct cell_log *log)
 	log->levels++;
 }
 
-static void make_room(struct cells *cells, struct cell_log *log)
+static void extend(struct cells *cells, struct cell_log *log)
 {
 	if (log->root == 0)
-		log->root = cells_take(cells);
+		log->root = cells_get(cells);
 	if (log->head + log->count < span_of(log->levels))
 		return;
 	if (log->head >= step_of(log))
-		shift(cells, log);
+		shift_left(cells, log);
 	else
 		add_level(cells, log);
 }
@@ -143,7 +143,7 @@ static void make_path(struct cells *cells, const struct cell_log *log, uint32_t 
 		struct node *node = cells_at(cells, cell);
 		uint32_t child = position / span_of(level - 1);
 		if (node->children[child] == 0)
-			node->children[child] = cells_take(cells);
+			node->children[child] = cells_get(cells);
 		cell = node->children[child];
 		position %= span_of(level - 1);
 	}
@@ -151,7 +151,7 @@ static void make_path(struct cells *cells, const struct cell_log *log, uint32_t 
 
 void cell_log_append(struct cells *cells, struct cell_log *log, struct window_entry entry)
 {
-	make_room(cells, log);
+	extend(cells, log);
 	make_path(cells, log, log->head + log->count);
 	log->count++;
 	cell_log_replace_last(cells, log, entry);

@@ -3,10 +3,11 @@
  * any entry.
  *
  * The entries stand at positions head .. head + count - 1 of a tree of cells: leaves of 4 entries
- * under nodes of 16 children. What lies before the head is given back. When the end of the tree is
- * reached it is moved to the left by whole children of the root that are empty, or else gets a new
- * root above it. So a log costs what it holds, and reading an entry takes as many steps as the tree
- * has levels: 5 above the leaves for the largest, of 1,000,000 entries.
+ * under nodes of 16 children. Cells that lie whole before the head are put back. When an append
+ * reaches the end of the tree, the children of the root are moved to the left over those that are
+ * empty; if none is, the tree gets a new root above the old one. So a log takes the cells that its
+ * entries need, and reading an entry takes one step for each level: 5 above the leaves for the
+ * largest log, of 1,000,000 entries.
  *
  *     level 1:       [ . | a | b | . ...]        head in a, 5 entries
  *     leaves:            [_ _ x x] [x x x _]
@@ -21,13 +22,13 @@
 #include "store/cells.h"
 
 struct cell_log {
-	uint32_t root; /* 0: nothing is there */
+	uint32_t root; /* 0: the log is empty */
 	uint32_t head;
 	uint32_t count;
-	uint32_t levels; /* of nodes above the leaves */
+	uint32_t levels; /* levels of nodes above the leaves */
 };
 
-/* The most cells that one append takes. */
+/* The most cells that one append needs. */
 #define CELL_LOG_APPEND_MAX 8
 
 struct window_entry cell_log_entry(const struct cells *cells, const struct cell_log *log,

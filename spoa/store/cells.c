@@ -21,7 +21,7 @@ void cells_release(struct cells *cells)
 	*cells = (struct cells){0};
 }
 
-uint32_t cells_take(struct cells *cells)
+uint32_t cells_get(struct cells *cells)
 {
 	uint32_t cell = cells->free;
 
@@ -34,7 +34,7 @@ uint32_t cells_take(struct cells *cells)
 	return cell;
 }
 
-void cells_give_back(struct cells *cells, uint32_t cell)
+void cells_put(struct cells *cells, uint32_t cell)
 {
 	memcpy(cells_at(cells, cell), &cells->free, sizeof cells->free);
 	cells->free = cell;

@@ -1,9 +1,9 @@
 /*
- * cells.h - memory in cells of one size, with a ceiling that holds.
+ * cells.h - memory in cells of one size, with a fixed upper limit.
  *
- * All that the memory store keeps is made of 64-byte cells (a cache line), named by number; 0 is
- * none. The address space is reserved at start, and a page of it costs memory from its first use
- * on. There is no fragmentation: a cell that is given back serves for anything.
+ * All that the memory store keeps is made of cells of 64 bytes (a cache line). A cell is named by
+ * its number; 0 means none. The address space is reserved at start; a page of it takes memory from
+ * its first use on. There is no fragmentation: a cell that is put back serves for any purpose.
  */
 #ifndef STORE_CELLS_H
 #define STORE_CELLS_H
@@ -18,17 +18,18 @@
 
 struct cells {
 	uint8_t *memory;
-	uint32_t max;     /* cells, the unused number 0 included */
-	uint32_t touched; /* cells from here on were never used */
-	uint32_t free;   /* the first of those given back; each begins with the next one's number */
-	uint32_t unused; /* how many cells_take could give */
+	uint32_t max;     /* numbers of cells, with 0, which is never used */
+	uint32_t touched; /* cells from this number on were never used */
+	uint32_t free;   /* the first that was put back; each of those begins with the number of the
+			    next */
+	uint32_t unused; /* how many times cells_get can be called now */
 };
 
 MUST_CHECK bool cells_init(struct cells *cells, uint32_t max);
 void cells_release(struct cells *cells);
-/* A cell of zeros; there must be one unused. */
-uint32_t cells_take(struct cells *cells);
-void cells_give_back(struct cells *cells, uint32_t cell);
+/* A cell of zeros. There must be one: `unused` is above 0. */
+uint32_t cells_get(struct cells *cells);
+void cells_put(struct cells *cells, uint32_t cell);
 
 static inline void *cells_at(const struct cells *cells, uint32_t cell)
 {

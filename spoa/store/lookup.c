@@ -13,8 +13,11 @@
 #include "base/compiler.h"
 
 /*
- * The loop's side and the thread meet under `lock`. Who comes last frees it: the thread, when it
- * was cancelled before it was done; else the loop.
+ * The loop and the thread share this struct, under `lock`. Who is done with it last frees it:
+ *
+ *     the thread ends, then the loop learns of it        on_ready frees it
+ *     the thread ends, then the loop cancels             lookup_cancel frees it
+ *     the loop cancels, then the thread ends             the thread frees it
  */
 struct lookup {
 	struct ev_loop *loop;
@@ -61,7 +64,7 @@ static void lookup_free(struct lookup *lookup)
 	free(lookup);
 }
 
-static void *run(void *argument)
+static void *run_thread(void *argument)
 {
 	struct lookup *lookup = argument;
 	struct lookup_result result = look_up(lookup->host, AI_ADDRCONFIG);
@@ -84,7 +87,7 @@ static void on_ready(struct ev_loop *loop, struct ev_async *watcher, int events)
 	struct lookup *lookup = CONTAINER_OF(watcher, struct lookup, ready);
 
 	(void)events;
-	/* The thread may still hold it for a moment after it sent. */
+	/* The thread may still hold the lock for a moment after ev_async_send. */
 	pthread_mutex_lock(&lookup->lock);
 	pthread_mutex_unlock(&lookup->lock);
 	ev_async_stop(loop, watcher);
@@ -92,7 +95,7 @@ static void on_ready(struct ev_loop *loop, struct ev_async *watcher, int events)
 	lookup_free(lookup);
 }
 
-/* Signals are the loop's. */
+/* The thread gets no signals: those are the loop's. */
 static bool start_thread(struct lookup *lookup)
 {
 	sigset_t all, before;
@@ -100,7 +103,7 @@ static bool start_thread(struct lookup *lookup)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&thread, NULL, run, lookup);
+	int error = pthread_create(&thread, NULL, run_thread, lookup);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error == 0)
 		pthread_detach(thread);

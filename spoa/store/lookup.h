@@ -1,6 +1,6 @@
 /*
- * lookup.h - asks for the addresses of a host without holding up the loop: in a thread of its own,
- * since getaddrinfo may wait for seconds.
+ * lookup.h - asks for the addresses of a host without holding up the loop. getaddrinfo may wait for
+ * seconds, so each look-up has a thread of its own.
  */
 #ifndef STORE_LOOKUP_H
 #define STORE_LOOKUP_H
@@ -18,18 +18,18 @@ struct lookup_result {
 	char addresses[LOOKUP_ADDRESSES_MAX]
 		      [LOOKUP_TEXT_MAX]; /* numeric, in the resolver's order */
 	size_t count;
-	const char *why; /* a constant, when count is 0 */
+	const char *why; /* why count is 0; a constant */
 };
 
-/* Called from the loop, once; the look-up is over then. */
+/* Called from the loop, once, and the look-up has ended. Not called after lookup_cancel. */
 typedef void lookup_done_fn(void *owner, const struct lookup_result *result);
 
-/* NULL when it can't be begun. `host` is copied. */
+/* `host` is copied. NULL when there is no memory or no thread. */
 struct lookup *lookup_begin(struct ev_loop *loop, const char *host, lookup_done_fn *done,
 			    void *owner);
-/* `done` will not be called. The thread ends by itself, whenever that is. */
+/* The thread goes on until getaddrinfo returns, and then ends by itself. */
 void lookup_cancel(struct lookup *lookup);
-/* At once, for what is an address already; count is 0 when it is not one. */
+/* For an address in numbers, at once. count is 0 when `host` is not one. */
 struct lookup_result lookup_numeric(const char *host);
 
 #endif

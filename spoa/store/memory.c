@@ -13,12 +13,12 @@ struct memory_store {
 	int64_t since_us;
 };
 
-/* What one check found, between the look and the taking. */
+/* What the store found for one check, before it charges. */
 struct finding {
 	struct balance_id id;
-	uint32_t cell; /* 0: none yet */
+	uint32_t cell; /* of the balance; 0: there is none yet */
 	struct balance balance;
-	const struct balances *balances; /* for reading the log */
+	const struct balances *balances; /* for read_log */
 };
 
 static struct memory_store *memory_of(const struct store *store)
@@ -62,7 +62,7 @@ static void read_balance(struct finding *finding, enum algorithm algorithm)
 	}
 }
 
-static void look(struct finding *finding, const struct check *check, int64_t now_us)
+static void look_at(struct finding *finding, const struct check *check, int64_t now_us)
 {
 	finding->balance.is_new = finding->cell == 0;
 	if (finding->cell != 0)
@@ -141,9 +141,9 @@ static bool would_pass(const struct finding *finding, const struct check *check)
 	return check->cost <= balance_remaining(&finding->balance, check->quota);
 }
 
-/* `passes`: it would, and so does the request. */
-static void answer(struct balances *balances, struct finding *finding, struct check *check,
-		   int64_t now_us, bool passes)
+/* `passes`: the check passes by itself, and the request is allowed. */
+static void answer_check(struct balances *balances, struct finding *finding, struct check *check,
+			 int64_t now_us, bool passes)
 {
 	bool charged = passes && check->cost > 0;
 	struct balance *b = &finding->balance;
@@ -159,7 +159,7 @@ static void answer(struct balances *balances, struct finding *finding, struct ch
 
 /* ---- a request ---- */
 
-/* Checks of an op that are decided together, from `first` on and before `end`. */
+/* The checks first .. end - 1 of an op, which are decided together. */
 struct part {
 	size_t first, end;
 };
@@ -201,19 +201,20 @@ static bool is_located(uint32_t cell, const struct finding *findings, size_t cou
 }
 
 /*
- * Makes sure of enough cells before a part is decided, so that nothing that it looks at, or that
- * was decided before it, is forgotten for it. What was located is the most recently used, so when
- * one of those is the oldest too, there is nothing else left to forget.
+ * Makes sure that there are enough cells to write a part, before the part is decided. The balances
+ * of the part, and of the parts before it, are not forgotten for that. They were located just now,
+ * so they are the most recently used: when one of them is the oldest, there is no other left to
+ * forget, and this returns false.
  */
-static bool make_room(struct balances *balances, const struct store_op *op, struct part part,
-		      struct finding *findings)
+static bool free_cells_for(struct balances *balances, const struct store_op *op, struct part part,
+			   struct finding *findings)
 {
 	struct part kept = {0, part.end};
 
 	if (balances->cells.unused >= cells_needed(op, part, findings))
 		return true;
 	balances_sweep_more(balances, op->now_us);
-	locate(balances, op, kept, findings); /* one of them may have been full */
+	locate(balances, op, kept, findings); /* the sweep forgets full ones, also of these */
 	uint32_t needed = cells_needed(op, part, findings);
 	while (balances->cells.unused < needed && balances->oldest != 0 &&
 	       !is_located(balances->oldest, findings, kept.end))
@@ -221,7 +222,7 @@ static bool make_room(struct balances *balances, const struct store_op *op, stru
 	return balances->cells.unused >= needed;
 }
 
-/* In shadow: what it finds and whether there is room for it is told of it alone. */
+/* A check in shadow is decided alone; STORE_OOM is then its own error. */
 static void ask_shadow(struct balances *balances, const struct store_op *op, size_t index,
 		       struct finding *findings, bool allowed)
 {
@@ -229,14 +230,14 @@ static void ask_shadow(struct balances *balances, const struct store_op *op, siz
 	struct part alone = {index, index + 1};
 	struct check *check = op->checks[index];
 
-	locate(balances, op, alone, findings); /* anew: room was made meanwhile */
-	if (!make_room(balances, op, alone, findings)) {
+	locate(balances, op, alone, findings); /* again: balances may have been forgotten */
+	if (!free_cells_for(balances, op, alone, findings)) {
 		check->error = STORE_OOM;
 		check->is_decided = false;
 		return;
 	}
-	look(finding, check, op->now_us);
-	answer(balances, finding, check, op->now_us, allowed && would_pass(finding, check));
+	look_at(finding, check, op->now_us);
+	answer_check(balances, finding, check, op->now_us, allowed && would_pass(finding, check));
 }
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -250,16 +251,16 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_sweep(balances, op->now_us - m->keep_full_us);
 	locate(balances, op, all, findings);
-	if (!make_room(balances, op, together, findings)) {
+	if (!free_cells_for(balances, op, together, findings)) {
 		store_op_fail(op, STORE_OOM);
 		return STORE_DONE;
 	}
 	for (size_t i = 0; i < together.end; i++) {
-		look(&findings[i], op->checks[i], op->now_us);
+		look_at(&findings[i], op->checks[i], op->now_us);
 		allowed = allowed && would_pass(&findings[i], op->checks[i]);
 	}
 	for (size_t i = 0; i < together.end; i++)
-		answer(balances, &findings[i], op->checks[i], op->now_us, allowed);
+		answer_check(balances, &findings[i], op->checks[i], op->now_us, allowed);
 	for (size_t i = together.end; i < op->count; i++)
 		ask_shadow(balances, op, i, findings, allowed);
 	return STORE_DONE;

@@ -1,9 +1,10 @@
 /*
- * memory.h - balances in this process, in no more memory than was promised.
+ * memory.h - a store that keeps balances in this process, in bounded memory.
  *
- * It answers at once (STORE_DONE). A balance costs 64 bytes and 4 of the index; the log of a
- * sliding_window costs 16 bytes an entry more. balances.h says what is forgotten when memory is
- * short. A log that would need all of it is an error (STORE_OOM): nothing is counted anew.
+ * It answers at once (STORE_DONE). A balance takes 64 bytes, and 4 in the index; each entry of a
+ * sliding_window's log takes 16 bytes more. When memory is short the store forgets balances;
+ * balances.h says which. When that does not make enough room, because the balances of this very
+ * request fill the memory, the request gets STORE_OOM and nothing is charged.
  */
 #ifndef STORE_MEMORY_H
 #define STORE_MEMORY_H
@@ -16,18 +17,18 @@
 #define MEMORY_LIMIT_MIN (UINT64_C(64) << 10)
 #define MEMORY_LIMIT_MAX (UINT64_C(128) << 30) /* the index stays below 2^31 places */
 
-/* NULL when so much address space is not to be had. */
+/* NULL when there is not so much address space. */
 struct store *memory_store_new(uint64_t memory_limit);
 /*
- * How long a balance that is full again is remembered still, while there is memory; 0 at first. A
- * clock that steps back by less finds it as it was: a step back refills nothing.
+ * For how long a balance is kept after it is full again, while there is memory; 0 at first. If the
+ * clock steps back by less than that, the balance is still there, so the step refills nothing.
  */
 void memory_store_keep_full(struct store *store, int64_t us);
 
 struct memory_store_stats {
 	uint64_t balances;
-	uint64_t evicted; /* that were not full: forgotten before their time */
-	uint64_t bytes;   /* in use, of the limit */
+	uint64_t evicted; /* balances that were forgotten though they were not full */
+	uint64_t bytes;   /* in use */
 };
 
 struct memory_store_stats memory_store_stats(const struct store *store);

@@ -19,8 +19,9 @@
 
 struct ev_loop;
 
-#define STORE_PREFIX_MAX 88 /* of store_config.prefix: that of --key-prefix, and what replay adds \
-			     */
+#define STORE_PREFIX_MAX                                                         \
+	88 /* of store_config.prefix: that of --key-prefix, and what replay adds \
+	    */
 
 struct store_target {
 	bool is_memory;

@@ -1,3 +1,23 @@
+/*
+ * A hiredis context in the hands of libev.
+ *
+ *     closed ---open---> connecting ---on_connect---> connected
+ *        ^                   |                            |
+ *        `--- on_cleanup ----+----------------------------'   refused | lost | closed by us
+ *
+ * hiredis ends a context in three ways: the connection is refused, it is lost, or we free it. In
+ * each of them hiredis calls on_cleanup, and frees the context itself after that; so on_cleanup is
+ * the one place where the pointer to it is dropped. Commands that wait get NULL before on_cleanup
+ * or, from hiredis 1.0 on, some of them after it, in the same call of hiredis.
+ *
+ * While the socket connects, libev watches whether it is writable, as usual. Once it is connected,
+ * hiredis' wish to write is only noted (wants_write), and redis_connection_flush writes at the end
+ * of the turn: so all commands of a turn leave in one write. The socket is watched again only when
+ * it did not take all.
+ *
+ * hiredis hands out each reply as an object of its own. redis_reply.h collects replies without
+ * allocating; what hiredis has for a reply is a placeholder, of which only NULL means something.
+ */
 #include "store/redis/redis_connection.h"
 
 #include <stdbool.h>
@@ -9,9 +29,11 @@
 
 #include "base/compiler.h"
 
-#define UNFINISHED_MAX (1024 * 1024) /* bytes of a reply; INFO's is the longest */
-#define WORDS_MAX      5
-#define NO_MEMORY      "out of memory"
+#define UNFINISHED_MAX                                                             \
+	(1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
+		       */
+#define WORDS_MAX 5
+#define NO_MEMORY "out of memory"
 
 struct redis_connection {
 	struct redis_connection_config config;
@@ -25,15 +47,19 @@ struct redis_connection {
 	uint64_t replies;
 };
 
-static void fail(struct redis_connection *connection, enum store_error error, const char *why)
+static void report_failure(struct redis_connection *connection, enum store_error error,
+			   const char *why)
 {
 	connection->config.failed(connection->config.owner, error, bytes_from_text(why));
 }
 
 /* ---- hiredis' context and the loop ---- */
 
-/* hiredis keeps what may become a reply, of any length, and reads as fast as it comes. */
-static bool is_too_long(const struct redis_connection *connection)
+/*
+ * hiredis itself has no bound: it keeps an unfinished reply of any length, and reads as fast as the
+ * bytes come.
+ */
+static bool is_reply_too_long(const struct redis_connection *connection)
 {
 	const redisReader *reader = connection->context->c.reader;
 
@@ -48,8 +74,8 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 
 	(void)loop, (void)events;
 	redisAsyncHandleRead(connection->context);
-	if (connection->context != NULL && is_too_long(connection))
-		fail(connection, STORE_OTHER, "a reply is too long");
+	if (connection->context != NULL && is_reply_too_long(connection))
+		report_failure(connection, STORE_OTHER, "a reply is too long");
 }
 
 static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -72,7 +98,6 @@ static void del_read(void *owner)
 	ev_io_stop(connection->loop, &connection->readable);
 }
 
-/* While it connects the socket tells; later what a turn has put together leaves at its end. */
 static void add_write(void *owner)
 {
 	struct redis_connection *connection = owner;
@@ -91,18 +116,13 @@ static void del_write(void *owner)
 	connection->wants_write = false;
 }
 
-/* What it said was wrong, or there is no way to it. */
+/* The server said something wrong, or there is no way to the server. */
 static enum store_error kind_of(int error)
 {
 	return error == REDIS_ERR_PROTOCOL || error == REDIS_ERR_OTHER ? STORE_OTHER
 								       : STORE_CONNECTION;
 }
 
-/*
- * The context ends: refused, lost, or freed by us; in the first two it frees itself after this.
- * What waits for a reply gets NULL before this or, from hiredis 1.0 on, also after it, in the same
- * call.
- */
 static void on_cleanup(void *owner)
 {
 	struct redis_connection *connection = owner;
@@ -111,7 +131,7 @@ static void on_cleanup(void *owner)
 	del_read(connection);
 	del_write(connection);
 	if (context->err != 0)
-		fail(connection, kind_of(context->err), context->errstr);
+		report_failure(connection, kind_of(context->err), context->errstr);
 	connection->context = NULL;
 }
 
@@ -134,7 +154,8 @@ static void on_connect(const redisAsyncContext *context, int status)
 static void on_push(redisAsyncContext *context, void *object)
 {
 	(void)object;
-	fail(context->data, STORE_OTHER, "the server sent a push, which the agent never asks for");
+	report_failure(context->data, STORE_OTHER,
+		       "the server sent a push, which the agent never asks for");
 }
 #endif
 
@@ -143,7 +164,8 @@ static void on_push(redisAsyncContext *context, void *object)
 static void open_context(struct redis_connection *connection, redisAsyncContext *context)
 {
 	if (context == NULL || context->err != 0) {
-		fail(connection, STORE_CONNECTION, context == NULL ? NO_MEMORY : context->errstr);
+		report_failure(connection, STORE_CONNECTION,
+			       context == NULL ? NO_MEMORY : context->errstr);
 		if (context != NULL)
 			redisAsyncFree(context);
 		return;
@@ -164,7 +186,7 @@ static void open_context(struct redis_connection *connection, redisAsyncContext 
 #if HIREDIS_MAJOR >= 1
 	(void)redisAsyncSetPushCallback(context, on_push);
 #endif
-	redisAsyncSetConnectCallback(context, on_connect); /* asks to write, too */
+	redisAsyncSetConnectCallback(context, on_connect); /* which makes hiredis call add_write */
 }
 
 void redis_connection_open_tcp(struct redis_connection *connection, const char *address, int port)
@@ -241,11 +263,12 @@ void redis_connection_send(struct redis_connection *connection, struct bytes com
 	    callbacks->tail != last)
 		return;
 	/*
-	 * No memory. When it was short for the callback only, hiredis 0.14 keeps the command and
-	 * says that all is well: then replies and callbacks do not belong together any more.
+	 * Memory is short. If only the callback did not get any, hiredis 0.14 still queues the
+	 * command and returns REDIS_OK; then every later reply would go to the wrong callback. The
+	 * unchanged tail of the callbacks shows that, and the connection is given up.
 	 */
 	connection->outstanding--;
-	fail(connection, STORE_OTHER, NO_MEMORY);
+	report_failure(connection, STORE_OTHER, NO_MEMORY);
 	asked->replied(asked, NULL);
 }
 
@@ -261,10 +284,10 @@ void redis_connection_ask(struct redis_connection *connection, struct redis_aske
 		texts[i] = (const char *)words[i].data;
 		lens[i] = words[i].len;
 	}
-	/* Its type is int in hiredis 0.14, long long later. */
+	/* hiredis 0.14 returns an int, later ones a long long. */
 	long long len = redisFormatCommandArgv(&command, (int)count, texts, lens);
 	if (len < 0) {
-		fail(connection, STORE_OTHER, NO_MEMORY);
+		report_failure(connection, STORE_OTHER, NO_MEMORY);
 		asked->replied(asked, NULL);
 		return;
 	}
@@ -278,7 +301,7 @@ void redis_connection_flush(struct redis_connection *connection)
 		return;
 	connection->wants_write = false;
 	redisAsyncHandleWrite(connection->context);
-	if (connection->wants_write) /* not all: the socket is full */
+	if (connection->wants_write) /* the socket did not take all */
 		ev_io_start(connection->loop, &connection->writable);
 }
 

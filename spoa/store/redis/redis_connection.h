@@ -1,10 +1,11 @@
 /*
- * redis_connection.h - one connection to Redis, from its opening to its end: the only place that
- * knows hiredis' context.
+ * redis_connection.h - one connection to Redis, from its opening to its end. Only this module knows
+ * hiredis' context.
  *
- * Commands and their replies are in order, and each command is answered once: by its reply, or by
- * NULL when the connection ended before that. What is asked in a turn of the loop leaves in one
- * write, when its owner says so. No name is looked up here, and nothing is tried again.
+ * Replies come in the order of the commands. Each command is answered exactly once: by its reply,
+ * or by NULL when the connection ended before the reply came. Commands are collected and leave in
+ * one write when the owner calls redis_connection_flush. This module looks up no name and tries
+ * nothing a second time.
  */
 #ifndef STORE_REDIS_CONNECTION_H
 #define STORE_REDIS_CONNECTION_H
@@ -19,41 +20,44 @@
 struct ev_loop;
 struct redis_connection;
 
-/* A command that waits for its reply; embedded in what it is for. */
+/* A command that waits for its reply. Embedded in the object that wants the reply. */
 struct redis_asked {
-	/* Nothing may be sent from it when `reply` is NULL. */
+	/* When `reply` is NULL the connection has ended: nothing may be sent on it from here. */
 	void (*replied)(struct redis_asked *asked, const struct redis_reply *reply);
 };
 
 struct redis_connection_config {
-	/* It can be asked now. */
+	/* From now on commands can be sent. */
 	void (*connected)(void *owner);
-	/* Refused, lost, or of no use: to be closed, but not from here. The first time says why. */
+	/*
+	 * The connection was refused or lost, or what came on it is unusable. The owner has to
+	 * close it, but not from here. May be called again; the first call has the reason.
+	 */
 	void (*failed)(void *owner, enum store_error error, struct bytes why);
 	void *owner;
 };
 
-/* Closed at first, and NULL when memory is short. */
+/* It is closed at first. NULL when memory is short. */
 struct redis_connection *redis_connection_new(struct ev_loop *loop,
 					      const struct redis_connection_config *config);
 void redis_connection_free(struct redis_connection *connection);
 
-/* One that is closed; `failed` may run in the call. The address is numeric. */
+/* It must be closed. `failed` may run inside the call. The address is numeric. */
 void redis_connection_open_tcp(struct redis_connection *connection, const char *address, int port);
 void redis_connection_open_unix(struct redis_connection *connection, const char *path);
-/* Answers what waits. One that is closed stays so. */
+/* Commands that still wait are answered by NULL. Does nothing when it is closed already. */
 void redis_connection_close(struct redis_connection *connection);
 
-/* `command` is in Redis' protocol and is copied. */
+/* `command` is text of Redis' protocol; it is copied. */
 void redis_connection_send(struct redis_connection *connection, struct bytes command,
 			   struct redis_asked *asked);
-/* At most 5 words, of which the protocol is made here. */
+/* Sends a command of at most 5 words, which are put into Redis' protocol here. */
 void redis_connection_ask(struct redis_connection *connection, struct redis_asked *asked,
 			  const struct bytes *words, size_t count);
-/* Before the loop waits: writes what was put together since. */
+/* Writes what was sent since the last time; to be called before the loop waits. */
 void redis_connection_flush(struct redis_connection *connection);
 
-/* Commands without a reply, and all the replies that came. */
+/* How many commands wait for a reply on this connection, and how many replies came in all. */
 size_t redis_connection_outstanding(const struct redis_connection *connection);
 uint64_t redis_connection_replies(const struct redis_connection *connection);
 

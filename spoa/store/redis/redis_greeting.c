@@ -16,7 +16,7 @@
 
 #include "base/writer.h"
 
-static void end(struct redis_greeting *greeting, enum store_error error, struct bytes why)
+static void end_greeting(struct redis_greeting *greeting, enum store_error error, struct bytes why)
 {
 	if (greeting->is_over)
 		return;
@@ -26,7 +26,7 @@ static void end(struct redis_greeting *greeting, enum store_error error, struct 
 
 static void end_by_error(struct redis_greeting *greeting, const struct redis_reply *reply)
 {
-	end(greeting, redis_error_kind(reply->items[0].text), reply->items[0].text);
+	end_greeting(greeting, redis_error_kind(reply->items[0].text), reply->items[0].text);
 }
 
 /* ---- AUTH and SELECT ---- */
@@ -98,7 +98,7 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 	if (first.kind == REDIS_ERROR && !is_info_forbidden(first.text))
 		end_by_error(greeting, reply);
 	else if (first.kind == REDIS_TEXT && !redis_greeting_accepts(first.text, &error, &why))
-		end(greeting, error, bytes_from_text(why));
+		end_greeting(greeting, error, bytes_from_text(why));
 }
 
 /* ---- SCRIPT LOAD ---- */
@@ -113,10 +113,11 @@ static void on_script(struct redis_asked *asked, const struct redis_reply *reply
 		end_by_error(greeting, reply);
 	} else if (reply->items[0].kind != REDIS_TEXT ||
 		   reply->items[0].text.len != REDIS_HASH_LEN) {
-		end(greeting, STORE_OTHER, BYTES("SCRIPT LOAD was not answered by a hash"));
+		end_greeting(greeting, STORE_OTHER,
+			     BYTES("SCRIPT LOAD was not answered by a hash"));
 	} else {
 		memcpy(greeting->hash, reply->items[0].text.data, REDIS_HASH_LEN);
-		end(greeting, STORE_OK, BYTES(""));
+		end_greeting(greeting, STORE_OK, BYTES(""));
 	}
 }
 

@@ -1,3 +1,36 @@
+/*
+ * The states, what each waits for, and what ends it:
+ *
+ *     state        waits for                                then          at most
+ *     ----------   --------------------------------------   -----------   ---------------------
+ *     PAUSED       the timer                                LOOKUP        10 ms to 0.8 s
+ *     LOOKUP       addresses of the name                    CONNECTING    0.5 s
+ *     CONNECTING   the socket                               GREETING      0.5 s, with the next
+ *     GREETING     AUTH, INFO, SELECT, SCRIPT LOAD          PROBING         two states
+ *     PROBING      PING, within the timeout of a request    UP
+ *     UP           an error, or silence                     FAILED
+ *     FAILED       the end of the turn                      CONNECTING to the next address, or
+ *                                                           PAUSED when there is none
+ *
+ * LOOKUP is left out when there is nothing to look up. A look-up that takes longer does not hold
+ * up the link if addresses of an earlier one are known (redis_route.h).
+ *
+ * Why there is a probe: a server that hangs still accepts connections. Only an answer in the time
+ * that a request has shows that requests would be answered.
+ *
+ * Why pauses grow, and have chance in them: one agent must not keep a dead server busy, nor a
+ * hundred agents come back to it in the same millisecond. They are reset by the first heartbeat and
+ * not by the probe, so that a server which greets well and then hangs up is not asked in a circle.
+ * All addresses of a name are tried before there is a pause.
+ *
+ * Why FAILED is a state: failures are found deep in hiredis' callbacks, where the connection must
+ * not be freed. So a failure is noted, the first one with its reason, and acted on when the loop
+ * is about to wait and no callback runs.
+ *
+ * While the link is UP a timer beats four times a second. If nothing is outstanding it sends a
+ * PING, so that a dead connection is found when nobody asks, too. If something is outstanding and
+ * no reply at all came for two beats, the link fails.
+ */
 #include "store/redis/redis_link.h"
 
 #include <stdlib.h>
@@ -12,7 +45,7 @@
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_route.h"
 
-#define GIVE_UP_SECONDS 0.5 /* from connecting to the answered probe */
+#define GIVE_UP_SECONDS 0.5 /* for a look-up; and from connecting to the answer of the probe */
 #define HEARTBEAT_US    INT64_C(250000)
 #define SILENCE_US      (2 * HEARTBEAT_US)
 #define PAUSE_MIN_MS    20
@@ -28,7 +61,7 @@ enum link_state {
 	LINK_GREETING,
 	LINK_PROBING,
 	LINK_UP,
-	LINK_FAILED, /* until the loop is about to wait: then the connection is closed, and so on */
+	LINK_FAILED,
 };
 
 struct redis_link {
@@ -36,24 +69,24 @@ struct redis_link {
 	struct ev_loop *loop;
 	enum link_state state;
 	struct ev_prepare before_wait;
-	struct ev_timer timer; /* the state's: of the pause, of giving up, of the heartbeat */
+	struct ev_timer timer; /* ends the pause, gives up, or beats: as the state says */
 
 	struct redis_route route;
-	unsigned failures; /* in a row, of all addresses */
+	unsigned failures; /* rounds in a row in which no address worked */
 	uint64_t connects;
-	int64_t since_us; /* it is up, or is not */
+	int64_t since_us; /* when it last came up or failed; at first, when it was made */
 
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
 	struct redis_asked probe, heartbeat, reload;
 	int64_t probed_us;
-	uint64_t replies;  /* that had come at the last heartbeat */
-	int64_t silent_us; /* heartbeats in a row without one */
+	uint64_t replies;  /* how many had come at the last heartbeat */
+	int64_t silent_us; /* since a heartbeat that found a new one, or nothing outstanding */
 
 	enum store_error error;
 	char why[WHY_MAX];
 	bool is_told_up;
-	bool is_told[STORE_ERROR_COUNT]; /* why it is down, since it was up */
+	bool is_told[STORE_ERROR_COUNT]; /* since it was up; only at store_error_first */
 	char told_why[WHY_MAX];
 	int64_t told_us;
 };
@@ -64,7 +97,7 @@ static void set_timer(struct redis_link *link, double seconds)
 	ev_timer_again(link->loop, &link->timer);
 }
 
-/* ---- what is told ---- */
+/* ---- telling the owner ---- */
 
 static void tell_up(struct redis_link *link)
 {
@@ -75,8 +108,10 @@ static void tell_up(struct redis_link *link)
 	link->config.changed(link->config.owner, true, STORE_OK, "");
 }
 
-/* Reasons may take turns at every try: each kind is told at once, and then what is new now and
- * then. */
+/*
+ * With a proxy in between the reasons may differ at every try: closed, reset, closed. So that the
+ * log is not flooded, an error of a name that was told before has to wait for a minute.
+ */
 static bool is_news(const struct redis_link *link)
 {
 	if (link->is_told_up || !link->is_told[store_error_first(link->error)])
@@ -96,10 +131,10 @@ static void tell_down(struct redis_link *link)
 	link->config.changed(link->config.owner, false, link->error, link->why);
 }
 
-/* ---- failing ---- */
+/* ---- FAILED and PAUSED ---- */
 
-/* The first reason is the one that counts. */
-static void fail(struct redis_link *link, enum store_error error, struct bytes why)
+/* The first failure counts; what follows from it before the turn ends does not. */
+static void fail_link(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	struct writer w = writer_on(link->why, sizeof link->why);
 
@@ -113,7 +148,7 @@ static void fail(struct redis_link *link, enum store_error error, struct bytes w
 	(void)writer_text(&w);
 }
 
-/* From half of it to all of it, so that many agents do not come at once. */
+/* Between half of the pause and all of it, by chance. */
 static double pause_seconds(unsigned failures)
 {
 	uint32_t pause_ms = (uint32_t)PAUSE_MIN_MS << (failures < 6 ? failures : 6);
@@ -131,7 +166,7 @@ static void begin_pause(struct redis_link *link)
 	tell_down(link);
 }
 
-/* ---- greeting and probing ---- */
+/* ---- GREETING and PROBING ---- */
 
 static void on_connected(void *owner)
 {
@@ -149,7 +184,7 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
 
 	if (error != STORE_OK) {
-		fail(link, error, why);
+		fail_link(link, error, why);
 	} else if (link->state == LINK_GREETING) {
 		link->state = LINK_PROBING;
 		link->probed_us = clock_mono_us();
@@ -157,14 +192,18 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 	}
 }
 
-/* Whether the reply is worth a look; an error fails the link. */
-static bool is_good(struct redis_link *link, enum link_state state, const struct redis_reply *reply)
+/*
+ * True when the command that was sent in `state` has got the reply that it was sent for. An error
+ * fails the link; a reply that comes in another state belongs to a link that has failed already.
+ */
+static bool check_reply(struct redis_link *link, enum link_state state,
+			const struct redis_reply *reply)
 {
 	if (reply == NULL || link->state != state)
 		return false;
 	if (!redis_reply_is_error(reply))
 		return true;
-	fail(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
+	fail_link(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
 	return false;
 }
 
@@ -172,10 +211,10 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, probe);
 
-	if (!is_good(link, LINK_PROBING, reply))
+	if (!check_reply(link, LINK_PROBING, reply))
 		return;
 	if (clock_mono_us() - link->probed_us > link->config.timeout_us) {
-		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
 		return;
 	}
 	link->state = LINK_UP;
@@ -186,11 +225,11 @@ static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
 	set_timer(link, HEARTBEAT_US / 1e6);
 }
 
-/* ---- while it is up ---- */
+/* ---- UP ---- */
 
 static void on_heartbeat(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	(void)is_good(CONTAINER_OF(asked, struct redis_link, heartbeat), LINK_UP, reply);
+	(void)check_reply(CONTAINER_OF(asked, struct redis_link, heartbeat), LINK_UP, reply);
 }
 
 static void beat(struct redis_link *link)
@@ -202,7 +241,7 @@ static void beat(struct redis_link *link)
 
 	link->silent_us = is_silent ? link->silent_us + HEARTBEAT_US : 0;
 	if (link->silent_us >= silence_us) {
-		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
 		return;
 	}
 	link->replies = replies;
@@ -214,7 +253,7 @@ static void beat(struct redis_link *link)
 
 static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	(void)is_good(CONTAINER_OF(asked, struct redis_link, reload), LINK_UP, reply);
+	(void)check_reply(CONTAINER_OF(asked, struct redis_link, reload), LINK_UP, reply);
 }
 
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked)
@@ -237,14 +276,14 @@ void redis_link_load_script(struct redis_link *link)
 void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	if (link->state == LINK_UP)
-		fail(link, error, why);
+		fail_link(link, error, why);
 }
 
-/* ---- connecting ---- */
+/* ---- LOOKUP and CONNECTING ---- */
 
 static void on_failed(void *owner, enum store_error error, struct bytes why)
 {
-	fail(owner, error, why);
+	fail_link(owner, error, why);
 }
 
 static void try_next_address(struct redis_link *link)
@@ -259,7 +298,7 @@ static void connect_if_possible(struct redis_link *link)
 	if (redis_route_has_next(&link->route))
 		try_next_address(link);
 	else
-		fail(link, STORE_CONNECTION, bytes_from_text(redis_route_why(&link->route)));
+		fail_link(link, STORE_CONNECTION, bytes_from_text(redis_route_why(&link->route)));
 }
 
 static void on_looked_up(void *owner)
@@ -270,7 +309,7 @@ static void on_looked_up(void *owner)
 		connect_if_possible(link);
 }
 
-static void begin(struct redis_link *link)
+static void begin_round(struct redis_link *link)
 {
 	if (redis_route_begin(&link->route)) {
 		connect_if_possible(link);
@@ -287,17 +326,17 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	(void)loop, (void)events;
 	switch (link->state) {
 	case LINK_PAUSED:
-		begin(link);
+		begin_round(link);
 		break;
 	case LINK_LOOKUP:
 		connect_if_possible(link);
 		break;
 	case LINK_CONNECTING:
-		fail(link, STORE_CONNECTION, BYTES("no connection in time"));
+		fail_link(link, STORE_CONNECTION, BYTES("no connection in time"));
 		break;
 	case LINK_GREETING:
 	case LINK_PROBING:
-		fail(link, STORE_TIMEOUT, NO_ANSWER);
+		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
 		break;
 	case LINK_UP:
 		beat(link);
@@ -362,10 +401,10 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	}
 	ev_init(&link->timer, on_timer);
 	ev_prepare_init(&link->before_wait, before_wait);
-	/* Before the streams, whose writes carry what is answered here. */
+	/* Before the streams: what is answered here leaves in their write of the same turn. */
 	ev_set_priority(&link->before_wait, EV_MAXPRI);
 	ev_prepare_start(loop, &link->before_wait);
-	begin(link);
+	begin_round(link);
 	return link;
 }
 

@@ -1,18 +1,16 @@
 /*
- * redis_link.h - a connection to Redis that comes back.
+ * redis_link.h - a connection to Redis that is made again whenever it is lost.
  *
  *   PAUSED --> LOOKUP --> CONNECTING --> GREETING --> PROBING --> UP
- *     ^ a while  |            |             |            |         |
- *     `----------+------------+-------------+------------+---------'   anything that goes wrong
+ *     ^          |            |             |            |         |
+ *     `----------+------------+-------------+------------+---------'   after any failure
  *
- * GREETING is AUTH, INFO (is it one that can be used?), SELECT and SCRIPT LOAD; PROBING is a PING
- * that must be answered within the time that a request has. So the link is a circuit breaker too:
- * while it is not UP nobody waits for it, one try at a time finds out whether Redis is well, and
- * the pauses between them grow, with jitter, to less than a second. Every address of a name is
- * tried before a pause.
+ * Commands can be sent while the link is UP, and only then. In every other state redis_link_is_up
+ * is false, and nobody waits for the link: this is the circuit breaker of the Redis store.
  *
- * Commands and their replies are in order; what is asked in one turn of the loop leaves in one
- * write. Everything is answered once: with NULL when the connection was lost before the reply.
+ * Replies come in the order of the commands. All commands of one turn of the loop leave in one
+ * write. Each command is answered exactly once: by its reply, or by NULL when the connection was
+ * lost before the reply came. No command is sent a second time.
  */
 #ifndef STORE_REDIS_LINK_H
 #define STORE_REDIS_LINK_H
@@ -31,41 +29,45 @@ struct redis_link;
 struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
 	struct bytes script;               /* a constant */
-	int64_t timeout_us;                /* that a request has */
+	int64_t timeout_us;                /* of a request: the probe is not given more */
 	int64_t silence_us;                /* store_config.silence_us */
-	/* Before the loop waits, whatever the state: what is to be sent is sent now. */
+	/*
+	 * Called before the loop waits, in every state. The owner sends its commands here, since
+	 * they are written right after it.
+	 */
 	void (*flush)(void *owner);
 	/*
-	 * It is UP and has stayed so for a moment; or it is not, and why. Once a change; and while
-	 * it is down for each other kind of reason, but what is news within a kind once a minute.
+	 * Called when the link has been UP for one heartbeat, and when it has gone down. While it
+	 * is down, called again for an error of another name, and, at most once a minute, for
+	 * another text of an error whose name was told before.
 	 */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
 	void *owner;
 };
 
-/* Connects from the loop. NULL when memory is short. */
+/* The loop makes the connection. NULL when memory is short. */
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config);
-/* Answers what waits. */
+/* Commands that still wait for a reply are answered by NULL. */
 void redis_link_free(struct redis_link *link);
 
 bool redis_link_is_up(const struct redis_link *link);
-/* Why it is not, or was not before. */
+/* Why the link is not up, or was not when it was last down; the text is empty at first. */
 enum store_error redis_link_error(const struct redis_link *link);
 const char *redis_link_why(const struct redis_link *link);
 /* Since when it is up, or is not, by clock_mono_us. */
 int64_t redis_link_since_us(const struct redis_link *link);
-/* How often it came up. */
+/* How often the link came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
 
-/* While it is up; as redis_connection.h says. */
+/* Only while the link is up. redis_connection.h has the rules for what is sent. */
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked);
 void redis_link_ask(struct redis_link *link, struct redis_asked *asked, const struct bytes *words,
 		    size_t count);
-/* Of the script, for EVALSHA. */
+/* The hash of the script, for EVALSHA. */
 const char *redis_link_hash(const struct redis_link *link);
-/* Loads it again, before what is sent next: Redis has forgotten it. */
+/* Redis has forgotten the script: loads it, before the next command. */
 void redis_link_load_script(struct redis_link *link);
-/* Gives the connection up, before the loop waits. */
+/* The link fails, for this reason; the connection is closed before the loop waits. */
 void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why);
 
 #endif

@@ -9,10 +9,10 @@
 #include "limit/request.h"
 #include "store/redis/redis_script.h"
 
-/* The longest reply of the script; of INFO the texts. */
+/* The script has the reply of most items, INFO the one of most text. */
 #define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
 #define TEXT_MAX  16384
-/* Nothing that is asked for has so many elements; they would be read as fast as they come. */
+/* No reply that is asked for has so many elements. hiredis would read any number of them. */
 #define ANNOUNCED_MAX 1000000
 
 /* hiredis took an int for the elements of an array before 1.0. */
@@ -23,14 +23,14 @@ typedef int array_len;
 #endif
 
 struct redis_replies {
-	redisReply root; /* hiredis looks at the kind of a reply, and at the text of an error */
+	redisReply root; /* what hiredis gets: it looks at the type, and at the text of an error */
 	struct redis_item items[ITEMS_MAX];
 	size_t count;
 	bool is_cut;
-	uint64_t announced; /* elements of its arrays */
+	uint64_t announced; /* elements that the arrays of the reply say to have */
 	struct writer texts;
 	char memory[TEXT_MAX];
-	const size_t *outstanding; /* NULL: never mind */
+	const size_t *outstanding; /* NULL: every reply is asked for */
 };
 
 static struct redis_replies *replies_of(const redisReadTask *task)
@@ -43,9 +43,9 @@ static bool is_asked_for(const struct redis_replies *replies)
 	return replies->outstanding == NULL || *replies->outstanding > 0;
 }
 
-static void begin(struct redis_replies *replies, int type)
+static void begin_reply(struct redis_replies *replies, int type)
 {
-	static char unasked[] = "it said something that it was not asked for";
+	static char unasked[] = "the server sent a reply that nothing was asked for";
 
 	memset(&replies->root, 0, sizeof replies->root);
 	replies->root.type = is_asked_for(replies) ? type : REDIS_REPLY_ERROR;
@@ -57,14 +57,14 @@ static void begin(struct redis_replies *replies, int type)
 	replies->texts = writer_on(replies->memory, sizeof replies->memory);
 }
 
-/* Never NULL, which would mean to hiredis that memory is short. */
-static void *add(const redisReadTask *task, enum redis_item_kind kind, int64_t number,
-		 struct bytes text)
+/* Never returns NULL, by which hiredis would understand that memory is short. */
+static void *add_item(const redisReadTask *task, enum redis_item_kind kind, int64_t number,
+		      struct bytes text)
 {
 	struct redis_replies *replies = replies_of(task);
 
 	if (task->parent == NULL)
-		begin(replies, task->type);
+		begin_reply(replies, task->type);
 	if (replies->count == ITEMS_MAX)
 		replies->is_cut = true;
 	else
@@ -77,16 +77,16 @@ static void *on_string(const redisReadTask *task, char *text, size_t len)
 	struct redis_replies *replies = replies_of(task);
 	enum redis_item_kind kind = task->type == REDIS_REPLY_ERROR ? REDIS_ERROR : REDIS_TEXT;
 
-	void *object = add(task, kind, 0, BYTES(""));
+	void *object = add_item(task, kind, 0, BYTES(""));
 	if (replies->is_cut)
 		return object;
 	size_t left = replies->texts.max - replies->texts.len;
-	size_t room = left > 0 ? left - 1 : 0; /* before its NUL */
+	size_t room = left > 0 ? left - 1 : 0; /* without the NUL */
 	replies->is_cut = len > room || left == 0;
 	struct bytes copy =
 		bytes_from(replies->memory + replies->texts.len, len < room ? len : room);
 	writer_put(&replies->texts, bytes_from(text, copy.len));
-	writer_put_u8(&replies->texts, '\0'); /* for hiredis */
+	writer_put_u8(&replies->texts, '\0'); /* hiredis wants one behind root.str */
 	replies->items[replies->count - 1].text = copy;
 	if (task->parent == NULL && (is_asked_for(replies) || kind == REDIS_ERROR)) {
 		replies->root.str = replies->memory;
@@ -97,7 +97,7 @@ static void *on_string(const redisReadTask *task, char *text, size_t len)
 
 static void *on_array(const redisReadTask *task, array_len elements)
 {
-	void *object = add(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
+	void *object = add_item(task, REDIS_ARRAY, (int64_t)elements, BYTES(""));
 
 	replies_of(task)->announced += (uint64_t)elements;
 	return object;
@@ -105,16 +105,19 @@ static void *on_array(const redisReadTask *task, array_len elements)
 
 static void *on_integer(const redisReadTask *task, long long value)
 {
-	return add(task, REDIS_NUMBER, value, BYTES(""));
+	return add_item(task, REDIS_NUMBER, value, BYTES(""));
 }
 
 static void *on_nil(const redisReadTask *task)
 {
-	return add(task, REDIS_NIL, 0, BYTES(""));
+	return add_item(task, REDIS_NIL, 0, BYTES(""));
 }
 
 #if HIREDIS_MAJOR >= 1
-/* Kinds of RESP3, which nobody asked for; without these hiredis would make up a pointer. */
+/*
+ * Types of RESP3, which the agent never asks for. If these functions were missing, hiredis would
+ * hand out a small number in place of a pointer.
+ */
 static void *on_double(const redisReadTask *task, double value, char *text, size_t len)
 {
 	(void)value;
@@ -123,7 +126,7 @@ static void *on_double(const redisReadTask *task, double value, char *text, size
 
 static void *on_bool(const redisReadTask *task, int value)
 {
-	return add(task, REDIS_NUMBER, value, BYTES(""));
+	return add_item(task, REDIS_NUMBER, value, BYTES(""));
 }
 #endif
 

@@ -20,7 +20,7 @@ static void on_found(void *owner, const struct lookup_result *result)
 	route->looked_up(route->owner);
 }
 
-static void look_up(struct redis_route *route)
+static void begin_look_up(struct redis_route *route)
 {
 	const char *host = route->target->host;
 	struct lookup_result numeric = lookup_numeric(host);
@@ -31,7 +31,7 @@ static void look_up(struct redis_route *route)
 	}
 	route->lookup = lookup_begin(route->loop, host, on_found, route);
 	route->found.why = route->lookup != NULL ? "no answer from the resolver in time"
-						 : "the look-up of the name can't be begun";
+						 : "no memory or no thread to look up the name";
 }
 
 bool redis_route_begin(struct redis_route *route)
@@ -42,8 +42,8 @@ bool redis_route_begin(struct redis_route *route)
 	if (route->target->is_unix)
 		return true;
 	if (!is_going_on)
-		look_up(route);
-	/* Who has waited for it once and knows an address does not wait again. */
+		begin_look_up(route);
+	/* When it was going on in the last round already it is slow: known addresses are enough. */
 	return route->lookup == NULL || (is_going_on && route->found.count > 0);
 }
 
@@ -82,7 +82,7 @@ void redis_route_open_next(struct redis_route *route, struct redis_connection *c
 void redis_route_set_good(struct redis_route *route)
 {
 	memcpy(route->good, route->opened, LOOKUP_TEXT_MAX);
-	route->next = SIZE_MAX; /* when it is lost, another round begins */
+	route->next = SIZE_MAX;
 }
 
 const char *redis_route_why(const struct redis_route *route)

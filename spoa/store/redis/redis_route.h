@@ -1,9 +1,13 @@
 /*
- * redis_route.h - by which addresses a target is reached: those of its name, one after the other,
- * and first the one that worked last. Or a Unix socket's path.
+ * redis_route.h - the addresses at which a target can be reached, in the order to try them in.
  *
- * A look-up never holds up the loop, and nobody has to await it: what was found before is as good
- * as any. One goes on at a time, however long it takes, and what it finds is for the next round.
+ * A round (redis_route_begin) looks up the name and then offers each of its addresses once. The one
+ * that worked last comes first. An address in numbers, or the path of a Unix socket, is a round of
+ * one.
+ *
+ * A look-up runs beside the loop, at most one at a time, however long it takes. Only the first one
+ * has to be awaited: while a later one takes long, or finds nothing, the addresses that were found
+ * before are tried again.
  */
 #ifndef STORE_REDIS_ROUTE_H
 #define STORE_REDIS_ROUTE_H
@@ -19,28 +23,31 @@
 struct redis_route {
 	struct ev_loop *loop;
 	const struct redis_target *target; /* lives as long as the route */
-	/* A look-up is over. From the loop, and never in redis_route_begin. */
+	/* A look-up has ended. Called from the loop, never inside redis_route_begin. */
 	void (*looked_up)(void *owner);
 	void *owner;
 
-	struct lookup *lookup; /* NULL: none is going on */
+	struct lookup *lookup; /* that is going on; NULL: none */
 	struct lookup_result found;
-	size_t next; /* of `found` */
-	/* Addresses: the one that was opened last, and the last one that worked. */
+	size_t next; /* the place in `found` to try next */
+	/* The address that was opened last, and the one that worked last. */
 	char opened[LOOKUP_TEXT_MAX], good[LOOKUP_TEXT_MAX];
 };
 
-/* What is not its own is set before. */
+/* There is no init: the caller sets the first four fields, and the others to zero. */
 void redis_route_release(struct redis_route *route);
 
-/* A round begins. False when a look-up is worth a wait, however long the caller likes. */
+/*
+ * Begins a round. False when the caller should wait for `looked_up` before it opens an address; it
+ * may stop waiting at any time.
+ */
 MUST_CHECK bool redis_route_begin(struct redis_route *route);
-/* Whether there is an address that was not tried in this round. */
+/* Whether this round has an address that was not opened yet. */
 bool redis_route_has_next(const struct redis_route *route);
 void redis_route_open_next(struct redis_route *route, struct redis_connection *connection);
-/* The one that was opened last works. */
+/* The address that was opened last works. This ends the round. */
 void redis_route_set_good(struct redis_route *route);
-/* Why there is no address; a constant. */
+/* Why the round has no address; a constant. */
 const char *redis_route_why(const struct redis_route *route);
 
 #endif

@@ -4,9 +4,12 @@
 
 #include "limit/request.h"
 
-/* "$22\r\nsliding_window_counter\r\n" and four numbers of at most 16 digits, and around the key. */
+/*
+ * Of a check: the longest name, "$22\r\nsliding_window_counter\r\n", four numbers of at most 16
+ * digits, and the length and line ends of the key.
+ */
 #define CHECK_BYTES (29 + 4 * 23 + 8)
-#define OP_BYTES    16 /* how many checks it has */
+#define OP_BYTES    16 /* of an op: how many checks it has, and how many in shadow */
 
 /* ---- the call ---- */
 
@@ -60,7 +63,8 @@ static void put_check(struct writer *w, const struct check *check)
 	const struct quota *quota = check->quota;
 
 	put_text(w, bytes_from_text(algorithm_name(quota->algorithm)));
-	/* Above the limit is all the same, and a number that Lua can hold. */
+	/* Every cost above the limit is denied alike, and limit + 1 is a number that Lua can hold.
+	 */
 	put_number(w, check->cost <= quota->limit ? check->cost : quota->limit + 1);
 	put_number(w, quota->limit);
 	if (quota->algorithm == TOKEN_BUCKET) {
@@ -71,7 +75,7 @@ static void put_check(struct writer *w, const struct check *check)
 	}
 }
 
-/* When nothing is charged anyway, a check in shadow is like any other. */
+/* A negative count means: charge nothing. Then there is no need to tell checks in shadow apart. */
 static void put_counts(struct writer *w, const struct store_op *op)
 {
 	int64_t count = (int64_t)op->count, shadow = (int64_t)op->shadow;
@@ -128,7 +132,10 @@ static bool next_number(struct redis_call_reader *reader, int64_t max, int64_t *
 	return true;
 }
 
-/* The time of a balance: now, or ahead of it by no more than from empty to full (lua/state.lua). */
+/*
+ * The time of a balance is not before now, and ahead of now by at most the time from empty to full
+ * (lua/state.lua).
+ */
 static bool next_time(struct redis_call_reader *reader, const struct quota *quota,
 		      int64_t *ret_time_us)
 {
@@ -165,13 +172,17 @@ static bool is_error(const struct redis_call_reader *reader)
 	return reader->next != reader->end && reader->next->kind == REDIS_ERROR;
 }
 
-/* Whether it has an error of its own: in shadow, or all that are charged together, by the first. */
-static bool stands_alone(const struct store_op *op, size_t check)
+/*
+ * Whether the check is decided on its own: it is in shadow, and the op is not denied from the
+ * start. Then the reply has an error of this check in the place of its state. All other checks of
+ * an op are charged together, and an error of one of them stands in the place of the whole op.
+ */
+static bool is_decided_alone(const struct store_op *op, size_t check)
 {
 	return !op->is_denied && check >= op->count - op->shadow;
 }
 
-static bool skip(struct redis_call_reader *reader, size_t items)
+static bool skip_items(struct redis_call_reader *reader, size_t items)
 {
 	if (items > (size_t)(reader->end - reader->next))
 		return false;
@@ -183,11 +194,11 @@ static bool skip_op(struct redis_call_reader *reader, const struct store_op *op)
 {
 	bool is_failed = is_error(reader);
 
-	if (!skip(reader, 1))
+	if (!skip_items(reader, 1))
 		return false;
 	for (size_t i = 0; i < op->count && !is_failed; i++) {
-		bool is_alone = stands_alone(op, i) && is_error(reader);
-		if (!skip(reader, is_alone ? 1 : numbers_of(op->checks[i])))
+		bool is_alone = is_decided_alone(op, i) && is_error(reader);
+		if (!skip_items(reader, is_alone ? 1 : numbers_of(op->checks[i])))
 			return false;
 	}
 	return true;
@@ -204,8 +215,15 @@ bool redis_call_is_for(const struct redis_call_reader *reader, const struct list
 }
 
 /*
- * Of a sliding window the reply has no log, but the three entries of it that are asked for: those
- * with which so many units have left that `remaining` grows, that the cost passes, and all.
+ * For a sliding window the reply does not have the whole log, but the times of the three entries
+ * that an outcome needs:
+ *
+ *     grows_us    when this one has left the window, `remaining` grows
+ *     passes_us   when this one has left, the cost would pass
+ *     newest_us   when this one has left, the window is empty
+ *
+ * They are put together as a log of three entries, which the code of the limiter reads like any
+ * other.
  */
 struct excerpt {
 	struct window_entry entries[3];
@@ -233,7 +251,8 @@ static bool read_log(struct redis_call_reader *reader, const struct check *check
 	    !next_number(reader, newest_us, &grows_us) ||
 	    !next_number(reader, newest_us, &passes_us))
 		return false;
-	if (used > 0 && grows_us <= last_us - check->quota->window_us) /* it has left */
+	if (used > 0 &&
+	    grows_us <= last_us - check->quota->window_us) /* it has left the window already */
 		return false;
 	int64_t to_grow = at_least(used - limit + 1, 1);
 	int64_t to_pass =
@@ -278,8 +297,8 @@ static bool read_balance(struct redis_call_reader *reader, const struct check *c
 	return false;
 }
 
-/* The same as the memory store says of a state that it has looked at. */
-static bool decide(struct redis_call_reader *reader, struct check *check, bool charged)
+/* Makes the outcome of a check from its state, as the memory store does. */
+static bool decide_check(struct redis_call_reader *reader, struct check *check, bool charged)
 {
 	struct balance balance;
 	struct excerpt excerpt;
@@ -297,7 +316,7 @@ static bool decide(struct redis_call_reader *reader, struct check *check, bool c
 	return true;
 }
 
-/* Its own error, of one in shadow. */
+/* A check in shadow has an error of its own. */
 static void fail_check(struct redis_call_reader *reader, struct check *check, struct bytes *ret_why)
 {
 	*ret_why = reader->next++->text;
@@ -309,13 +328,13 @@ static bool decide_shadow(struct redis_call_reader *reader, struct check *check,
 {
 	struct redis_call_reader again = *reader;
 
-	/* It was charged if it would pass, which the state says. */
-	if (!decide(reader, check, false))
+	/* The reply does not say whether it was charged: it was if it passes by its state. */
+	if (!decide_check(reader, check, false))
 		return false;
 	if (!allowed || !check->outcome.allowed)
 		return true;
 	*reader = again;
-	return decide(reader, check, true);
+	return decide_check(reader, check, true);
 }
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
@@ -332,13 +351,13 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 		return false;
 	for (size_t i = 0; i < op->count; i++) {
 		struct check *check = op->checks[i];
-		if (stands_alone(op, i) && is_error(reader)) {
+		if (is_decided_alone(op, i) && is_error(reader)) {
 			fail_check(reader, check, ret_why);
-		} else if (stands_alone(op, i)) {
+		} else if (is_decided_alone(op, i)) {
 			if (!decide_shadow(reader, check, charged == 1))
 				return false;
 		} else {
-			if (!decide(reader, check, charged == 1))
+			if (!decide_check(reader, check, charged == 1))
 				return false;
 			is_denied = is_denied || !check->outcome.allowed;
 		}

@@ -1,11 +1,13 @@
 /*
- * redis_script.h - the limiters that run in Redis, from outside: a call for several requests is put
- * into bytes, and its reply becomes the outcomes of their checks. lua/contract.lua says what both
- * look like.
+ * redis_script.h - writes calls of the limiters that run in Redis, and reads their replies.
+ * lua/contract.lua says what a call and a reply look like.
  *
- * Nothing is sent here. What Redis replies is believed only as far as it makes sense: a reply of
- * another shape, or with a number that can't be, is an error (STORE_OTHER) of the requests that it
- * was for.
+ * One call asks for several requests. The reply has the state of each balance; from it the outcome
+ * of each check is derived, by the same code that the memory store uses. A reply is not trusted:
+ * one of another shape, or with a number that is impossible, becomes an error (STORE_OTHER) of the
+ * requests that it was for.
+ *
+ * Nothing is sent here.
  */
 #ifndef STORE_REDIS_SCRIPT_H
 #define STORE_REDIS_SCRIPT_H
@@ -19,41 +21,42 @@
 #include "store/store.h"
 
 #define REDIS_CALL_OPS_MAX 32
-#define REDIS_STATE_MAX    5  /* numbers that the reply has of a check */
-#define REDIS_PREFIX_MAX   88 /* that of --key-prefix, and what replay adds */
-/* One op always fits. */
+#define REDIS_STATE_MAX    5  /* numbers that a reply has for one check, at most */
+#define REDIS_PREFIX_MAX   88 /* --key-prefix, and what replay adds */
+/* Bytes of a call. One op always fits, with 16 checks and the longest keys. */
 #define REDIS_CALL_MAX 65536
 
 /* The script, put together from lua/ at build time. */
 struct bytes redis_script_text(void);
 
-/* No more bytes than these are needed for the op, of a call whose keys begin with `prefix`. */
+/* An upper bound of the bytes that the op takes in a call whose keys begin with `prefix`. */
 size_t redis_call_size(const struct store_op *op, struct bytes prefix);
 
-/* What all of the ops in a call share. */
+/* What the ops of a call have in common. */
 struct redis_call_form {
 	const char *hash; /* of the script, as SCRIPT LOAD replied */
 	struct bytes prefix;
-	bool is_time_given; /* else it is Redis' own */
+	bool is_time_given; /* count by time_us; otherwise by the clock of Redis */
 	int64_t time_us;
 };
 
-/* EVALSHA for `ops`, which are linked by store_op.link. */
+/* Puts EVALSHA for `ops`, a list of store_op.link. */
 void redis_call_put(struct writer *w, const struct redis_call_form *form, const struct list *ops);
 
-/* Reads what a call replied, op by op. */
+/* Reads the reply to a call, op by op. */
 struct redis_call_reader {
 	const struct redis_item *next, *end;
 	int64_t now_us;
 };
 
-/* False when it is not a reply of the script's. */
+/* False when the reply is none of the script. */
 MUST_CHECK bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply *reply);
-/* Whether what comes has as many items as these ops are answered with; before any is. */
+/* Whether the reply has exactly the items that these ops need. To be asked before the first. */
 MUST_CHECK bool redis_call_is_for(const struct redis_call_reader *reader, const struct list *ops);
 /*
- * The outcomes of the next op, or its error; *ret_why is then the error's text, for the log. False
- * when what comes is not for such an op: the rest of the reply means nothing either.
+ * Answers the checks of the next op, by outcomes or by errors; *ret_why is the text of an error,
+ * for the log. False when the items can't be the answer to this op. Then the rest of the reply is
+ * of no use either.
  */
 MUST_CHECK bool redis_call_next(struct redis_call_reader *reader, struct store_op *op,
 				struct bytes *ret_why);

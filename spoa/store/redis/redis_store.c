@@ -1,3 +1,33 @@
+/*
+ * The life of an op (a request that the store was asked for):
+ *
+ *     ask --> asked ------------> a call ------ reply -------> answered
+ *      |        |                  |   |                         ^
+ *      |        | late             |   `-- no reply: the link ---|  STORE_CONNECTION
+ *      |        |                  |       was lost              |
+ *      |        |                  |                             |
+ *      |        |        NOSCRIPT, |   late: STORE_NOSCRIPT -----|
+ *      |        |        once      v                             |
+ *      |        |              repeated --> a call --------------|  its reply is final
+ *      |        |                  | late                        |
+ *      |        `------------------+-----------------------------'  STORE_TIMEOUT, not sent
+ *      |
+ *      `--> STORE_DONE with the link's error, while it is down
+ *
+ * An op hangs on exactly one list: `asked`, `repeated`, or the list of its call. Both of the
+ * store's lists are sent before the loop waits (on_before_wait); if the link is down by then, the
+ * ops in them are answered with its error.
+ *
+ * "Late" means that the engine has answered the request at its deadline (store_op.is_late). A late
+ * op that has not left yet is not sent, so it is not charged. One that has left is answered when
+ * its reply comes; nobody looks at that answer, but until then Redis may work on it, so it counts
+ * in
+ * --max-in-flight.
+ *
+ * When is Redis too slow? Single late replies are normal. But when ops have become late for 25 ms
+ * and no reply came in time meanwhile, the link is dropped: its probe then decides when Redis is
+ * fast enough again, and until then nobody waits.
+ */
 #include "store/redis/redis_store.h"
 
 #include <stdlib.h>
@@ -8,9 +38,9 @@
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
 
-/* The connection is given up when replies have come too late for so long, and none in time. */
+/* The link is dropped when ops have become late for so long, and no reply came in time. */
 #define LATE_MAX_US INT64_C(25000)
-/* Some that were late so long ago say nothing of now; the link's heartbeat has looked since. */
+/* Ops that became late so long ago are forgotten: a link that is silent was lost by now. */
 #define LATE_OLD_US INT64_C(500000)
 
 struct redis_store {
@@ -18,17 +48,18 @@ struct redis_store {
 	struct store_config config;
 	const struct redis_target *target;
 	struct redis_link *link;
-	struct list asked;    /* ops to be sent before the loop waits */
-	struct list repeated; /* and those that are sent for the second time */
+	struct list asked;    /* ops that were asked in this turn */
+	struct list repeated; /* ops that NOSCRIPT brought back, to be sent a second time */
 	struct pool calls;
-	int64_t late_since_us, late_last_us; /* 0: the last reply came in time */
-	bool has_late;                       /* since what is asked was looked through */
+	int64_t late_since_us; /* the first op became late; 0: a reply came in time after it */
+	int64_t late_last_us;  /* the last op became late */
+	bool has_late;         /* there may be late ops in `asked` or `repeated` */
 	bool is_told_down;
 	struct store_stats stats;
 	uint8_t command[REDIS_CALL_MAX];
 };
 
-/* Some ops on their way in one EVALSHA. */
+/* One EVALSHA on its way, with the ops that it asks for. */
 struct call {
 	struct redis_asked asked;
 	struct redis_store *redis;
@@ -52,52 +83,52 @@ static struct store_op *first_op(const struct list *ops)
 static void fail_op(struct redis_store *redis, struct store_op *op, enum store_error error)
 {
 	store_op_fail(op, error);
-	redis->stats.errors[error] += !op->is_late; /* that was counted as a timeout */
+	redis->stats.errors[error] += !op->is_late; /* a late op is counted already, as a timeout */
 }
 
-static void answer(struct store_op *op)
+static void answer_op(struct store_op *op)
 {
 	list_remove(&op->link);
 	op->answered(op);
 }
 
-static void answer_all(struct redis_store *redis, struct list *ops, enum store_error error)
+static void fail_all(struct redis_store *redis, struct list *ops, enum store_error error)
 {
 	struct store_op *op;
 
 	while ((op = first_op(ops)) != NULL) {
 		fail_op(redis, op, error);
-		answer(op);
+		answer_op(op);
 	}
 }
 
-static void tell_refused(const struct redis_store *redis, const struct store_op *op,
+static void tell_refusal(const struct redis_store *redis, const struct store_op *op,
 			 struct bytes why)
 {
 	enum store_error error = store_op_error(op);
 
 	redis->config.refused(redis->config.owner, op, error, why);
-	/* A replica by now: the name, or what stands between, may lead to the one that takes
-	 * writes. */
+	/* The server has become a replica, or was replaced by one that still loads. The name, or a
+	 * proxy, may lead to another server that takes writes. */
 	if (error == STORE_LOADING || error == STORE_READONLY)
 		redis_link_drop(redis->link, error, why);
 }
 
-/* Redis refused the call as a whole. */
-static void refuse_all(struct call *call, struct bytes why)
+/* Redis answered the whole call by one error. */
+static void fail_call(struct call *call, struct bytes why)
 {
 	enum store_error error = redis_error_kind(why);
 	struct store_op *op;
 
 	while ((op = first_op(&call->ops)) != NULL) {
 		fail_op(call->redis, op, error);
-		tell_refused(call->redis, op, why);
-		answer(op);
+		tell_refusal(call->redis, op, why);
+		answer_op(op);
 	}
 }
 
-/* The script was not there, so nothing was done: what still waits is asked again, once. */
-static void repeat(struct call *call)
+/* Redis did not know the script and has done nothing: ops that still wait are sent once more. */
+static void repeat_call(struct call *call)
 {
 	struct redis_store *redis = call->redis;
 	struct store_op *op;
@@ -108,7 +139,7 @@ static void repeat(struct call *call)
 		redis->stats.errors[STORE_NOSCRIPT] += !op->is_late;
 		if (op->is_late) {
 			store_op_fail(op, STORE_NOSCRIPT);
-			answer(op);
+			answer_op(op);
 			continue;
 		}
 		list_remove(&op->link);
@@ -116,8 +147,8 @@ static void repeat(struct call *call)
 	}
 }
 
-/* False when the reply is not one to such a call; what was not answered by then is left. */
-static bool read_reply(struct call *call, const struct redis_reply *reply)
+/* False when the reply can't be one to this call. Ops that were answered by then stay answered. */
+static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 {
 	struct redis_call_reader reader;
 	struct bytes why = BYTES("");
@@ -132,25 +163,25 @@ static bool read_reply(struct call *call, const struct redis_reply *reply)
 			call->redis->late_since_us = 0;
 		if (store_op_error(op) != STORE_OK) {
 			call->redis->stats.errors[store_op_error(op)] += !op->is_late;
-			tell_refused(call->redis, op, why);
+			tell_refusal(call->redis, op, why);
 		}
-		answer(op);
+		answer_op(op);
 	}
 	return true;
 }
 
-static void take_reply(struct call *call, const struct redis_reply *reply)
+static void finish_call(struct call *call, const struct redis_reply *reply)
 {
 	struct bytes error = reply->items[0].text;
 
 	if (reply->items[0].kind != REDIS_ERROR) {
-		if (!read_reply(call, reply))
-			refuse_all(call, BYTES("BADREPLY the reply is not one of the script's"));
+		if (!answer_by_reply(call, reply))
+			fail_call(call, BYTES("BADREPLY the reply is not one of the script's"));
 	} else if (redis_error_kind(error) == STORE_NOSCRIPT && !call->is_repeated &&
 		   redis_link_is_up(call->redis->link)) {
-		repeat(call);
+		repeat_call(call);
 	} else {
-		refuse_all(call, error);
+		fail_call(call, error);
 	}
 }
 
@@ -161,9 +192,9 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 	if (reply != NULL)
 		histogram_add(&call->redis->stats.latency, clock_mono_us() - call->sent_us);
 	if (reply == NULL)
-		answer_all(call->redis, &call->ops, STORE_CONNECTION);
+		fail_all(call->redis, &call->ops, STORE_CONNECTION);
 	else
-		take_reply(call, reply);
+		finish_call(call, reply);
 	pool_put(&call->redis->calls, call);
 }
 
@@ -180,10 +211,10 @@ static void count_batch(struct store_stats *stats, size_t ops)
 	stats->requests += ops;
 }
 
-/* Moves from `ops` what goes into one call, which is at least the first. */
-static void collect(struct redis_store *redis, struct list *ops, struct call *call)
+/* Moves ops from the list into the call: as many as fit, and at least the first. */
+static void fill_call(struct redis_store *redis, struct list *ops, struct call *call)
 {
-	size_t room = sizeof redis->command - 128; /* around the checks */
+	size_t room = sizeof redis->command - 128; /* less what stands around the checks */
 	int64_t now_us = first_op(ops)->now_us;
 	struct store_op *op;
 	size_t count;
@@ -219,18 +250,17 @@ static void send_all(struct redis_store *redis, struct list *ops, bool is_repeat
 {
 	while (!list_is_empty(ops)) {
 		struct call *call = pool_get(&redis->calls);
-		ASSERT(call != NULL); /* there are as many as ops */
+		ASSERT(call != NULL); /* there are as many calls as ops that can be pending */
 		call->asked.replied = on_replied;
 		call->redis = redis;
 		call->is_repeated = is_repeated;
 		list_init(&call->ops);
-		collect(redis, ops, call);
+		fill_call(redis, ops, call);
 		send_call(redis, call);
 	}
 }
 
-/* Nobody waits for them any more: they are not sent, and so not charged. */
-static void leave_out_late(struct redis_store *redis, struct list *ops)
+static void answer_late(struct redis_store *redis, struct list *ops)
 {
 	for (struct list *link = ops->next, *next; link != ops; link = next) {
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
@@ -238,24 +268,24 @@ static void leave_out_late(struct redis_store *redis, struct list *ops)
 		if (!op->is_late)
 			continue;
 		fail_op(redis, op, STORE_TIMEOUT);
-		answer(op);
+		answer_op(op);
 	}
 }
 
-static void flush(void *owner)
+static void on_before_wait(void *owner)
 {
 	struct redis_store *redis = owner;
 
 	if (!redis_link_is_up(redis->link)) {
-		answer_all(redis, &redis->repeated, redis_link_error(redis->link));
-		answer_all(redis, &redis->asked, redis_link_error(redis->link));
+		fail_all(redis, &redis->repeated, redis_link_error(redis->link));
+		fail_all(redis, &redis->asked, redis_link_error(redis->link));
 		redis->late_since_us = 0;
 		return;
 	}
 	if (redis->has_late) {
 		redis->has_late = false;
-		leave_out_late(redis, &redis->repeated);
-		leave_out_late(redis, &redis->asked);
+		answer_late(redis, &redis->repeated);
+		answer_late(redis, &redis->asked);
 	}
 	send_all(redis, &redis->repeated, true);
 	send_all(redis, &redis->asked, false);
@@ -267,7 +297,7 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 	const struct store_config *config = &redis->config;
 
 	redis->stats.ups += is_up;
-	redis->stats.downs += !is_up && !redis->is_told_down; /* the reason may change */
+	redis->stats.downs += !is_up && !redis->is_told_down; /* not for another reason */
 	redis->is_told_down = !is_up;
 	config->changed(config->owner, is_up, error, why);
 }
@@ -305,8 +335,8 @@ static void release(struct store *store)
 	struct redis_store *redis = redis_of(store);
 
 	redis_link_free(redis->link);
-	answer_all(redis, &redis->repeated, STORE_CONNECTION);
-	answer_all(redis, &redis->asked, STORE_CONNECTION);
+	fail_all(redis, &redis->repeated, STORE_CONNECTION);
+	fail_all(redis, &redis->asked, STORE_CONNECTION);
 	pool_release(&redis->calls);
 	free(redis);
 }
@@ -350,7 +380,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 						   .script = redis_script_text(),
 						   .timeout_us = config->timeout_us,
 						   .silence_us = config->silence_us,
-						   .flush = flush,
+						   .flush = on_before_wait,
 						   .changed = on_changed,
 						   .owner = redis,
 					   });

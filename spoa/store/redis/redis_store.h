@@ -1,11 +1,13 @@
 /*
  * redis_store.h - balances in Redis, which any number of agents share.
  *
- * What was asked in a turn of the loop leaves at its end, as calls of up to 32 requests each, over
- * one connection (redis_link.h). Every answer is PENDING while that is up; while it is not,
- * everything is answered at once with an error. A command whose reply is lost is never sent again.
- * Only when Redis says that it does not know the script, and so has done nothing, those that still
- * wait are asked once more.
+ * Requests that are asked in one turn of the loop leave at its end, in calls of up to 32 requests
+ * each, over one connection (redis_link.h). While the link is up, store_ask returns STORE_PENDING;
+ * while it is down, STORE_DONE with an error.
+ *
+ * A call whose reply is lost is never sent again, since Redis may have charged it. There is one
+ * exception: when Redis replies that it does not know the script it has done nothing, so those
+ * requests of the call that still wait are sent once more.
  */
 #ifndef STORE_REDIS_STORE_H
 #define STORE_REDIS_STORE_H

@@ -12,11 +12,11 @@
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
 
-#define GIVE_UP_SECONDS 5.0 /* without an answer: it is not to be had */
+#define GIVE_UP_SECONDS 5.0 /* without a reply */
 #define CURSOR_MAX      24
 #define PATTERN_MAX     (2 * REDIS_PREFIX_MAX + 2)
 
-/* SCAN and UNLINK in one call: no reply ever has keys in it, which might be too many. */
+/* The script deletes what it finds, so that no reply has keys in it, which might be too many. */
 static const char script[] =
 	"local found = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', 1000)\n"
 	"for _, key in ipairs(found[2]) do redis.call('UNLINK', key) end\n"
@@ -35,14 +35,14 @@ struct redis_sweep {
 	struct quoted why;
 };
 
-static void end(struct redis_sweep *sweep, enum redis_sweep_state state, struct bytes why)
+static void end_sweep(struct redis_sweep *sweep, enum redis_sweep_state state, struct bytes why)
 {
 	sweep->state = state;
 	sweep->why = quoted(why);
 	ev_timer_stop(sweep->loop, &sweep->give_up);
 }
 
-static void ask_next(void *owner)
+static void on_before_wait(void *owner)
 {
 	struct redis_sweep *sweep = owner;
 
@@ -59,7 +59,7 @@ static void ask_next(void *owner)
 	redis_link_ask(sweep->link, &sweep->asked, words, ARRAY_SIZE(words));
 }
 
-static bool take_cursor(struct redis_sweep *sweep, const struct redis_item *item)
+static bool read_cursor(struct redis_sweep *sweep, const struct redis_item *item)
 {
 	if (item->kind != REDIS_TEXT || item->text.len == 0 || item->text.len >= CURSOR_MAX)
 		return false;
@@ -68,7 +68,7 @@ static bool take_cursor(struct redis_sweep *sweep, const struct redis_item *item
 	return true;
 }
 
-/* Without a reply the same is asked again, when the link is back: nothing is lost by that. */
+/* When the reply was lost, the same cursor is asked for again over the next connection. */
 static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_sweep *sweep = CONTAINER_OF(asked, struct redis_sweep, asked);
@@ -76,13 +76,13 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 	sweep->is_asked = false;
 	if (reply == NULL || sweep->state != SWEEP_RUNNING)
 		return;
-	if (!take_cursor(sweep, &reply->items[0])) {
-		end(sweep, SWEEP_FAILED, reply->items[0].text);
+	if (!read_cursor(sweep, &reply->items[0])) {
+		end_sweep(sweep, SWEEP_FAILED, reply->items[0].text);
 		return;
 	}
 	ev_timer_again(sweep->loop, &sweep->give_up);
 	if (strcmp(sweep->cursor, "0") == 0)
-		end(sweep, SWEEP_DONE, BYTES(""));
+		end_sweep(sweep, SWEEP_DONE, BYTES(""));
 }
 
 static void on_give_up(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -91,7 +91,7 @@ static void on_give_up(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	const char *why = redis_link_why(sweep->link);
-	end(sweep, SWEEP_FAILED, bytes_from_text(*why == '\0' ? "no answer in time" : why));
+	end_sweep(sweep, SWEEP_FAILED, bytes_from_text(*why == '\0' ? "no answer in time" : why));
 }
 
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
@@ -99,7 +99,7 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 	(void)owner, (void)is_up, (void)error, (void)why;
 }
 
-/* A key's beginning as a glob, of which nothing is special but the end. */
+/* A glob that matches what begins with the prefix: all that is special in a glob is escaped. */
 static void put_pattern(struct writer *w, struct bytes prefix)
 {
 	for (size_t i = 0; i < prefix.len; i++) {
@@ -129,7 +129,7 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 					     .script = bytes_from(script, sizeof script - 1),
 					     .timeout_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
 					     .silence_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
-					     .flush = ask_next,
+					     .flush = on_before_wait,
 					     .changed = on_changed,
 					     .owner = sweep,
 				     });

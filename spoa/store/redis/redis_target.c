@@ -19,8 +19,8 @@ static bool hex_digit(uint8_t byte, uint8_t *ret_value)
 	return true;
 }
 
-/* What stands before the first `separator`, which is cut off too; all when there is none. */
-static bool cut(struct bytes *text, char separator, struct bytes *ret_before)
+/* Moves what stands before the first separator to *ret_before, and drops the separator. */
+static bool cut_at(struct bytes *text, char separator, struct bytes *ret_before)
 {
 	const uint8_t *at = text->len > 0 ? memchr(text->data, separator, text->len) : NULL;
 
@@ -31,7 +31,7 @@ static bool cut(struct bytes *text, char separator, struct bytes *ret_before)
 	return true;
 }
 
-/* False when it does not fit, or an escape is none or makes a NUL. */
+/* False when it does not fit in `max` bytes with a NUL, or has a bad escape, or a NUL. */
 static bool unescape(struct bytes text, char *memory, size_t max)
 {
 	struct writer w = writer_on(memory, max - 1);
@@ -54,7 +54,7 @@ static bool unescape(struct bytes text, char *memory, size_t max)
 	return !w.full;
 }
 
-/* Fits always: none of it is longer than the URL was allowed to be. */
+/* It always fits: host and path are bounded. */
 static void set_text(struct redis_target *target)
 {
 	struct writer w = writer_on(target->text, sizeof target->text);
@@ -74,8 +74,8 @@ static void set_text(struct redis_target *target)
 }
 
 /*
- * No error shows a part of the URL: a password stands in any of them when the @ is missing, or when
- * it is written as other programs have it, ?password=...
+ * No error shows a part of the URL. Each part may have the password in it, when the @ was
+ * forgotten, or when it is written as other programs want it: ?password=...
  */
 
 static bool read_db(struct bytes text, struct redis_target *target, struct err *err)
@@ -92,7 +92,7 @@ static bool read_user(struct bytes text, struct redis_target *target, struct err
 {
 	struct bytes user = text;
 
-	if (cut(&text, ':', &user) &&
+	if (cut_at(&text, ':', &user) &&
 	    (text.len == 0 || !unescape(text, target->password, sizeof target->password)))
 		return err_set(err, "the password: empty, too long, or a %% that is not %%XX");
 	if (!unescape(user, target->user, sizeof target->user))
@@ -129,12 +129,12 @@ static bool read_host(struct bytes text, struct redis_target *target, struct err
 
 	if (bytes_begin_with(text, BYTES("["))) {
 		text = bytes_skip(text, 1);
-		if (!cut(&text, ']', &host) || !is_ipv6(host) ||
+		if (!cut_at(&text, ']', &host) || !is_ipv6(host) ||
 		    (text.len > 0 && text.data[0] != ':'))
 			return err_set(err, "the host: not host, host:port or [v6]:port");
 		if (text.len > 0)
 			port = bytes_skip(text, 1);
-	} else if (cut(&text, ':', &host)) {
+	} else if (cut_at(&text, ':', &host)) {
 		port = text;
 	}
 	if (!is_host(host))
@@ -159,7 +159,7 @@ static bool read_tcp(struct bytes rest, struct redis_target *target, struct err 
 		if (!read_user(user, target, err))
 			return false;
 	}
-	if (!cut(&rest, '/', &host)) {
+	if (!cut_at(&rest, '/', &host)) {
 		host = rest;
 		rest = BYTES("");
 	}
@@ -173,7 +173,7 @@ static bool read_unix(struct bytes rest, struct redis_target *target, struct err
 	struct bytes path;
 
 	target->is_unix = true;
-	if (cut(&rest, '?', &path)) {
+	if (cut_at(&rest, '?', &path)) {
 		if (!bytes_begin_with(rest, BYTES("db=")))
 			return err_set(err, "what follows the path: not db=N");
 		if (!read_db(bytes_skip(rest, strlen("db=")), target, err))
@@ -195,7 +195,7 @@ static bool refuse_scheme(struct bytes url, struct err *err)
 	if (bytes_begin_with(url, BYTES("rediss:")) || bytes_begin_with(url, BYTES("redis+")))
 		return err_set(err, "TLS, Sentinel and Cluster are not in this version");
 	struct bytes scheme = url;
-	(void)cut(&url, ':', &scheme);
+	(void)cut_at(&url, ':', &scheme);
 	if (memchr(scheme.data, '@', scheme.len) != NULL)
 		return err_set(err, "not redis:// or redis+unix://");
 	return err_set(err, "%s is not redis:// or redis+unix://", quoted(scheme).text);

@@ -1,11 +1,11 @@
 /*
- * redis_target.h - which Redis keeps the balances, as --store says.
+ * redis_target.h - the Redis that keeps the balances, as --store says.
  *
  *     redis://[user:password@]host[:port][/db]
  *     redis+unix:///path[?db=N]
  *
- * What may be special in a URL is escaped as %XX in user, password and path (RFC 3986, 2.1). No
- * error and no text of a target ever has the password in it.
+ * In user, password and path, characters that mean something in a URL are escaped as %XX (RFC 3986,
+ * 2.1). Neither an error nor the text of a target ever has a part of the password in it.
  */
 #ifndef STORE_REDIS_TARGET_H
 #define STORE_REDIS_TARGET_H
@@ -30,7 +30,7 @@ struct redis_target {
 	uint32_t db;
 	char user[REDIS_USER_MAX];         /* empty: the default user */
 	char password[REDIS_PASSWORD_MAX]; /* empty: none */
-	char text[REDIS_TARGET_MAX];       /* as it was given, without user and password */
+	char text[REDIS_TARGET_MAX];       /* the URL, without user and password */
 };
 
 MUST_CHECK bool redis_target_parse(struct bytes url, struct redis_target *ret_target,
