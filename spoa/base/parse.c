@@ -20,6 +20,15 @@ bool parse_whole(struct bytes text, uint64_t max, uint64_t *ret_value)
 	return true;
 }
 
+int parse_hex_digit(uint8_t byte)
+{
+	uint8_t letter = byte | 0x20;
+
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
 static int64_t greatest_common_divisor(int64_t a, int64_t b)
 {
 	while (b != 0) {

@@ -22,6 +22,8 @@ struct ratio {
 
 /* "0", "42": decimal digits, at most `max`. */
 MUST_CHECK bool parse_whole(struct bytes text, uint64_t max, uint64_t *ret_value);
+/* The value of a hexadecimal digit of either case; -1 when it is none. */
+int parse_hex_digit(uint8_t byte);
 /* "5", "0.25", "1e6", "2.5e-3": a decimal above 0. False also when it does not fit. */
 MUST_CHECK bool parse_decimal(struct bytes text, struct ratio *ret_ratio);
 /* "250us" is refused; "2ms", "1.5s", "1m", "1h", "1d" are taken, to the whole microsecond. */

@@ -258,15 +258,6 @@ bool http_map_read_body(struct bytes text, struct bytes beside, struct http_body
 
 /* ---- query and headers ---- */
 
-static int hex_digit(uint8_t c)
-{
-	uint8_t letter = c | 0x20;
-
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 static const char *why_text_is_bad(struct bytes text)
 {
 	if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
@@ -285,8 +276,8 @@ static const char *decode(struct http_question *question, struct bytes text,
 			writer_put_u8(&w, text.data[0] == '+' ? ' ' : text.data[0]);
 			continue;
 		}
-		int high = text.len < 3 ? -1 : hex_digit(text.data[1]);
-		int low = text.len < 3 ? -1 : hex_digit(text.data[2]);
+		int high = text.len < 3 ? -1 : parse_hex_digit(text.data[1]);
+		int low = text.len < 3 ? -1 : parse_hex_digit(text.data[2]);
 		if (high < 0 || low < 0)
 			return "% without two hexadecimal digits";
 		writer_put_u8(&w, (uint8_t)(high << 4 | low));

@@ -8,17 +8,6 @@
 
 #define DB_MAX 1000000
 
-static bool hex_digit(uint8_t byte, uint8_t *ret_value)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = byte == '\0' ? NULL : strchr(digits, byte | (byte >= 'A' ? 0x20 : 0));
-
-	if (found == NULL)
-		return false;
-	*ret_value = (uint8_t)(found - digits);
-	return true;
-}
-
 /* Moves what stands before the first separator to *ret_before, and drops the separator. */
 static bool cut_at(struct bytes *text, char separator, struct bytes *ret_before)
 {
@@ -37,10 +26,11 @@ static bool unescape(struct bytes text, char *memory, size_t max)
 	struct writer w = writer_on(memory, max - 1);
 
 	while (text.len > 0) {
-		uint8_t byte = text.data[0], high, low;
+		uint8_t byte = text.data[0];
 		if (byte == '%') {
-			if (text.len < 3 || !hex_digit(text.data[1], &high) ||
-			    !hex_digit(text.data[2], &low))
+			int high = text.len < 3 ? -1 : parse_hex_digit(text.data[1]);
+			int low = text.len < 3 ? -1 : parse_hex_digit(text.data[2]);
+			if (high < 0 || low < 0)
 				return false;
 			byte = (uint8_t)(high << 4 | low);
 			text = bytes_skip(text, 2);
@@ -112,13 +102,12 @@ static bool is_host(struct bytes text)
 static bool is_ipv6(struct bytes text)
 {
 	char host[INET6_ADDRSTRLEN];
+	struct writer w = writer_on(host, sizeof host);
 	struct in6_addr address;
 
-	if (text.len >= sizeof host)
-		return false;
-	memcpy(host, text.data, text.len);
-	host[text.len] = '\0';
-	return inet_pton(AF_INET6, host, &address) == 1;
+	writer_put(&w, text);
+	writer_put_u8(&w, '\0');
+	return !w.full && inet_pton(AF_INET6, host, &address) == 1;
 }
 
 /* "host", "host:port", "[v6]", "[v6]:port" */

@@ -1,4 +1,5 @@
 #include <stdint.h>
+#include <string.h>
 
 #include "base/parse.h"
 #include "support/guarded.h"
@@ -51,6 +52,20 @@ TEST(parse_whole_takes_digits_up_to_the_maximum)
 		assert_int_equal(parse_whole(exactly(cases[i].text), cases[i].max, &value),
 				 cases[i].is_good);
 		assert_int_equal(value, cases[i].is_good ? cases[i].value : 99);
+	}
+}
+
+TEST(parse_hex_digit_of_every_byte)
+{
+	static const char digits[] = "0123456789abcdef", capitals[] = "0123456789ABCDEF";
+
+	for (unsigned byte = 0; byte < 256; byte++) {
+		const char *lower = byte == 0 ? NULL : strchr(digits, (int)byte);
+		const char *upper = byte == 0 ? NULL : strchr(capitals, (int)byte);
+		int expected = lower != NULL   ? (int)(lower - digits)
+			       : upper != NULL ? (int)(upper - capitals)
+					       : -1;
+		assert_int_equal(parse_hex_digit((uint8_t)byte), expected);
 	}
 }
 

@@ -98,6 +98,9 @@ void world_close(struct world *world)
 {
 	store_free(world->store);
 	fake_redis_free(world->fake);
+	ev_timer_stop(world->loop, &world->overdue);
+	/* Whatever the store had started in the loop is stopped. */
+	assert_false(ev_run(world->loop, EVRUN_NOWAIT));
 	ev_loop_destroy(world->loop);
 	free(world);
 }

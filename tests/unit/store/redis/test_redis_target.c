@@ -71,6 +71,9 @@ static const struct {
 	{"redis://[::1]", "::1", "6379", "", 0, "", "", "redis://[::1]:6379/0"},
 	{"redis://[2001:db8::1]:6380/2", "2001:db8::1", "6380", "", 2, "", "",
 	 "redis://[2001:db8::1]:6380/2"},
+	{"redis://[0123:4567:89ab:cdef:0123:4567:192.168.100.228]:1",
+	 "0123:4567:89ab:cdef:0123:4567:192.168.100.228", "1", "", 0, "", "",
+	 "redis://[0123:4567:89ab:cdef:0123:4567:192.168.100.228]:1/0"},
 	/* users and passwords */
 	{"redis://agent@h", "h", "6379", "", 0, "agent", "", "redis://h:6379/0"},
 	{"redis://:hunter2@h", "h", "6379", "", 0, "", "hunter2", "redis://h:6379/0"},
@@ -203,6 +206,10 @@ static const struct {
 	{"redis://[a:b]", "the host"},
 	{"redis://[127.0.0.1:1]", "the host"},
 	{"redis://[fe80::1%25eth0]", "the host"},
+	/* An IPv6 address has at most 45 characters; these have 46, 47 and 48. */
+	{"redis://[0123:4567:89ab:cdef:0123:4567:192.168.100.2280]", "the host"},
+	{"redis://[0123:4567:89ab:cdef:0123:4567:192.168.100.22800]", "the host"},
+	{"redis://[0123:4567:89ab:cdef:0123:4567:192.168.100.228000]", "the host"},
 	{"redis://::1", "the host"},
 	{"redis://h:", "the port"},
 	{"redis://h:0", "the port"},
