@@ -20,9 +20,8 @@
  *
  * "Late" means that the engine has answered the request at its deadline (store_op.is_late). A late
  * op that has not left yet is not sent, so it is not charged. One that has left is answered when
- * its reply comes; nobody looks at that answer, but until then Redis may work on it, so it counts
- * in
- * --max-in-flight.
+ * its reply comes. Nobody looks at that answer, but Redis may be at work on it until then, so the
+ * op counts in --max-in-flight.
  *
  * When is Redis too slow? Single late replies are normal. But when ops have become late for 25 ms
  * and no reply came in time meanwhile, the link is dropped: its probe then decides when Redis is

@@ -102,6 +102,20 @@ TEST(expired_long_ago_says_nothing_of_now)
 	world_close(world);
 }
 
+/* Ops that became late half a second ago still say something of now; from then on they don't. */
+TEST(expired_half_a_second_ago_is_the_limit)
+{
+	for (int64_t more_us = 0; more_us < 2; more_us++) {
+		struct world *world = world_up();
+		store_expired(world->store, 1000000);
+		store_expired(world->store, 1000000 + 500000 + more_us);
+		for (int i = 0; i < 5; i++)
+			ev_run(world->loop, EVRUN_NOWAIT);
+		assert_int_equal(store_describe(world->store).is_up, more_us > 0);
+		world_close(world);
+	}
+}
+
 /* ---- what need not be sent ---- */
 
 TEST(ask_that_is_late_before_the_turn_ends_is_not_sent)

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <ev.h>
 
@@ -33,6 +36,19 @@ static void assert_pauses(size_t from, const uint32_t *expected, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(pauses_ms[from + i], expected[i]);
+}
+
+/* ---- the clock, which can be set ahead of the true one ---- */
+
+static int64_t ahead_us;
+
+int clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+	int status = (int)syscall(SYS_clock_gettime, id, ret_time);
+
+	if (id == CLOCK_MONOTONIC)
+		ret_time->tv_sec += ahead_us / US_PER_SECOND;
+	return status;
 }
 
 /* ---- connecting ---- */
@@ -367,5 +383,40 @@ TEST(changed_reasons_that_take_turns_are_told_once_each_kind)
 	assert_string_equal(world->changes[0].why, "ERR a");
 	assert_string_equal(world->changes[1].why, "READONLY no");
 	assert_true(world->changes[2].is_up);
+	world_close(world);
+}
+
+/* The next try gets this error; returns when the pause after it has begun. */
+static void fail_once_more(struct world *world, const char *says)
+{
+	size_t pauses = pause_count;
+
+	fake_redis_say(world->fake, FAKE_SELECT, says, 1);
+	AWAIT(world, pause_count > pauses);
+}
+
+/* In a pause the link waits for nothing but its end, so that the clock may be set ahead. */
+TEST(changed_new_reason_of_a_kind_is_told_after_a_minute)
+{
+	struct world *world = world_open(false);
+
+	ev_timer_stop(world->loop, &world->overdue);
+	pause_count = 0;
+	fake_redis_say(world->fake, FAKE_SELECT, "-ERR a\r\n", 1);
+	connect_store(world, usual);
+	(void)await_change(world, 1);
+	ahead_us = 50 * US_PER_SECOND;
+	fail_once_more(world, "-ERR b\r\n");
+	assert_int_equal(world->change_count, 1);
+	ahead_us = 60 * US_PER_SECOND;
+	fail_once_more(world, "-ERR a\r\n"); /* that was told */
+	assert_int_equal(world->change_count, 1);
+	fail_once_more(world, "-ERR b\r\n");
+	assert_int_equal(world->change_count, 2);
+	assert_string_equal(world->changes[1].why, "ERR b");
+	fail_once_more(world, "-ERR c\r\n"); /* a minute begins with what was told last */
+	assert_int_equal(world->change_count, 2);
+
+	ahead_us = 0;
 	world_close(world);
 }
