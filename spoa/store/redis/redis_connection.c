@@ -299,9 +299,8 @@ void redis_connection_flush(struct redis_connection *connection)
 {
 	if (!connection->wants_write || ev_is_active(&connection->writable))
 		return;
-	connection->wants_write = false;
-	redisAsyncHandleWrite(connection->context);
-	if (connection->wants_write) /* the socket did not take all */
+	redisAsyncHandleWrite(connection->context); /* calls del_write, or add_write for the rest */
+	if (connection->wants_write)                /* the socket did not take all */
 		ev_io_start(connection->loop, &connection->writable);
 }
 
