@@ -186,8 +186,8 @@ void balances_sweep_more(struct balances *b, int64_t now_us)
 	sweep_places(b, SWEEP_STEPS_MORE, now_us);
 }
 
-void balances_forget_oldest(struct balances *b)
+void balances_forget_oldest(struct balances *b, int64_t now_us)
 {
+	b->evicted += balances_at(b, b->oldest)->full_us > now_us;
 	forget(b, b->oldest);
-	b->evicted++;
 }

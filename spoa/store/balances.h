@@ -78,7 +78,8 @@ uint32_t balances_remember(struct balances *b, struct balance_id id);
 void balances_sweep(struct balances *b, int64_t now_us);
 /* The same in 32 places more; for when memory is short. */
 void balances_sweep_more(struct balances *b, int64_t now_us);
-void balances_forget_oldest(struct balances *b);
+/* Counts it in `evicted` unless it is full at `now_us`. */
+void balances_forget_oldest(struct balances *b, int64_t now_us);
 
 /* Bytes in use, with the index. */
 uint64_t balances_bytes(const struct balances *b);

@@ -218,7 +218,7 @@ static bool free_cells_for(struct balances *balances, const struct store_op *op,
 	uint32_t needed = cells_needed(op, part, findings);
 	while (balances->cells.unused < needed && balances->oldest != 0 &&
 	       !is_located(balances->oldest, findings, kept.end))
-		balances_forget_oldest(balances);
+		balances_forget_oldest(balances, op->now_us);
 	return balances->cells.unused >= needed;
 }
 

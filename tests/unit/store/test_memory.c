@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "contract.h"
+#include "limit/request.h"
 #include "store/cells.h"
 #include "store/memory.h"
 #include "support/test.h"
@@ -97,6 +98,45 @@ TEST(ask_full_memory_forgets_what_is_full_again_first)
 		snprintf(key, sizeof key, "day%d", i);
 		assert_int_equal(take(store, key, &day, 0, START_US + 2 * SECOND).remaining, 1);
 	}
+	store_free(store);
+}
+
+static void make_half(struct check *checks, struct check **pointers, size_t from, int round,
+		      const struct quota *quota)
+{
+	for (size_t i = 0; i < REQUEST_CHECKS_MAX / 2; i++) {
+		char key[32];
+		snprintf(key, sizeof key, "r%d-%zu", round, i);
+		pointers[from + i] = check_make(&checks[from + i], key, quota, 1);
+	}
+}
+
+/*
+ * Half of a request are balances of the request before, full again by now; for the other half,
+ * which are new, room has to be made. The sweep then forgets some that the request has found
+ * already.
+ */
+TEST(ask_room_is_made_from_full_balances_of_the_same_request)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota soon = bucket_of(3, "3");
+	struct check checks[REQUEST_CHECKS_MAX], *pointers[REQUEST_CHECKS_MAX];
+
+	memory_store_keep_full(store,
+			       3600 * SECOND); /* so that only the lack of room forgets them */
+	for (int round = 1; round < 600; round++) {
+		int64_t now_us = START_US + round * 2 * SECOND;
+		for (int left = 2; left >= 1;
+		     left--) { /* what is left when it is asked once, twice */
+			make_half(checks, pointers, 0, round - 1, &soon);
+			make_half(checks, pointers, REQUEST_CHECKS_MAX / 2, round, &soon);
+			ask(store, pointers, REQUEST_CHECKS_MAX, now_us);
+			for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++)
+				assert_int_equal(checks[i].outcome.remaining, left);
+		}
+	}
+
+	assert_int_equal(memory_store_stats(store).evicted, 0);
 	store_free(store);
 }
 
