@@ -58,7 +58,7 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
-/* Those that the error may be of: Redis says one for all that are charged together. */
+/* The server gives one error for all checks that are charged together: any may be the cause. */
 static struct bytes failed_policies(const struct store_op *op, struct writer *w)
 {
 	for (size_t i = 0; i < op->count; i++) {

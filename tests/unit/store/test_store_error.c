@@ -4,7 +4,7 @@
 
 #include "support/test.h"
 
-/* The names are a part of the log and of /metrics: INTERFACE.md sections 5 and 6. */
+/* The names stand in the log and in /metrics: docs/redis.md and docs/metrics.md have them. */
 TEST(store_error_text_names_are_the_documented_ones)
 {
 	static const char *const names[] = {
