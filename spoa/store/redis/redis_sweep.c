@@ -77,7 +77,9 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 	if (reply == NULL || sweep->state != SWEEP_RUNNING)
 		return;
 	if (!read_cursor(sweep, &reply->items[0])) {
-		end_sweep(sweep, SWEEP_FAILED, reply->items[0].text);
+		end_sweep(sweep, SWEEP_FAILED,
+			  redis_reply_is_error(reply) ? reply->items[0].text
+						      : BYTES("SCAN was not answered by a cursor"));
 		return;
 	}
 	ev_timer_again(sweep->loop, &sweep->give_up);
