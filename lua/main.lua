@@ -14,15 +14,15 @@ while arg < #ARGV do
     for i = 1, count + shadow do
         local name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
         local tokens_or_window, us = tonumber(ARGV[arg + 4]), nil
-        arg, key = arg + 4, key + 1
-        if name == 'token_bucket' then
-            arg = arg + 1
-            us = tonumber(ARGV[arg])
-        end
         local algorithm = made[name]
         if not algorithm then
             algorithm = algorithms[name]()
             made[name] = algorithm
+        end
+        arg, key = arg + 4, key + 1
+        if algorithm.is_by_rate then
+            arg = arg + 1
+            us = tonumber(ARGV[arg])
         end
         local state
         if i <= count then

@@ -35,8 +35,9 @@ local function write(key, value, us_until_new)
     return redis.pcall('SET', key, value, 'PX', ttl_ms(us_until_new))
 end
 
--- By name: what makes its `look` and `take`. `look` returns what the reply has of a state, with what
--- remains, and `is_mended` when it is to be written even if nothing is taken; or an error. `take` takes
--- from what `look` returned and writes it. They are made when they are needed, since every function of
--- a script is made anew by every call.
+-- By name, a function that returns an algorithm: `look`, `take`, and `is_by_rate` if a check has two
+-- numbers, tokens and us, where others have a window. `look` returns the numbers that the reply has of a
+-- state, with `remaining`, and with `is_mended` if the state must be written even when nothing is taken;
+-- or it returns an error. `take` takes units from what `look` returned and writes the rest. An algorithm
+-- is made when a call has a check of it, since Redis makes every function of a script anew in each call.
 local algorithms = {}

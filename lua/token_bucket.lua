@@ -36,5 +36,5 @@ algorithms.token_bucket = function()
             last - now + math.ceil((capacity * us - level) / tokens))
     end
 
-    return {look = look, take = take}
+    return {look = look, take = take, is_by_rate = true}
 end

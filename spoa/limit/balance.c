@@ -1,39 +1,19 @@
 #include "limit/balance.h"
 
-#include "limit/algorithms.h"
+static const struct algorithm_traits *traits_of(const struct quota *quota)
+{
+	return algorithm_traits(quota->algorithm);
+}
 
 void balance_look(struct balance *b, const struct quota *quota, int64_t now_us)
 {
 	b->mended = false;
-	switch (quota->algorithm) {
-	case TOKEN_BUCKET:
-		token_bucket_look(b, quota, now_us);
-		break;
-	case SLIDING_WINDOW:
-		window_log_look(b, quota, now_us);
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		window_counter_look(b, quota, now_us);
-		break;
-	case FIXED_WINDOW:
-		fixed_window_look(b, quota, now_us);
-		break;
-	}
+	traits_of(quota)->look(b, quota, now_us);
 }
 
 int64_t balance_remaining(const struct balance *b, const struct quota *quota)
 {
-	switch (quota->algorithm) {
-	case TOKEN_BUCKET:
-		return token_bucket_remaining(&b->bucket);
-	case SLIDING_WINDOW:
-		return window_log_remaining(&b->log, quota);
-	case SLIDING_WINDOW_COUNTER:
-		return window_counter_remaining(&b->counter, quota);
-	case FIXED_WINDOW:
-		return fixed_window_remaining(&b->fixed, quota);
-	}
-	return 0;
+	return traits_of(quota)->remaining(b, quota);
 }
 
 /* `remaining` is what balance_remaining says; a division less for those who know it. */
@@ -44,17 +24,7 @@ static int64_t wait_us(const struct balance *b, const struct quota *quota, int64
 		return 0;
 	if (units > quota->limit)
 		return -1;
-	switch (quota->algorithm) {
-	case TOKEN_BUCKET:
-		return token_bucket_wait_us(&b->bucket, quota, now_us, units);
-	case SLIDING_WINDOW:
-		return window_log_wait_us(&b->log, quota, now_us, units);
-	case SLIDING_WINDOW_COUNTER:
-		return window_counter_wait_us(&b->counter, quota, now_us, units);
-	case FIXED_WINDOW:
-		return fixed_window_wait_us(&b->fixed, quota, now_us);
-	}
-	return -1;
+	return traits_of(quota)->wait_us(b, quota, now_us, units);
 }
 
 int64_t balance_wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
@@ -65,20 +35,7 @@ int64_t balance_wait_us(const struct balance *b, const struct quota *quota, int6
 
 void balance_take(struct balance *b, const struct quota *quota, int64_t units)
 {
-	switch (quota->algorithm) {
-	case TOKEN_BUCKET:
-		token_bucket_take(&b->bucket, units);
-		break;
-	case SLIDING_WINDOW:
-		b->log.used += units;
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		b->counter.current += units;
-		break;
-	case FIXED_WINDOW:
-		b->fixed.used += units;
-		break;
-	}
+	traits_of(quota)->take(b, units);
 }
 
 struct outcome balance_outcome(const struct balance *b, const struct quota *quota, int64_t now_us,
@@ -96,4 +53,11 @@ struct outcome balance_outcome(const struct balance *b, const struct quota *quot
 				    ? 0
 				    : wait_us(b, quota, now_us, remaining + 1, remaining),
 	};
+}
+
+bool balance_read_reply(struct balance *b, const struct quota *quota,
+			const struct state_reply *reply)
+{
+	*b = (struct balance){0};
+	return traits_of(quota)->read_reply(b, quota, reply);
 }

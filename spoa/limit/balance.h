@@ -1,5 +1,6 @@
 /*
- * balance.h - what is left of a quota for one key, and the four algorithms that say so.
+ * balance.h - what is left of a quota for one key; how the quota's algorithm counts, its row in
+ * algorithm.h knows.
  *
  * A balance is looked at, asked, and perhaps taken from:
  *
@@ -24,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "limit/algorithm.h"
 #include "limit/quota.h"
 
 /* A part of every balance's key: raise it when the state of a balance changes its meaning. */
@@ -79,14 +81,19 @@ struct window_log {
 	bool mended;
 };
 
+/* The states that a store keeps as they are, without a look into them. */
+union plain_state {
+	struct token_bucket bucket;
+	struct fixed_window fixed;
+	struct window_counter counter;
+};
+
 struct balance {
-	bool is_new; /* set by the store: there is no state; the rest is filled by balance_look */
+	bool is_new; /* set by the store: there is no state; balance_look fills in the rest */
 	bool mended; /* set by balance_look: write it back even if nothing is taken */
 	union {
-		struct token_bucket bucket;
-		struct fixed_window fixed;
-		struct window_counter counter;
-		struct window_log log;
+		union plain_state plain;
+		struct window_log log; /* of an algorithm whose row says `is_log` */
 	};
 };
 
@@ -110,5 +117,33 @@ struct outcome {
 /* After the taking if the request was `charged`, else as it was seen. */
 struct outcome balance_outcome(const struct balance *b, const struct quota *quota, int64_t now_us,
 			       int64_t cost, bool charged);
+
+/*
+ * What Redis replies of a sliding window: not its log, but the three entries that are needed, those
+ * with which so many units have left that `remaining` grows, that the cost passes, and all.
+ */
+struct log_excerpt {
+	struct window_entry entries[3];
+};
+
+/* What Redis replied of a state (lua/contract.lua), at `now_us` by its clock. */
+struct state_reply {
+	/* As many as the algorithm's row says, each from 0 to 2^53. */
+	int64_t numbers[ALGORITHM_REPLY_MAX];
+	int64_t now_us;
+	int64_t cost;                /* of the check */
+	struct log_excerpt *excerpt; /* memory for the entries; lives as long as the balance */
+};
+
+/* The time of a balance is now, or ahead of it by no more than from empty to full. */
+static inline bool reply_time_is_sane(const struct state_reply *reply, const struct quota *quota,
+				      int64_t time_us)
+{
+	return time_us >= reply->now_us && time_us <= reply->now_us + quota_full_us(quota);
+}
+
+/* Makes of a reply what balance_look made in Redis. False when it can't be a state. */
+MUST_CHECK bool balance_read_reply(struct balance *b, const struct quota *quota,
+				   const struct state_reply *reply);
 
 #endif

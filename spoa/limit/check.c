@@ -5,21 +5,15 @@
 
 #include "base/writer.h"
 
-/* One byte each, in lower case the algorithm's initials would clash. */
-static const char inline_codes[] = {
-	[TOKEN_BUCKET] = 't',
-	[SLIDING_WINDOW] = 's',
-	[SLIDING_WINDOW_COUNTER] = 'c',
-	[FIXED_WINDOW] = 'f',
-};
-
 static void put_numbers(struct writer *w, const struct quota *quota)
 {
+	const struct algorithm_traits *traits = algorithm_traits(quota->algorithm);
+
 	writer_put_decimal(w, STATE_FORMAT);
-	writer_put_u8(w, (uint8_t)inline_codes[quota->algorithm]);
+	writer_put_u8(w, (uint8_t)traits->letter);
 	writer_put_decimal(w, quota->limit);
 	writer_put_u8(w, ',');
-	if (quota->algorithm == TOKEN_BUCKET) {
+	if (traits->is_by_rate) {
 		writer_put_decimal(w, quota->refill_tokens);
 		writer_put_u8(w, '/');
 		writer_put_decimal(w, quota->refill_us);

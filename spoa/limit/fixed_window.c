@@ -1,18 +1,23 @@
 /* Windows are aligned to the epoch: one of a minute starts when the second hand is at 12. */
-#include "limit/algorithms.h"
+#include "limit/balance.h"
 
 static int64_t start_us(int64_t time_us, const struct quota *quota)
 {
 	return time_us - time_us % quota->window_us;
 }
 
-void fixed_window_look(struct balance *b, const struct quota *quota, int64_t now_us)
+static int64_t full_us(const struct quota *quota)
 {
-	struct fixed_window *window = &b->fixed;
+	return quota->window_us;
+}
+
+static void look(struct balance *b, const struct quota *quota, int64_t now_us)
+{
+	struct fixed_window *window = &b->plain.fixed;
 
 	if (b->is_new)
 		*window = (struct fixed_window){0, now_us};
-	int64_t time_us = balance_time(window->last_us, now_us, quota_full_us(quota), &b->mended);
+	int64_t time_us = balance_time(window->last_us, now_us, full_us(quota), &b->mended);
 
 	if (!b->mended && start_us(time_us, quota) != start_us(window->last_us, quota))
 		window->used = 0;
@@ -21,13 +26,40 @@ void fixed_window_look(struct balance *b, const struct quota *quota, int64_t now
 	window->last_us = time_us;
 }
 
-int64_t fixed_window_remaining(const struct fixed_window *window, const struct quota *quota)
+static int64_t remaining(const struct balance *b, const struct quota *quota)
 {
-	return quota->limit - window->used;
+	return quota->limit - b->plain.fixed.used;
 }
 
-int64_t fixed_window_wait_us(const struct fixed_window *window, const struct quota *quota,
-			     int64_t now_us)
+static int64_t wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
+		       int64_t units)
 {
-	return start_us(window->last_us, quota) + quota->window_us - now_us;
+	(void)units; /* all of them are back when the next window begins */
+	return start_us(b->plain.fixed.last_us, quota) + quota->window_us - now_us;
 }
+
+static void take(struct balance *b, int64_t units)
+{
+	b->plain.fixed.used += units;
+}
+
+/* used, last */
+static bool read_reply(struct balance *b, const struct quota *quota,
+		       const struct state_reply *reply)
+{
+	b->plain.fixed = (struct fixed_window){reply->numbers[0], reply->numbers[1]};
+	return reply->numbers[0] <= quota->limit &&
+	       reply_time_is_sane(reply, quota, reply->numbers[1]);
+}
+
+const struct algorithm_traits fixed_window_traits = {
+	.name = "fixed_window",
+	.letter = 'f',
+	.full_us = full_us,
+	.look = look,
+	.remaining = remaining,
+	.wait_us = wait_us,
+	.take = take,
+	.reply_count = 2,
+	.read_reply = read_reply,
+};

@@ -5,29 +5,6 @@
 
 #include "base/clock.h"
 
-static const char *const algorithm_names[] = {
-	[TOKEN_BUCKET] = "token_bucket",
-	[SLIDING_WINDOW] = "sliding_window",
-	[SLIDING_WINDOW_COUNTER] = "sliding_window_counter",
-	[FIXED_WINDOW] = "fixed_window",
-};
-
-bool algorithm_find(struct bytes name, enum algorithm *ret_algorithm)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(algorithm_names); i++) {
-		if (bytes_equal(name, bytes_from_text(algorithm_names[i]))) {
-			*ret_algorithm = (enum algorithm)i;
-			return true;
-		}
-	}
-	return false;
-}
-
-const char *algorithm_name(enum algorithm algorithm)
-{
-	return algorithm_names[algorithm];
-}
-
 bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us)
 {
 	const uint8_t *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
@@ -53,9 +30,10 @@ static bool is_exact(int64_t factor, int64_t a, int64_t b, int64_t c)
 	       !__builtin_add_overflow(sum, c, &sum) && sum <= QUOTA_EXACT_MAX;
 }
 
-bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens_per_us,
-		      struct err *err)
+bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, int64_t capacity,
+		      struct ratio tokens_per_us, struct err *err)
 {
+	ASSERT(algorithm_traits(algorithm)->is_by_rate);
 	if (capacity < 1)
 		return err_set(err, "capacity: must be a whole number of at least 1");
 	/* The level of a bucket is kept in 1/refill_us tokens, and twice the full one must fit. */
@@ -68,7 +46,7 @@ bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens
 			       "write a ratio of small numbers, such as \"1000/1m\"",
 			       (long long)capacity);
 	*quota = (struct quota){
-		.algorithm = TOKEN_BUCKET,
+		.algorithm = algorithm,
 		.limit = capacity,
 		.refill_tokens = tokens_per_us.num,
 		.refill_us = tokens_per_us.den,
@@ -79,30 +57,28 @@ bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens
 bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
 		      int64_t window_us, struct err *err)
 {
+	const struct algorithm_traits *traits = algorithm_traits(algorithm);
 	struct quota new = {.algorithm = algorithm, .limit = limit, .window_us = window_us};
 
+	ASSERT(!traits->is_by_rate);
 	if (window_us < QUOTA_WINDOW_MIN_US || window_us > QUOTA_WINDOW_MAX_US)
 		return err_set(err, "window: must be from 1ms to 3650d");
 	if (limit < 1)
 		return err_set(err, "limit: must be a whole number of at least 1");
-	if (algorithm == SLIDING_WINDOW && limit > QUOTA_LOG_LIMIT_MAX)
-		return err_set(err, "limit: a sliding_window takes at most 1000000; use "
-				    "sliding_window_counter");
-	int64_t ticks = algorithm == SLIDING_WINDOW_COUNTER ? quota_ticks(&new) : 1;
-	if (!is_exact(2, limit, ticks, 0))
+	if (traits->limit_max > 0 && limit > traits->limit_max)
+		return err_set(err, "limit: a %s takes at most %lld; use %s", traits->name,
+			       (long long)traits->limit_max, traits->above_limit_max);
+	int64_t parts = traits->parts != NULL ? traits->parts(&new) : 1;
+	if (!is_exact(2, limit, parts, 0))
 		return err_set(err, "limit: must be at most %lld here",
-			       (long long)(QUOTA_EXACT_MAX / 2 / ticks));
+			       (long long)(QUOTA_EXACT_MAX / 2 / parts));
 	*quota = new;
 	return true;
 }
 
 int64_t quota_full_us(const struct quota *quota)
 {
-	if (quota->algorithm == TOKEN_BUCKET)
-		return divide_up(quota->limit * quota->refill_us, quota->refill_tokens);
-	if (quota->algorithm == SLIDING_WINDOW_COUNTER)
-		return 2 * quota->window_us;
-	return quota->window_us;
+	return algorithm_traits(quota->algorithm)->full_us(quota);
 }
 
 int64_t quota_tick_us(const struct quota *quota)

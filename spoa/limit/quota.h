@@ -15,15 +15,14 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/parse.h"
-
-enum algorithm { TOKEN_BUCKET = 0, SLIDING_WINDOW, SLIDING_WINDOW_COUNTER, FIXED_WINDOW };
+#include "limit/algorithm.h"
 
 struct quota {
 	enum algorithm algorithm;
 	int64_t limit;         /* units: the capacity of a bucket, the limit of a window */
-	int64_t refill_tokens; /* token bucket: so many tokens ... */
+	int64_t refill_tokens; /* by rate: so many tokens ... */
 	int64_t refill_us;     /* ... every so many microseconds, in lowest terms */
-	int64_t window_us;     /* windows */
+	int64_t window_us;     /* by window */
 };
 
 #define QUOTA_EXACT_MAX     (INT64_C(1) << 53)
@@ -32,19 +31,19 @@ struct quota {
 #define QUOTA_WINDOW_MAX_US (INT64_C(3650) * 86400 * 1000000) /* waits may be four of them */
 #define QUOTA_COUNTER_TICKS INT64_C(1000000)                  /* ticks a window, at most */
 
-bool algorithm_find(struct bytes name, enum algorithm *ret_algorithm);
-const char *algorithm_name(enum algorithm algorithm);
-
 /* "0.5", or "1000/1m": tokens per second, or tokens per duration, as tokens per microsecond. */
 MUST_CHECK bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us);
 
-/* Both check the bounds; `err` says which number is wrong and what is accepted. */
-MUST_CHECK bool quota_set_bucket(struct quota *quota, int64_t capacity, struct ratio tokens_per_us,
-				 struct err *err);
+/*
+ * The numbers of an algorithm that is by rate, and of one that is by window. Both check the bounds;
+ * `err` begins with the name of the number that is wrong and says what is accepted.
+ */
+MUST_CHECK bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, int64_t capacity,
+				 struct ratio tokens_per_us, struct err *err);
 MUST_CHECK bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
 				 int64_t window_us, struct err *err);
 
-/* How long a balance of this quota takes from empty to full: a window, or the whole refill. */
+/* How long a balance of this quota takes from empty to full. */
 int64_t quota_full_us(const struct quota *quota);
 
 /* sliding_window_counter: the length of a tick, and how many make a window (the last may be short).

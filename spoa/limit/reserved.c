@@ -113,10 +113,11 @@ static const char *read_quota(const struct arguments *a, const struct numbers *n
 
 	if (a->algorithm->kind != VALUE_TEXT || !algorithm_find(a->algorithm->text, &algorithm))
 		return "unknown algorithm";
-	if (algorithm == TOKEN_BUCKET) {
+	if (algorithm_traits(algorithm)->is_by_rate) {
 		if (a->capacity == NULL || a->refill_rate == NULL)
 			return "an inline token_bucket needs capacity and refill_rate";
-		if (!quota_set_bucket(quota, numbers->capacity, numbers->tokens_per_us, &err))
+		if (!quota_set_bucket(quota, algorithm, numbers->capacity, numbers->tokens_per_us,
+				      &err))
 			return "capacity and refill_rate can't be kept exactly";
 		return NULL;
 	}

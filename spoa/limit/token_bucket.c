@@ -3,9 +3,8 @@
  * token a second (1 token every 3000000 us) a microsecond adds 1, a token is 3000000, and three
  * seconds add exactly one token however they are cut up.
  */
-#include "limit/algorithms.h"
-
 #include "base/clock.h"
+#include "limit/balance.h"
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -32,14 +31,19 @@ static int64_t refilled(int64_t level, const struct quota *quota, int64_t elapse
 	return level + elapsed_us * quota->refill_tokens;
 }
 
-void token_bucket_look(struct balance *b, const struct quota *quota, int64_t now_us)
+static int64_t full_us(const struct quota *quota)
 {
-	struct token_bucket *bucket = &b->bucket;
+	return divide_up(quota->limit * quota->refill_us, quota->refill_tokens);
+}
+
+static void look(struct balance *b, const struct quota *quota, int64_t now_us)
+{
+	struct token_bucket *bucket = &b->plain.bucket;
 
 	if (b->is_new)
 		*bucket = (struct token_bucket){quota->limit * quota->refill_us, quota->refill_us,
 						now_us};
-	int64_t time_us = balance_time(bucket->last_us, now_us, quota_full_us(quota), &b->mended);
+	int64_t time_us = balance_time(bucket->last_us, now_us, full_us(quota), &b->mended);
 	int64_t elapsed_us = b->mended ? 0 : time_us - bucket->last_us;
 
 	bucket->level = refilled(level_in_units_of(bucket, quota), quota, elapsed_us);
@@ -47,20 +51,45 @@ void token_bucket_look(struct balance *b, const struct quota *quota, int64_t now
 	bucket->last_us = time_us;
 }
 
-int64_t token_bucket_remaining(const struct token_bucket *bucket)
+static int64_t remaining(const struct balance *b, const struct quota *quota)
 {
-	return bucket->level / bucket->unit_us;
+	(void)quota; /* the level is in its units since the look */
+	return b->plain.bucket.level / b->plain.bucket.unit_us;
 }
 
-int64_t token_bucket_wait_us(const struct token_bucket *bucket, const struct quota *quota,
-			     int64_t now_us, int64_t units)
+static int64_t wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
+		       int64_t units)
 {
+	const struct token_bucket *bucket = &b->plain.bucket;
 	int64_t missing = units * quota->refill_us - bucket->level;
 
 	return bucket->last_us - now_us + divide_up(missing, quota->refill_tokens);
 }
 
-void token_bucket_take(struct token_bucket *bucket, int64_t units)
+static void take(struct balance *b, int64_t units)
 {
-	bucket->level -= units * bucket->unit_us;
+	b->plain.bucket.level -= units * b->plain.bucket.unit_us;
 }
+
+/* level, last */
+static bool read_reply(struct balance *b, const struct quota *quota,
+		       const struct state_reply *reply)
+{
+	b->plain.bucket =
+		(struct token_bucket){reply->numbers[0], quota->refill_us, reply->numbers[1]};
+	return reply->numbers[0] <= quota->limit * quota->refill_us &&
+	       reply_time_is_sane(reply, quota, reply->numbers[1]);
+}
+
+const struct algorithm_traits token_bucket_traits = {
+	.name = "token_bucket",
+	.letter = 't',
+	.is_by_rate = true,
+	.full_us = full_us,
+	.look = look,
+	.remaining = remaining,
+	.wait_us = wait_us,
+	.take = take,
+	.reply_count = 2,
+	.read_reply = read_reply,
+};

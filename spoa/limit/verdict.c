@@ -195,8 +195,8 @@ void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
 
 void verdict_put_ratelimit_policy(struct writer *w, const struct check *check)
 {
-	bool is_bucket = check->quota->algorithm == TOKEN_BUCKET;
-	int64_t window_us = is_bucket ? quota_full_us(check->quota) : check->quota->window_us;
+	bool is_by_rate = algorithm_traits(check->quota->algorithm)->is_by_rate;
+	int64_t window_us = is_by_rate ? quota_full_us(check->quota) : check->quota->window_us;
 
 	put_name(w, check);
 	put_parameter(w, 'q', check->quota->limit);

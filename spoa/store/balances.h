@@ -36,9 +36,7 @@ struct balance_cell {
 	uint32_t is_log; /* it has a `log`, which owns more cells */
 	int64_t full_us; /* from then on it is as full as a new one */
 	union {
-		struct token_bucket bucket;
-		struct fixed_window fixed;
-		struct window_counter counter;
+		union plain_state plain;
 		struct {
 			int64_t total_before;
 			struct cell_log log;

@@ -41,25 +41,15 @@ static void read_balance(struct finding *finding, enum algorithm algorithm)
 	const struct balance_cell *cell = balances_at(finding->balances, finding->cell);
 	struct balance *b = &finding->balance;
 
-	switch (algorithm) {
-	case TOKEN_BUCKET:
-		b->bucket = cell->bucket;
-		break;
-	case SLIDING_WINDOW:
+	if (algorithm_traits(algorithm)->is_log)
 		b->log = (struct window_log){
 			.count = cell->log.count,
 			.entry = read_log,
 			.state = finding,
 			.total_before = cell->total_before,
 		};
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		b->counter = cell->counter;
-		break;
-	case FIXED_WINDOW:
-		b->fixed = cell->fixed;
-		break;
-	}
+	else
+		b->plain = cell->plain;
 }
 
 static void look_at(struct finding *finding, const struct check *check, int64_t now_us)
@@ -120,20 +110,10 @@ static void write_back(struct balances *balances, struct finding *finding,
 		finding->cell = balances_remember(balances, finding->id);
 	struct balance_cell *cell = balances_at(balances, finding->cell);
 	cell->full_us = now_us + balance_wait_us(b, check->quota, now_us, check->quota->limit);
-	switch (check->quota->algorithm) {
-	case TOKEN_BUCKET:
-		cell->bucket = b->bucket;
-		break;
-	case SLIDING_WINDOW:
+	if (algorithm_traits(check->quota->algorithm)->is_log)
 		write_log(&balances->cells, cell, &b->log, cost);
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		cell->counter = b->counter;
-		break;
-	case FIXED_WINDOW:
-		cell->fixed = b->fixed;
-		break;
-	}
+	else
+		cell->plain = b->plain;
 }
 
 static bool would_pass(const struct finding *finding, const struct check *check)
@@ -186,7 +166,7 @@ static uint32_t cells_needed(const struct store_op *op, struct part part,
 		if (check->cost == 0)
 			continue;
 		cells += findings[i].cell == 0;
-		if (check->quota->algorithm == SLIDING_WINDOW)
+		if (algorithm_traits(check->quota->algorithm)->is_log)
 			cells += CELL_LOG_APPEND_MAX;
 	}
 	return cells;

@@ -15,7 +15,7 @@ static void check_quota(const struct quota *quota)
 {
 	ASSERT(quota->limit >= 1 && quota->limit <= QUOTA_EXACT_MAX / 2);
 	ASSERT(quota_full_us(quota) > 0);
-	if (quota->algorithm == TOKEN_BUCKET) {
+	if (algorithm_traits(quota->algorithm)->is_by_rate) {
 		ASSERT(quota->refill_tokens > 0 && quota->refill_us > 0);
 		return;
 	}

@@ -72,26 +72,21 @@ AFTER_EACH
 }
 
 /* Two for each key, as before and after a reload. */
-static struct quota quota_of(size_t key, bool is_other)
+static struct quota quota_of_key(size_t key, bool is_other)
 {
 	int64_t limit = is_other ? 5 : 30 + (int64_t)key;
 
-	switch (key % 4) {
-	case TOKEN_BUCKET:
+	enum algorithm algorithm = (enum algorithm)(key % ALGORITHM_COUNT);
+
+	if (algorithm_traits(algorithm)->is_by_rate)
 		return bucket_of(limit, is_other ? "3" : "10/3s");
-	case SLIDING_WINDOW:
-		return window_of(SLIDING_WINDOW, limit, WINDOW);
-	case SLIDING_WINDOW_COUNTER:
-		return window_of(SLIDING_WINDOW_COUNTER, limit, WINDOW);
-	default:
-		return window_of(FIXED_WINDOW, limit, WINDOW);
-	}
+	return window_of(algorithm, limit, WINDOW);
 }
 
 static struct quota quota_for(struct unusable unusable)
 {
-	return unusable.algorithm == TOKEN_BUCKET
-		       ? bucket_of(10, "1")
+	return algorithm_traits(unusable.algorithm)->is_by_rate
+		       ? quota_of(unusable.algorithm, 10, 10 * US_PER_SECOND)
 		       : window_of(unusable.algorithm, 10, 3600 * US_PER_SECOND);
 }
 
@@ -105,7 +100,7 @@ static void add_checks(struct pair *pair, struct question *question)
 	if (chance_is_one_in(&pair->chance, 16))
 		count = REQUEST_CHECKS_MAX - 1;
 	for (size_t i = 0; i < count; i++, key = (key + 1) % KEYS) {
-		struct quota quota = quota_of(key, chance_is_one_in(&pair->chance, 32));
+		struct quota quota = quota_of_key(key, chance_is_one_in(&pair->chance, 32));
 		int64_t cost = chance_between(&pair->chance, 0, 2);
 		if (chance_is_one_in(&pair->chance, 64))
 			cost = quota.limit + chance_between(&pair->chance, 0, 1);
@@ -206,7 +201,7 @@ static void touch_all_keys(struct pair *pair)
 	char name[16];
 
 	for (size_t key = 0; key < KEYS; key++) {
-		struct quota quota = quota_of(key, false);
+		struct quota quota = quota_of_key(key, false);
 		struct question *question = stage_question(pair->stage, pair->now_us);
 		snprintf(name, sizeof name, "key%zu", key);
 		(void)question_add(question, name, &quota, 1);
@@ -377,7 +372,8 @@ static size_t make_strange(struct chance *chance, uint8_t *bytes, size_t max)
 static void ask_around_strange(struct pair *pair, enum algorithm algorithm)
 {
 	struct quota strange =
-		algorithm == TOKEN_BUCKET ? bucket_of(10, "1") : window_of(algorithm, 10, WINDOW);
+		quota_of(algorithm, 10,
+			 algorithm_traits(algorithm)->is_by_rate ? 10 * US_PER_SECOND : WINDOW);
 	struct quota good = window_of(FIXED_WINDOW, 1000000, WINDOW);
 
 	for (int i = 0; i < 3; i++) {
@@ -405,7 +401,8 @@ TEST(strange_values_spoil_no_other_request)
 		(void)redis_server_ask_number(stage_server(pair->stage), "SET %sstrange %b", PREFIX,
 					      bytes, len);
 		pair->now_us = START_US + chance_between(&pair->chance, 0, 2 * WINDOW);
-		ask_around_strange(pair, i % 8 < 4 ? SLIDING_WINDOW : (enum algorithm)(i % 4));
+		ask_around_strange(pair, i % 8 < 4 ? SLIDING_WINDOW
+						   : (enum algorithm)(i % ALGORITHM_COUNT));
 	}
 }
 

@@ -42,7 +42,7 @@ static void put_match(struct json *json, const struct conditions *match)
 /* What an override may replace; a cost is left out when it is the request's own. */
 static void put_terms(struct json *json, const struct terms *terms)
 {
-	if (terms->quota.algorithm == TOKEN_BUCKET)
+	if (algorithm_traits(terms->quota.algorithm)->is_by_rate)
 		put_bucket(json, &terms->quota);
 	else
 		put_window(json, &terms->quota);

@@ -47,7 +47,7 @@ static void read_numbers(const struct policy_fields *fields, bool is_override,
 {
 	const struct policy_value *values = fields->values;
 
-	if (numbers->algorithm == TOKEN_BUCKET) {
+	if (algorithm_traits(numbers->algorithm)->is_by_rate) {
 		refuse_foreign_number(&values[FIELD_LIMIT], numbers->algorithm);
 		refuse_foreign_number(&values[FIELD_WINDOW], numbers->algorithm);
 		read_units(&values[FIELD_CAPACITY], is_override, numbers);
@@ -78,11 +78,11 @@ static void set_quota(const struct policy_fields *fields, const struct policy_nu
 		      struct quota *quota)
 {
 	struct err err;
-	bool is_good =
-		numbers->algorithm == TOKEN_BUCKET
-			? quota_set_bucket(quota, numbers->units, numbers->tokens_per_us, &err)
-			: quota_set_window(quota, numbers->algorithm, numbers->units,
-					   numbers->window_us, &err);
+	bool is_good = algorithm_traits(numbers->algorithm)->is_by_rate
+			       ? quota_set_bucket(quota, numbers->algorithm, numbers->units,
+						  numbers->tokens_per_us, &err)
+			       : quota_set_window(quota, numbers->algorithm, numbers->units,
+						  numbers->window_us, &err);
 
 	if (!is_good)
 		refuse_quota(fields, &err);

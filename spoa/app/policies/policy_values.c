@@ -6,7 +6,10 @@
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "base/did_you_mean.h"
+#include "base/writer.h"
 #include "limit/quota.h"
+
+#define ACCEPTED_MAX 256 /* the names of all algorithms */
 
 /* ---- the walk ---- */
 
@@ -150,21 +153,34 @@ static struct hint suggest_word(const struct policy_value *value, const char *co
 
 /* ---- words ---- */
 
+/* "a, b and c" */
+static const char *enumerate_words(const char *const *names, size_t count,
+				   char memory[ACCEPTED_MAX])
+{
+	struct writer w = writer_on(memory, ACCEPTED_MAX);
+
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			writer_put_text(&w, i + 1 < count ? ", " : " and ");
+		writer_put_text(&w, names[i]);
+	}
+	ASSERT(!w.full);
+	return writer_text(&w);
+}
+
 bool policy_value_algorithm(const struct policy_value *value, enum algorithm *ret_algorithm)
 {
-	static const enum algorithm all[] = {TOKEN_BUCKET, SLIDING_WINDOW, SLIDING_WINDOW_COUNTER,
-					     FIXED_WINDOW};
-	const char *names[ARRAY_SIZE(all)];
+	const char *names[ALGORITHM_COUNT];
+	char accepted[ACCEPTED_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		names[i] = algorithm_name(all[i]);
+	for (size_t i = 0; i < ALGORITHM_COUNT; i++)
+		names[i] = algorithm_name((enum algorithm)i);
 	if (value->kind == JSON_STRING && algorithm_find(value->text, ret_algorithm))
 		return true;
-	return place_refuse(&value->place,
-			    "%s is unknown%s; accepted are token_bucket, sliding_window, "
-			    "sliding_window_counter and fixed_window",
+	return place_refuse(&value->place, "%s is unknown%s; accepted are %s",
 			    policy_value_shown(value).text,
-			    suggest_word(value, names, ARRAY_SIZE(names)).text);
+			    suggest_word(value, names, ARRAY_SIZE(names)).text,
+			    enumerate_words(names, ARRAY_SIZE(names), accepted));
 }
 
 void policy_value_set_on_error(const struct policy_value *value, enum on_error *on_error)

@@ -64,7 +64,7 @@ static void put_quota(struct json *json, const struct quota *quota)
 {
 	json_put_text(json, "algorithm", algorithm_name(quota->algorithm));
 	json_put_int(json, "limit", quota->limit);
-	if (quota->algorithm == TOKEN_BUCKET) {
+	if (algorithm_traits(quota->algorithm)->is_by_rate) {
 		json_put_int(json, "refill_tokens", quota->refill_tokens);
 		json_put_fraction(json, "refill_s", (uint64_t)quota->refill_us, 6);
 	} else {

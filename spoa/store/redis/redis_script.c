@@ -55,7 +55,7 @@ static void put_key(struct writer *w, const struct check *check, struct bytes pr
 
 static size_t arguments_of(const struct quota *quota)
 {
-	return quota->algorithm == TOKEN_BUCKET ? 5 : 4;
+	return algorithm_traits(quota->algorithm)->is_by_rate ? 5 : 4;
 }
 
 static void put_check(struct writer *w, const struct check *check)
@@ -67,7 +67,7 @@ static void put_check(struct writer *w, const struct check *check)
 	 */
 	put_number(w, check->cost <= quota->limit ? check->cost : quota->limit + 1);
 	put_number(w, quota->limit);
-	if (quota->algorithm == TOKEN_BUCKET) {
+	if (algorithm_traits(quota->algorithm)->is_by_rate) {
 		put_number(w, quota->refill_tokens);
 		put_number(w, quota->refill_us);
 	} else {
@@ -132,17 +132,6 @@ static bool next_number(struct redis_call_reader *reader, int64_t max, int64_t *
 	return true;
 }
 
-/*
- * The time of a balance is not before now, and ahead of now by at most the time from empty to full
- * (lua/state.lua).
- */
-static bool next_time(struct redis_call_reader *reader, const struct quota *quota,
-		      int64_t *ret_time_us)
-{
-	return next_number(reader, reader->now_us + quota_full_us(quota), ret_time_us) &&
-	       *ret_time_us >= reader->now_us;
-}
-
 bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply *reply)
 {
 	struct redis_call_reader new = {reply->items, reply->items + reply->count, 0};
@@ -159,12 +148,7 @@ bool redis_call_read(struct redis_call_reader *reader, const struct redis_reply 
 
 static size_t numbers_of(const struct check *check)
 {
-	static const size_t states[] = {[TOKEN_BUCKET] = 2,
-					[SLIDING_WINDOW] = 5,
-					[SLIDING_WINDOW_COUNTER] = 3,
-					[FIXED_WINDOW] = 2};
-
-	return states[check->quota->algorithm];
+	return algorithm_traits(check->quota->algorithm)->reply_count;
 }
 
 static bool is_error(const struct redis_call_reader *reader)
@@ -214,94 +198,23 @@ bool redis_call_is_for(const struct redis_call_reader *reader, const struct list
 	return ahead.next == ahead.end;
 }
 
-/*
- * For a sliding window the reply does not have the whole log, but the times of the three entries
- * that an outcome needs:
- *
- *     grows_us    when this one has left the window, `remaining` grows
- *     passes_us   when this one has left, the cost would pass
- *     newest_us   when this one has left, the window is empty
- *
- * They are put together as a log of three entries, which the code of the limiter reads like any
- * other.
- */
-struct excerpt {
-	struct window_entry entries[3];
-};
-
-static struct window_entry read_excerpt(const void *state, size_t index)
-{
-	return ((const struct excerpt *)state)->entries[index];
-}
-
-static int64_t at_least(int64_t value, int64_t min)
-{
-	return value > min ? value : min;
-}
-
-static bool read_log(struct redis_call_reader *reader, const struct check *check,
-		     struct balance *balance, struct excerpt *excerpt)
-{
-	int64_t limit = check->quota->limit;
-	int64_t used, last_us, newest_us, grows_us, passes_us;
-
-	if (!next_number(reader, QUOTA_EXACT_MAX, &used) ||
-	    !next_time(reader, check->quota, &last_us) ||
-	    !next_number(reader, last_us, &newest_us) ||
-	    !next_number(reader, newest_us, &grows_us) ||
-	    !next_number(reader, newest_us, &passes_us))
-		return false;
-	if (used > 0 &&
-	    grows_us <= last_us - check->quota->window_us) /* it has left the window already */
-		return false;
-	int64_t to_grow = at_least(used - limit + 1, 1);
-	int64_t to_pass =
-		check->cost <= limit ? at_least(used + check->cost - limit, to_grow) : used;
-	*excerpt = (struct excerpt){{
-		{grows_us, to_grow},
-		{at_least(passes_us, grows_us), to_pass},
-		{newest_us, used},
-	}};
-	balance->log = (struct window_log){
-		.count = used > 0 ? ARRAY_SIZE(excerpt->entries) : 0,
-		.entry = read_excerpt,
-		.state = excerpt,
-		.used = used,
-		.last_us = last_us,
-	};
-	return true;
-}
-
 static bool read_balance(struct redis_call_reader *reader, const struct check *check,
-			 struct balance *balance, struct excerpt *excerpt)
+			 struct balance *balance, struct log_excerpt *excerpt)
 {
-	const struct quota *quota = check->quota;
-	struct balance *b = balance;
+	struct state_reply state = {
+		.now_us = reader->now_us, .cost = check->cost, .excerpt = excerpt};
 
-	*b = (struct balance){0};
-	switch (quota->algorithm) {
-	case TOKEN_BUCKET:
-		b->bucket.unit_us = quota->refill_us;
-		return next_number(reader, quota->limit * quota->refill_us, &b->bucket.level) &&
-		       next_time(reader, quota, &b->bucket.last_us);
-	case SLIDING_WINDOW:
-		return read_log(reader, check, b, excerpt);
-	case SLIDING_WINDOW_COUNTER:
-		return next_number(reader, quota->limit, &b->counter.previous) &&
-		       next_number(reader, quota->limit, &b->counter.current) &&
-		       next_time(reader, quota, &b->counter.last_us);
-	case FIXED_WINDOW:
-		return next_number(reader, quota->limit, &b->fixed.used) &&
-		       next_time(reader, quota, &b->fixed.last_us);
-	}
-	return false;
+	for (size_t i = 0; i < numbers_of(check); i++)
+		if (!next_number(reader, QUOTA_EXACT_MAX, &state.numbers[i]))
+			return false;
+	return balance_read_reply(balance, check->quota, &state);
 }
 
 /* Makes the outcome of a check from its state, as the memory store does. */
 static bool decide_check(struct redis_call_reader *reader, struct check *check, bool charged)
 {
 	struct balance balance;
-	struct excerpt excerpt;
+	struct log_excerpt excerpt;
 
 	if (!read_balance(reader, check, &balance, &excerpt))
 		return false;

@@ -109,6 +109,8 @@ static int64_t remaining_at(const struct model *m, const struct quota *quota, in
 		return counter_remaining(m, quota, time_us);
 	case FIXED_WINDOW:
 		return fixed_remaining(m, quota, time_us);
+	case ALGORITHM_COUNT:
+		break;
 	}
 	return 0;
 }
@@ -193,6 +195,8 @@ static void advance(struct model *m, const struct quota *quota, int64_t time_us)
 		windows = window_number(quota, time_us) - window_number(quota, m->last_us);
 		m->previous = windows == 0 ? m->previous : windows == 1 ? m->current : 0;
 		m->current = windows == 0 ? m->current : 0;
+		break;
+	case ALGORITHM_COUNT:
 		break;
 	}
 	m->last_us = time_us;

@@ -33,11 +33,7 @@ static int64_t random_between(int64_t low, int64_t high)
 
 struct subject {
 	bool exists;
-	union {
-		struct token_bucket bucket;
-		struct fixed_window fixed;
-		struct window_counter counter;
-	};
+	union plain_state plain;
 	struct window_entry entries[MODEL_TAKES_MAX];
 	size_t entry_count;
 	int64_t total_before;
@@ -53,23 +49,13 @@ static struct balance read_subject(const struct subject *s, enum algorithm algor
 {
 	struct balance b = {.is_new = !s->exists};
 
-	switch (algorithm) {
-	case TOKEN_BUCKET:
-		b.bucket = s->bucket;
-		break;
-	case SLIDING_WINDOW:
+	if (algorithm_traits(algorithm)->is_log)
 		b.log = (struct window_log){.count = s->entry_count,
 					    .entry = entry_of,
 					    .state = s,
 					    .total_before = s->total_before};
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		b.counter = s->counter;
-		break;
-	case FIXED_WINDOW:
-		b.fixed = s->fixed;
-		break;
-	}
+	else
+		b.plain = s->plain;
 	return b;
 }
 
@@ -93,33 +79,25 @@ static void write_subject(struct subject *s, const struct balance *b, enum algor
 			  int64_t units)
 {
 	s->exists = true;
-	switch (algorithm) {
-	case TOKEN_BUCKET:
-		s->bucket = b->bucket;
-		break;
-	case SLIDING_WINDOW:
+	if (algorithm_traits(algorithm)->is_log)
 		write_log(s, &b->log, units);
-		break;
-	case SLIDING_WINDOW_COUNTER:
-		s->counter = b->counter;
-		break;
-	case FIXED_WINDOW:
-		s->fixed = b->fixed;
-		break;
-	}
+	else
+		s->plain = b->plain;
 }
 
 static int64_t last_us_of(const struct balance *b, enum algorithm algorithm)
 {
 	switch (algorithm) {
 	case TOKEN_BUCKET:
-		return b->bucket.last_us;
+		return b->plain.bucket.last_us;
 	case SLIDING_WINDOW:
 		return b->log.last_us;
 	case SLIDING_WINDOW_COUNTER:
-		return b->counter.last_us;
+		return b->plain.counter.last_us;
 	case FIXED_WINDOW:
-		return b->fixed.last_us;
+		return b->plain.fixed.last_us;
+	case ALGORITHM_COUNT:
+		break;
 	}
 	return 0;
 }
@@ -157,6 +135,8 @@ static int64_t largest_limit(const struct quota *quota)
 		return QUOTA_EXACT_MAX / 2 / quota_ticks(quota);
 	case FIXED_WINDOW:
 		return QUOTA_EXACT_MAX / 2;
+	case ALGORITHM_COUNT:
+		break;
 	}
 	return 0;
 }
@@ -167,7 +147,7 @@ static bool is_large(const struct quota *quota)
 	return quota->limit >= largest_limit(quota) - largest_limit(quota) / 8;
 }
 
-static struct quota random_bucket(void)
+static struct quota random_bucket(enum algorithm algorithm)
 {
 	static const char *const rates[] = {"1/3s",  "0.1",      "1000000",        "1",   "0.5",
 					    "7/13s", "1000/1m",  "123.456",        "3e5", "1/1h",
@@ -179,11 +159,11 @@ static struct quota random_bucket(void)
 
 	do
 		assert_true(refill_rate_parse(bytes_from_text(PICK(rates)), &rate));
-	while (!quota_set_bucket(&quota, PICK(capacities), rate, &err));
+	while (!quota_set_bucket(&quota, algorithm, PICK(capacities), rate, &err));
 	if (random_bits() % 6 == 0) {
 		int64_t largest = largest_limit(&quota);
-		assert_false(quota_set_bucket(&quota, largest + 1, rate, &err));
-		assert_true(quota_set_bucket(&quota, largest, rate, &err));
+		assert_false(quota_set_bucket(&quota, algorithm, largest + 1, rate, &err));
+		assert_true(quota_set_bucket(&quota, algorithm, largest, rate, &err));
 	}
 	return quota;
 }
@@ -214,14 +194,16 @@ static struct quota random_window(enum algorithm algorithm)
 
 static struct quota random_quota(enum algorithm algorithm)
 {
-	return algorithm == TOKEN_BUCKET ? random_bucket() : random_window(algorithm);
+	return algorithm_traits(algorithm)->is_by_rate ? random_bucket(algorithm)
+						       : random_window(algorithm);
 }
 
 /* Changes the quota as a reload does: another limit, and for a bucket another rate. */
 static struct quota changed(const struct quota *quota)
 {
-	return quota->algorithm == TOKEN_BUCKET ? random_bucket()
-						: random_limit(quota->algorithm, quota->window_us);
+	return algorithm_traits(quota->algorithm)->is_by_rate
+		       ? random_bucket(quota->algorithm)
+		       : random_limit(quota->algorithm, quota->window_us);
 }
 
 /* ---- steps ---- */

@@ -36,7 +36,7 @@ struct quota bucket_of(int64_t capacity, const char *rate)
 	struct err err;
 
 	assert_true(refill_rate_parse(bytes_from_text(rate), &ratio));
-	assert_true(quota_set_bucket(&quota, capacity, ratio, &err));
+	assert_true(quota_set_bucket(&quota, TOKEN_BUCKET, capacity, ratio, &err));
 	return quota;
 }
 
@@ -46,6 +46,19 @@ struct quota window_of(enum algorithm algorithm, int64_t limit, int64_t window_u
 	struct err err;
 
 	assert_true(quota_set_window(&quota, algorithm, limit, window_us, &err));
+	return quota;
+}
+
+struct quota quota_of(enum algorithm algorithm, int64_t limit, int64_t full_us)
+{
+	struct quota quota;
+	struct err err;
+
+	if (!algorithm_traits(algorithm)->is_by_rate)
+		return window_of(algorithm, limit, full_us);
+	struct ratio rate = {limit, full_us};
+	assert_true(ratio_multiply(rate, (struct ratio){1, 1}, &rate)); /* in lowest terms */
+	assert_true(quota_set_bucket(&quota, algorithm, limit, rate, &err));
 	return quota;
 }
 
@@ -79,13 +92,11 @@ static struct outcome ask_one(struct store *store, const char *key, const struct
 
 static const struct quota *quotas(size_t *ret_count)
 {
-	static struct quota all[4];
+	static struct quota all[ALGORITHM_COUNT];
 
-	all[0] = bucket_of(3, "1");
-	all[1] = window_of(SLIDING_WINDOW, 3, 3 * SECOND);
-	all[2] = window_of(SLIDING_WINDOW_COUNTER, 3, 3 * SECOND);
-	all[3] = window_of(FIXED_WINDOW, 3, 3 * SECOND);
-	*ret_count = 4;
+	for (size_t i = 0; i < ALGORITHM_COUNT; i++)
+		all[i] = quota_of((enum algorithm)i, 3, 3 * SECOND);
+	*ret_count = ALGORITHM_COUNT;
 	return all;
 }
 

@@ -23,6 +23,8 @@ struct check *check_make(struct check *check, const char *key, const struct quot
 			 int64_t cost);
 struct quota bucket_of(int64_t capacity, const char *rate);
 struct quota window_of(enum algorithm algorithm, int64_t limit, int64_t window_us);
+/* Of any algorithm: a window of `full_us`, or a bucket that is full after so long. */
+struct quota quota_of(enum algorithm algorithm, int64_t limit, int64_t full_us);
 /* Asks for `count` checks together at `now_us` and waits for the answer. */
 void ask(struct store *store, struct check *const *checks, size_t count, int64_t now_us);
 

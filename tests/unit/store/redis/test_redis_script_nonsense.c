@@ -111,10 +111,10 @@ static void put_item(struct words *words, const char *word)
 /* What the script says of a new balance; or of one in shadow that it can't read. */
 static void put_state(struct words *words, const struct check *check, bool may_fail)
 {
-	static const char *const states[] = {[TOKEN_BUCKET] = "10000000 T",
-					     [SLIDING_WINDOW] = "0 T 0 0 0",
-					     [SLIDING_WINDOW_COUNTER] = "0 0 T",
-					     [FIXED_WINDOW] = "0 T"};
+	static const char *const states[ALGORITHM_COUNT] = {[TOKEN_BUCKET] = "10000000 T",
+							    [SLIDING_WINDOW] = "0 T 0 0 0",
+							    [SLIDING_WINDOW_COUNTER] = "0 0 T",
+							    [FIXED_WINDOW] = "0 T"};
 	char text[32];
 	char *rest;
 

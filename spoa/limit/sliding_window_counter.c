@@ -6,9 +6,8 @@
  *
  *     previous * (W - e) + (current + units) * W <= limit * W
  */
-#include "limit/algorithms.h"
-
 #include "base/clock.h"
+#include "limit/balance.h"
 
 static int64_t start_us(const struct window_counter *counter, const struct quota *quota)
 {
@@ -31,13 +30,18 @@ static void roll(struct window_counter *counter, const struct quota *quota, int6
 	counter->current = 0;
 }
 
-void window_counter_look(struct balance *b, const struct quota *quota, int64_t now_us)
+static int64_t full_us(const struct quota *quota)
 {
-	struct window_counter *counter = &b->counter;
+	return 2 * quota->window_us;
+}
+
+static void look(struct balance *b, const struct quota *quota, int64_t now_us)
+{
+	struct window_counter *counter = &b->plain.counter;
 
 	if (b->is_new)
 		*counter = (struct window_counter){0, 0, now_us};
-	int64_t time_us = balance_time(counter->last_us, now_us, quota_full_us(quota), &b->mended);
+	int64_t time_us = balance_time(counter->last_us, now_us, full_us(quota), &b->mended);
 
 	if (!b->mended)
 		roll(counter, quota, time_us);
@@ -46,8 +50,9 @@ void window_counter_look(struct balance *b, const struct quota *quota, int64_t n
 	counter->last_us = time_us;
 }
 
-int64_t window_counter_remaining(const struct window_counter *counter, const struct quota *quota)
+static int64_t remaining(const struct balance *b, const struct quota *quota)
 {
+	const struct window_counter *counter = &b->plain.counter;
 	int64_t ticks = quota_ticks(quota);
 	int64_t gone = counter->last_us % quota->window_us / quota_tick_us(quota);
 	int64_t weighed = divide_up(counter->previous * (ticks - gone), ticks);
@@ -65,16 +70,17 @@ static int64_t tick_with_room(int64_t before, int64_t room, int64_t ticks)
 	return before <= room ? 0 : ticks - room * ticks / before;
 }
 
-int64_t window_counter_wait_us(const struct window_counter *counter, const struct quota *quota,
-			       int64_t now_us, int64_t units)
+static int64_t wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
+		       int64_t units)
 {
+	const struct window_counter *counter = &b->plain.counter;
 	int64_t ticks = quota_ticks(quota);
 	int64_t before = counter->previous;
 	int64_t room = quota->limit - units - counter->current;
 	int64_t from_us = start_us(counter, quota);
 
-	if (room <
-	    0) { /* not in this window: in the next one, where `current` is what slides out */
+	/* If it can't be in this window, it is in the next one, where `current` slides out. */
+	if (room < 0) {
 		before = counter->current;
 		room = quota->limit - units;
 		from_us += quota->window_us;
@@ -82,3 +88,32 @@ int64_t window_counter_wait_us(const struct window_counter *counter, const struc
 	int64_t offset_us = tick_with_room(before, room, ticks) * quota_tick_us(quota);
 	return from_us + min(offset_us, quota->window_us) - now_us;
 }
+
+static void take(struct balance *b, int64_t units)
+{
+	b->plain.counter.current += units;
+}
+
+/* previous, current, last */
+static bool read_reply(struct balance *b, const struct quota *quota,
+		       const struct state_reply *reply)
+{
+	const int64_t *numbers = reply->numbers;
+
+	b->plain.counter = (struct window_counter){numbers[0], numbers[1], numbers[2]};
+	return numbers[0] <= quota->limit && numbers[1] <= quota->limit &&
+	       reply_time_is_sane(reply, quota, numbers[2]);
+}
+
+const struct algorithm_traits sliding_window_counter_traits = {
+	.name = "sliding_window_counter",
+	.letter = 'c',
+	.parts = quota_ticks,
+	.full_us = full_us,
+	.look = look,
+	.remaining = remaining,
+	.wait_us = wait_us,
+	.take = take,
+	.reply_count = 3,
+	.read_reply = read_reply,
+};
