@@ -1,8 +1,9 @@
 /*
  * bytes.h - a view: a pointer and a length that travel together.
  *
- * A view owns nothing and dies with what it points into; whoever keeps one longer than the call it
- * came with copies it. It may hold any bytes, NUL among them, so it is never printed with %s.
+ * A view owns nothing and is good as long as the memory that it points into. A function that keeps
+ * one longer than its call copies the bytes. A view may hold any bytes, NUL among them, so it is
+ * never printed with %s.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
@@ -33,6 +34,23 @@ static inline struct bytes bytes_from_text(const char *text)
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* `byte` in lower case, of ASCII letters only. */
+static inline uint8_t byte_lower(uint8_t byte)
+{
+	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+/* The same as bytes_equal, but for the case of ASCII letters: for the names that protocols have. */
+static inline bool bytes_equal_in_any_case(struct bytes a, struct bytes b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (byte_lower(a.data[i]) != byte_lower(b.data[i]))
+			return false;
+	return true;
 }
 
 static inline bool bytes_begin_with(struct bytes bytes, struct bytes start)

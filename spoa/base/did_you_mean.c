@@ -1,6 +1,5 @@
 #include "base/did_you_mean.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
@@ -10,9 +9,9 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-static bool is_same(char a, char b)
+static bool is_same_letter(uint8_t a, uint8_t b)
 {
-	return tolower((unsigned char)a) == tolower((unsigned char)b);
+	return byte_lower(a) == byte_lower(b);
 }
 
 /*
@@ -21,7 +20,7 @@ static bool is_same(char a, char b)
  */
 static size_t distance(struct bytes a, struct bytes b)
 {
-	const char *x = (const char *)a.data, *y = (const char *)b.data;
+	const uint8_t *x = a.data, *y = b.data;
 	size_t rows[HINT_WORD_MAX + 1][HINT_WORD_MAX + 1];
 
 	for (size_t j = 0; j <= b.len; j++)
@@ -29,10 +28,10 @@ static size_t distance(struct bytes a, struct bytes b)
 	for (size_t i = 1; i <= a.len; i++) {
 		rows[i][0] = i;
 		for (size_t j = 1; j <= b.len; j++) {
-			size_t changed = rows[i - 1][j - 1] + !is_same(x[i - 1], y[j - 1]);
+			size_t changed = rows[i - 1][j - 1] + !is_same_letter(x[i - 1], y[j - 1]);
 			rows[i][j] = least(changed, 1 + least(rows[i - 1][j], rows[i][j - 1]));
-			if (i > 1 && j > 1 && is_same(x[i - 1], y[j - 2]) &&
-			    is_same(x[i - 2], y[j - 1]))
+			if (i > 1 && j > 1 && is_same_letter(x[i - 1], y[j - 2]) &&
+			    is_same_letter(x[i - 2], y[j - 1]))
 				rows[i][j] = least(rows[i][j], rows[i - 2][j - 2] + 1);
 		}
 	}

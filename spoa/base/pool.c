@@ -3,6 +3,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
+void *pages_reserve(size_t size)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+void pages_release(void *pages, size_t size)
+{
+	if (pages != NULL)
+		munmap(pages, size);
+}
+
 bool pool_init(struct pool *pool, size_t slot_size, size_t max)
 {
 	size_t size;
@@ -10,9 +24,8 @@ bool pool_init(struct pool *pool, size_t slot_size, size_t max)
 	ASSERT(slot_size >= sizeof(void *) && slot_size % sizeof(void *) == 0);
 	if (__builtin_mul_overflow(slot_size, max, &size))
 		return false;
-	void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (slots == MAP_FAILED)
+	void *slots = pages_reserve(size);
+	if (slots == NULL)
 		return false;
 	*pool = (struct pool){.slots = slots, .slot_size = slot_size, .max = max};
 	return true;
@@ -20,8 +33,7 @@ bool pool_init(struct pool *pool, size_t slot_size, size_t max)
 
 void pool_release(struct pool *pool)
 {
-	if (pool->slots != NULL)
-		munmap(pool->slots, pool->slot_size * pool->max);
+	pages_release(pool->slots, pool->slot_size * pool->max);
 	*pool = (struct pool){0};
 }
 

@@ -1,9 +1,9 @@
 /*
  * pool.h - slots of one size, all promised at start and touched only when used.
  *
- * The address space is reserved once; a page of it costs memory from its first use on. Slots come
- * back last in first out, so that a steady load stays in the same few that are in the cache. The
- * content of a slot is what its last user left there, or zero.
+ * The address space is reserved once. The slot that came back last is given out first, so that a
+ * steady load uses the same few slots, which are in the cache. A slot holds what its last user left
+ * in it, or zeros.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -13,6 +13,13 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+
+/*
+ * Address space for `size` bytes, all 0, that costs memory a page at a time from the first use of
+ * each page; NULL when there is not so much of it. pages_release takes NULL.
+ */
+void *pages_reserve(size_t size);
+void pages_release(void *pages, size_t size);
 
 struct pool {
 	uint8_t *slots;

@@ -56,17 +56,6 @@ bool policy_name_is_good(struct bytes name)
 	return !bytes_equal(name, BYTES("inline")) && !bytes_equal(name, BYTES("none"));
 }
 
-bool attribute_name_is_reserved(struct bytes name)
-{
-	static const char *const reserved[] = {"policy",   "key",         "cost",  "algorithm",
-					       "capacity", "refill_rate", "limit", "window"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
-		if (bytes_equal(name, bytes_from_text(reserved[i])))
-			return true;
-	return false;
-}
-
 struct override *policy_add_override(struct policy *policy)
 {
 	struct override *larger =

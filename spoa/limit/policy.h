@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "limit/conditions.h"
 #include "limit/quota.h"
+#include "limit/reserved.h"
 #include "limit/tally.h"
 
 /* What a check gets when the store can't answer. */
@@ -64,7 +65,6 @@ struct policy {
 };
 
 MUST_CHECK bool policy_name_is_good(struct bytes name);
-MUST_CHECK bool attribute_name_is_reserved(struct bytes name);
 
 /* Another override at the end, by the terms that the policy has; NULL when memory is short. */
 struct override *policy_add_override(struct policy *policy);

@@ -40,6 +40,13 @@ static const struct value **argument_named(struct arguments *a, struct bytes nam
 	return NULL;
 }
 
+bool attribute_name_is_reserved(struct bytes name)
+{
+	struct arguments unused;
+
+	return argument_named(&unused, name) != NULL;
+}
+
 static struct arguments find_arguments(const struct attributes *attributes)
 {
 	struct arguments arguments = {0};
@@ -115,14 +122,14 @@ static const char *read_quota(const struct arguments *a, const struct numbers *n
 		return "unknown algorithm";
 	if (algorithm_traits(algorithm)->is_by_rate) {
 		if (a->capacity == NULL || a->refill_rate == NULL)
-			return "an inline token_bucket needs capacity and refill_rate";
+			return "this algorithm needs capacity and refill_rate";
 		if (!quota_set_bucket(quota, algorithm, numbers->capacity, numbers->tokens_per_us,
 				      &err))
 			return "capacity and refill_rate can't be kept exactly";
 		return NULL;
 	}
 	if (a->limit == NULL || a->window == NULL)
-		return "an inline window needs limit and window";
+		return "this algorithm needs limit and window";
 	if (!quota_set_window(quota, algorithm, numbers->limit, numbers->window_us, &err))
 		return "limit is too large";
 	return NULL;

@@ -22,6 +22,9 @@ struct reserved {
 	struct quota quota; /* with has_algorithm */
 };
 
+/* Whether an attribute of this name is one of them. */
+MUST_CHECK bool attribute_name_is_reserved(struct bytes name);
+
 /* False when the message is invalid; *ret_why is then a constant that names the argument. */
 MUST_CHECK bool reserved_read(const struct attributes *attributes, struct reserved *ret_reserved,
 			      const char **ret_why);

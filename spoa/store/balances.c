@@ -1,6 +1,6 @@
 #include "store/balances.h"
 
-#include <sys/mman.h>
+#include "base/pool.h"
 
 #define SWEEP_STEPS      4  /* of the index, for each new balance */
 #define SWEEP_STEPS_MORE 32 /* when memory is short */
@@ -15,9 +15,8 @@ bool balances_init(struct balances *b, uint64_t memory_limit)
 
 	if (!cells_init(&new.cells, cells))
 		return false;
-	void *index = mmap(NULL, cells * sizeof *b->index, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (index == MAP_FAILED) {
+	void *index = pages_reserve(cells * sizeof *b->index);
+	if (index == NULL) {
 		cells_release(&new.cells);
 		return false;
 	}
@@ -29,7 +28,7 @@ bool balances_init(struct balances *b, uint64_t memory_limit)
 
 void balances_release(struct balances *b)
 {
-	munmap(b->index, b->cells.max * sizeof *b->index);
+	pages_release(b->index, b->cells.max * sizeof *b->index);
 	cells_release(&b->cells);
 }
 

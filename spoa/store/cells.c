@@ -1,14 +1,14 @@
 #include "store/cells.h"
 
 #include <string.h>
-#include <sys/mman.h>
+
+#include "base/pool.h"
 
 bool cells_init(struct cells *cells, uint32_t max)
 {
-	void *memory = mmap(NULL, (size_t)max * CELL_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = pages_reserve((size_t)max * CELL_BYTES);
 
-	if (memory == MAP_FAILED)
+	if (memory == NULL)
 		return false;
 	*cells = (struct cells){.memory = memory, .max = max, .touched = 1, .unused = max - 1};
 	return true;
@@ -16,8 +16,7 @@ bool cells_init(struct cells *cells, uint32_t max)
 
 void cells_release(struct cells *cells)
 {
-	if (cells->memory != NULL)
-		munmap(cells->memory, (size_t)cells->max * CELL_BYTES);
+	pages_release(cells->memory, (size_t)cells->max * CELL_BYTES);
 	*cells = (struct cells){0};
 }
 

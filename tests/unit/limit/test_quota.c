@@ -142,7 +142,6 @@ TEST(algorithm_find_knows_the_four)
 {
 	enum algorithm algorithm;
 
-	assert_int_equal(ALGORITHM_COUNT, 4);
 	for (int i = 0; i < ALGORITHM_COUNT; i++) {
 		const char *name = algorithm_name((enum algorithm)i);
 		assert_true(algorithm_find(bytes_from_text(name), &algorithm));
