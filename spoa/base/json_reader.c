@@ -1,5 +1,6 @@
 #include "base/json_reader.h"
 
+#include "base/parse.h"
 #include "base/utf8.h"
 
 /* ---- is it JSON? ---- */
@@ -77,13 +78,10 @@ static int32_t read_hex4(struct bytes text)
 	if (text.len < 4)
 		return -1;
 	for (size_t i = 0; i < 4; i++) {
-		uint8_t c = text.data[i], letter = c | 0x20;
-		if (c >= '0' && c <= '9')
-			code = code * 16 + c - '0';
-		else if (letter >= 'a' && letter <= 'f')
-			code = code * 16 + letter - 'a' + 10;
-		else
+		int digit = parse_hex_digit(text.data[i]);
+		if (digit < 0)
 			return -1;
+		code = code * 16 + digit;
 	}
 	return code;
 }

@@ -1,6 +1,9 @@
 #include "base/parse.h"
 
+#include <limits.h>
 #include <stddef.h>
+
+#include "base/clock.h"
 
 bool parse_whole(struct bytes text, uint64_t max, uint64_t *ret_value)
 {
@@ -60,8 +63,9 @@ bool ratio_multiply(struct ratio a, struct ratio b, struct ratio *ret_product)
 	return true;
 }
 
-/* Takes digits off the front of `text` onto `value` and counts them; false when it overflows. */
-static bool take_digits(struct bytes *text, int64_t *value, int *ret_count)
+/* Cuts the digits off the front of `text`, appends them to `value` and counts them; false when the
+ * value overflows. */
+static bool cut_digits(struct bytes *text, int64_t *value, int *ret_count)
 {
 	int count = 0;
 
@@ -75,7 +79,7 @@ static bool take_digits(struct bytes *text, int64_t *value, int *ret_count)
 	return true;
 }
 
-static bool take_exponent(struct bytes *text, int *ret_exponent)
+static bool cut_exponent(struct bytes *text, uint64_t max, int *ret_exponent)
 {
 	uint64_t exponent;
 	bool negative;
@@ -90,26 +94,28 @@ static bool take_exponent(struct bytes *text, int *ret_exponent)
 	negative = text->len > 0 && text->data[0] == '-';
 	if (text->len > 0 && (text->data[0] == '-' || text->data[0] == '+'))
 		*text = bytes_skip(*text, 1);
-	if (!parse_whole(*text, 99, &exponent))
+	if (!parse_whole(*text, max, &exponent))
 		return false;
 	*ret_exponent = negative ? -(int)exponent : (int)exponent;
 	return true;
 }
 
-bool parse_decimal(struct bytes text, struct ratio *ret_ratio)
+bool parse_decimal_or_zero(struct bytes text, struct ratio *ret_ratio)
 {
 	int64_t digits = 0;
 	int whole_count, fraction_count = 0, exponent;
 
-	if (!take_digits(&text, &digits, &whole_count) || whole_count == 0)
+	if (!cut_digits(&text, &digits, &whole_count) || whole_count == 0)
 		return false;
 	if (text.len > 0 && text.data[0] == '.') {
 		text = bytes_skip(text, 1);
-		if (!take_digits(&text, &digits, &fraction_count) || fraction_count == 0)
+		if (!cut_digits(&text, &digits, &fraction_count) || fraction_count == 0)
 			return false;
 	}
-	if (!take_exponent(&text, &exponent) || digits == 0)
+	if (!cut_exponent(&text, digits == 0 ? INT_MAX : 99, &exponent))
 		return false;
+	if (digits == 0)
+		exponent = fraction_count = 0;
 
 	struct ratio ratio = {digits, 1};
 	for (exponent -= fraction_count; exponent > 0; exponent--)
@@ -122,42 +128,56 @@ bool parse_decimal(struct bytes text, struct ratio *ret_ratio)
 	return true;
 }
 
+bool parse_decimal(struct bytes text, struct ratio *ret_ratio)
+{
+	struct ratio ratio;
+
+	if (!parse_decimal_or_zero(text, &ratio) || ratio.num == 0)
+		return false;
+	*ret_ratio = ratio;
+	return true;
+}
+
+const struct duration_unit duration_units[DURATION_UNITS] = {
+	{"d", INT64_C(86400) * US_PER_SECOND},
+	{"h", INT64_C(3600) * US_PER_SECOND},
+	{"m", INT64_C(60) * US_PER_SECOND},
+	{"s", US_PER_SECOND},
+	{"ms", US_PER_MS},
+};
+
 static bool has_suffix(struct bytes text, struct bytes suffix)
 {
 	return text.len > suffix.len &&
 	       bytes_equal(bytes_skip(text, text.len - suffix.len), suffix);
 }
 
+static bool parse_duration_in(const struct duration_unit *unit, struct bytes number,
+			      int64_t *ret_us)
+{
+	struct ratio ratio;
+	uint64_t zero;
+
+	if (parse_whole(number, 0, &zero)) {
+		*ret_us = 0;
+		return true;
+	}
+	if (!parse_decimal(number, &ratio) ||
+	    !ratio_multiply(ratio, (struct ratio){unit->us, 1}, &ratio) || ratio.den != 1)
+		return false;
+	*ret_us = ratio.num;
+	return true;
+}
+
 bool parse_duration(struct bytes text, int64_t *ret_us)
 {
-	static const struct {
-		struct bytes suffix;
-		int64_t us;
-	} units[] = {
-		/* "ms" stands before "m" and "s", which it also ends with. */
-		{{(const uint8_t *)"ms", 2}, INT64_C(1000)},
-		{{(const uint8_t *)"s", 1}, INT64_C(1000000)},
-		{{(const uint8_t *)"m", 1}, INT64_C(60000000)},
-		{{(const uint8_t *)"h", 1}, INT64_C(3600000000)},
-		{{(const uint8_t *)"d", 1}, INT64_C(86400000000)},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (!has_suffix(text, units[i].suffix))
-			continue;
-		struct bytes number = bytes_from(text.data, text.len - units[i].suffix.len);
-		struct ratio ratio;
-		uint64_t zero;
-		if (parse_whole(number, 0, &zero)) {
-			*ret_us = 0;
-			return true;
-		}
-		if (!parse_decimal(number, &ratio) ||
-		    !ratio_multiply(ratio, (struct ratio){units[i].us, 1}, &ratio) ||
-		    ratio.den != 1)
-			return false;
-		*ret_us = ratio.num;
-		return true;
+	/* From the shortest on: "ms" comes before "s", with which it ends too. */
+	for (size_t i = DURATION_UNITS; i-- > 0;) {
+		struct bytes suffix = bytes_from_text(duration_units[i].name);
+		if (has_suffix(text, suffix))
+			return parse_duration_in(&duration_units[i],
+						 bytes_from(text.data, text.len - suffix.len),
+						 ret_us);
 	}
 	return false;
 }

@@ -1,6 +1,7 @@
 #include "app/policies/policy_text.h"
 
 #include "base/clock.h"
+#include "base/parse.h"
 
 #define DECIMALS 3 /* at most, of tokens per second */
 
@@ -12,23 +13,13 @@ const char *policy_text_on_error(enum on_error on_error)
 	return names[on_error];
 }
 
-static const struct unit {
-	int64_t us;
-	const char *name;
-} units[] = {
-	{INT64_C(86400) * US_PER_SECOND, "d"},
-	{INT64_C(3600) * US_PER_SECOND, "h"},
-	{INT64_C(60) * US_PER_SECOND, "m"},
-	{US_PER_SECOND, "s"},
-};
-
 void policy_text_put_duration(struct writer *w, int64_t us)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (us % units[i].us != 0)
+	for (size_t i = 0; i < DURATION_UNITS; i++) {
+		if (us % duration_units[i].us != 0)
 			continue;
-		writer_put_decimal(w, us / units[i].us);
-		writer_put_text(w, units[i].name);
+		writer_put_decimal(w, us / duration_units[i].us);
+		writer_put_text(w, duration_units[i].name);
 		return;
 	}
 	writer_put_fraction(w, (uint64_t)us, 3);
@@ -55,12 +46,14 @@ void policy_text_put_refill_rate(struct writer *w, const struct quota *quota)
 		writer_put_fraction(w, (uint64_t)tokens, DECIMALS);
 		return;
 	}
-	for (size_t i = ARRAY_SIZE(units) - 1; i-- > 0;) { /* the shortest above a second */
-		if (!tokens_in(quota, units[i].us, &tokens))
+	/* The shortest unit that has a whole number of tokens; a second has none. */
+	for (size_t i = DURATION_UNITS; i-- > 0;) {
+		if (duration_units[i].us <= US_PER_SECOND ||
+		    !tokens_in(quota, duration_units[i].us, &tokens))
 			continue;
 		writer_put_decimal(w, tokens);
 		writer_put_text(w, "/1");
-		writer_put_text(w, units[i].name);
+		writer_put_text(w, duration_units[i].name);
 		return;
 	}
 	writer_put_decimal(w, quota->refill_tokens);

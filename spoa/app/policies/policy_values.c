@@ -216,23 +216,13 @@ void policy_value_set_bool(const struct policy_value *value, bool *fact)
 
 /* ---- numbers ---- */
 
-/* Whether all digits before an exponent are 0. */
-static bool is_zero(struct bytes number)
-{
-	for (size_t i = 0; i < number.len && (number.data[i] | 0x20) != 'e'; i++)
-		if (number.data[i] >= '1' && number.data[i] <= '9')
-			return false;
-	return true;
-}
-
 /* Reads 0 or a positive whole number, however it is written: 10, 10.0 or 1e1. */
 static bool read_whole(const struct policy_value *value, int64_t min, int64_t max,
 		       int64_t *ret_number)
 {
-	struct ratio ratio = {0, 1};
+	struct ratio ratio;
 
-	if (value->kind != JSON_NUMBER ||
-	    (!is_zero(value->text) && !parse_decimal(value->text, &ratio)))
+	if (value->kind != JSON_NUMBER || !parse_decimal_or_zero(value->text, &ratio))
 		return false;
 	if (ratio.den != 1 || ratio.num < min || ratio.num > max)
 		return false;

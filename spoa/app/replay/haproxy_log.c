@@ -5,6 +5,7 @@
 #include "app/replay/httplog.h"
 #include "app/replay/replay_line.h"
 #include "base/clock.h"
+#include "base/parse.h"
 
 /* ---- the attributes ---- */
 
@@ -35,13 +36,6 @@ static void add_frontend(struct http_question *question, struct bytes frontend)
 	add(question, BYTES("frontend"), frontend);
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Undoes what HAProxy does to a quote, `#`, and what is not printable: #22, #23, #C3. */
 static struct bytes decode(struct http_question *question, struct bytes text)
 {
@@ -49,8 +43,8 @@ static struct bytes decode(struct http_question *question, struct bytes text)
 				    sizeof question->memory - question->text_len);
 
 	for (; text.len > 0; text = bytes_skip(text, 1)) {
-		int high = text.len > 2 && text.data[0] == '#' ? hex_digit(text.data[1]) : -1;
-		int low = high >= 0 ? hex_digit(text.data[2]) : -1;
+		int high = text.len > 2 && text.data[0] == '#' ? parse_hex_digit(text.data[1]) : -1;
+		int low = high >= 0 ? parse_hex_digit(text.data[2]) : -1;
 		if (low < 0) {
 			writer_put_u8(&w, text.data[0]);
 			continue;

@@ -5,27 +5,17 @@
 
 #define AT BYTES("at_ms")
 
-/* Of a number in JSON: "0", "0.000", "0e3". It is no decimal to parse_decimal. */
-static bool is_zero(struct bytes text)
-{
-	size_t at = 0;
-
-	while (at < text.len && (text.data[at] == '0' || text.data[at] == '.'))
-		at++;
-	return at == text.len || (at > 0 && (text.data[at] == 'e' || text.data[at] == 'E'));
-}
-
 static bool parse_at(struct bytes text, int64_t *ret_at_us)
 {
-	struct ratio at = {0, 1};
+	struct ratio at;
 	uint64_t whole_ms;
 
 	if (parse_whole(text, REPLAY_AT_MAX_US / US_PER_MS, &whole_ms)) {
 		*ret_at_us = (int64_t)whole_ms * US_PER_MS;
 		return true;
 	}
-	if (!is_zero(text) &&
-	    (!parse_decimal(text, &at) || !ratio_multiply(at, (struct ratio){US_PER_MS, 1}, &at)))
+	if (!parse_decimal_or_zero(text, &at) ||
+	    !ratio_multiply(at, (struct ratio){US_PER_MS, 1}, &at))
 		return false;
 	if (at.den != 1 || at.num > REPLAY_AT_MAX_US)
 		return false;

@@ -177,3 +177,33 @@ TEST(parse_size_counts_in_powers_of_1024)
 	assert_false(parse_size(exactly(""), UINT64_MAX, &size));
 	assert_int_equal(size, UINT64_C(2147483648));
 }
+
+TEST(parse_decimal_or_zero_takes_zero_in_any_notation)
+{
+	static const char *const zeros[] = {"0", "00", "0.0", "0.000", "0e5", "0.0E-3", "0e1000"};
+	static const char *const refused[] = {"", ".", "0.", ".0", "-0", "0e", "0x0", "0 "};
+	struct ratio ratio;
+
+	for (size_t i = 0; i < ARRAY_SIZE(zeros); i++) {
+		assert_true(parse_decimal_or_zero(bytes_from_text(zeros[i]), &ratio));
+		assert_int_equal(ratio.num, 0);
+		assert_int_equal(ratio.den, 1);
+		assert_false(parse_decimal(bytes_from_text(zeros[i]), &ratio));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		assert_false(parse_decimal_or_zero(bytes_from_text(refused[i]), &ratio));
+	assert_true(parse_decimal_or_zero(BYTES("2.50"), &ratio));
+	assert_int_equal(ratio.num, 5);
+	assert_int_equal(ratio.den, 2);
+}
+
+TEST(parse_hex_digit_takes_both_cases)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+
+	for (int byte = 0; byte < 256; byte++) {
+		const char *found = byte == 0 ? NULL : strchr(digits, byte);
+		int place = found == NULL ? -1 : (int)(found - digits);
+		assert_int_equal(parse_hex_digit((uint8_t)byte), place > 15 ? place - 6 : place);
+	}
+}
