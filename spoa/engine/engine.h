@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "engine/count.h"
+#include "engine/counter.h"
 #include "limit/verdict.h"
 #include "store/store.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/compiler.h"
 
-static size_t find(const struct top_keys *top, uint64_t hash)
+static size_t find_hash(const struct top_keys *top, uint64_t hash)
 {
 	size_t at = 0;
 
@@ -24,7 +24,10 @@ static uint64_t lowest_count(const struct top_keys *top)
 	return lowest;
 }
 
-/* A round of the hand for each count: most keys of a broad stream cost a step or two. */
+/*
+ * The place of a key with the lowest count. The hand goes on from where it stopped and needs one
+ * round for each lowest count, so that most keys of a broad stream cost a step or two.
+ */
 static size_t find_least(struct top_keys *top)
 {
 	for (size_t steps = 0;; steps++) {
@@ -38,7 +41,7 @@ static size_t find_least(struct top_keys *top)
 	}
 }
 
-static void take_place(struct top_keys *top, size_t at, struct bytes key, uint64_t hash)
+static void replace_key(struct top_keys *top, size_t at, struct bytes key, uint64_t hash)
 {
 	struct top_key *entry = &top->keys[at];
 	size_t len = key.len < sizeof entry->text ? key.len : sizeof entry->text;
@@ -51,34 +54,36 @@ static void take_place(struct top_keys *top, size_t at, struct bytes key, uint64
 
 void top_keys_add(struct top_keys *top, struct bytes key, uint64_t hash, int64_t remaining)
 {
-	size_t at = find(top, hash);
+	size_t at = find_hash(top, hash);
 
 	if (at == top->count) {
 		if (top->count < TOP_KEYS_MAX)
 			top->keys[top->count++].count = 0;
 		else
 			at = find_least(top);
-		take_place(top, at, key, hash);
+		replace_key(top, at, key, hash);
 	}
 	top->keys[at].count++;
 	top->keys[at].remaining = remaining;
 	top->total++;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_keys(const void *a, const void *b)
 {
 	const struct top_key *left = *(const struct top_key *const *)a;
 	const struct top_key *right = *(const struct top_key *const *)b;
 
 	if (top_key_certain(left) != top_key_certain(right))
 		return top_key_certain(left) < top_key_certain(right) ? 1 : -1;
-	return left->count < right->count ? 1 : -(left->count > right->count);
+	if (left->count != right->count)
+		return left->count < right->count ? 1 : -1;
+	return left < right ? -1 : 1; /* of one array: the order does not depend on qsort */
 }
 
 size_t top_keys_sorted(const struct top_keys *top, const struct top_key *ret_keys[TOP_KEYS_MAX])
 {
 	for (size_t i = 0; i < top->count; i++)
 		ret_keys[i] = &top->keys[i];
-	qsort(ret_keys, top->count, sizeof ret_keys[0], compare);
+	qsort(ret_keys, top->count, sizeof ret_keys[0], compare_keys);
 	return top->count;
 }

@@ -19,8 +19,8 @@
 #define TOP_KEY_TEXT_MAX 132 /* what a balance's key has of the values (check.h), and a little */
 
 struct top_key {
-	uint64_t count; /* at most so often */
-	uint64_t error; /* and at least count - error */
+	uint64_t count; /* the key came at most so often */
+	uint64_t error; /* it came at least count - error times */
 	int64_t remaining;
 	uint8_t len;
 	char text[TOP_KEY_TEXT_MAX];
@@ -31,13 +31,13 @@ struct top_keys {
 	struct top_key keys[TOP_KEYS_MAX];
 	size_t count;
 	uint64_t total;
-	/* When all are there: none has come less often than `least`; where to look for one that has
-	 * come just so often. */
+	/* For the time when all places are taken: no count is below `least`, and the search for a
+	 * key of that count goes on at `hand`. */
 	uint64_t least;
 	size_t hand;
 };
 
-/* At least so often. */
+/* How often the key came at least. */
 static inline uint64_t top_key_certain(const struct top_key *key)
 {
 	return key->count - key->error;

@@ -157,6 +157,26 @@ TEST(top_keys_sorted_is_by_what_is_certain)
 	free(stream);
 }
 
+/* Of two that are certain of the same, the higher count; of two that are equal, the place. */
+TEST(top_keys_sorted_ties_have_an_order)
+{
+	static const struct {
+		uint64_t count, error;
+	} entries[] = {{4, 2}, {9, 7}, {2, 0}, {9, 7}, {8, 5}};
+	static const size_t expected[] = {4, 1, 3, 0, 2};
+	struct top_keys *top = calloc(1, sizeof *top);
+	const struct top_key *keys[TOP_KEYS_MAX];
+
+	for (; top->count < ARRAY_SIZE(entries); top->count++) {
+		top->keys[top->count].count = entries[top->count].count;
+		top->keys[top->count].error = entries[top->count].error;
+	}
+	assert_int_equal(top_keys_sorted(top, keys), ARRAY_SIZE(entries));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		assert_ptr_equal(keys[i], &top->keys[expected[i]]);
+	free(top);
+}
+
 TEST(top_keys_add_one_who_comes_late_gets_to_the_front)
 {
 	struct stream *stream = stream_of(IN_TURN, 1, STEPS);

@@ -1,9 +1,9 @@
 /*
- * count.h - what the engine counts: of every request, of every check in its policy's tally, and
+ * counter.h - what the engine counts: of every request, of every check in its policy's tally, and
  * which keys come most often.
  */
-#ifndef ENGINE_COUNT_H
-#define ENGINE_COUNT_H
+#ifndef ENGINE_COUNTER_H
+#define ENGINE_COUNTER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "engine/count.h"
+#include "engine/counter.h"
 
 #include <stdlib.h>
 #include <string.h>
