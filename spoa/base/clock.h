@@ -1,9 +1,11 @@
 /*
  * clock.h - the only place that asks what time it is.
  *
- * Everything below app/ and net/ takes the time as an argument. There are two of them: `now_us`, in
- * microseconds since the epoch, which the limiters count by and which may step; and `mono_us`,
- * which only grows, for deadlines and latencies.
+ * There are two times, both in microseconds: `now_us` since the epoch, which the limiters count by
+ * and which may step; and `mono_us`, which only grows, for deadlines and latencies.
+ *
+ * limit/, engine/ and the balances in memory take the time as an argument, so that a test or a
+ * replay has it in hand. The log, the connections to Redis, net/ and app/ ask for it here.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

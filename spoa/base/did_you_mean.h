@@ -1,5 +1,5 @@
 /*
- * did_you_mean.h - the word that somebody may have meant who wrote another one.
+ * did_you_mean.h - finds the word that a user probably meant by a misspelt one.
  */
 #ifndef BASE_DID_YOU_MEAN_H
 #define BASE_DID_YOU_MEAN_H

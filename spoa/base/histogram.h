@@ -20,7 +20,10 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, int64_t us);
-/* The upper bound of the bucket in which that share of all is reached; 0 when there are none. */
+/*
+ * The upper bound of the bucket that has the value which `share` of all values do not exceed: 0.99
+ * asks for the 99th percentile. 0 when nothing was added; the highest bound for what is above it.
+ */
 int64_t histogram_quantile_us(const struct histogram *histogram, double share);
 
 #endif

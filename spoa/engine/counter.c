@@ -18,7 +18,8 @@ static enum tally_result result_of(const struct check *check)
 	return check->is_shadow ? TALLY_SHADOW_DENIED : TALLY_DENIED;
 }
 
-/* Made when the first key comes: of ten thousand policies few may ever be used. */
+/* The list is allocated with its first key, since most of ten thousand policies may never be used.
+ */
 static void add_key(struct top_keys **top, const struct check *check, uint64_t hash)
 {
 	if (*top == NULL)

@@ -1,6 +1,6 @@
 /*
- * counter.h - what the engine counts: of every request, of every check in its policy's tally, and
- * which keys come most often.
+ * counter.h - what the engine counts: each request by its verdict, each check in the tally of its
+ * policy, and which keys come most often.
  */
 #ifndef ENGINE_COUNTER_H
 #define ENGINE_COUNTER_H
@@ -22,15 +22,16 @@ struct engine_stats {
 	struct histogram latency[SOURCE_COUNT];
 	uint64_t degraded;
 	uint64_t left_out; /* checks above 16 a request */
-	uint64_t full;     /* requests that were above max_in_flight */
+	uint64_t full;     /* requests for which the store was not asked: max_in_flight waited */
 	uint64_t expired;  /* requests answered at their deadline */
-	uint64_t late;     /* and those of them that the store came to answer after all */
+	uint64_t late;     /* requests that the store answered after their deadline */
 	size_t in_flight;  /* checks that wait in the store now */
 };
 
 struct counter {
 	struct engine_stats stats;
-	uint8_t secret[crypto_shorthash_KEYBYTES]; /* nobody chooses keys that meet */
+	/* Of the keys' hashes, so that no client can choose keys that have one hash. */
+	uint8_t secret[crypto_shorthash_KEYBYTES];
 };
 
 void counter_init(struct counter *counter);

@@ -49,7 +49,11 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 	list_init(&engine->waiting);
 	counter_init(&engine->counter);
 	engine->policies = policies_ref(policies);
-	/* Above what may wait: the one that is being asked, or answered by on_error. */
+	/*
+	 * Beside the inquiries that wait there is the one that is being filled: it has up to
+	 * REQUEST_CHECKS_MAX checks, and a slot for the next one before it is known whether that
+	 * one is merged into another or left out.
+	 */
 	if (!pool_init(&engine->inquiries, sizeof(struct inquiry), config->max_in_flight + 1) ||
 	    !pool_init(&engine->checks, sizeof(struct check),
 		       config->max_in_flight + REQUEST_CHECKS_MAX + 1)) {
@@ -164,7 +168,7 @@ static bool is_for_local(const struct check *check)
 	return !check->is_decided && check->terms->on_error == ON_ERROR_LOCAL;
 }
 
-/* An op of the checks that it is for, those in shadow last. */
+/* An op of the checks that `is_for` chooses, in file order, those in shadow last. */
 static struct store_op make_op(const struct inquiry *inquiry, struct check **checks,
 			       bool (*is_for)(const struct check *check))
 {
@@ -188,8 +192,9 @@ static struct store_op make_op(const struct inquiry *inquiry, struct check **che
 }
 
 /*
- * Decides by the local store what on_error=local says: all of it together, or none. The verdict
- * still says that it was made without the store.
+ * Has the local store decide the checks whose policy says on_error=local: they are charged all
+ * together or not at all. The checks keep the error of the first store, so that the verdict says
+ * `degraded`.
  */
 static void ask_local(struct inquiry *inquiry)
 {
@@ -226,7 +231,7 @@ static void decide(struct inquiry *inquiry, enum source source)
 		config->decided(config->owner, &decision);
 }
 
-/* Hands the verdict over, if somebody still waits for it. */
+/* Decides the request and hands over the verdict, if an asker still waits for it. */
 static void finish(struct inquiry *inquiry)
 {
 	struct asker asker = inquiry->asker;
@@ -254,14 +259,14 @@ static enum store_state ask_store(struct inquiry *inquiry)
 {
 	struct engine *engine = inquiry->engine;
 
-	/* Of what is not decided on_error says nothing yet: only what is blocked denies already. */
+	/* Only a blocked check denies before the store is asked: on_error has no say yet. */
 	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
 	inquiry->op.answered = on_store_answered;
 	if (inquiry->op.count == 0)
 		return STORE_DONE;
-	/* All of its checks hold a slot until the store answers, those that are blocked too. The
-	 * local store answers at once. */
+	/* All checks of the request hold a slot until the store answers, the blocked ones too. The
+	 * local store answers at once, so its requests need no limit. */
 	if (engine->config.store != engine->config.local &&
 	    inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
@@ -279,7 +284,7 @@ enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *ask
 	inquiry->now_us = now_us;
 	inquiry->asked_us = mono_us;
 	if (inquiry->request.is_invalid && engine->config.on_error == ON_ERROR_DENY)
-		request_drop_checks(&inquiry->request); /* denied whole: nothing is charged */
+		request_drop_checks(&inquiry->request); /* the request is denied: charge nothing */
 	if (ask_store(inquiry) == STORE_DONE) {
 		decide(inquiry, asker->source);
 		return ENGINE_DONE;

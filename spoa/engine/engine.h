@@ -8,14 +8,17 @@
  *             engine_end(inquiry);
  *     }                                                 else asker.done() is called later, once
  *
- * Every inquiry gets one verdict, also when the store answers late, wrongly or never: it has a
- * deadline, and what can't be had from the store is decided by on_error. done() runs exactly once,
+ * Every inquiry gets one verdict, also when the store answers late, wrongly or never: the inquiry
+ * has a deadline, and on_error decides the checks that the store did not. done() runs exactly once,
  * never inside engine_submit, and not at all after engine_abandon.
  *
  * An inquiry that was answered at its deadline keeps its slot until the store gives it back, and
- * counts in max_in_flight: a dead store turns into answers at once, not into growth.
+ * counts in max_in_flight. So while a store is dead, new requests are answered at once, and memory
+ * does not grow.
  *
- * There is no clock here. engine_next_us says when engine_expire wants to be called.
+ * The engine starts no timer and takes the time as an argument: engine_next_us says when
+ * engine_expire wants to be called. Only for the latency that it counts when an answer leaves, it
+ * calls `mono_us` of its configuration.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -39,8 +42,8 @@ struct engine_config {
 	enum on_error on_error;
 	size_t max_in_flight; /* checks that wait for the store */
 	int64_t store_timeout_us;
-	int64_t (*mono_us)(void); /* when an answer leaves; only to count how long it took */
-	/* NULL, or what is told of each verdict before the asker gets it. */
+	int64_t (*mono_us)(void); /* the monotonic clock, to count how long an answer took */
+	/* Called with each verdict before the asker gets it; may be NULL. */
 	void (*decided)(void *owner, const struct decision *decision);
 	void *owner;
 };
@@ -51,7 +54,7 @@ struct decision {
 	const struct verdict *verdict;
 	enum source source;
 	int64_t latency_us;
-	struct bytes trace; /* the attribute `traceparent`, if it was one */
+	struct bytes trace; /* the value of the attribute `traceparent`; empty without one */
 };
 
 /*
@@ -75,20 +78,24 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 /* No inquiry may wait in the store any more: free the stores first. */
 void engine_free(struct engine *engine);
 
-/* They count on where policies of the same names have counted. */
+/* From now on requests are checked by these policies. Policies of the names that the old set had go
+ * on counting where the old ones stopped. */
 void engine_set_policies(struct engine *engine, struct policies *policies);
 
 struct inquiry *engine_begin(struct engine *engine);
 void engine_add(struct inquiry *inquiry, const struct attributes *attributes);
-/* What was added so far came to: for one who would rather not submit what is invalid. */
+/*
+ * The request as far as it was added. An asker that does not submit invalid requests looks at
+ * `is_invalid` in it.
+ */
 const struct request *engine_request(const struct inquiry *inquiry);
 MUST_CHECK enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker,
 					   int64_t now_us, int64_t mono_us);
 const struct verdict *engine_verdict(const struct inquiry *inquiry);
-/* For one that was not submitted, or was DONE. */
+/* Gives the inquiry back: one that was not submitted, or one that was DONE. */
 void engine_end(struct inquiry *inquiry);
 
-/* The asker is gone: none of its inquiries will call done(). Empties its list. */
+/* Called when the asker is gone: none of its inquiries will call done(). Empties its list. */
 void engine_abandon(struct list *open);
 
 const struct policies *engine_policies(const struct engine *engine);

@@ -11,12 +11,12 @@
  *
  * The store keeps the state and decides what is written back: a request that is denied writes
  * nothing, so a look works on a copy. There is one exception. A state whose time lies further ahead
- * of the clock than from empty to full takes can only come from a clock that was wrong: it is
- * brought back to now with its level kept (`mended`), and that is written also on a denial, since
- * the wait that is answered would not come true otherwise.
+ * of the clock than a balance takes from empty to full can only come from a clock that was wrong.
+ * balance_look brings this state back to now and keeps its level (`mended`). The store writes it
+ * also when the request is denied, since the wait in the answer would not come true otherwise.
  *
- * A clock that stepped back by less refills nothing: the balance stands still at its own time, and
- * waits are counted from the clock's.
+ * A clock that stepped back by less than that refills nothing: the balance stays at its own time
+ * until the clock has reached it, and waits are counted from the clock's time.
  */
 #ifndef LIMIT_BALANCE_H
 #define LIMIT_BALANCE_H

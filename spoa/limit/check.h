@@ -20,15 +20,17 @@ struct check {
 	const struct terms *terms;   /* the policy's, or those of an override */
 	const struct quota *quota;   /* the terms', or `own_quota` */
 	struct quota own_quota;
-	bool is_shadow; /* as the terms say, unless it is one with a check that is not */
+	bool is_shadow; /* as the terms say */
 	int64_t cost;
-	/* The balance: two checks meet in one if and only if this is equal. Printable ASCII. */
+	/* The name of the balance: two checks count by one balance if and only if their keys are
+	 * equal. Printable ASCII. */
 	char key[CHECK_KEY_MAX];
 	size_t key_len;
-	size_t values_at; /* where in it the values begin */
+	size_t values_at; /* where in `key` the values begin */
 
 	/* The answer: an outcome, or an error and what on_error made of it. */
-	unsigned error; /* 0: none; else one of the store's, which only store/ and those above know */
+	unsigned error;  /* 0: none; else one of the store's, which only store/ and those above know
+			  */
 	bool is_decided; /* `outcome` is set: by the store, or by the local one after an error */
 	struct outcome outcome;
 };
@@ -41,26 +43,26 @@ struct check {
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
 
-/* By its outcome, or without one by on_error. */
+/* Whether the check is denied: by its outcome, or by on_error when the store gave none. */
 static inline bool check_is_denied(const struct check *check)
 {
 	return check->is_decided ? !check->outcome.allowed
 				 : check->terms->on_error == ON_ERROR_DENY;
 }
 
-/* What stops the request. */
+/* Whether the check stops the request; one in shadow never does. */
 static inline bool check_denies(const struct check *check)
 {
 	return check_is_denied(check) && !check->is_shadow;
 }
 
-/* What is told of it: what is blocked has no numbers. */
+/* The limit that clients and logs are told; a blocked check has none. */
 static inline int64_t check_limit(const struct check *check)
 {
 	return check->terms->is_blocked ? 0 : check->quota->limit;
 }
 
-/* What was counted by, without the policy: for people. */
+/* The part of the key that people look at: the values that the policy counts by. */
 static inline struct bytes check_values(const struct check *check)
 {
 	return bytes_from(check->key + check->values_at, check->key_len - check->values_at);

@@ -1,9 +1,10 @@
 /*
- * generation.h - the text by which balances are told apart that one name of a policy has had over
- * time: a hash of the state's format, of the algorithm and its window, and of what is counted by.
- * An override that changes numbers has its own, of its `match` besides.
+ * generation.h - a short text in the key of every balance (docs/redis.md). It changes when a policy
+ * keeps its name but counts something else, so that the policy then begins with new balances.
  *
- * It is a part of every key (docs/redis.md): all agents come to the same one, after restarts too.
+ * It is a hash of the state's format, of the algorithm and its window, and of the attributes that
+ * the policy counts by; for an override that changes numbers, of its `match` too. All agents
+ * compute the same text, also after a restart.
  */
 #ifndef LIMIT_GENERATION_H
 #define LIMIT_GENERATION_H

@@ -1,10 +1,10 @@
 /*
- * policy_changes.h - what one set of policies has that another had not, for the log of a reload.
+ * policy_changes.h - which policies a reload added, changed and removed, for the log.
  *
- * Policies are told apart by their names, and whether one changed by its fingerprint. The first
- * POLICIES_SHOWN of each kind are kept, and all are counted: a line of the log has an end.
+ * A policy is known by its name, and changed when its fingerprint is another one. All are counted,
+ * and the names of the first POLICIES_SHOWN of each kind are kept, so that a log line stays short.
  *
- * It owns nothing: the names are good as long as both sets are.
+ * The names are views: they are good as long as both sets are.
  */
 #ifndef LIMIT_POLICY_CHANGES_H
 #define LIMIT_POLICY_CHANGES_H

@@ -1,5 +1,5 @@
 /*
- * request.h - what is asked about one request: the checks that its messages came to.
+ * request.h - the checks of one request, made of its messages.
  *
  * A request is filled message by message. request_add reads the reserved attributes (INTERFACE.md
  * section 3), picks the policies and copies what the checks need; the attributes may die after it.
@@ -21,18 +21,18 @@
 
 struct request {
 	const struct policies *policies; /* a reference */
-	struct pool *slots; /* of struct check; never short of REQUEST_CHECKS_MAX + 1 for us */
+	struct pool *slots; /* of struct check; has REQUEST_CHECKS_MAX + 1 for this request */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
 	bool is_invalid;         /* a message was: see invalid_why */
-	bool is_policy_unknown;  /* and that is why */
+	bool is_policy_unknown;  /* a message named a policy that does not exist */
 	size_t left_out;         /* checks above REQUEST_CHECKS_MAX */
 	const char *invalid_why; /* for the log; a constant */
 };
 
 void request_init(struct request *request, const struct policies *policies, struct pool *slots);
 void request_add(struct request *request, const struct attributes *attributes);
-/* What was asked so far is not asked; that a message was invalid stays. */
+/* Removes the checks that were added so far, and keeps whether a message was invalid. */
 void request_drop_checks(struct request *request);
 void request_clear(struct request *request);
 

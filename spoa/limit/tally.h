@@ -1,6 +1,6 @@
 /*
- * tally.h - what was counted of a policy. It lives as long as a policy of that name does, over
- * reloads, so that counters only grow.
+ * tally.h - the counters of a policy. A tally lives as long as there is a policy of its name, over
+ * reloads, so that its counters only grow.
  */
 #ifndef LIMIT_TALLY_H
 #define LIMIT_TALLY_H
@@ -15,7 +15,7 @@
 /* Who asked. */
 enum source { SOURCE_SPOP = 0, SOURCE_HTTP, SOURCE_COUNT };
 
-/* What a check came to, by itself. */
+/* The result of one check, whatever became of the request. */
 enum tally_result {
 	TALLY_ALLOWED = 0,
 	TALLY_DENIED,
@@ -27,7 +27,8 @@ enum tally_result {
 struct tally {
 	unsigned references;
 	uint64_t checks[TALLY_RESULT_COUNT];
-	uint64_t bad_costs; /* its attribute did not say what a request costs */
+	uint64_t
+		bad_costs; /* requests whose cost attribute was absent or no whole number above 0 */
 	/* Requests whose verdict names this policy. */
 	uint64_t requests_allowed[SOURCE_COUNT];
 	uint64_t requests_blocked[SOURCE_COUNT];
@@ -41,7 +42,7 @@ struct tally {
 struct tally *tally_new(void);
 struct tally *tally_ref(struct tally *tally);
 void tally_unref(struct tally *tally);
-/* When it will be counted by other keys than before. */
+/* Called when the policy will count by other keys than before. */
 void tally_forget_keys(struct tally *tally);
 
 #endif

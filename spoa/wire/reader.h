@@ -1,8 +1,9 @@
 /*
- * reader.h - takes bytes off the front of a frame that is there whole.
+ * reader.h - reads values off the front of a complete frame.
  *
- * Inside a complete frame "short" is an error, never "more": every read says whether it could, and
- * a failed one takes nothing. What remains is compared, nothing is ever added to a pointer first.
+ * In a complete frame a value that ends too early is an error: nothing more will come. Every read
+ * returns false then and leaves `from` as it was. Lengths are compared with what remains, before
+ * anything is added to a pointer.
  */
 #ifndef WIRE_READER_H
 #define WIRE_READER_H

@@ -20,7 +20,7 @@ static bool read_item(struct bytes *from, struct bytes *ret_name, struct spop_da
 	return read_string(from, ret_name) && spop_data_read(from, ret_data);
 }
 
-static bool take_string(const struct spop_data *data, struct bytes *ret_string)
+static bool string_of(const struct spop_data *data, struct bytes *ret_string)
 {
 	if (data->type != SPOP_STR)
 		return false;
@@ -28,21 +28,21 @@ static bool take_string(const struct spop_data *data, struct bytes *ret_string)
 	return true;
 }
 
-/* False when an item that is known has a wrong type; unknown ones are skipped. */
-static bool take_item(struct items *items, struct bytes name, const struct spop_data *data)
+/* False when an item that is known has a wrong type; unknown items are skipped. */
+static bool store_item(struct items *items, struct bytes name, const struct spop_data *data)
 {
 	if (bytes_equal(name, BYTES("supported-versions"))) {
 		items->has_versions = true;
-		return take_string(data, &items->versions);
+		return string_of(data, &items->versions);
 	}
 	if (bytes_equal(name, BYTES("max-frame-size"))) {
 		items->has_frame_size = true;
 		return spop_data_natural(data, &items->frame_size);
 	}
 	if (bytes_equal(name, BYTES("capabilities")))
-		return take_string(data, &items->capabilities);
+		return string_of(data, &items->capabilities);
 	if (bytes_equal(name, BYTES("engine-id")))
-		return take_string(data, &items->engine_id);
+		return string_of(data, &items->engine_id);
 	if (bytes_equal(name, BYTES("healthcheck"))) {
 		items->healthcheck = data->type == SPOP_BOOL && data->boolean;
 		return data->type == SPOP_BOOL;
@@ -55,7 +55,7 @@ static bool read_items(struct bytes payload, struct items *items)
 	while (payload.len > 0) {
 		struct bytes name;
 		struct spop_data data;
-		if (!read_item(&payload, &name, &data) || !take_item(items, name, &data))
+		if (!read_item(&payload, &name, &data) || !store_item(items, name, &data))
 			return false;
 	}
 	return true;
