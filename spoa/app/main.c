@@ -146,24 +146,27 @@ static bool take_json_flag(char **args)
 	return found;
 }
 
-static int show(const struct options *options, void (*put)(const struct policies *, FILE *))
+static int show(const struct options *options, bool (*put)(const struct policies *, FILE *))
 {
 	struct policies *policies = load(options);
 
 	if (policies == NULL)
 		return EXIT_USAGE;
-	put(policies, stdout);
+	bool is_whole = put(policies, stdout);
 	policies_unref(policies);
-	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (!is_whole)
+		fputs("ratelimit-spoa: out of memory\n", stderr);
+	return is_whole && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static void put_table(const struct policies *policies, FILE *to)
+static bool put_table(const struct policies *policies, FILE *to)
 {
 	size_t count = policies_count(policies);
 
 	policies_table_put(policies, to);
 	fprintf(to, "the configuration is good: %zu %s\n", count,
 		count == 1 ? "policy" : "policies");
+	return true;
 }
 
 static int show_as_table(const struct options *options)

@@ -25,7 +25,7 @@ static void put_by_source(struct exposition *e, const char *policy,
 			       counts[i]);
 }
 
-/* The policies, and at last the one that stands for all inline ones. */
+/* The policies of the file, and behind them the one that stands for all inline policies. */
 static const struct policy *policy_at(const struct agent_stats *stats, size_t index)
 {
 	return index < policies_count(stats->policies) ? policies_at(stats->policies, index)
@@ -323,9 +323,10 @@ void metrics_put(FILE *to, const struct agent_stats *stats)
 	put_agent(&e, stats);
 }
 
-void metrics_write(const void *view, FILE *to)
+bool metrics_write(const void *view, FILE *to)
 {
 	struct agent_stats stats = agent_stats_of(view);
 
 	metrics_put(to, &stats);
+	return true;
 }

@@ -1,13 +1,14 @@
 /*
  * metrics.h - /metrics: all counters, for Prometheus (INTERFACE.md section 5, docs/metrics.md).
  *
- * There are eight series a policy and a constant number of others, whatever clients send: no label
- * ever holds anything of theirs. All series are there from the start, with 0, since a rate needs
- * the value before the first event.
+ * A policy has nine series, all inline policies together have eight, and the number of other series
+ * is constant. No label holds a value that a client sent, so clients cannot add series. All series
+ * are there from the start, with 0, since a rate needs the value before the first event.
  */
 #ifndef APP_METRICS_H
 #define APP_METRICS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "app/view/agent_view.h"
@@ -15,7 +16,7 @@
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* For struct http_page: `view` is a struct agent_view. */
-void metrics_write(const void *view, FILE *to);
+bool metrics_write(const void *view, FILE *to);
 void metrics_put(FILE *to, const struct agent_stats *stats);
 
 #endif

@@ -1,48 +1,46 @@
 #include "app/view/pages.h"
 
-#include "app/view/json_writer.h"
+#include "app/view/json_tree.h"
 #include "app/view/metrics.h"
-#include "app/view/openapi.h"
+#include "app/view/static_pages.h"
 #include "app/view/status.h"
-#include "app/view/status_page.h"
 #include "app/view/top.h"
 #include "base/compiler.h"
 
-static void put_store(struct json *json, const struct agent_view *view)
+static void add_store(struct json_node page, const struct agent_view *view)
 {
+	struct json_node in = json_add_object(page, "store");
 	struct store_description store = store_describe(view->store);
 
-	json_begin(json, "store", '{');
-	json_put_text(json, "kind", store.kind);
-	json_put_text(json, "state", store.is_up ? "up" : "down");
+	json_add_text(in, "kind", store.kind);
+	json_add_text(in, "state", store.is_up ? "up" : "down");
 	if (!store.is_up)
-		json_put_text(json, "reason", store.why);
-	json_end(json, '}');
+		json_add_text(in, "reason", store.why);
 }
 
-void health_write(const void *view, FILE *to)
+bool health_write(const void *view, FILE *to)
 {
-	struct json json = json_on(to);
+	struct json_tree tree;
+	struct json_node page = json_tree_root(&tree);
 
-	json_begin(&json, NULL, '{');
-	json_put_text(&json, "status", "ok");
-	put_store(&json, view);
-	json_end(&json, '}');
+	json_add_text(page, "status", "ok");
+	add_store(page, view);
+	return json_tree_write(&tree, to);
 }
 
-/* Policies there are from the start on: it fails without them. */
+/* The agent has policies before it listens, so only a drain makes it not ready. */
 unsigned ready_status(const void *view)
 {
 	return ((const struct agent_view *)view)->is_draining ? 503 : 200;
 }
 
-void ready_write(const void *view, FILE *to)
+bool ready_write(const void *view, FILE *to)
 {
-	struct json json = json_on(to);
+	struct json_tree tree;
+	struct json_node page = json_tree_root(&tree);
 
-	json_begin(&json, NULL, '{');
-	json_put_text(&json, "status", ready_status(view) == 200 ? "ready" : "draining");
-	json_end(&json, '}');
+	json_add_text(page, "status", ready_status(view) == 200 ? "ready" : "draining");
+	return json_tree_write(&tree, to);
 }
 
 const struct http_page pages[] = {

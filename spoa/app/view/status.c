@@ -2,168 +2,160 @@
 
 #include <unistd.h>
 
-#include "app/view/json_writer.h"
+#include "app/view/json_tree.h"
 #include "app/view/ranking.h"
 #include "app/view/top.h"
 #include "base/clock.h"
 #include "version.h"
 
-static void put_store(struct json *json, const struct agent_stats *stats)
+static void add_store(struct json_node page, const struct agent_stats *stats)
 {
+	struct json_node in = json_add_object(page, "store");
 	const struct store_description *store = &stats->store;
 
-	json_begin(json, "store", '{');
-	json_put_text(json, "kind", store->kind);
-	json_put_text(json, "url", store->address);
-	json_put_text(json, "state", store->is_up ? "up" : "down");
-	json_put_text(json, "reason", store->is_up ? "" : store->why);
-	json_end(json, '}');
+	json_add_text(in, "kind", store->kind);
+	json_add_text(in, "url", store->address);
+	json_add_text(in, "state", store->is_up ? "up" : "down");
+	json_add_text(in, "reason", store->is_up ? "" : store->why);
 }
 
-static void put_connections(struct json *json, const struct agent_stats *stats)
+static void add_connections(struct json_node page, const struct agent_stats *stats)
 {
-	json_begin(json, "connections", '{');
-	json_put_unsigned(json, "spop", stats->spop.connections);
-	json_put_unsigned(json, "http", stats->http.connections);
-	json_end(json, '}');
+	struct json_node connections = json_add_object(page, "connections");
+
+	json_add_unsigned(connections, "spop", stats->spop.connections);
+	json_add_unsigned(connections, "http", stats->http.connections);
 }
 
-static void put_totals(struct json *json, const struct agent_stats *stats)
+static void add_totals(struct json_node page, const struct agent_stats *stats)
 {
-	json_begin(json, "totals", '{');
-	json_put_unsigned(json, "allowed", stats->engine.allowed);
-	json_put_unsigned(json, "blocked", stats->engine.blocked);
-	json_end(json, '}');
+	struct json_node totals = json_add_object(page, "totals");
+
+	json_add_unsigned(totals, "allowed", stats->engine.allowed);
+	json_add_unsigned(totals, "blocked", stats->engine.blocked);
 }
 
-static void put_history(struct json *json, const struct agent_stats *stats)
+static void add_history(struct json_node page, const struct agent_stats *stats)
 {
 	const struct history *history = stats->history;
-	/* The last step ended some time ago, by a clock that does not step. */
+	/* How long ago the last step ended, by the monotonic clock, which is never set back. */
 	int64_t age_us = stats->started_mono_us + stats->uptime_us - history->end_us;
+	struct json_node in = json_add_object(page, "history");
 
-	json_begin(json, "history", '{');
-	json_put_unsigned(json, "step_s", HISTORY_STEP_S);
-	json_put_unsigned(json, "steps_max", HISTORY_STEPS);
-	json_put_int(json, "end_ms", (stats->now_us - age_us) / US_PER_MS);
-	json_begin(json, "allowed", '[');
+	json_add_unsigned(in, "step_s", HISTORY_STEP_S);
+	json_add_unsigned(in, "steps_max", HISTORY_STEPS);
+	json_add_int(in, "end_ms", (stats->now_us - age_us) / US_PER_MS);
+	struct json_node allowed = json_add_list(in, "allowed");
 	for (size_t i = 0; i < history->count; i++)
-		json_put_unsigned(json, NULL, history_at(history, i).allowed);
-	json_end(json, ']');
-	json_begin(json, "blocked", '[');
+		json_add_unsigned(allowed, NULL, history_at(history, i).allowed);
+	struct json_node blocked = json_add_list(in, "blocked");
 	for (size_t i = 0; i < history->count; i++)
-		json_put_unsigned(json, NULL, history_at(history, i).blocked);
-	json_end(json, ']');
-	json_end(json, '}');
+		json_add_unsigned(blocked, NULL, history_at(history, i).blocked);
 }
 
 /* ---- policies ---- */
 
-/* Inline policies bring numbers of their own with each request. */
-static void put_quota(struct json *json, const struct quota *quota)
+static void add_quota(struct json_node in, const struct quota *quota)
 {
-	json_put_text(json, "algorithm", algorithm_name(quota->algorithm));
-	json_put_int(json, "limit", quota->limit);
+	json_add_text(in, "algorithm", algorithm_name(quota->algorithm));
+	json_add_int(in, "limit", quota->limit);
 	if (algorithm_traits(quota->algorithm)->is_by_rate) {
-		json_put_int(json, "refill_tokens", quota->refill_tokens);
-		json_put_fraction(json, "refill_s", (uint64_t)quota->refill_us, 6);
+		json_add_int(in, "refill_tokens", quota->refill_tokens);
+		json_add_fraction(in, "refill_s", (uint64_t)quota->refill_us, 6);
 	} else {
-		json_put_fraction(json, "window_s", (uint64_t)quota->window_us, 6);
+		json_add_fraction(in, "window_s", (uint64_t)quota->window_us, 6);
 	}
 }
 
-static void put_latency(struct json *json, const struct histogram *latency)
+static void add_latency(struct json_node policy, const struct histogram *latency)
 {
 	uint64_t mean_us = latency->count == 0 ? 0 : latency->sum_us / latency->count;
+	struct json_node in = json_add_object(policy, "latency_ms");
 
-	json_begin(json, "latency_ms", '{');
-	json_put_fraction(json, "mean", mean_us, 3);
-	json_put_fraction(json, "p99", (uint64_t)histogram_quantile_us(latency, 0.99), 3);
-	json_end(json, '}');
+	json_add_fraction(in, "mean", mean_us, 3);
+	json_add_fraction(in, "p99", (uint64_t)histogram_quantile_us(latency, 0.99), 3);
 }
 
-static void put_hottest(struct json *json, const struct top_keys *seen)
+static void add_hottest(struct json_node policy, const struct top_keys *seen)
 {
 	const struct top_key *keys[TOP_KEYS_MAX];
 
 	if (seen == NULL || top_keys_sorted(seen, keys) == 0)
 		return;
-	json_begin(json, "hottest", '{');
-	json_put_bytes(json, "key", bytes_from(keys[0]->text, keys[0]->len));
-	json_put_int(json, "remaining", keys[0]->remaining);
-	json_put_unsigned(json, "count", keys[0]->count);
-	json_put_unsigned(json, "error", keys[0]->error);
-	json_end(json, '}');
+	struct json_node in = json_add_object(policy, "hottest");
+	json_add_bytes(in, "key", bytes_from(keys[0]->text, keys[0]->len));
+	json_add_int(in, "remaining", keys[0]->remaining);
+	json_add_unsigned(in, "count", keys[0]->count);
+	json_add_unsigned(in, "error", keys[0]->error);
 }
 
-static void put_policy(struct json *json, const struct ranking *ranking, size_t index,
+/* Inline policies have no quota: each request brings its own. */
+static void add_policy(struct json_node list, const struct ranking *ranking, size_t index,
 		       bool is_inline)
 {
 	const struct policy *policy = ranking->policies[index];
 	const struct tally *tally = policy->tally;
+	struct json_node in = json_add_object(list, NULL);
 
-	json_begin(json, NULL, '{');
-	json_put_text(json, "policy", policy->name);
+	json_add_text(in, "policy", policy->name);
 	if (!is_inline)
-		put_quota(json, &policy->terms.quota);
-	json_put_unsigned(json, "checks", ranking->checks[index]);
-	json_put_unsigned(json, "allowed", tally->checks[TALLY_ALLOWED]);
-	json_put_unsigned(json, "denied", tally->checks[TALLY_DENIED]);
-	json_put_unsigned(json, "shadow_denied", tally->checks[TALLY_SHADOW_DENIED]);
-	json_put_unsigned(json, "errors", tally->checks[TALLY_ERROR]);
-	put_latency(json, &tally->latency);
-	put_hottest(json, tally->seen);
-	json_end(json, '}');
+		add_quota(in, &policy->terms.quota);
+	json_add_unsigned(in, "checks", ranking->checks[index]);
+	json_add_unsigned(in, "allowed", tally->checks[TALLY_ALLOWED]);
+	json_add_unsigned(in, "denied", tally->checks[TALLY_DENIED]);
+	json_add_unsigned(in, "shadow_denied", tally->checks[TALLY_SHADOW_DENIED]);
+	json_add_unsigned(in, "errors", tally->checks[TALLY_ERROR]);
+	add_latency(in, &tally->latency);
+	add_hottest(in, tally->seen);
 }
 
-static void put_policies(struct json *json, const struct agent_stats *stats)
+static void add_policies(struct json_node page, const struct agent_stats *stats)
 {
 	struct ranking ranking = ranking_of(stats->policies);
 
-	json_put_unsigned(json, "policies_left_out", ranking.left_out);
-	json_begin(json, "policies", '[');
+	json_add_unsigned(page, "policies_left_out", ranking.left_out);
+	struct json_node list = json_add_list(page, "policies");
 	for (size_t i = 0; i < ranking.count; i++)
-		put_policy(json, &ranking, i,
+		add_policy(list, &ranking, i,
 			   ranking.policies[i] == policies_inline(stats->policies));
-	json_end(json, ']');
-	top_put_summary(json, "top", &ranking);
+	top_add_summary(page, "top", &ranking);
 }
 
-static void put_load(struct json *json, const struct agent_stats *stats)
+static void add_load(struct json_node page, const struct agent_stats *stats)
 {
-	json_begin(json, "load", '{');
-	json_put_unsigned(json, "policies", policies_count(stats->policies));
-	json_put_unsigned(json, "generation", stats->load.generation);
-	json_put_unsigned(json, "errors", stats->load.errors);
-	json_put_int(json, "loaded_ms", stats->load.loaded_us / US_PER_MS);
-	json_end(json, '}');
+	struct json_node in = json_add_object(page, "load");
+
+	json_add_unsigned(in, "policies", policies_count(stats->policies));
+	json_add_unsigned(in, "generation", stats->load.generation);
+	json_add_unsigned(in, "errors", stats->load.errors);
+	json_add_int(in, "loaded_ms", stats->load.loaded_us / US_PER_MS);
 }
 
-void status_put(FILE *to, const struct agent_stats *stats)
+bool status_put(FILE *to, const struct agent_stats *stats)
 {
-	struct json json = json_on(to);
+	struct json_tree tree;
+	struct json_node page = json_tree_root(&tree);
 
-	json_begin(&json, NULL, '{');
-	json_put_text(&json, "version", RATELIMIT_VERSION);
-	json_put_int(&json, "pid", getpid());
-	json_put_int(&json, "started_ms", stats->started_us / US_PER_MS);
-	json_put_int(&json, "uptime_s", stats->uptime_us / US_PER_SECOND);
-	json_put_int(&json, "now_ms", stats->now_us / US_PER_MS);
-	json_put_bool(&json, "draining", stats->is_draining);
-	json_put_bool(&json, "hashed", stats->options->hash_keys);
-	put_store(&json, stats);
-	put_connections(&json, stats);
-	json_put_unsigned(&json, "in_flight", stats->engine.in_flight);
-	put_totals(&json, stats);
-	put_load(&json, stats);
-	put_history(&json, stats);
-	put_policies(&json, stats);
-	json_end(&json, '}');
+	json_add_text(page, "version", RATELIMIT_VERSION);
+	json_add_int(page, "pid", getpid());
+	json_add_int(page, "started_ms", stats->started_us / US_PER_MS);
+	json_add_int(page, "uptime_s", stats->uptime_us / US_PER_SECOND);
+	json_add_int(page, "now_ms", stats->now_us / US_PER_MS);
+	json_add_bool(page, "draining", stats->is_draining);
+	json_add_bool(page, "hashed", stats->options->hash_keys);
+	add_store(page, stats);
+	add_connections(page, stats);
+	json_add_unsigned(page, "in_flight", stats->engine.in_flight);
+	add_totals(page, stats);
+	add_load(page, stats);
+	add_history(page, stats);
+	add_policies(page, stats);
+	return json_tree_write(&tree, to);
 }
 
-void status_write(const void *view, FILE *to)
+bool status_write(const void *view, FILE *to)
 {
 	struct agent_stats stats = agent_stats_of(view);
 
-	status_put(to, &stats);
+	return status_put(to, &stats);
 }

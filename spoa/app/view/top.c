@@ -4,70 +4,68 @@
 
 #define SUMMARY_MAX 10
 
-static void put_key(struct json *json, const struct policy *policy, const struct top_key *key)
+/* `policy` is NULL in a list of one policy. */
+static void add_key(struct json_node list, const struct policy *policy, const struct top_key *key)
 {
-	json_begin(json, NULL, '{');
+	struct json_node in = json_add_object(list, NULL);
+
 	if (policy != NULL)
-		json_put_text(json, "policy", policy->name);
-	json_put_bytes(json, "key", bytes_from(key->text, key->len));
-	json_put_unsigned(json, "count", key->count);
-	json_put_unsigned(json, "error", key->error);
-	json_put_int(json, "remaining", key->remaining);
-	json_end(json, '}');
+		json_add_text(in, "policy", policy->name);
+	json_add_bytes(in, "key", bytes_from(key->text, key->len));
+	json_add_unsigned(in, "count", key->count);
+	json_add_unsigned(in, "error", key->error);
+	json_add_int(in, "remaining", key->remaining);
 }
 
 /* ---- by policy ---- */
 
-static void put_keys(struct json *json, const char *name, const struct top_keys *top)
+static void add_keys(struct json_node policy, const char *name, const struct top_keys *top)
 {
 	const struct top_key *keys[TOP_KEYS_MAX];
 
 	if (top == NULL)
 		return;
-	json_begin(json, name, '{');
-	json_put_unsigned(json, "total", top->total);
-	json_put_unsigned(json, "error_max", top->total / TOP_KEYS_MAX);
-	json_begin(json, "keys", '[');
+	struct json_node in = json_add_object(policy, name);
+	json_add_unsigned(in, "total", top->total);
+	json_add_unsigned(in, "error_max", top->total / TOP_KEYS_MAX);
+	struct json_node list = json_add_list(in, "keys");
 	size_t count = top_keys_sorted(top, keys);
 	for (size_t i = 0; i < count; i++)
-		put_key(json, NULL, keys[i]);
-	json_end(json, ']');
-	json_end(json, '}');
+		add_key(list, NULL, keys[i]);
 }
 
-static void put_policy(struct json *json, const struct policy *policy)
+static void add_policy(struct json_node list, const struct policy *policy)
 {
-	json_begin(json, NULL, '{');
-	json_put_text(json, "policy", policy->name);
-	put_keys(json, "seen", policy->tally->seen);
-	put_keys(json, "denied", policy->tally->denied);
-	json_end(json, '}');
+	struct json_node in = json_add_object(list, NULL);
+
+	json_add_text(in, "policy", policy->name);
+	add_keys(in, "seen", policy->tally->seen);
+	add_keys(in, "denied", policy->tally->denied);
 }
 
-void top_put(FILE *to, const struct agent_stats *stats)
+bool top_put(FILE *to, const struct agent_stats *stats)
 {
 	struct ranking ranking = ranking_of(stats->policies);
-	struct json json = json_on(to);
+	struct json_tree tree;
+	struct json_node page = json_tree_root(&tree);
 
-	json_begin(&json, NULL, '{');
-	json_put_unsigned(&json, "keys_max", TOP_KEYS_MAX);
-	json_put_text(&json, "bound",
+	json_add_unsigned(page, "keys_max", TOP_KEYS_MAX);
+	json_add_text(page, "bound",
 		      "count - error <= the true count <= count; error <= error_max = total / "
 		      "keys_max; a key with more than error_max is listed for certain");
-	json_put_bool(&json, "hashed", stats->options->hash_keys);
-	json_put_unsigned(&json, "policies_left_out", ranking.left_out);
-	json_begin(&json, "policies", '[');
+	json_add_bool(page, "hashed", stats->options->hash_keys);
+	json_add_unsigned(page, "policies_left_out", ranking.left_out);
+	struct json_node list = json_add_list(page, "policies");
 	for (size_t i = 0; i < ranking.count; i++)
-		put_policy(&json, ranking.policies[i]);
-	json_end(&json, ']');
-	json_end(&json, '}');
+		add_policy(list, ranking.policies[i]);
+	return json_tree_write(&tree, to);
 }
 
-void top_write(const void *view, FILE *to)
+bool top_write(const void *view, FILE *to)
 {
 	struct agent_stats stats = agent_stats_of(view);
 
-	top_put(to, &stats);
+	return top_put(to, &stats);
 }
 
 /* ---- all together ---- */
@@ -78,8 +76,9 @@ struct summary {
 	size_t count;
 };
 
-/* False when it is not one of the first, so that none after it in order is either. */
-static bool insert(struct summary *summary, const struct policy *policy, const struct top_key *key)
+/* False when the key is not among the first. Then no key that comes less often is either. */
+static bool insert_key(struct summary *summary, const struct policy *policy,
+		       const struct top_key *key)
 {
 	size_t at = summary->count;
 
@@ -98,35 +97,34 @@ static bool insert(struct summary *summary, const struct policy *policy, const s
 	return true;
 }
 
-static void insert_all(struct summary *summary, const struct policy *policy,
-		       const struct top_keys *top)
+static void insert_keys(struct summary *summary, const struct policy *policy,
+			const struct top_keys *top)
 {
 	const struct top_key *keys[TOP_KEYS_MAX];
 	size_t count = top == NULL ? 0 : top_keys_sorted(top, keys);
 
-	for (size_t i = 0; i < count && insert(summary, policy, keys[i]); i++)
+	for (size_t i = 0; i < count && insert_key(summary, policy, keys[i]); i++)
 		continue;
 }
 
-static void put_summary(struct json *json, const char *name, const struct summary *summary)
+static void add_summary(struct json_node in, const char *name, const struct summary *summary)
 {
-	json_begin(json, name, '[');
+	struct json_node list = json_add_list(in, name);
+
 	for (size_t i = 0; i < summary->count; i++)
-		put_key(json, summary->policies[i], summary->keys[i]);
-	json_end(json, ']');
+		add_key(list, summary->policies[i], summary->keys[i]);
 }
 
-void top_put_summary(struct json *json, const char *name, const struct ranking *ranking)
+void top_add_summary(struct json_node page, const char *name, const struct ranking *ranking)
 {
 	struct summary seen = {.count = 0}, denied = {.count = 0};
 
 	for (size_t i = 0; i < ranking->count; i++) {
 		const struct policy *policy = ranking->policies[i];
-		insert_all(&seen, policy, policy->tally->seen);
-		insert_all(&denied, policy, policy->tally->denied);
+		insert_keys(&seen, policy, policy->tally->seen);
+		insert_keys(&denied, policy, policy->tally->denied);
 	}
-	json_begin(json, name, '{');
-	put_summary(json, "seen", &seen);
-	put_summary(json, "denied", &denied);
-	json_end(json, '}');
+	struct json_node in = json_add_object(page, name);
+	add_summary(in, "seen", &seen);
+	add_summary(in, "denied", &denied);
 }

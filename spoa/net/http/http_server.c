@@ -115,8 +115,7 @@ static void send_page(struct http_server *server, struct http_exchange *exchange
 	bool is_whole = to != NULL;
 
 	if (is_whole) {
-		page->write(server->config.owner, to);
-		is_whole = !ferror(to);
+		is_whole = page->write(server->config.owner, to) && !ferror(to);
 		is_whole = fclose(to) == 0 && is_whole;
 	}
 	if (is_whole) {

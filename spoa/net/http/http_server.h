@@ -31,7 +31,7 @@ struct http_page {
 	enum http_access access;
 	bool is_admin;                              /* with --admin-listen, only there */
 	unsigned (*status)(const void *owner);      /* NULL: 200 */
-	void (*write)(const void *owner, FILE *to); /* the body */
+	bool (*write)(const void *owner, FILE *to); /* the body; false: out of memory */
 	const char *(*headers)(void);               /* NULL, or more lines: "Name: value\n" */
 };
 

@@ -22,14 +22,14 @@ BEFORE_ALL
 	"\"rate\":{\"algorithm\":\"token_bucket\",\"capacity\":10,\"refill_rate\":0.5,"        \
 	"\"key\":[]}}}"
 
-static cJSON *read_page(void (*put)(FILE *to, const struct agent_stats *stats),
+static cJSON *read_page(bool (*put)(FILE *to, const struct agent_stats *stats),
 			const struct agent_stats *stats)
 {
 	char *text;
 	size_t len;
 	FILE *to = open_memstream(&text, &len);
 
-	put(to, stats);
+	assert_true(put(to, stats));
 	assert_int_equal(fclose(to), 0);
 	const char *end;
 	cJSON *json = cJSON_ParseWithOpts(text, &end, true);

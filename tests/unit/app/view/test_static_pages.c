@@ -1,4 +1,4 @@
-#include "app/view/status_page.h"
+#include "app/view/static_pages.h"
 
 #include <stdlib.h>
 #include <string.h>

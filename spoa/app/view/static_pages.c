@@ -1,4 +1,4 @@
-#include "app/view/status_page.h"
+#include "app/view/static_pages.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -11,21 +11,33 @@
 #define HEADERS_MAX 1024
 
 INCBIN(status_page, STATUS_HTML);
+INCBIN(openapi, OPENAPI_JSON);
+
+static bool write_text(struct bytes text, FILE *to)
+{
+	return fwrite(text.data, 1, text.len, to) == text.len;
+}
+
+bool openapi_write(const void *owner, FILE *to)
+{
+	(void)owner;
+	return write_text(INCBIN_BYTES(openapi), to);
+}
+
+/* ---- the status page ---- */
 
 struct bytes status_page_text(void)
 {
 	return INCBIN_BYTES(status_page);
 }
 
-void status_page_write(const void *owner, FILE *to)
+bool status_page_write(const void *owner, FILE *to)
 {
-	struct bytes text = status_page_text();
-
 	(void)owner;
-	(void)fwrite(text.data, 1, text.len, to);
+	return write_text(status_page_text(), to);
 }
 
-/* What stands between the two, which are there once each. */
+/* The text between `begin` and `end`, which the file has once each (a test looks). */
 static struct bytes find_between(struct bytes text, struct bytes begin, struct bytes end)
 {
 	const uint8_t *from = memmem(text.data, text.len, begin.data, begin.len);
@@ -47,7 +59,7 @@ static void put_hash(char text[HASH_TEXT_MAX], struct bytes part)
 
 const char *status_page_headers(void)
 {
-	static char headers[HEADERS_MAX]; /* the same as long as it runs */
+	static char headers[HEADERS_MAX]; /* made once: the file does not change */
 	char script[HASH_TEXT_MAX], style[HASH_TEXT_MAX];
 	struct bytes page = status_page_text();
 
