@@ -78,7 +78,7 @@ static void check_order(struct replay_order *order, bool all)
 	static int64_t last_us;
 	struct replay_held *held;
 
-	while ((held = replay_order_take(order, all)) != NULL) {
+	while ((held = replay_order_pop(order, all)) != NULL) {
 		ASSERT(held->at_us >= last_us);
 		last_us = held->at_us;
 		free(held);

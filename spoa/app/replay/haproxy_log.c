@@ -9,12 +9,12 @@
 
 /* ---- the attributes ---- */
 
-static void add(struct http_question *question, struct bytes name, struct bytes text)
+static void add_attribute(struct http_question *question, struct bytes name, struct bytes text)
 {
 	question->items[question->count++] = (struct attribute){name, value_text(text)};
 }
 
-/* "192.0.2.1:40912", "2001:db8::1:40912"; a client on a Unix socket has no address. */
+/* "192.0.2.1:40912" or "2001:db8::1:40912". A client on a Unix socket gives no `src`. */
 static void add_client(struct http_question *question, struct bytes client)
 {
 	while (client.len > 0 && client.data[client.len - 1] != ':')
@@ -25,19 +25,19 @@ static void add_client(struct http_question *question, struct bytes client)
 	const struct value text = value_text(client);
 	enum value_kind kind = value_canonical(&text).kind;
 	if (kind == VALUE_IPV4 || kind == VALUE_IPV6)
-		add(question, BYTES("src"), client);
+		add_attribute(question, BYTES("src"), client);
 }
 
-/* "web~": it was over TLS. */
+/* "web~": the request came over TLS. */
 static void add_frontend(struct http_question *question, struct bytes frontend)
 {
 	if (frontend.data[frontend.len - 1] == '~')
 		frontend.len--;
-	add(question, BYTES("frontend"), frontend);
+	add_attribute(question, BYTES("frontend"), frontend);
 }
 
-/* Undoes what HAProxy does to a quote, `#`, and what is not printable: #22, #23, #C3. */
-static struct bytes decode(struct http_question *question, struct bytes text)
+/* HAProxy logs a quote as #22, `#` as #23, and a byte that is not printable likewise: #C3. */
+static struct bytes undo_escapes(struct http_question *question, struct bytes text)
 {
 	struct writer w = writer_on(question->memory + question->text_len,
 				    sizeof question->memory - question->text_len);
@@ -56,7 +56,7 @@ static struct bytes decode(struct http_question *question, struct bytes text)
 	return writer_bytes(&w);
 }
 
-/* Of "https://host/x", as HTTP/2 has it, what HAProxy's `path` is: "/x". */
+/* HTTP/2 logs "https://host/x", of which HAProxy's fetch `path` is "/x". */
 static struct bytes without_authority(struct bytes url)
 {
 	struct bytes rest = url;
@@ -77,13 +77,13 @@ static void add_url(struct http_question *question, struct bytes url)
 	struct bytes rest = without_authority(url), path;
 
 	if (!bytes_begin_with(rest, BYTES("/")) || !bytes_next_item(&rest, '?', &path))
-		return; /* "*", or the host of a CONNECT */
-	add(question, BYTES("path"), decode(question, path));
+		return; /* "*" of OPTIONS, or the host of CONNECT: there is no path */
+	add_attribute(question, BYTES("path"), undo_escapes(question, path));
 	if (rest.data != NULL)
-		add(question, BYTES("query"), decode(question, rest));
+		add_attribute(question, BYTES("query"), undo_escapes(question, rest));
 }
 
-/* "GET /x HTTP/1.1", perhaps cut off. A <BADREQ> is none: nobody was asked about it. */
+/* "GET /x HTTP/1.1", perhaps cut off. False for <BADREQ>: HAProxy asked no agent about it. */
 static bool add_request(struct http_question *question, struct bytes request)
 {
 	struct bytes rest = request, method, url;
@@ -91,13 +91,13 @@ static bool add_request(struct http_question *question, struct bytes request)
 	if (!bytes_next_item(&rest, ' ', &method) || method.len == 0 || method.data[0] == '<' ||
 	    !bytes_next_item(&rest, ' ', &url))
 		return false;
-	add(question, BYTES("method"), decode(question, method));
+	add_attribute(question, BYTES("method"), undo_escapes(question, method));
 	add_url(question, url);
 	return true;
 }
 
-static enum haproxy_line read_httplog(struct bytes line, struct time_zone *zone,
-				      struct http_question *question, int64_t *ret_at_us)
+static enum haproxy_line read_httplog_line(struct bytes line, struct time_zone *zone,
+					   struct http_question *question, int64_t *ret_at_us)
 {
 	struct httplog fields;
 
@@ -108,18 +108,18 @@ static enum haproxy_line read_httplog(struct bytes line, struct time_zone *zone,
 		return HAPROXY_OTHER;
 	add_client(question, fields.client);
 	add_frontend(question, fields.frontend);
-	add(question, BYTES("backend"), fields.backend);
-	add(question, BYTES("server"), fields.server);
-	add(question, BYTES("status"), fields.status);
+	add_attribute(question, BYTES("backend"), fields.backend);
+	add_attribute(question, BYTES("server"), fields.server);
+	add_attribute(question, BYTES("status"), fields.status);
 	int64_t at_us =
 		time_zone_seconds(zone, &fields.date) * US_PER_SECOND + fields.ms * US_PER_MS;
-	*ret_at_us = at_us < 0 ? 0 : at_us; /* the first hours of 1970, east of Greenwich */
+	*ret_at_us = at_us < 0 ? 0 : at_us; /* below 0: 1 January 1970 in a zone east of UTC */
 	return HAPROXY_REQUEST;
 }
 
 /* ---- JSON ---- */
 
-static bool has_at(struct bytes json)
+static bool has_at_ms(struct bytes json)
 {
 	struct json_value root, name, value;
 	struct err err;
@@ -132,7 +132,7 @@ static bool has_at(struct bytes json)
 	return false;
 }
 
-/* HAProxy writes "-" for what is not there. */
+/* HAProxy writes "-" for a value that it does not have. */
 static void drop_dashes(struct http_question *question)
 {
 	for (size_t i = 0; i < question->count; i++) {
@@ -142,7 +142,7 @@ static void drop_dashes(struct http_question *question)
 	}
 }
 
-/* "<BADREQ>" */
+/* HAProxy logs "<BADREQ>" in place of the method of a request that it could not read. */
 static bool is_bad_request(const struct http_question *question)
 {
 	const struct attributes attributes = http_question_attributes(question);
@@ -152,12 +152,12 @@ static bool is_bad_request(const struct http_question *question)
 	       bytes_begin_with(method->text, BYTES("<"));
 }
 
-static enum haproxy_line read_json(struct bytes json, struct http_question *question,
-				   int64_t *ret_at_us, struct err *err)
+static enum haproxy_line read_json_line(struct bytes json, struct http_question *question,
+					int64_t *ret_at_us, struct err *err)
 {
 	struct replay_line line;
 
-	if (!has_at(json))
+	if (!has_at_ms(json))
 		return HAPROXY_OTHER;
 	if (!replay_line_read(json, &line, err))
 		return HAPROXY_BAD;
@@ -176,10 +176,11 @@ enum haproxy_line haproxy_log_read(struct bytes line, struct time_zone *zone,
 				   struct http_question *question, int64_t *ret_at_us,
 				   struct err *err)
 {
-	enum haproxy_line kind = read_httplog(line, zone, question, ret_at_us);
+	enum haproxy_line kind = read_httplog_line(line, zone, question, ret_at_us);
 	const uint8_t *brace = line.len > 0 ? memchr(line.data, '{', line.len) : NULL;
 
 	if (kind != HAPROXY_OTHER || brace == NULL)
 		return kind;
-	return read_json(bytes_skip(line, (size_t)(brace - line.data)), question, ret_at_us, err);
+	return read_json_line(bytes_skip(line, (size_t)(brace - line.data)), question, ret_at_us,
+			      err);
 }

@@ -1,13 +1,14 @@
 /*
- * haproxy_log.h - a line of HAProxy's log becomes a question, and when it was asked.
+ * haproxy_log.h - makes a question, and the time when it was asked, of a line of HAProxy's log.
  *
- * Two kinds are read, with or without what syslog puts in front:
+ * Two kinds of line are read, with or without the prefix of syslog:
  *
  *     192.0.2.1:40912 [24/Nov/2026:11:44:28.123] web app/app1 0/0/1/2/3 200 ... "GET /x HTTP/1.1"
  *     {"at_ms":1795520668123,"attributes":{"src":"192.0.2.1","path":"/x"}}
  *
- * The first is `option httplog`, whose attributes are src, method, path, query, frontend, backend,
- * server and status, as far as they are there. The second is replay_line.h's. All else is none.
+ * The first kind is `option httplog`. Its attributes are src, method, path, query, frontend,
+ * backend, server and status, as far as the line has them. The second kind is described in
+ * replay_line.h. Every other line is HAPROXY_OTHER.
  */
 #ifndef APP_HAPROXY_LOG_H
 #define APP_HAPROXY_LOG_H
@@ -19,12 +20,12 @@
 #include "net/http/http_map.h"
 
 enum haproxy_line {
-	HAPROXY_OTHER = 0, /* it tells of no request */
+	HAPROXY_OTHER = 0, /* the line tells of no request */
 	HAPROXY_REQUEST,
-	HAPROXY_BAD, /* it has `at_ms`, and what is wrong is in `err` */
+	HAPROXY_BAD, /* the line has `at_ms` and a fault, which `err` says */
 };
 
-/* The question is made anew; it is of views of the line. */
+/* Clears the question and fills it with views of the line. */
 MUST_CHECK enum haproxy_line haproxy_log_read(struct bytes line, struct time_zone *zone,
 					      struct http_question *question, int64_t *ret_at_us,
 					      struct err *err);

@@ -8,7 +8,7 @@
 
 #define DATE_LEN 26 /* [24/Nov/2026:11:44:28.123] */
 
-/* The number at `at`, of `len` digits; -1 when there is none, or it is above `max`. */
+/* The number of `len` digits at `at`; -1 when there is none, or when it is above `max`. */
 static int number_at(struct bytes text, size_t at, size_t len, unsigned max)
 {
 	uint64_t number;
@@ -62,8 +62,8 @@ static bool next_word(struct bytes *rest, struct bytes *ret_word)
 	return bytes_next_item(rest, ' ', ret_word) && ret_word->len > 0 && rest->data != NULL;
 }
 
-/* "0/0/1/2/3", with -1 for what did not come to be and + for what goes on. */
-static bool is_numbers(struct bytes text, size_t wanted)
+/* "0/0/1/2/3". HAProxy writes -1 for a time that never came, +12 for one that still runs. */
+static bool has_numbers(struct bytes text, size_t wanted)
 {
 	struct bytes item;
 	size_t count = 0;
@@ -79,7 +79,7 @@ static bool is_numbers(struct bytes text, size_t wanted)
 	return count == wanted;
 }
 
-/* "{a|b} " of captured header fields, which have no names here. */
+/* "{a|b} ": captured header fields. The log has no names for them, so they are left out. */
 static bool skip_captured(struct bytes *rest)
 {
 	if (!bytes_begin_with(*rest, BYTES("{")))
@@ -94,7 +94,7 @@ static bool skip_captured(struct bytes *rest)
 	return true;
 }
 
-/* What stands in quotes, or begins there and was cut off. */
+/* The text in quotes; the closing quote is missing when syslog cut the line off. */
 static bool read_request(struct bytes rest, struct bytes *ret_request)
 {
 	if (!skip_captured(&rest) || !skip_captured(&rest) || !bytes_begin_with(rest, BYTES("\"")))
@@ -104,8 +104,8 @@ static bool read_request(struct bytes rest, struct bytes *ret_request)
 }
 
 /*
- * HAProxy's configuration manual, "HTTP log format": behind the date come frontend, backend/server,
- * five times, status, bytes, two captured cookies, the state at the end, connections, queues,
+ * HAProxy's configuration manual, "HTTP log format": after the date come frontend, backend/server,
+ * five times, status, bytes, two captured cookies, the termination state, connections, queues,
  * captured header fields, and the request.
  */
 static bool read_fields(struct bytes rest, struct httplog *fields)
@@ -118,8 +118,8 @@ static bool read_fields(struct bytes rest, struct httplog *fields)
 	    !next_word(&rest, &skipped) || !next_word(&rest, &skipped) ||
 	    !next_word(&rest, &connections) || !next_word(&rest, &queues))
 		return false;
-	if (!is_numbers(times, 5) || !is_numbers(fields->status, 1) ||
-	    !is_numbers(connections, 5) || !is_numbers(queues, 2))
+	if (!has_numbers(times, 5) || !has_numbers(fields->status, 1) ||
+	    !has_numbers(connections, 5) || !has_numbers(queues, 2))
 		return false;
 	if (!bytes_next_item(&path, '/', &fields->backend) || path.data == NULL)
 		return false;
@@ -127,7 +127,7 @@ static bool read_fields(struct bytes rest, struct httplog *fields)
 	return read_request(rest, &fields->request);
 }
 
-/* The word before the date: whatever syslog put in front has another. */
+/* The last word before the date is the client. The words before that are the prefix of syslog. */
 static struct bytes last_word(struct bytes text)
 {
 	size_t begin = text.len;
@@ -137,7 +137,7 @@ static struct bytes last_word(struct bytes text)
 	return bytes_skip(text, begin);
 }
 
-/* Where the date is; the length of the line when there is none before the first brace. */
+/* Where the date begins; the length of the line when there is no date before the first brace. */
 static size_t find_date(struct bytes line, struct httplog *fields)
 {
 	for (size_t at = 0; at < line.len && line.data[at] != '{'; at++)

@@ -1,3 +1,25 @@
+/*
+ *  standard input
+ *       |
+ *  replay_input     a line
+ *       |
+ *       +-- json:     replay_line makes a question of it -------------+
+ *       |                                                             |
+ *       +-- haproxy:  haproxy_log makes a question of it;             |
+ *                     replay_order holds the line until no earlier    |
+ *                     one can come; then it is read once more --------+
+ *                                                                     |
+ *  replay_ask       asks replay_engine, waits for the verdict  <------+
+ *       |
+ *       +-- replay_output   the answer, on standard output
+ *       +-- replay_counts   for replay_summary and replay_plot, at the end
+ *
+ * One line is asked after the other, so that equal input gives equal answers. The loop runs only
+ * while somebody waits: for input, for a reader of the output, or for Redis. Each of these waits
+ * ends when a signal sets `is_stopped`.
+ *
+ * A held line is kept as text and read again when its turn comes: a question takes 74 KB.
+ */
 #include "app/replay/replay.h"
 
 #include <errno.h>
@@ -23,7 +45,7 @@ struct replay {
 	struct ev_loop *loop;
 	struct ev_signal on_term, on_int;
 	bool is_stopped; /* by a signal */
-	bool is_failed;  /* `err` says why; nothing goes on */
+	bool is_failed;  /* `err` says why; no further line is read */
 	struct err err;
 	struct replay_engine *engine;
 	struct replay_order order;
@@ -35,31 +57,31 @@ struct replay {
 	struct replay_asker asker;
 };
 
-static void tell(const char *text)
+static void print_error(const char *text)
 {
 	fprintf(stderr, "ratelimit-spoa: %s\n", text);
 }
 
-/* ---- a line ---- */
+/* ---- a line that was asked or refused ---- */
 
-static void fail_at(struct replay *replay, uint64_t number)
+static void fail_at_line(struct replay *replay, uint64_t number)
 {
 	(void)err_at(&replay->err, "line %" PRIu64 ": ", number);
 	replay->is_failed = true;
 }
 
-/* What is wrong is in `err`. */
-static void take_bad(struct replay *replay, uint64_t number)
+/* `err` says what is wrong with the line. Ends the replay unless it is to keep going. */
+static void refuse_line(struct replay *replay, uint64_t number)
 {
 	replay->lines.bad++;
-	fail_at(replay, number);
+	fail_at_line(replay, number);
 	if (!replay->own->keep_going)
 		return;
-	tell(replay->err.text);
+	print_error(replay->err.text);
 	replay->is_failed = false;
 }
 
-static void take_outcome(struct replay *replay, uint64_t number, enum replay_answer answer)
+static void handle_answer(struct replay *replay, uint64_t number, enum replay_answer answer)
 {
 	switch (answer) {
 	case REPLAY_ANSWERED:
@@ -67,10 +89,10 @@ static void take_outcome(struct replay *replay, uint64_t number, enum replay_ans
 		break;
 	case REPLAY_INVALID:
 	case REPLAY_UNKNOWN_POLICY:
-		take_bad(replay, number);
+		refuse_line(replay, number);
 		break;
 	case REPLAY_FAILED:
-		fail_at(replay, number);
+		fail_at_line(replay, number);
 		break;
 	}
 }
@@ -82,7 +104,7 @@ static bool is_blank(struct bytes line)
 	return bytes_trim(line).len == 0;
 }
 
-static void take_json(struct replay *replay, struct bytes text)
+static void ask_json_line(struct replay *replay, struct bytes text)
 {
 	uint64_t number = replay->input.number;
 	struct replay_line line;
@@ -90,9 +112,9 @@ static void take_json(struct replay *replay, struct bytes text)
 	if (is_blank(text))
 		return;
 	if (replay_line_read(text, &line, &replay->err))
-		take_outcome(replay, number, replay_ask_line(&replay->asker, &line, &replay->err));
+		handle_answer(replay, number, replay_ask_line(&replay->asker, &line, &replay->err));
 	else
-		take_bad(replay, number);
+		refuse_line(replay, number);
 }
 
 /* ---- a line of a log ---- */
@@ -103,23 +125,26 @@ static enum haproxy_line read_log(struct replay *replay, struct bytes line, int6
 				&replay->err);
 }
 
-/* Those whose turn it is; `all` at the end. It was understood when it came. */
-static void ask_held(struct replay *replay, bool all)
+/*
+ * Asks the held lines whose turn it is; with `all`, at the end of the input, all of them. Every
+ * held line was a request when it came, so reading it again makes the same question.
+ */
+static void ask_held_lines(struct replay *replay, bool all)
 {
 	struct replay_held *held;
 	int64_t at_us;
 
 	while (!replay->is_failed && !replay->is_stopped &&
-	       (held = replay_order_take(&replay->order, all)) != NULL) {
+	       (held = replay_order_pop(&replay->order, all)) != NULL) {
 		if (read_log(replay, bytes_from(held->text, held->len), &at_us) == HAPROXY_REQUEST)
-			take_outcome(
+			handle_answer(
 				replay, held->number,
 				replay_ask_question(&replay->asker, held->at_us, &replay->err));
 		free(held);
 	}
 }
 
-static void take_log(struct replay *replay, struct bytes line)
+static void hold_log_line(struct replay *replay, struct bytes line)
 {
 	uint64_t number = replay->input.number;
 	int64_t at_us;
@@ -129,56 +154,56 @@ static void take_log(struct replay *replay, struct bytes line)
 		replay->lines.skipped += !is_blank(line);
 		break;
 	case HAPROXY_BAD:
-		take_bad(replay, number);
+		refuse_line(replay, number);
 		break;
 	case HAPROXY_REQUEST:
 		if (!replay_order_add(&replay->order, at_us, number, line))
 			replay->is_failed = !err_set(&replay->err, "out of memory");
-		ask_held(replay, false);
+		ask_held_lines(replay, false);
 		break;
 	}
 }
 
 /* ---- all lines ---- */
 
-static void take_line(struct replay *replay, struct bytes line)
+static void handle_line(struct replay *replay, struct bytes line)
 {
 	if (replay->own->is_haproxy)
-		take_log(replay, line);
+		hold_log_line(replay, line);
 	else
-		take_json(replay, line);
+		ask_json_line(replay, line);
 }
 
-static void take_long(struct replay *replay)
+static void refuse_long_line(struct replay *replay)
 {
 	(void)err_set(&replay->err, "longer than %d bytes", REPLAY_LINE_MAX);
-	take_bad(replay, replay->input.number);
+	refuse_line(replay, replay->input.number);
 }
 
-/* What is known is told before more is waited for. */
+/* Writes the answers so far, then waits for input: whoever sends line by line sees each answer. */
 static void read_more(struct replay *replay)
 {
 	replay->is_failed = !replay_output_flush(&replay->output, &replay->err) ||
 			    !replay_input_fill(&replay->input, &replay->err);
 }
 
-static void take_all(struct replay *replay)
+static void replay_lines(struct replay *replay)
 {
 	struct bytes line;
 
 	while (!replay->is_failed && !replay->is_stopped) {
 		switch (replay_input_next(&replay->input, &line)) {
 		case INPUT_LINE:
-			take_line(replay, line);
+			handle_line(replay, line);
 			break;
 		case INPUT_TOO_LONG:
-			take_long(replay);
+			refuse_long_line(replay);
 			break;
 		case INPUT_DRY:
 			read_more(replay);
 			break;
 		case INPUT_END:
-			ask_held(replay, true);
+			ask_held_lines(replay, true);
 			return;
 		}
 	}
@@ -186,26 +211,26 @@ static void take_all(struct replay *replay)
 
 /* ---- begin and end ---- */
 
-static void stop(struct replay *replay)
+static void handle_signal(struct replay *replay)
 {
 	if (replay->is_stopped)
-		_exit(EXIT_FAILURE); /* it is asked for twice: keys are left */
+		_exit(EXIT_FAILURE); /* the second signal: the keys in Redis are left */
 	replay->is_stopped = true;
 }
 
 static void on_sigterm(struct ev_loop *loop, struct ev_signal *watcher, int events)
 {
 	(void)loop, (void)events;
-	stop(CONTAINER_OF(watcher, struct replay, on_term));
+	handle_signal(CONTAINER_OF(watcher, struct replay, on_term));
 }
 
 static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int events)
 {
 	(void)loop, (void)events;
-	stop(CONTAINER_OF(watcher, struct replay, on_int));
+	handle_signal(CONTAINER_OF(watcher, struct replay, on_int));
 }
 
-static void watch(struct replay *replay)
+static void watch_signals(struct replay *replay)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	ev_signal_init(&replay->on_term, on_sigterm, SIGTERM);
@@ -214,7 +239,10 @@ static void watch(struct replay *replay)
 	ev_signal_start(replay->loop, &replay->on_int);
 }
 
-/* Now, so that nobody waits for a picture that can't be written; what is there stays until then. */
+/*
+ * Opens the file of the picture before the replay, so that a wrong path is found at once. A file
+ * that exists keeps its content until the new picture is written.
+ */
 static bool open_plot(struct replay *replay)
 {
 	const char *path = replay->own->plot;
@@ -231,7 +259,7 @@ static bool build(struct replay *replay)
 	replay->loop = ev_default_loop(EVFLAG_AUTO);
 	if (replay->loop == NULL)
 		return err_set(&replay->err, "no event loop");
-	watch(replay);
+	watch_signals(replay);
 	replay_input_init(&replay->input, replay->loop, STDIN_FILENO, &replay->is_stopped);
 	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
 	if (!replay_counts_init(&replay->counts, replay->policies, replay->own->plot != NULL))
@@ -256,7 +284,7 @@ static bool put_plot(struct replay *replay)
 {
 	if (replay->plot == NULL)
 		return true;
-	/* What can't be cut, such as a pipe, has nothing in it. */
+	/* A pipe can't be truncated, and has no old content. */
 	(void)!ftruncate(fileno(replay->plot), 0);
 	replay_plot_put(replay->plot, &replay->counts);
 	bool is_good = !ferror(replay->plot);
@@ -274,33 +302,36 @@ static void put_summary(struct replay *replay)
 	replay_summary_put(stderr, &replay->counts, &replay->lines);
 }
 
-static void flush(struct replay *replay)
+static void flush_output(struct replay *replay)
 {
 	struct err err;
 
 	if (replay_output_flush(&replay->output, &err) || replay->is_failed)
-		return; /* the first failure is the one that counts */
+		return; /* an earlier failure is the one to be told */
 	replay->err = err;
 	replay->is_failed = true;
 }
 
-/* Whether all went well. The keys go first: who reads the output may never come. */
+/*
+ * Whether all went well. The keys in Redis are deleted before the output is flushed, since the
+ * flush may wait for a reader that never comes.
+ */
 static bool finish(struct replay *replay)
 {
 	struct err keys_err;
 	bool is_clean = replay_engine_clean_up(replay->engine, &keys_err);
 
-	flush(replay);
+	flush_output(replay);
 	put_summary(replay);
 	if (!replay->is_failed && !replay->is_stopped)
 		replay->is_failed = !put_plot(replay);
 	if (replay->is_failed)
-		tell(replay->err.text);
+		print_error(replay->err.text);
 	else if (replay->is_stopped)
 		fprintf(stderr, "ratelimit-spoa: stopped after line %" PRIu64 "\n",
 			replay->input.number);
 	if (!is_clean)
-		tell(keys_err.text);
+		print_error(keys_err.text);
 	return is_clean && !replay->is_failed && !replay->is_stopped && replay->lines.bad == 0;
 }
 
@@ -322,7 +353,7 @@ int replay(const struct options *options, struct replay_options *own, struct pol
 	struct replay *run = calloc(1, sizeof *run);
 
 	if (run == NULL) {
-		tell("out of memory");
+		print_error("out of memory");
 		policies_unref(policies);
 		return EXIT_FAILURE;
 	}
@@ -331,10 +362,10 @@ int replay(const struct options *options, struct replay_options *own, struct pol
 	run->policies = policies;
 	bool is_good = build(run);
 	if (is_good) {
-		take_all(run);
+		replay_lines(run);
 		is_good = finish(run);
 	} else {
-		tell(run->err.text);
+		print_error(run->err.text);
 	}
 	release(run);
 	return is_good ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,10 +1,10 @@
 /*
- * replay.h - `ratelimit-spoa replay`: requests that were, through policies that might be
- * (INTERFACE.md section 6).
+ * replay.h - `ratelimit-spoa replay`: runs recorded requests through policies (INTERFACE.md
+ * section 6).
  *
- * Each line of standard input is asked as one that comes over HTTP is, with its own time in place
- * of the clock's, one after the other; the answers go to standard output. Memory does not grow with
- * the number of lines.
+ * Each line of standard input is asked like a request over HTTP, one after the other, with the time
+ * that the line says in place of the clock's. The answers go to standard output, a summary to
+ * standard error. Memory does not grow with the number of lines.
  */
 #ifndef APP_REPLAY_H
 #define APP_REPLAY_H
@@ -13,7 +13,7 @@
 #include "app/replay/replay_options.h"
 #include "limit/policies.h"
 
-/* The exit status. The reference to the policies is taken over. */
+/* Returns the exit status. Takes over the reference to the policies. */
 int replay(const struct options *options, struct replay_options *own, struct policies *policies);
 
 #endif

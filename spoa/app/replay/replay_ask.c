@@ -24,7 +24,7 @@ static enum replay_answer put_answer(struct replay_asker *asker, int64_t at_us, 
 	return is_put ? REPLAY_ANSWERED : REPLAY_FAILED;
 }
 
-/* It is put out later: to wait for its reader here would run the loop inside of the store. */
+/* Only keeps the answer: writing may wait in the loop, and the store, which calls, is not done. */
 void replay_ask_answered(void *owner, const struct verdict *verdict)
 {
 	struct replay_asker *asker = owner;
@@ -35,8 +35,8 @@ void replay_ask_answered(void *owner, const struct verdict *verdict)
 	asker->is_counted = replay_counts_add(asker->counts, verdict, asker->at_us);
 }
 
-/* The answer is in the asker. */
-static enum replay_answer ask(struct replay_asker *asker, int64_t at_us, struct err *err)
+/* Asks the question of the asker. The answer is then in the asker. */
+static enum replay_answer ask_and_count(struct replay_asker *asker, int64_t at_us, struct err *err)
 {
 	asker->at_us = at_us;
 	enum replay_answer answer = replay_engine_ask(asker->engine, &asker->question, at_us, err);
@@ -48,7 +48,7 @@ static enum replay_answer ask(struct replay_asker *asker, int64_t at_us, struct 
 
 enum replay_answer replay_ask_question(struct replay_asker *asker, int64_t at_us, struct err *err)
 {
-	enum replay_answer answer = ask(asker, at_us, err);
+	enum replay_answer answer = ask_and_count(asker, at_us, err);
 
 	if (answer != REPLAY_ANSWERED)
 		return answer;
@@ -63,10 +63,10 @@ static enum replay_answer ask_check(struct replay_asker *asker, struct json_valu
 	http_question_clear(&asker->question);
 	if (!http_map_read_check(&asker->question, check, BYTES(""), err))
 		return REPLAY_INVALID;
-	return ask(asker, at_us, err);
+	return ask_and_count(asker, at_us, err);
 }
 
-/* False when the run ends. */
+/* False when the answer ends the replay. */
 static bool add_answer(struct replay_asker *asker, struct http_batch *batch, size_t index,
 		       enum replay_answer answer, const struct err *err)
 {

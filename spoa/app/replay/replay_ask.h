@@ -1,9 +1,9 @@
 /*
- * replay_ask.h - what a line asks is asked, counted, and its answer put out: that of a POST /check,
- * and `at_ms`.
+ * replay_ask.h - asks the question of a line, counts the verdict and puts the answer out: the
+ * answer of POST /check, with `at_ms` in front.
  *
- * The checks of a batch are asked one after the other; what is wrong with one of them is its
- * answer.
+ * The checks of a batch are asked one after the other. A check with a fault gets a problem as its
+ * answer, as over HTTP.
  */
 #ifndef APP_REPLAY_ASK_H
 #define APP_REPLAY_ASK_H
@@ -14,25 +14,25 @@
 #include "app/replay/replay_output.h"
 #include "net/http/http_reply.h"
 
-/* Large: on the heap. The first three are the caller's. */
+/* Large, so it lives on the heap. The caller sets and owns the first three. */
 struct replay_asker {
 	struct replay_engine *engine;
 	struct replay_output *output;
 	struct replay_counts *counts;
-	struct http_question question; /* of the check that is asked */
+	struct http_question question; /* the check that is being asked */
 	int64_t at_us;
-	struct writer answer; /* to it */
-	bool is_counted;      /* there was memory for that */
+	struct writer answer; /* its verdict as JSON */
+	bool is_counted;      /* false: no memory to count it */
 	uint8_t memory[HTTP_VERDICT_MAX];
 };
 
-/* For the engine: of the asker that is the owner. */
+/* For replay_engine_config.answered: `owner` is the asker. */
 void replay_ask_answered(void *owner, const struct verdict *verdict);
 
-/* REPLAY_FAILED: also for want of memory, or of somebody who takes the answers. */
+/* REPLAY_FAILED also when memory is short or the answer can't be written. */
 MUST_CHECK enum replay_answer replay_ask_line(struct replay_asker *asker,
 					      const struct replay_line *line, struct err *err);
-/* What stands in the question. */
+/* Asks what stands in `question` of the asker. */
 MUST_CHECK enum replay_answer replay_ask_question(struct replay_asker *asker, int64_t at_us,
 						  struct err *err);
 

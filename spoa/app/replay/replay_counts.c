@@ -41,8 +41,9 @@ const struct replay_row *replay_counts_row(const struct replay_counts *counts,
 
 /* ---- the steps ---- */
 
-/* The next length that people count in: each is a whole multiple of the one before. */
-static int64_t longer(int64_t step_us)
+/* The next length that people count in. Each is a multiple of the one before: steps can be merged.
+ */
+static int64_t next_length(int64_t step_us)
 {
 	static const int64_t lengths_ms[] = {
 		1,       5,        10,       50,       100,      500,       1000,
@@ -56,39 +57,39 @@ static int64_t longer(int64_t step_us)
 	return 2 * step_us;
 }
 
-static void add_step(struct replay_step *to, const struct replay_step *step)
+static void add_counts(struct replay_step *to, const struct replay_step *step)
 {
 	to->allowed += step->allowed;
 	to->denied += step->denied;
 	to->shadow_denied += step->shadow_denied;
 }
 
-/* Each step goes into the one that holds it, of `factor` times the length. */
-static void merge(struct replay_step *steps, int64_t first_step, size_t count, int64_t factor)
+/* Adds each step to the step of `factor` times its length that it lies in. */
+static void merge_steps(struct replay_step *steps, int64_t first_step, size_t count, int64_t factor)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct replay_step step = steps[i];
 		steps[i] = (struct replay_step){0};
-		add_step(&steps[(first_step + (int64_t)i) / factor - first_step / factor], &step);
+		add_counts(&steps[(first_step + (int64_t)i) / factor - first_step / factor], &step);
 	}
 }
 
-static void lengthen(struct replay_counts *counts)
+static void lengthen_steps(struct replay_counts *counts)
 {
-	int64_t longer_us = longer(counts->step_us), factor = longer_us / counts->step_us;
+	int64_t longer_us = next_length(counts->step_us), factor = longer_us / counts->step_us;
 	int64_t last_step = counts->first_step + (int64_t)counts->step_count - 1;
 
 	for (size_t i = 0; i < counts->row_count; i++)
 		if (counts->rows[i].steps != NULL)
-			merge(counts->rows[i].steps, counts->first_step, counts->step_count,
-			      factor);
+			merge_steps(counts->rows[i].steps, counts->first_step, counts->step_count,
+				    factor);
 	counts->step_us = longer_us;
 	counts->first_step /= factor;
 	counts->step_count = (size_t)(last_step / factor - counts->first_step) + 1;
 }
 
-/* How many steps it takes until the time is among them. */
-static int64_t steps_with(const struct replay_counts *counts, int64_t at_us)
+/* How many steps there are when they reach to `at_us` too. */
+static int64_t count_steps_with(const struct replay_counts *counts, int64_t at_us)
 {
 	int64_t step = at_us / counts->step_us;
 	int64_t end = counts->first_step + (int64_t)counts->step_count;
@@ -97,7 +98,8 @@ static int64_t steps_with(const struct replay_counts *counts, int64_t at_us)
 	       (step < counts->first_step ? step : counts->first_step);
 }
 
-static void shift(struct replay_counts *counts, size_t by)
+/* Puts `by` empty steps in front. */
+static void shift_steps(struct replay_counts *counts, size_t by)
 {
 	for (size_t i = 0; i < counts->row_count; i++) {
 		struct replay_step *steps = counts->rows[i].steps;
@@ -110,18 +112,18 @@ static void shift(struct replay_counts *counts, size_t by)
 	counts->step_count += by;
 }
 
-/* Makes room for the time and returns which step it is in. */
-static size_t find_step(struct replay_counts *counts, int64_t at_us)
+/* The step that `at_us` lies in; makes room for it first. */
+static size_t reserve_step(struct replay_counts *counts, int64_t at_us)
 {
 	if (counts->step_count == 0) {
 		counts->first_step = at_us / counts->step_us;
 		counts->step_count = 1;
 	}
-	while (steps_with(counts, at_us) > REPLAY_STEPS_MAX)
-		lengthen(counts);
+	while (count_steps_with(counts, at_us) > REPLAY_STEPS_MAX)
+		lengthen_steps(counts);
 	int64_t step = at_us / counts->step_us;
 	if (step < counts->first_step)
-		shift(counts, (size_t)(counts->first_step - step));
+		shift_steps(counts, (size_t)(counts->first_step - step));
 	size_t at = (size_t)(step - counts->first_step);
 	if (at >= counts->step_count)
 		counts->step_count = at + 1;
@@ -148,7 +150,7 @@ static void count_step(struct replay_step *step, const struct check *check)
 	step->shadow_denied += is_denied && check->is_shadow;
 }
 
-static bool has_steps(struct replay_row *row)
+static bool make_steps(struct replay_row *row)
 {
 	if (row->steps == NULL)
 		row->steps = calloc(REPLAY_STEPS_MAX, sizeof *row->steps);
@@ -158,7 +160,7 @@ static bool has_steps(struct replay_row *row)
 bool replay_counts_add(struct replay_counts *counts, const struct verdict *verdict, int64_t at_us)
 {
 	const struct request *request = verdict->request;
-	size_t step = counts->has_steps ? find_step(counts, at_us) : 0;
+	size_t step = counts->has_steps ? reserve_step(counts, at_us) : 0;
 
 	if (counts->requests++ == 0)
 		counts->first_us = counts->last_us = at_us;
@@ -171,7 +173,7 @@ bool replay_counts_add(struct replay_counts *counts, const struct verdict *verdi
 		count_step(&row->total, request->checks[i]);
 		if (!counts->has_steps)
 			continue;
-		if (!has_steps(row))
+		if (!make_steps(row))
 			return false;
 		count_step(&row->steps[step], request->checks[i]);
 	}

@@ -1,10 +1,12 @@
 /*
- * replay_counts.h - what the engine's counters do not say of a replay: the busiest second of each
- * policy, and what came when, for the picture.
+ * replay_counts.h - counts what the engine does not count: the busiest second of each policy, and
+ * what each policy did in each step of time, for the picture.
  *
- * Time is cut into steps of one length, which grows so that at most REPLAY_STEPS_MAX of them hold
- * all that came: memory does not grow with what is replayed. Steps begin at whole multiples of
- * their length. A second that the input leaves and comes back to is counted anew.
+ * All steps have one length. It grows, from 1 ms on, so that REPLAY_STEPS_MAX steps hold the whole
+ * replay: memory does not grow with the input. A step begins at a multiple of its length.
+ *
+ * The busiest second is exact when time only goes forward. When the input comes back to an earlier
+ * second, that second is counted from 0 again.
  */
 #ifndef APP_REPLAY_COUNTS_H
 #define APP_REPLAY_COUNTS_H
@@ -18,7 +20,7 @@
 
 #define REPLAY_STEPS_MAX 150
 
-/* Of one policy, in one step or in all. */
+/* The requests of one policy, in one step or in the whole replay. */
 struct replay_step {
 	uint64_t allowed;
 	uint64_t denied;
@@ -33,25 +35,26 @@ struct replay_second {
 struct replay_row {
 	struct replay_step total;
 	struct replay_second current, busiest;
-	struct replay_step *steps; /* NULL until its first check, and without a picture */
+	struct replay_step *steps; /* NULL without a picture, and before the first check */
 };
 
 struct replay_counts {
 	const struct policies *policies; /* not owned */
-	struct replay_row *rows;         /* one a policy, and one for inline ones */
+	struct replay_row *rows;         /* one for each policy, the last for all inline policies */
 	size_t row_count;
 	bool has_steps;
 	uint64_t requests, denied;
-	int64_t first_us, last_us; /* the earliest and the latest */
+	int64_t first_us, last_us; /* the earliest and the latest time */
 	int64_t step_us;
-	int64_t first_step; /* its begin / step_us */
+	int64_t first_step; /* where the first step begins, divided by step_us */
 	size_t step_count;
 };
 
-/* False when memory is short. */
+/* `has_steps`: for a picture. False when memory is short. */
 MUST_CHECK bool replay_counts_init(struct replay_counts *counts, const struct policies *policies,
 				   bool has_steps);
 void replay_counts_release(struct replay_counts *counts);
+/* False when memory is short; what was counted until then stays. */
 MUST_CHECK bool replay_counts_add(struct replay_counts *counts, const struct verdict *verdict,
 				  int64_t at_us);
 const struct replay_row *replay_counts_row(const struct replay_counts *counts,

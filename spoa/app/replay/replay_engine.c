@@ -1,3 +1,27 @@
+/*
+ * One request at a time goes through an engine and a store like those of a running agent:
+ *
+ *  replay_engine_ask
+ *     |  is the message valid?  no --> REPLAY_INVALID or REPLAY_UNKNOWN_POLICY
+ *     |
+ *     |  Redis: await_store runs the loop until the link is up, is surely down, or a minute is over
+ *     |
+ *  engine_submit
+ *     |-- DONE     the memory store has answered, or the engine for a Redis that is down
+ *     `-- PENDING  await_answer runs the loop until on_done was called
+ *     |
+ *  keep_verdict:   not degraded --> REPLAY_ANSWERED
+ *                  degraded     --> REPLAY_FAILED: a verdict by --on-error would not be what the
+ *                                   policies decide, so it ends the replay
+ *
+ * A signal ends both waits; the request is then abandoned and answered by REPLAY_STOPPED.
+ *
+ * A running agent answers a request at --store-timeout at the latest, since somebody waits for the
+ * page. A replay has time: it gives Redis up only after a minute without any sign of life.
+ *
+ * `has_keys` is set before the first request that can write a key, and never reset: the keys are
+ * deleted at the end even when the replay does not know whether a request had reached Redis.
+ */
 #include "app/replay/replay_engine.h"
 
 #include <stdlib.h>
@@ -9,8 +33,8 @@
 #include "store/memory.h"
 #include "store/store.h"
 
-#define PATIENCE_US  (60 * US_PER_SECOND) /* with a store that gives no sign of life */
-#define KEEP_FULL_US (INT64_MAX / 2)      /* a line may be older than the one before by any time */
+#define PATIENCE_US  (60 * US_PER_SECOND) /* how long a silent store is waited for */
+#define KEEP_FULL_US (INT64_MAX / 2)      /* full balances too: time may go back by any time */
 #define RANDOM_BYTES 8
 
 struct replay_engine {
@@ -20,11 +44,11 @@ struct replay_engine {
 	struct engine *engine;
 	struct list open;
 	char prefix[STORE_PREFIX_MAX + 1];
-	bool has_keys; /* there may be some */
-	bool is_away;  /* not to be waited for */
+	bool has_keys; /* the store may have keys of this replay */
+	bool is_away;  /* the store refuses the connection: waiting does not help */
 	enum replay_answer answer;
 	enum store_error error; /* why the store failed */
-	struct quoted refusal;  /* what the server said to that; empty when it said nothing */
+	struct quoted refusal;  /* the error that the server replied; empty when it replied none */
 };
 
 /* ---- the store ---- */
@@ -76,7 +100,7 @@ static struct store *open_remote(struct replay_engine *engine)
 				 });
 }
 
-/* Until there is a connection, or it is clear that there is none. */
+/* Returns when the store is up, or away, or the replay is stopped, or patience is over. */
 static void await_store(struct replay_engine *engine)
 {
 	int64_t began_us = clock_mono_us();
@@ -99,7 +123,7 @@ static bool delete_keys(struct replay_engine *engine, struct err *err)
 
 /* ---- asking ---- */
 
-static void take_verdict(struct replay_engine *engine, const struct verdict *verdict)
+static void keep_verdict(struct replay_engine *engine, const struct verdict *verdict)
 {
 	const struct request *request = verdict->request;
 
@@ -113,11 +137,11 @@ static void take_verdict(struct replay_engine *engine, const struct verdict *ver
 
 static void on_done(const struct asker *asker, const struct verdict *verdict)
 {
-	take_verdict(asker->owner, verdict);
+	keep_verdict(asker->owner, verdict);
 }
 
-static enum replay_answer refuse(struct inquiry *inquiry, const struct http_question *question,
-				 struct err *err)
+static enum replay_answer refuse_question(struct inquiry *inquiry,
+					  const struct http_question *question, struct err *err)
 {
 	unsigned status = http_map_refuse(question, engine_request(inquiry), err);
 
@@ -148,11 +172,11 @@ static void submit(struct replay_engine *engine, struct inquiry *inquiry, int64_
 		await_answer(engine);
 		return;
 	}
-	take_verdict(engine, engine_verdict(inquiry));
+	keep_verdict(engine, engine_verdict(inquiry));
 	engine_end(inquiry);
 }
 
-static void tell_failure(const struct replay_engine *engine, struct err *err)
+static void describe_failure(const struct replay_engine *engine, struct err *err)
 {
 	const char *kind = store_error_text(engine->error);
 
@@ -175,7 +199,7 @@ enum replay_answer replay_engine_ask(struct replay_engine *engine,
 
 	engine_add(inquiry, &attributes);
 	if (engine_request(inquiry)->is_invalid)
-		return refuse(inquiry, question, err);
+		return refuse_question(inquiry, question, err);
 	if (engine->remote != NULL)
 		await_store(engine);
 	if (*engine->config.is_stopped) {
@@ -184,7 +208,7 @@ enum replay_answer replay_engine_ask(struct replay_engine *engine,
 	}
 	submit(engine, inquiry, at_us);
 	if (engine->answer == REPLAY_FAILED)
-		tell_failure(engine, err);
+		describe_failure(engine, err);
 	return engine->answer;
 }
 
@@ -200,7 +224,7 @@ uint64_t replay_engine_evicted(const struct replay_engine *engine)
 
 /* ---- begin and end ---- */
 
-/* How long an answer took is nothing that a replay could tell. */
+/* A replay shows no latencies. */
 static int64_t no_clock(void)
 {
 	return 0;
@@ -224,7 +248,7 @@ static bool build(struct replay_engine *engine, struct err *err)
 			.local = engine->memory,
 			.on_error = options->on_error,
 			.max_in_flight = REQUEST_CHECKS_MAX,
-			.store_timeout_us = PATIENCE_US, /* nothing expires here */
+			.store_timeout_us = PATIENCE_US, /* unused: a replay has no expiry timer */
 			.mono_us = no_clock,
 		},
 		engine->config.policies);
@@ -251,13 +275,16 @@ void replay_engine_free(struct replay_engine *engine)
 {
 	if (engine == NULL)
 		return;
-	store_free(engine->remote); /* before the engine: what waits in a store is answered */
+	store_free(engine->remote); /* before the engine, which gets the answers of what waits */
 	store_free(engine->memory);
 	engine_free(engine->engine);
 	free(engine);
 }
 
-/* The store goes first: what it has sent is done by then, or never. */
+/*
+ * The store is freed first, so that its connection is closed: the server has then run what was
+ * sent, or never will, and no key appears after the keys were deleted.
+ */
 bool replay_engine_clean_up(struct replay_engine *engine, struct err *err)
 {
 	store_free(engine->remote);

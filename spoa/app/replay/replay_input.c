@@ -1,3 +1,15 @@
+/*
+ *            begin              end
+ *  | handed out | not yet lines  |  free  |      2 * REPLAY_LINE_MAX bytes
+ *
+ * replay_input_next cuts lines off the front. When no newline is left it says INPUT_DRY, and
+ * replay_input_fill moves the rest to the front and reads behind it. The rest is at most
+ * REPLAY_LINE_MAX bytes, so there is always room to read as many again.
+ *
+ * A line of exactly REPLAY_LINE_MAX bytes is taken. When the rest is longer and has no newline, the
+ * line is too long: is_skipping is set, the bytes are dropped, and so is everything up to the next
+ * newline, which then counts as one INPUT_TOO_LONG.
+ */
 #include "app/replay/replay_input.h"
 
 #include <errno.h>
@@ -15,14 +27,15 @@ void replay_input_init(struct replay_input *input, struct ev_loop *loop, int fd,
 	input->begin = input->end = 0;
 }
 
-/* The text that was read and not taken yet. */
+/* The bytes that were read and not handed out yet. */
 static struct bytes rest_of(const struct replay_input *input)
 {
 	return bytes_from(input->memory + input->begin, input->end - input->begin);
 }
 
-static enum input_line take(struct replay_input *input, size_t len, size_t newline,
-			    struct bytes *ret_line)
+/* Hands out `len` bytes, and steps over as many bytes of newline. */
+static enum input_line cut_line(struct replay_input *input, size_t len, size_t newline,
+				struct bytes *ret_line)
 {
 	bool was_skipping = input->is_skipping;
 
@@ -39,9 +52,9 @@ enum input_line replay_input_next(struct replay_input *input, struct bytes *ret_
 	const uint8_t *newline = rest.len > 0 ? memchr(rest.data, '\n', rest.len) : NULL;
 
 	if (newline != NULL)
-		return take(input, (size_t)(newline - rest.data), 1, ret_line);
+		return cut_line(input, (size_t)(newline - rest.data), 1, ret_line);
 	if (input->is_at_end)
-		return rest.len > 0 || input->is_skipping ? take(input, rest.len, 0, ret_line)
+		return rest.len > 0 || input->is_skipping ? cut_line(input, rest.len, 0, ret_line)
 							  : INPUT_END;
 	if (rest.len > REPLAY_LINE_MAX || input->is_skipping) {
 		input->is_skipping = true;

@@ -1,3 +1,18 @@
+/*
+ *  time      begin_us          latest time seen
+ *   -----------|-----------------------|------>
+ *    can go on |    held: REPLAY_WINDOW_US
+ *
+ * HAProxy logs a request when it ends, so a line can come after lines of later requests. The window
+ * ends at the latest time that a line has had, and begins REPLAY_WINDOW_US before. No line can come
+ * any more for a time before `begin_us`, so held lines up to there go on, in the order of their
+ * times (a binary heap, whose first line is at index 0; lines of one time in the order of the log).
+ * A line that does come for an earlier time is clamped: it is asked as if it were at `begin_us`, so
+ * that time never goes back for the limiters.
+ *
+ * The lines of one window may need more than REPLAY_HELD_MAX bytes. Then the earliest line goes on
+ * although the window does not want it to, and the window begins at its time from then on.
+ */
 #include "app/replay/replay_order.h"
 
 #include <stdlib.h>
@@ -5,7 +20,7 @@
 
 static size_t size_of(const struct replay_held *held)
 {
-	return sizeof *held + held->len + sizeof held; /* with its place in the heap */
+	return sizeof *held + held->len + sizeof held; /* with its pointer in the heap */
 }
 
 static bool is_before(const struct replay_held *a, const struct replay_held *b)
@@ -13,7 +28,7 @@ static bool is_before(const struct replay_held *a, const struct replay_held *b)
 	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
 }
 
-static void swap(struct replay_held **a, struct replay_held **b)
+static void swap_lines(struct replay_held **a, struct replay_held **b)
 {
 	struct replay_held *kept = *a;
 
@@ -21,7 +36,7 @@ static void swap(struct replay_held **a, struct replay_held **b)
 	*b = kept;
 }
 
-static bool reserve(struct replay_order *order)
+static bool reserve_place(struct replay_order *order)
 {
 	size_t max = order->max > 0 ? 2 * order->max : 64;
 
@@ -35,7 +50,8 @@ static bool reserve(struct replay_order *order)
 	return true;
 }
 
-static int64_t clamp(struct replay_order *order, int64_t at_us)
+/* Moves the window on, and returns the time that the line is asked at. */
+static int64_t clamp_to_window(struct replay_order *order, int64_t at_us)
 {
 	if (at_us - REPLAY_WINDOW_US > order->begin_us)
 		order->begin_us = at_us - REPLAY_WINDOW_US;
@@ -49,11 +65,11 @@ bool replay_order_add(struct replay_order *order, int64_t at_us, uint64_t number
 {
 	struct replay_held *held = malloc(sizeof *held + line.len);
 
-	if (held == NULL || !reserve(order)) {
+	if (held == NULL || !reserve_place(order)) {
 		free(held);
 		return false;
 	}
-	held->at_us = clamp(order, at_us);
+	held->at_us = clamp_to_window(order, at_us);
 	held->number = number;
 	held->len = line.len;
 	memcpy(held->text, line.data, line.len);
@@ -61,11 +77,12 @@ bool replay_order_add(struct replay_order *order, int64_t at_us, uint64_t number
 	size_t at = order->count++;
 	order->heap[at] = held;
 	for (; at > 0 && is_before(held, order->heap[(at - 1) / 2]); at = (at - 1) / 2)
-		swap(&order->heap[at], &order->heap[(at - 1) / 2]);
+		swap_lines(&order->heap[at], &order->heap[(at - 1) / 2]);
 	return true;
 }
 
-static void sink(struct replay_order *order)
+/* The line at index 0 may be out of order: it goes down until it is not. */
+static void sink_first(struct replay_order *order)
 {
 	for (size_t at = 0, child; (child = 2 * at + 1) < order->count; at = child) {
 		if (child + 1 < order->count &&
@@ -73,11 +90,11 @@ static void sink(struct replay_order *order)
 			child++;
 		if (!is_before(order->heap[child], order->heap[at]))
 			return;
-		swap(&order->heap[child], &order->heap[at]);
+		swap_lines(&order->heap[child], &order->heap[at]);
 	}
 }
 
-struct replay_held *replay_order_take(struct replay_order *order, bool all)
+struct replay_held *replay_order_pop(struct replay_order *order, bool all)
 {
 	struct replay_held *first = order->count > 0 ? order->heap[0] : NULL;
 	bool is_due = all || order->bytes > REPLAY_HELD_MAX;
@@ -88,7 +105,7 @@ struct replay_held *replay_order_take(struct replay_order *order, bool all)
 		order->begin_us = first->at_us;
 	order->bytes -= size_of(first);
 	order->heap[0] = order->heap[--order->count];
-	sink(order);
+	sink_first(order);
 	return first;
 }
 

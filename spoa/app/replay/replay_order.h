@@ -1,9 +1,10 @@
 /*
- * replay_order.h - lines of a log, which come in the order of completion, in that of their times.
+ * replay_order.h - puts the lines of a log, which come in the order in which requests ended, into
+ * the order of their times.
  *
- * A line is held until another one is REPLAY_WINDOW_US later; what comes later than that is clamped
- * to the begin of the window. It holds copies, at most REPLAY_HELD_MAX bytes of them: above that
- * the oldest goes on early, and the window begins at its time.
+ * A line is held until another line is REPLAY_WINDOW_US later. A line that comes later than that is
+ * clamped to the begin of the window. The lines are copies, of at most REPLAY_HELD_MAX bytes
+ * together: above that the earliest goes on, and the window begins at its time.
  */
 #ifndef APP_REPLAY_ORDER_H
 #define APP_REPLAY_ORDER_H
@@ -21,24 +22,27 @@
 
 struct replay_held {
 	int64_t at_us;
-	uint64_t number; /* of the line; of equal times the lower goes first */
+	uint64_t number; /* of the line in the log; of two lines of one time the lower goes first */
 	size_t len;
 	uint8_t text[];
 };
 
 struct replay_order {
-	struct replay_held **heap; /* the first to go at 0; owned */
+	struct replay_held **heap; /* owned; the line to go first is at 0 */
 	size_t count, max;
 	size_t bytes;
 	int64_t begin_us; /* of the window */
-	uint64_t clamped;
+	uint64_t clamped; /* lines that came too late */
 };
 
-/* All zero is an empty one. False when memory is short. */
+/* `order` is all zero at first. False when memory is short. */
 MUST_CHECK bool replay_order_add(struct replay_order *order, int64_t at_us, uint64_t number,
 				 struct bytes line);
-/* The next that is to go, which is the caller's to free; NULL when none is. `all`: at the end. */
-struct replay_held *replay_order_take(struct replay_order *order, bool all);
+/*
+ * The next line that can go on, which the caller frees; NULL when there is none. With `all`, at the
+ * end of the log, every held line can go on.
+ */
+struct replay_held *replay_order_pop(struct replay_order *order, bool all);
 void replay_order_release(struct replay_order *order);
 
 #endif

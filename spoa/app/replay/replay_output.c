@@ -32,7 +32,7 @@ static bool is_writable(const struct replay_output *output)
 	return output->is_file || poll(&now, 1, 0) == 1;
 }
 
-/* False when it was stopped before. */
+/* False when the replay was stopped first. */
 static bool wait_until_writable(struct replay_output *output)
 {
 	struct ev_io writable;
@@ -48,7 +48,7 @@ static bool wait_until_writable(struct replay_output *output)
 	return !is_stopped;
 }
 
-/* So many bytes fit into a pipe that is writable: the write does not wait. */
+/* A pipe that is writable has room for PIPE_BUF bytes at least: such a write does not wait. */
 static size_t piece_of(const struct replay_output *output, size_t len)
 {
 	return output->is_file || len < PIPE_BUF ? len : PIPE_BUF;
@@ -58,7 +58,7 @@ bool replay_output_flush(struct replay_output *output, struct err *err)
 {
 	struct bytes rest = writer_bytes(&output->pending);
 
-	ev_run(output->loop, EVRUN_NOWAIT); /* a signal is seen, also when nobody is waited for */
+	ev_run(output->loop, EVRUN_NOWAIT); /* sees a signal, also when no write has to wait */
 	while (rest.len > 0 && wait_until_writable(output)) {
 		ssize_t len = write(output->fd, rest.data, piece_of(output, rest.len));
 		if (len < 0 && errno != EINTR && errno != EAGAIN)

@@ -1,6 +1,8 @@
 /*
- * replay_output.h - standard output, in large pieces. Waiting for who reads it is the loop's, so
- * that a signal ends it: not to be called by what the loop calls.
+ * replay_output.h - standard output, written in large pieces.
+ *
+ * When the reader is slow the loop runs until it has caught up, so that a signal ends the wait. So
+ * no callback of the loop may call these functions.
  */
 #ifndef APP_REPLAY_OUTPUT_H
 #define APP_REPLAY_OUTPUT_H
@@ -20,18 +22,18 @@
 struct replay_output {
 	struct ev_loop *loop;
 	int fd;
-	bool is_file; /* nobody is waited for */
-	const bool *is_stopped;
+	bool is_file;           /* a write to a file never waits */
+	const bool *is_stopped; /* true: every wait ends */
 	struct writer pending;
 	uint8_t memory[REPLAY_OUTPUT_MAX];
 };
 
-/* `output` is large: on the heap. */
+/* `output` is large and lives on the heap. */
 void replay_output_init(struct replay_output *output, struct ev_loop *loop, int fd,
 			const bool *is_stopped);
-/* False when it can't be written. */
+/* Writes when the buffer is full. False when writing fails. */
 MUST_CHECK bool replay_output_put(struct replay_output *output, struct bytes text, struct err *err);
-/* The same; when it is stopped, what nobody takes now is dropped. */
+/* Writes all. Once stopped, drops what the reader does not take at once. */
 MUST_CHECK bool replay_output_flush(struct replay_output *output, struct err *err);
 
 #endif

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "app/replay/replay_time.h"
+#include "app/replay/replay_summary.h"
 #include "base/clock.h"
 
 /* In pixels. */
@@ -11,14 +11,14 @@
 #define LEFT        56
 #define RIGHT       840
 #define TOP         52
-#define PANEL       176 /* from one to the next */
+#define PANEL       176 /* from one panel to the next */
 #define PANEL_TITLE 14
 #define PLOT_TOP    26
 #define PLOT_HEIGHT 100
 #define TICK_LABEL  16
 #define TIME_TICKS  9
 #define TIME_TEXT   24
-#define BAR_GAP     0.18 /* of its width */
+#define BAR_GAP     0.18 /* as a part of the width of a step */
 
 static const char style[] =
 	"<style>\n"
@@ -59,7 +59,7 @@ static double x_of(const struct replay_counts *counts, int64_t at_us)
 	return LEFT + part * (RIGHT - LEFT);
 }
 
-/* The distance of the marks: the least that people count in of which few enough fit. */
+/* The distance of the time marks: the smallest usual one of which at most TIME_TICKS fit. */
 static int64_t tick_us(int64_t span_us)
 {
 	static const int64_t ms[] = {
@@ -75,7 +75,7 @@ static int64_t tick_us(int64_t span_us)
 	return divide_up(span_us, TIME_TICKS);
 }
 
-/* Of a length of time: "500 ms", "30 s", "5 min", "2 h", "7 d". */
+/* "500 ms", "30 s", "5 min", "2 h", "7 d" */
 static void put_length(FILE *to, int64_t us)
 {
 	static const struct {
@@ -114,7 +114,7 @@ static void put_date(FILE *to, int64_t at_us, int64_t every_us)
 
 static void put_time(FILE *to, int64_t at_us, int64_t every_us)
 {
-	if (replay_time_is_date(at_us))
+	if (replay_summary_is_date(at_us))
 		put_date(to, at_us, every_us);
 	else if (every_us < US_PER_SECOND)
 		fprintf(to, "%.3f s", (double)at_us / 1e6);
@@ -129,7 +129,7 @@ static uint64_t height_of(const struct replay_step *step)
 	return step->allowed + step->denied + step->shadow_denied;
 }
 
-/* What the scale ends at: a round number with a whole half, or 1. */
+/* The upper end of the scale: 1, or a round number of which the half is a whole number too. */
 static uint64_t scale_of(const struct replay_step *steps, size_t count)
 {
 	static const uint64_t digits[] = {1, 2, 4, 6, 8, 10, 12, 16};
@@ -177,7 +177,7 @@ static void put_times(const struct plot *plot, double bottom)
 	}
 }
 
-/* A piece of a bar, from `from` to `to` units. */
+/* A piece of a bar: `units` requests high, above `from` requests. */
 static void put_piece(const struct plot *plot, double bottom, size_t step, uint64_t from,
 		      uint64_t units, double unit, const char *class)
 {
@@ -204,7 +204,7 @@ static void put_bars(const struct plot *plot, double bottom, const struct replay
 	}
 }
 
-/* Names are of letters, digits, `.`, `_` and `-` (limit/policy.h): nothing is to be escaped. */
+/* A name has letters, digits, `.`, `_` and `-` only (limit/policy.h): nothing needs escaping. */
 static void put_title(FILE *to, double y, const struct policy *policy,
 		      const struct replay_step *total)
 {
@@ -271,8 +271,8 @@ static void put_legend(FILE *to, const struct replay_counts *counts)
 			items[i].class, LEFT + items[i].x, LEFT + items[i].x + 16, items[i].text);
 	fprintf(to, "<text class=\"end\" x=\"%d\" y=\"24\">requests in ", RIGHT);
 	put_length(to, counts->step_us);
-	fputs(counts->requests > 0 && replay_time_is_date(counts->first_us) ? ", UTC</text>\n"
-									    : "</text>\n",
+	fputs(counts->requests > 0 && replay_summary_is_date(counts->first_us) ? ", UTC</text>\n"
+									       : "</text>\n",
 	      to);
 }
 

@@ -1,9 +1,9 @@
 /*
- * replay_plot.h - a picture of a replay (SVG 1.1): a panel for each policy that was used, with what
- * was allowed, denied, and would have been denied, over time.
+ * replay_plot.h - draws a replay as a picture (SVG 1.1): for each policy that was used a panel with
+ * the requests that it allowed, denied, and would have denied in shadow, over time.
  *
- * It has no scripts and needs nothing from elsewhere; its colours follow the reader's, light or
- * dark. The same requests make the same picture.
+ * The picture has no scripts and loads nothing. Its colours follow the light or dark setting of the
+ * viewer. The same requests give the same picture.
  */
 #ifndef APP_REPLAY_PLOT_H
 #define APP_REPLAY_PLOT_H
@@ -14,7 +14,7 @@
 
 #define REPLAY_PANELS_MAX 50
 
-/* `counts` with steps. What can't be written is the file's to tell. */
+/* `counts` was made for a picture. The caller looks for errors of the file. */
 void replay_plot_put(FILE *to, const struct replay_counts *counts);
 
 #endif

@@ -1,19 +1,38 @@
 #include "app/replay/replay_summary.h"
 
 #include <inttypes.h>
+#include <time.h>
 
-#include "app/replay/replay_time.h"
 #include "app/view/ranking.h"
 #include "base/clock.h"
 
-#define KEYS_SHOWN 5
+#define KEYS_SHOWN    5
+#define TIME_TEXT_MAX 40
+
+struct time_text {
+	char text[TIME_TEXT_MAX];
+};
+
+/* "2026-11-24T11:44:28Z", or "28 s" */
+static struct time_text text_of_time(int64_t at_us)
+{
+	struct time_text time;
+	time_t seconds = at_us / US_PER_SECOND;
+	struct tm date;
+
+	if (replay_summary_is_date(at_us) && gmtime_r(&seconds, &date) != NULL)
+		strftime(time.text, sizeof time.text, "%Y-%m-%dT%H:%M:%SZ", &date);
+	else
+		snprintf(time.text, sizeof time.text, "%" PRId64 " s", at_us / US_PER_SECOND);
+	return time;
+}
 
 static void put_span(FILE *to, const struct replay_counts *counts)
 {
 	if (counts->requests == 0)
 		return;
-	fprintf(to, "first at %s, ", replay_time_text(counts->first_us).text);
-	fprintf(to, "last at %s\n", replay_time_text(counts->last_us).text);
+	fprintf(to, "first at %s, ", text_of_time(counts->first_us).text);
+	fprintf(to, "last at %s\n", text_of_time(counts->last_us).text);
 }
 
 static void put_if_any(FILE *to, uint64_t count, const char *what)
@@ -32,7 +51,7 @@ static void put_notes(FILE *to, const struct replay_lines *lines)
 		   "balances forgotten before their time, since --memory-limit is too low");
 }
 
-/* A key that took another one's place may have come less often: then it is a range. */
+/* A key that took the place of another key may have come less often: that is shown as a range. */
 static void put_key(FILE *to, const struct top_key *key)
 {
 	fprintf(to, "%.*s ", (int)key->len, key->text);
@@ -41,7 +60,7 @@ static void put_key(FILE *to, const struct top_key *key)
 	fprintf(to, "%" PRIu64, key->count);
 }
 
-/* Not of a policy that counts everything together, nor when it may have come hardly ever. */
+/* Not the empty key of a policy that counts everything together, nor a key that may be rare. */
 static bool stands_out(const struct top_key *key)
 {
 	return key->len > 0 && 2 * top_key_certain(key) > key->count;
@@ -72,10 +91,10 @@ static void put_policy(FILE *to, const struct policy *policy, const struct repla
 		total->shadow_denied);
 	if (row->busiest.count > 0)
 		fprintf(to, "  %" PRIu64 " at %s", row->busiest.count,
-			replay_time_text(row->busiest.at_s * US_PER_SECOND).text);
+			text_of_time(row->busiest.at_s * US_PER_SECOND).text);
 	fputc('\n', to);
 	if (total->allowed + total->denied + total->shadow_denied == 0)
-		return; /* of one that a store could not answer the engine knows the key */
+		return; /* the tally may have a key all the same, of a request that failed */
 	put_keys(to, "seen most", policy->tally->seen);
 	put_keys(to, "denied most", policy->tally->denied);
 }

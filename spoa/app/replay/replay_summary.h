@@ -1,26 +1,38 @@
 /*
- * replay_summary.h - what a replay came to, as a page of text for people.
+ * replay_summary.h - the summary of a replay, as text for people.
  *
- * What comes from outside is in it as keys only, whose text is printable ASCII (check.h).
+ * The only text from outside in it are keys, which are printable ASCII (check.h).
  */
 #ifndef APP_REPLAY_SUMMARY_H
 #define APP_REPLAY_SUMMARY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "app/replay/replay_counts.h"
 
-/* What else is to be told. */
+/* What the summary says of the lines. */
 struct replay_lines {
-	uint64_t bad;      /* what was wrong with them was told one by one */
-	uint64_t skipped;  /* of a log: they tell of no request */
-	uint64_t clamped;  /* of a log: they came too late to be sorted */
+	uint64_t bad;      /* lines that are not valid; each was reported with its fault */
+	uint64_t skipped;  /* lines of a log that tell of no request */
+	uint64_t clamped;  /* lines of a log that came too late to be sorted */
 	uint64_t left_out; /* checks above sixteen a request */
-	uint64_t evicted;  /* balances that the memory store forgot before their time */
+	uint64_t evicted;  /* balances that the memory store dropped for want of memory */
 };
 
 void replay_summary_put(FILE *to, const struct replay_counts *counts,
 			const struct replay_lines *lines);
+
+/* ---- times for people, here and in the picture ---- */
+
+/*
+ * Whether a time is one of the calendar. No log is older than the year 2000, so that smaller times
+ * are those of a trace that counts from some other moment than 1970: they are shown in seconds.
+ */
+static inline bool replay_summary_is_date(int64_t at_us)
+{
+	return at_us >= INT64_C(946684800000000);
+}
 
 #endif

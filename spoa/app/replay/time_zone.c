@@ -24,7 +24,7 @@ static bool parse_offset(const char *text, int64_t *ret_offset_s)
 	return true;
 }
 
-/* The C library takes a name that it does not know for UTC, without a word. */
+/* Has to be looked up here: the C library silently treats a name that it does not know as UTC. */
 static bool is_in_database(const char *name)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -64,7 +64,7 @@ static int64_t hour_seconds(const struct time_zone *zone, const struct tm *hour)
 	return zone->is_named ? mktime(&copy) : timegm(&copy) - zone->offset_s;
 }
 
-/* No zone changes its offset within an hour in a way that a log could tell. */
+/* Within an hour a zone keeps its offset, so that only the hour needs the C library. */
 int64_t time_zone_seconds(struct time_zone *zone, const struct tm *date)
 {
 	const struct tm hour = {.tm_year = date->tm_year,

@@ -15,7 +15,7 @@ static void add(struct replay_order *order, int64_t at_us, uint64_t number)
 
 static void assert_next(struct replay_order *order, bool all, int64_t at_us, uint64_t number)
 {
-	struct replay_held *held = replay_order_take(order, all);
+	struct replay_held *held = replay_order_pop(order, all);
 
 	assert_non_null(held);
 	assert_int_equal(held->at_us, at_us);
@@ -25,20 +25,20 @@ static void assert_next(struct replay_order *order, bool all, int64_t at_us, uin
 	free(held);
 }
 
-TEST(replay_order_take_waits_for_the_window)
+TEST(replay_order_pop_waits_for_the_window)
 {
 	struct replay_order order = {0};
 
 	add(&order, 100 * SECOND, 1);
 	add(&order, 70 * SECOND, 2);
-	assert_null(replay_order_take(&order, false));
+	assert_null(replay_order_pop(&order, false));
 	add(&order, 130 * SECOND, 3);
 	assert_next(&order, false, 70 * SECOND, 2);
-	assert_null(replay_order_take(&order, false));
+	assert_null(replay_order_pop(&order, false));
 	assert_next(&order, true, 100 * SECOND, 1);
 	assert_next(&order, true, 130 * SECOND, 3);
 
-	assert_null(replay_order_take(&order, true));
+	assert_null(replay_order_pop(&order, true));
 	assert_int_equal(order.bytes, 0);
 	assert_int_equal(order.clamped, 0);
 	replay_order_release(&order);
@@ -58,7 +58,7 @@ TEST(replay_order_add_what_is_later_is_clamped)
 	replay_order_release(&order);
 }
 
-TEST(replay_order_take_equal_times_keep_their_order)
+TEST(replay_order_pop_equal_times_keep_their_order)
 {
 	struct replay_order order = {0};
 
@@ -72,7 +72,7 @@ TEST(replay_order_take_equal_times_keep_their_order)
 }
 
 /* Whatever comes, times do not go back, and each line comes out once. */
-TEST(replay_order_take_random_lines_come_in_order)
+TEST(replay_order_pop_random_lines_come_in_order)
 {
 	struct chance chance = {7};
 	struct replay_order order = {0};
@@ -84,7 +84,7 @@ TEST(replay_order_take_random_lines_come_in_order)
 		now_us += chance_between(&chance, 0, SECOND);
 		int64_t at_us = now_us - chance_between(&chance, 0, 70 * SECOND);
 		add(&order, at_us > 0 ? at_us : 0, i);
-		while ((held = replay_order_take(&order, i == 19999)) != NULL) {
+		while ((held = replay_order_pop(&order, i == 19999)) != NULL) {
 			assert_true(held->at_us >= last_us);
 			last_us = held->at_us;
 			taken++;
@@ -97,7 +97,7 @@ TEST(replay_order_take_random_lines_come_in_order)
 	replay_order_release(&order);
 }
 
-TEST(replay_order_take_what_is_too_much_goes_on_early)
+TEST(replay_order_pop_what_is_too_much_goes_on_early)
 {
 	static uint8_t text[1 << 20];
 	struct replay_order order = {0};
@@ -107,7 +107,7 @@ TEST(replay_order_take_what_is_too_much_goes_on_early)
 		struct replay_held *held;
 		assert_true(replay_order_add(&order, 1000 - (int64_t)i, i,
 					     bytes_from(text, sizeof text)));
-		while ((held = replay_order_take(&order, false)) != NULL) {
+		while ((held = replay_order_pop(&order, false)) != NULL) {
 			early++;
 			free(held);
 		}
