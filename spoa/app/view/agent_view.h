@@ -1,9 +1,9 @@
 /*
- * agent_view.h - what there is to see of a running agent, for the pages that show it: metrics.h,
- * status.h, top.h. It owns nothing.
+ * agent_view.h - what the pages of a running agent (metrics.h, status.h, top.h) can show of it. It
+ * owns nothing.
  *
- * Everything is counted where it happens; here it is only brought together. Reading costs a few
- * copies and asks no other machine.
+ * Each module counts what it does. agent_stats_of copies all counters of one moment; that takes no
+ * system call but those of process_stats.h, and asks no other machine.
  */
 #ifndef APP_AGENT_VIEW_H
 #define APP_AGENT_VIEW_H
@@ -20,12 +20,12 @@
 #include "store/memory.h"
 #include "store/store.h"
 
-/* Of the policies as a whole. */
+/* The loads of the policy file. */
 struct load_stats {
 	uint64_t generation; /* how often they were loaded */
 	uint64_t errors;     /* reloads that changed nothing */
 	int64_t loaded_us;   /* the last load, since the epoch */
-	bool last_failed;    /* the last reload did; others run than the file says */
+	bool last_failed;    /* the last reload failed, so older policies run than the file has */
 };
 
 struct agent_view {
@@ -42,7 +42,7 @@ struct agent_view {
 	bool is_draining;
 };
 
-/* As it all stands at one moment. */
+/* All of it at one moment. */
 struct agent_stats {
 	const struct options *options;
 	const struct policies *policies;

@@ -17,14 +17,14 @@ struct fields {
 	size_t count;
 };
 
-static void add(struct fields *fields, struct log_field field)
+static void add_field(struct fields *fields, struct log_field field)
 {
 	ASSERT(fields->count < FIELDS_MAX);
 	fields->items[fields->count++] = field;
 }
 
-/* Values that are a hash already, which `#` says (check.h), are not hashed again. */
-static struct bytes hash_of(struct bytes values, char memory[2 * HASH_BYTES_SEEN])
+/* With --hash-keys the values are `#` and a hash already (check.h), which is not hashed again. */
+static struct bytes hash_of_values(struct bytes values, char memory[2 * HASH_BYTES_SEEN])
 {
 	struct writer w = writer_on(memory, 2 * HASH_BYTES_SEEN);
 	uint8_t hash[crypto_hash_sha256_BYTES];
@@ -36,8 +36,8 @@ static struct bytes hash_of(struct bytes values, char memory[2 * HASH_BYTES_SEEN
 	return writer_bytes(&w);
 }
 
-/* The numbers are those of the policy that is named; an invalid message has none (see count.c). */
-static const struct check *told_check(const struct verdict *verdict)
+/* The check of the policy that the line names; an invalid message is told without one (count.c). */
+static const struct check *find_named_check(const struct verdict *verdict)
 {
 	return verdict->reason == REASON_INVALID ? NULL : verdict->lead;
 }
@@ -46,25 +46,26 @@ static void write_line(const struct decision *decision, int64_t suppressed)
 {
 	static const char *const sources[SOURCE_COUNT] = {"spop", "http"};
 	const struct verdict *verdict = decision->verdict;
-	const struct check *check = told_check(verdict);
+	const struct check *check = find_named_check(verdict);
 	char memory[2 * HASH_BYTES_SEEN];
 	struct fields fields = {.count = 0};
 
-	add(&fields, LOG_TEXT("source", sources[decision->source]));
-	add(&fields, LOG_TEXT("policy", check == NULL ? "none" : check->policy->name));
-	add(&fields, LOG_TEXT("reason", reason_text(verdict->reason)));
-	add(&fields, LOG_BOOL("allowed", verdict->allowed));
-	add(&fields, LOG_BOOL("degraded", verdict->degraded));
+	add_field(&fields, LOG_TEXT("source", sources[decision->source]));
+	add_field(&fields, LOG_TEXT("policy", check == NULL ? "none" : check->policy->name));
+	add_field(&fields, LOG_TEXT("reason", reason_text(verdict->reason)));
+	add_field(&fields, LOG_BOOL("allowed", verdict->allowed));
+	add_field(&fields, LOG_BOOL("degraded", verdict->degraded));
 	if (check != NULL && check->is_decided)
-		add(&fields, LOG_INT("remaining", check->outcome.remaining));
-	add(&fields, LOG_INT("retry_after_ms", milliseconds_up(verdict->retry_after_us)));
-	add(&fields, LOG_INT("latency_us", decision->latency_us));
+		add_field(&fields, LOG_INT("remaining", check->outcome.remaining));
+	add_field(&fields, LOG_INT("retry_after_ms", milliseconds_up(verdict->retry_after_us)));
+	add_field(&fields, LOG_INT("latency_us", decision->latency_us));
 	if (check != NULL)
-		add(&fields, LOG_BYTES("key_hash", hash_of(check_values(check), memory)));
+		add_field(&fields,
+			  LOG_BYTES("key_hash", hash_of_values(check_values(check), memory)));
 	if (decision->trace.len > 0)
-		add(&fields, LOG_BYTES("traceparent", decision->trace));
+		add_field(&fields, LOG_BYTES("traceparent", decision->trace));
 	if (suppressed > 0)
-		add(&fields, LOG_INT("suppressed", suppressed));
+		add_field(&fields, LOG_INT("suppressed", suppressed));
 	log_fields(LOG_INFO, "decision", fields.items, fields.count);
 }
 

@@ -8,7 +8,7 @@
 static void put_line(const struct exposition *e, struct writer *w)
 {
 	writer_put_u8(w, '\n');
-	ASSERT(!w->full); /* a name of a policy is at most 64 bytes, the others are known */
+	ASSERT(!w->full); /* a policy's name has at most 64 bytes, all other text is constant */
 	(void)fwrite_unlocked(w->data, 1, w->len, e->to);
 }
 
@@ -27,7 +27,7 @@ static void put_label(struct writer *w, const struct label *label, char before)
 	writer_put_u8(w, '"');
 }
 
-/* name_suffix{labels}, and the blank behind it. */
+/* name_suffix{labels} and a space */
 static void put_series(const struct exposition *e, struct writer *w, const char *suffix,
 		       const struct label *labels)
 {
@@ -44,8 +44,8 @@ static void put_series(const struct exposition *e, struct writer *w, const char 
 	writer_put_u8(w, ' ');
 }
 
-static void put(const struct exposition *e, const char *suffix, const struct label *labels,
-		uint64_t value, unsigned decimals)
+static void put_sample(const struct exposition *e, const char *suffix, const struct label *labels,
+		       uint64_t value, unsigned decimals)
 {
 	char memory[LINE_MAX_BYTES];
 	struct writer w = writer_on(memory, sizeof memory);
@@ -57,22 +57,22 @@ static void put(const struct exposition *e, const char *suffix, const struct lab
 
 void exposition_put(struct exposition *e, const struct label *labels, uint64_t value)
 {
-	put(e, "", labels, value, 0);
+	put_sample(e, "", labels, value, 0);
 }
 
 void exposition_put_fraction(struct exposition *e, const struct label *labels, uint64_t value,
 			     unsigned decimals)
 {
-	put(e, "", labels, value, decimals);
+	put_sample(e, "", labels, value, decimals);
 }
 
 void exposition_put_part(struct exposition *e, const char *suffix, const struct label *labels,
 			 uint64_t value)
 {
-	put(e, suffix, labels, value, 0);
+	put_sample(e, suffix, labels, value, 0);
 }
 
-/* The labels, and `le` behind them. */
+/* With the label `le` after the others. */
 static void put_bucket(struct exposition *e, const struct label *labels, const char *bound,
 		       uint64_t value)
 {
@@ -85,7 +85,7 @@ static void put_bucket(struct exposition *e, const struct label *labels, const c
 	}
 	with_bound[count++] = (struct label){"le", bound};
 	with_bound[count] = (struct label){NULL, NULL};
-	put(e, "_bucket", with_bound, value, 0);
+	put_sample(e, "_bucket", with_bound, value, 0);
 }
 
 void exposition_put_histogram(struct exposition *e, const struct label *labels,
@@ -101,6 +101,6 @@ void exposition_put_histogram(struct exposition *e, const struct label *labels,
 		put_bucket(e, labels, writer_text(&bound), sum);
 	}
 	put_bucket(e, labels, "+Inf", histogram->count);
-	put(e, "_sum", labels, histogram->sum_us, decimals);
-	put(e, "_count", labels, histogram->count, 0);
+	put_sample(e, "_sum", labels, histogram->sum_us, decimals);
+	put_sample(e, "_count", labels, histogram->count, 0);
 }

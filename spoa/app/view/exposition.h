@@ -1,12 +1,12 @@
 /*
- * exposition.h - puts metrics in Prometheus' text format (version 0.0.4) to a file.
+ * exposition.h - writes metrics in the text format of Prometheus (version 0.0.4).
  *
  *     exposition_begin(&e, "ratelimit_store_up", "gauge", "1 while the store answers.");
  *     exposition_put(&e, NO_LABELS, 1);
  *
- * All samples of a metric stand together, behind its begin. Names, labels and their values are of
- * this program's making and need no escaping. A line is put together in one piece and there is no
- * printf: with ten thousand policies there are eighty thousand lines, and the loop waits for them.
+ * All samples of a metric follow its exposition_begin. Names and labels are constants or names of
+ * policies, which need no escaping. A line is built in memory and written at once, without printf:
+ * ten thousand policies have ninety thousand lines, for which the whole loop waits.
  */
 #ifndef APP_EXPOSITION_H
 #define APP_EXPOSITION_H
@@ -18,11 +18,11 @@
 
 struct exposition {
 	FILE *to;
-	const char *name; /* of the metric that was begun */
+	const char *name; /* of the metric that is being written */
 };
 
 struct label {
-	const char *name; /* NULL behind the last one */
+	const char *name; /* NULL after the last label */
 	const char *value;
 };
 
@@ -32,13 +32,13 @@ struct label {
 
 void exposition_begin(struct exposition *e, const char *name, const char *type, const char *help);
 void exposition_put(struct exposition *e, const struct label *labels, uint64_t value);
-/* value / 10^decimals: 6 makes seconds of microseconds. */
+/* value / 10^decimals: with 6 decimals, microseconds are shown as seconds. */
 void exposition_put_fraction(struct exposition *e, const struct label *labels, uint64_t value,
 			     unsigned decimals);
-/* The bounds and the sum likewise. */
+/* The bounds and the sum are divided likewise. */
 void exposition_put_histogram(struct exposition *e, const struct label *labels,
 			      const struct histogram *histogram, unsigned decimals);
-/* Of a histogram with other bounds: `suffix` is "_bucket", "_sum" or "_count". */
+/* A line of a histogram with bounds of its own: `suffix` is "_bucket", "_sum" or "_count". */
 void exposition_put_part(struct exposition *e, const char *suffix, const struct label *labels,
 			 uint64_t value);
 

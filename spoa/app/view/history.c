@@ -1,3 +1,12 @@
+/*
+ *      next - count           next - 1
+ *   ----[ oldest ] ... ... [ newest ]--[ next: written over ]----      a ring of HISTORY_STEPS
+ *                                    ^
+ *                                  end_us
+ *
+ * end_us is where the newest step ends. It moves by whole steps, not to the time of the call, so
+ * that a timer which is always a little late does not make the steps longer.
+ */
 #include "app/view/history.h"
 
 #include <string.h>
@@ -13,7 +22,7 @@ void history_init(struct history *history, int64_t mono_us)
 	history->end_us = mono_us;
 }
 
-static void add(struct history *history, struct history_step step)
+static void push_step(struct history *history, struct history_step step)
 {
 	history->steps[history->next] = step;
 	history->next = (history->next + 1) % HISTORY_STEPS;
@@ -21,24 +30,24 @@ static void add(struct history *history, struct history_step step)
 		history->count++;
 }
 
-/* A timer is a little early or late: the nearest number of steps. */
-static int64_t steps_over(const struct history *history, int64_t mono_us)
+/* The timer fires a little early or late, so this is the nearest whole number. */
+static int64_t count_ended_steps(const struct history *history, int64_t mono_us)
 {
 	return (mono_us - history->end_us + STEP_US / 2) / STEP_US;
 }
 
 void history_advance(struct history *history, uint64_t allowed, uint64_t blocked, int64_t mono_us)
 {
-	int64_t steps = steps_over(history, mono_us);
+	int64_t steps = count_ended_steps(history, mono_us);
 
 	if (steps <= 0)
 		return;
 	for (int64_t i = 1; i < steps && i < HISTORY_STEPS; i++)
-		add(history, (struct history_step){0, 0});
-	add(history, (struct history_step){
-			     .allowed = allowed - history->seen.allowed,
-			     .blocked = blocked - history->seen.blocked,
-		     });
+		push_step(history, (struct history_step){0, 0});
+	push_step(history, (struct history_step){
+				   .allowed = allowed - history->seen.allowed,
+				   .blocked = blocked - history->seen.blocked,
+			   });
 	history->seen = (struct history_step){allowed, blocked};
 	history->end_us += steps * STEP_US;
 }

@@ -1,6 +1,6 @@
 /*
- * history.h - how many requests were allowed and blocked in each of the last steps, for the picture
- * on the status page. The counters are the engine's; here are their differences, in a ring.
+ * history.h - how many requests were allowed and blocked in each of the last HISTORY_STEPS steps of
+ * time, for the chart of the status page. The engine has the counters; a step is their growth.
  */
 #ifndef APP_HISTORY_H
 #define APP_HISTORY_H
@@ -18,20 +18,21 @@ struct history_step {
 
 struct history {
 	struct history_step steps[HISTORY_STEPS];
-	size_t next;  /* where the next step goes */
-	size_t count; /* of steps that are there */
-	struct history_step seen;
-	int64_t end_us; /* on the monotonic clock: when the last step ended */
+	size_t next;              /* the index of the next step */
+	size_t count;             /* how many steps there are */
+	struct history_step seen; /* the counters at the end of the last step */
+	int64_t end_us;           /* on the monotonic clock: when the last step ended */
 };
 
-/* From counters that stand at 0. */
+/* The counters are at 0 now. */
 void history_init(struct history *history, int64_t mono_us);
 /*
- * Ends the steps that are over by now, which is to be called every HISTORY_STEP_S; the counters are
- * given as they stand. After a time in which nobody called, all that happened is in the last step.
+ * To be called every HISTORY_STEP_S with the counters as they stand. Adds the steps that have ended
+ * since the last call. When that are several, since nobody called in time, the last one has all
+ * that was counted and the others have 0.
  */
 void history_advance(struct history *history, uint64_t allowed, uint64_t blocked, int64_t mono_us);
-/* The oldest is 0. */
+/* Index 0 is the oldest step. */
 struct history_step history_at(const struct history *history, size_t index);
 
 #endif

@@ -48,10 +48,10 @@ static uint64_t count_entries(const char *path)
 	while ((entry = readdir(directory)) != NULL)
 		count += entry->d_name[0] != '.';
 	(void)closedir(directory);
-	return count > 0 ? count - 1 : 0; /* not the one that this took */
+	return count > 0 ? count - 1 : 0; /* without the descriptor of `directory` */
 }
 
-/* From Linux 6.2 on the size of the folder is their number, and thousands need not be counted. */
+/* From Linux 6.2 on the size of the folder is the number of descriptors: no need to count them. */
 static uint64_t read_open_fds(void)
 {
 	struct stat stat_of;

@@ -1,5 +1,5 @@
 /*
- * process_stats.h - what this process takes of the machine, as the kernel says.
+ * process_stats.h - what the kernel says this process takes of the machine.
  */
 #ifndef APP_PROCESS_STATS_H
 #define APP_PROCESS_STATS_H
@@ -13,7 +13,7 @@ struct process_stats {
 	uint64_t max_fds;
 };
 
-/* What can't be found out is 0. */
+/* A value that the kernel does not tell is 0. */
 struct process_stats process_stats(void);
 
 #endif

@@ -11,7 +11,7 @@ static uint64_t checks_of(const struct policy *policy)
 	return sum;
 }
 
-/* Behind those that have at least so many. */
+/* The place after all policies with at least so many checks. */
 static size_t find_place(const struct ranking *ranking, uint64_t checks)
 {
 	size_t low = 0, high = ranking->count;
@@ -26,7 +26,7 @@ static size_t find_place(const struct ranking *ranking, uint64_t checks)
 	return low;
 }
 
-static void insert(struct ranking *ranking, const struct policy *policy)
+static void insert_policy(struct ranking *ranking, const struct policy *policy)
 {
 	uint64_t checks = checks_of(policy);
 	size_t at = find_place(ranking, checks);
@@ -52,8 +52,8 @@ struct ranking ranking_of(const struct policies *policies)
 
 	ranking.count = ranking.left_out = 0;
 	for (size_t i = 0; i < policies_count(policies); i++)
-		insert(&ranking, policies_at(policies, i));
+		insert_policy(&ranking, policies_at(policies, i));
 	if (checks_of(fallback) > 0)
-		insert(&ranking, fallback);
+		insert_policy(&ranking, fallback);
 	return ranking;
 }

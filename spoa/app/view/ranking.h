@@ -1,5 +1,6 @@
 /*
- * ranking.h - the policies in the order of their use, for pages that can't show ten thousand.
+ * ranking.h - the RANKING_MAX policies that were checked most, for pages that can't show ten
+ * thousand policies.
  */
 #ifndef APP_RANKING_H
 #define APP_RANKING_H
@@ -12,13 +13,13 @@
 #define RANKING_MAX 200
 
 struct ranking {
-	const struct policy *policies[RANKING_MAX]; /* the one with the most checks first */
+	const struct policy *policies[RANKING_MAX]; /* the policy with the most checks first */
 	uint64_t checks[RANKING_MAX];
 	size_t count;
-	size_t left_out;
+	size_t left_out; /* how many policies there are besides */
 };
 
-/* Of equal ones in file order. What stands for all inline policies is among them once it was used.
+/* Equal policies are in file order. All inline policies count as one, which is left out if unused.
  */
 struct ranking ranking_of(const struct policies *policies);
 
