@@ -10,7 +10,7 @@
 #define CELL_MAX    256
 #define GAP         2
 
-/* ---- what stands in a cell ---- */
+/* ---- the cells ---- */
 
 static void put_plain(struct writer *w, struct bytes text)
 {
@@ -98,7 +98,6 @@ static void put_on_error(struct writer *w, const struct policy *policy)
 
 #define COLUMN_MATCH 4
 
-/* One in which no policy has anything is left out. */
 static const struct column {
 	const char *title;
 	void (*put)(struct writer *w, const struct policy *policy);
@@ -123,7 +122,7 @@ static struct bytes read_cell(const struct column *column, const struct policy *
 	return writer_bytes(&w);
 }
 
-/* 0: left out. */
+/* 0 when the column is empty, and so left out. */
 static size_t width_of(const struct column *column, const struct policies *policies)
 {
 	char memory[CELL_MAX];
@@ -139,7 +138,7 @@ static size_t width_of(const struct column *column, const struct policies *polic
 	return widest;
 }
 
-/* `match` gets what the others leave of the width. */
+/* The column `match` gets the width that the other columns leave. */
 static void set_widths(const struct policies *policies, size_t widths[ARRAY_SIZE(columns)])
 {
 	size_t others = 0;
@@ -154,7 +153,7 @@ static void set_widths(const struct policies *policies, size_t widths[ARRAY_SIZE
 		widths[COLUMN_MATCH] = left;
 }
 
-/* Cut with dots to the width, or filled up to it. */
+/* Fills the text up to the width with spaces, or cuts it and puts dots at its end. */
 static void put_cell(struct bytes text, size_t width, bool is_last, FILE *to)
 {
 	if (text.len == 0)
@@ -167,7 +166,7 @@ static void put_cell(struct bytes text, size_t width, bool is_last, FILE *to)
 		fprintf(to, "%*s", (int)(text.len < width ? width - text.len : 0) + GAP, "");
 }
 
-/* `policy` NULL: the titles. */
+/* The row of a policy; with NULL the titles. */
 static void put_row(const struct policy *policy, const size_t widths[ARRAY_SIZE(columns)], FILE *to)
 {
 	char memory[CELL_MAX];

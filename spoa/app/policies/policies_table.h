@@ -1,8 +1,9 @@
 /*
- * policies_table.h - a set of policies as a table for people: a line each, below the titles.
+ * policies_table.h - shows a set of policies as a table for people: the titles, then one line for
+ * each policy.
  *
- * A column in which no policy has anything is left out. The table is 100 characters wide at most,
- * unless names and keys are long. What is not printable ASCII is shown as `?`.
+ * A column that is empty for every policy is left out. The table is at most 100 characters wide,
+ * unless names and keys are long. A byte that is not printable ASCII is shown as `?`.
  */
 #ifndef APP_POLICIES_TABLE_H
 #define APP_POLICIES_TABLE_H

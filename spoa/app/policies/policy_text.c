@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 
-#define DECIMALS 3 /* at most, of tokens per second */
+#define DECIMALS 3 /* of tokens per second, at most */
 
 const char *policy_text_on_error(enum on_error on_error)
 {
@@ -26,8 +26,8 @@ void policy_text_put_duration(struct writer *w, int64_t us)
 	writer_put_text(w, "ms");
 }
 
-/* So many tokens in a time; false when that is no whole number. */
-static bool tokens_in(const struct quota *quota, int64_t us, int64_t *ret_tokens)
+/* How many tokens are refilled in a time; false when that is no whole number. */
+static bool count_tokens_in(const struct quota *quota, int64_t us, int64_t *ret_tokens)
 {
 	int64_t product;
 
@@ -42,14 +42,14 @@ void policy_text_put_refill_rate(struct writer *w, const struct quota *quota)
 {
 	int64_t tokens;
 
-	if (tokens_in(quota, 1000 * US_PER_SECOND, &tokens)) {
+	if (count_tokens_in(quota, 1000 * US_PER_SECOND, &tokens)) {
 		writer_put_fraction(w, (uint64_t)tokens, DECIMALS);
 		return;
 	}
 	/* The shortest unit that has a whole number of tokens; a second has none. */
 	for (size_t i = DURATION_UNITS; i-- > 0;) {
 		if (duration_units[i].us <= US_PER_SECOND ||
-		    !tokens_in(quota, duration_units[i].us, &tokens))
+		    !count_tokens_in(quota, duration_units[i].us, &tokens))
 			continue;
 		writer_put_decimal(w, tokens);
 		writer_put_text(w, "/1");

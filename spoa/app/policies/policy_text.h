@@ -1,5 +1,5 @@
 /*
- * policy_text.h - what a policy holds, written as it may stand in the policy file.
+ * policy_text.h - writes the values of a policy in the notation of the policy file.
  */
 #ifndef APP_POLICY_TEXT_H
 #define APP_POLICY_TEXT_H
@@ -11,9 +11,9 @@
 
 /* "allow", "deny" or "local". */
 const char *policy_text_on_error(enum on_error on_error);
-/* The shortest of what is exact: "1d", "90s", "1.5ms". */
+/* The shortest exact notation: "1d", "90s", "1.5ms". */
 void policy_text_put_duration(struct writer *w, int64_t us);
-/* Tokens per second, "50" or "0.5", or a ratio, "1000/1m". */
+/* Tokens per second, "50" or "0.5"; when that is not exact, a ratio: "1000/1m". */
 void policy_text_put_refill_rate(struct writer *w, const struct quota *quota);
 
 #endif
