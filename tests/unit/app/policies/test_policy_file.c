@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/writer.h"
 #include "support/guarded.h"
 #include "support/sweep.h"
 #include "support/test.h"
@@ -537,6 +538,10 @@ static const struct {
 	 "policies.p.refill_rate: 0.3333333333333333 has too many digits to be kept exactly; "
 	 "write a ratio"},
 	{RATE("-0.3333333333333333"), "policies.p.refill_rate: -0.3333333333333333 is not a rate"},
+	{RATE("0.00000123456789012345"),
+	 "policies.p.refill_rate: 0.00000123456789012345 is not a rate"},
+	{RATE("0.000001234567890123456"),
+	 "policies.p.refill_rate: 0.000001234567890123456 has too many digits"},
 	{RATE("0.000000000000000000"),
 	 "policies.p.refill_rate: 0.000000000000000000 is not a rate"},
 	{FIELDS(BUCKET "\"capacity\":1e12,\"refill_rate\":0.0001" KEY),
@@ -559,6 +564,7 @@ static const struct {
 	{LENGTH("\"3651d\""), "policies.p.window: "},
 	{LENGTH("1e18"), "policies.p.window: "},
 	{LENGTH("1e999"), "policies.p.window: "},
+	{LENGTH("0.0010001"), "policies.p.window: 0.0010001 is not a duration"},
 	{LENGTH("false"), "policies.p.window: "},
 	{LENGTH("{}"), "policies.p.window: "},
 
@@ -577,6 +583,120 @@ static const struct {
 	{KEYS("[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\",\"m\","
 	      "\"n\",\"o\",\"p\",\"q\"]"),
 	 "policies.p.key: more than 16 attributes"},
+
+	/* match */
+	{AND("\"match\":[\"POST\"]"), "policies.p.match: a list is not an object of attributes"},
+	{AND("\"match\":{\"m\":1}"), "policies.p.match.m: 1 is not text"},
+	{AND("\"match\":{\"m\":[]}"), "policies.p.match.m: an empty list"},
+	{AND("\"match\":{\"m\":[ ]}"), "policies.p.match.m: an empty list"},
+	{AND("\"match\":{\"m\":[\"a\",null]}"), "policies.p.match.m[1]: null is not text"},
+	{AND("\"match\":{\"m\":{}}"), "policies.p.match.m: an object is not text"},
+	{AND("\"match\":{\"\":\"x\"}"),
+	 "policies.p.match.\"\": \"\" is not the name of an attribute"},
+	{AND("\"match\":{\"key\":\"x\"}"), "policies.p.match.key: \"key\" is a reserved name"},
+	{AND("\"match\":{\"a\":\"1\",\"a\":\"2\"}"), "policies.p.match.a: stands there twice"},
+	{AND("\"match\":{\"s\":\"10.0.0.0/33\"}"),
+	 "policies.p.match.s: \"10.0.0.0/33\" is not a network"},
+	{AND("\"match\":{\"s\":[\"::1\",\"::1/129\"]}"),
+	 "policies.p.match.s[1]: \"::1/129\" is not a network"},
+	{AND("\"match\":{\"s\":\"::ffff:10.0.0.0/8\"}"),
+	 "policies.p.match.s: \"::ffff:10.0.0.0/8\" is not a network"},
+	{AND("\"match\":{\"s\":\"10.0.0.0/255.0.0.0\"}"),
+	 "policies.p.match.s: \"10.0.0.0/255.0.0.0\" is not a network"},
+	{AND("\"match\":{\"s\":\"10.0.0.0/-1\"}"),
+	 "policies.p.match.s: \"10.0.0.0/-1\" is not a network"},
+
+	/* cost and the others */
+	{AND("\"cost\":4503599627370497"),
+	 "policies.p.cost: 4503599627370497 is not a whole number"},
+	{AND("\"cost\":0"), "policies.p.cost: 0 is not a whole number from 1 to 2^52"},
+	{AND("\"cost\":true"),
+	 "policies.p.cost: true is neither a whole number from 1 on nor the name"},
+	{AND("\"cost\":\"2\""), "policies.p.cost: \"2\": a number stands without quotes"},
+	{AND("\"cost\":\"-1.5\""), "policies.p.cost: \"-1.5\": a number stands without quotes"},
+	{AND("\"cost\":\"\""), "policies.p.cost: \"\" is not the name of an attribute"},
+	{AND("\"cost\":\"cost\""), "policies.p.cost: \"cost\" is a reserved name"},
+	{AND("\"shadow\":\"yes\""), "policies.p.shadow: \"yes\" is neither true nor false"},
+	{AND("\"shadow\":null"), "policies.p.shadow: null is neither true nor false"},
+	{AND("\"on_error\":\"denied\""),
+	 "policies.p.on_error: \"denied\" is unknown; accepted are allow"},
+	{AND("\"on_error\":\"lokal\""),
+	 "policies.p.on_error: \"lokal\" is unknown (did you mean local?); accepted"},
+	{AND("\"on_error\":true"), "policies.p.on_error: true is unknown; accepted are allow"},
+	{AND("\"ipv4_prefix\":33"),
+	 "policies.p.ipv4_prefix: 33 is not a number of bits from 0 to 32"},
+	{AND("\"ipv6_prefix\":129"),
+	 "policies.p.ipv6_prefix: 129 is not a number of bits from 0 to 128"},
+	{AND("\"ipv4_prefix\":-1"), "policies.p.ipv4_prefix: -1 is not a number of bits"},
+	{AND("\"ipv6_prefix\":0.5"), "policies.p.ipv6_prefix: 0.5 is not a number of bits"},
+	{AND("\"ipv6_prefix\":\"64\""), "policies.p.ipv6_prefix: \"64\" is not a number of bits"},
+	{AND("\"blocked\":true"), "policies.p.blocked: is a field of overrides only"},
+	{AND("\"unlimited\":true"), "policies.p.unlimited: is a field of overrides only"},
+	{AND("\"limits\":1"), "policies.p.limits: unknown field (did you mean limit?); accepted "
+			      "are algorithm, capacity"},
+
+	/* overrides */
+	{AND("\"overrides\":{}"), "policies.p.overrides: must be a list, not an object"},
+	{AND("\"overrides\":["
+	     "\"x\""
+	     "]"),
+	 "policies.p.overrides[0]: must be an object, not \"x\""},
+	{AND("\"overrides\":["
+	     "{\"limit\":1}"
+	     "]"),
+	 "policies.p.overrides[0].match: is missing"},
+	{AND("\"overrides\":["
+	     "{\"match\":{}}"
+	     "]"),
+	 "policies.p.overrides[0].match: an override names at least one"},
+	{AND("\"overrides\":["
+	     "{\"match\":{ }}"
+	     "]"),
+	 "policies.p.overrides[0].match: an override names at least one"},
+	{AND("\"overrides\":["
+	     "{\"match\":[]}"
+	     "]"),
+	 "policies.p.overrides[0].match: a list is not an object of attributes"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"limit\":0}"
+	     "]"),
+	 "policies.p.overrides[0].limit: 0 is not"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"capacity\":1}"
+	     "]"),
+	 "policies.p.overrides[0].capacity: is not a field of a fixed_window"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"key\":[]}"
+	     "]"),
+	 "policies.p.overrides[0].key: is not a field of an override"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"unlimitd\":true}"
+	     "]"),
+	 "policies.p.overrides[0].unlimitd: unknown field (did you mean unlimited?)"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"unlimited\":1}"
+	     "]"),
+	 "policies.p.overrides[0].unlimited: 1 is neither true nor false"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"unlimited\":true,\"blocked\":true}"
+	     "]"),
+	 "policies.p.overrides[0].blocked: stands beside unlimited"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"unlimited\":true,\"limit\":1}"
+	     "]"),
+	 "policies.p.overrides[0].unlimited: stands beside numbers"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"unlimited\":true,\"window\":1}"
+	     "]"),
+	 "policies.p.overrides[0].unlimited: stands beside numbers"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"blocked\":true,\"cost\":2}"
+	     "]"),
+	 "policies.p.overrides[0].blocked: stands beside numbers"},
+	{AND("\"overrides\":["
+	     "{\"match\":{\"t\":\"x\"},\"blocked\":true},{\"match\":{\"s\":[\"a\",7]}}"
+	     "]"),
+	 "policies.p.overrides[1].match.s[1]: 7 is not text"},
 };
 
 TEST(policy_file_parse_refused_names_the_place)
@@ -587,6 +707,81 @@ TEST(policy_file_parse_refused_names_the_place)
 			fail_msg("%s\n%s\nin place of\n%s", refused[i].json, err.text,
 				 refused[i].error);
 	}
+}
+
+/* ---- bounds ---- */
+
+/* A policy with `match` of so many attributes; the caller frees it. */
+static char *match_of(size_t count)
+{
+	enum { MAX = 16384 };
+	char *json = malloc(MAX);
+	struct writer w = writer_on(json, MAX);
+
+	writer_put_text(&w, "{\"policies\":{\"p\":{" BASE "\"match\":{");
+	for (size_t i = 0; i < count; i++) {
+		writer_put_text(&w, i == 0 ? "\"a" : ",\"a");
+		writer_put_unsigned(&w, i);
+		writer_put_text(&w, "\":\"x\"");
+	}
+	writer_put_text(&w, "}}}}");
+	(void)writer_text(&w);
+	assert_false(w.full);
+	return json;
+}
+
+TEST(policy_file_parse_match_of_the_most_attributes)
+{
+	char *most = match_of(255), *more = match_of(256);
+	struct policies *policies = parse_good(most);
+	struct err err = parse_bad(bytes_from_text(more));
+
+	assert_int_equal(policies_at(policies, 0)->match.count, 255);
+	assert_string_equal(
+		err.text, "policies.p.match.a255: more than 255 attributes, which no request has");
+	policies_unref(policies);
+	free(most);
+	free(more);
+}
+
+TEST(policy_file_parse_key_of_the_most_attributes)
+{
+	struct policies *policies = parse_good(
+		KEYS("[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\","
+		     "\"m\",\"n\",\"o\",\"p\"]"));
+
+	assert_int_equal(policies_at(policies, 0)->key_count, POLICY_KEY_MAX);
+	policies_unref(policies);
+}
+
+/* A file of so many policies, as JSON in `w`. */
+static struct bytes many_policies(struct writer *w, size_t count)
+{
+	writer_put_text(w, "{\"policies\":{");
+	for (size_t i = 0; i < count; i++) {
+		writer_put_text(w, i == 0 ? "\"p" : ",\"p");
+		writer_put_unsigned(w, i);
+		writer_put_text(w, "\":{" WINDOW "\"limit\":10,\"window\":1" KEY "}");
+	}
+	writer_put_text(w, "}}");
+	assert_false(w->full);
+	return writer_bytes(w);
+}
+
+TEST(policy_file_parse_the_most_policies_and_one_more)
+{
+	enum { MAX = 1 << 20 };
+	struct writer w = writer_on(malloc(MAX), MAX);
+	struct err err;
+	struct policies *policies = parse(many_policies(&w, POLICIES_MAX), &err);
+
+	assert_non_null(policies);
+	assert_int_equal(policies_count(policies), POLICIES_MAX);
+	policies_unref(policies);
+	writer_rewind(&w, 0);
+	err = parse_bad(many_policies(&w, POLICIES_MAX + 1));
+	assert_string_equal(err.text, "policies: more than 10000");
+	free(w.data);
 }
 
 TEST(policy_file_parse_all_problems_are_told)
@@ -842,6 +1037,27 @@ TEST(policy_file_load_too_large_file_is_refused)
 
 	assert_load_fails(file.path, "File too large");
 	close(file.fd);
+}
+
+/* Less than 16 MiB, as docs/policies.md says; the file ends with spaces. */
+TEST(policy_file_load_the_largest_file_is_taken)
+{
+	enum { LARGEST = (16 << 20) - 1 };
+	char *spaces = malloc(LARGEST + 1);
+	struct problems problems;
+
+	memset(spaces, ' ', LARGEST + 1);
+	memcpy(spaces, NAMED("login"), strlen(NAMED("login")));
+	struct file file = file_of(bytes_from(spaces, LARGEST));
+	struct policies *policies = policy_file_load(file.path, ON_ERROR_ALLOW, &problems);
+	assert_non_null(policies);
+	policies_unref(policies);
+	close(file.fd);
+
+	file = file_of(bytes_from(spaces, LARGEST + 1));
+	assert_load_fails(file.path, "File too large");
+	close(file.fd);
+	free(spaces);
 }
 
 /* A path may be longer than an error has room for; the reason is what a user needs. */

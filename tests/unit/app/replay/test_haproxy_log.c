@@ -68,6 +68,133 @@ TEST(haproxy_log_read_the_date_before_the_first_brace_is_it)
 	assert_int_equal(question.count, 1);
 }
 
+/* A line of httplog with each of its parts wrong in turn. */
+TEST(haproxy_log_read_lines_that_are_none_are_left_out)
+{
+	static const char request[] = " \"GET / HTTP/1.1\"";
+	static const struct {
+		const char *begin;
+		bool is_request;
+	} cases[] = {
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", true},
+		{"a " DATE " web app/s -1/+0/1/2/+3 -1 2 - - ---- 1/1/0/0/+3 0/0", true},
+		{DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a" DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE "web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/3/4 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/x/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/- 200 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200/1 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/3 ok 2 - - ---- 1/1/0/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0 0/0", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0 {a", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0 {a}b", false},
+		{"a " DATE " web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0 {a} {b} {c}", false},
+		{"a " DATE "  app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0", false},
+	};
+	char line[512];
+	int64_t at_us;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(line, sizeof line, "%s%s", cases[i].begin, request);
+		enum haproxy_line expected = cases[i].is_request ? HAPROXY_REQUEST : HAPROXY_OTHER;
+		if (read_text(line, &at_us) != expected)
+			fail_msg("%s", line);
+	}
+	assert_int_equal(read_text(BEGIN "\"<BADREQ>\"", &at_us), HAPROXY_OTHER);
+	assert_int_equal(read_text(BEGIN "\"GET\"", &at_us), HAPROXY_OTHER);
+	assert_int_equal(read_text(BEGIN "GET / HTTP/1.1", &at_us), HAPROXY_OTHER);
+}
+
+/* The parts of a date at their bounds; -1: no date. */
+TEST(haproxy_log_read_dates_have_bounds)
+{
+	static const struct {
+		const char *date;
+		int64_t at_us;
+	} cases[] = {
+		{"[01/Jan/1970:00:00:00.000]", 0},
+		{"[01/Jan/1970:00:00:00.001]", 1000},
+		{"[31/Dec/1999:23:59:59.999]", INT64_C(946684799999000)},
+		{"[31/Dec/1999:23:59:60.000]", INT64_C(946684800000000)},
+		{"[01/Jan/2100:00:00:00.000]", INT64_C(4102444800000000)},
+		{"[31/Dec/1969:23:59:59.999]", -1},
+		{"[01/Jan/2101:00:00:00.000]", -1},
+		{"[00/Jan/2000:00:00:00.000]", -1},
+		{"[32/Jan/2000:00:00:00.000]", -1},
+		{"[01/Jah/2000:00:00:00.000]", -1},
+		{"[01/Jan/2000:24:00:00.000]", -1},
+		{"[01/Jan/2000:00:60:00.000]", -1},
+		{"[01/Jan/2000:00:00:61.000]", -1},
+		{"[01/Jan/2000:00:00:00,000]", -1},
+		{"[01/Jan/2000:00:00:00.00x]", -1},
+		{"[01-Jan/2000:00:00:00.000]", -1},
+		{"[01/Jan/2000:00:00:00.000 ", -1},
+	};
+	char line[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int64_t at_us = -1;
+		snprintf(line, sizeof line,
+			 "a %s web app/s 0/0/1/2/3 200 2 - - ---- 1/1/0/0/0 0/0 "
+			 "\"GET / HTTP/1.1\"",
+			 cases[i].date);
+		enum haproxy_line kind = read_text(line, &at_us);
+		if (kind != (cases[i].at_us < 0 ? HAPROXY_OTHER : HAPROXY_REQUEST) ||
+		    at_us != cases[i].at_us)
+			fail_msg("%s: %lld", line, (long long)at_us);
+	}
+}
+
+/* All attributes, in their order. */
+TEST(haproxy_log_read_every_field_is_an_attribute)
+{
+	static const char *const expected[][2] = {
+		{"method", "GET"},  {"path", "/"},      {"src", "2001:db8::1"}, {"frontend", "web"},
+		{"backend", "app"}, {"server", "app1"}, {"status", "503"},
+	};
+	int64_t at_us;
+
+	assert_int_equal(read_text("2001:db8::1:4711 " DATE " web~ app/app1 0/0/1/2/3 503 2 - - "
+				   "---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+				   &at_us),
+			 HAPROXY_REQUEST);
+	assert_int_equal(question.count, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < question.count; i++) {
+		assert_bytes_text(question.items[i].name, expected[i][0]);
+		assert_bytes_text(question.items[i].value.text, expected[i][1]);
+	}
+
+	/* A client on a Unix socket has no address. */
+	assert_int_equal(read_text("unix:1 " DATE " web app/app1 0/0/1/2/3 503 2 - - ---- "
+				   "1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+				   &at_us),
+			 HAPROXY_REQUEST);
+	assert_int_equal(question.count, ARRAY_SIZE(expected) - 1);
+}
+
+TEST(haproxy_log_read_json_without_a_value_or_a_request)
+{
+	int64_t at_us;
+
+	assert_int_equal(
+		read_text("{\"at_ms\":7,\"attributes\":{\"a\":\"-\",\"b\":\"x\"}}", &at_us),
+		HAPROXY_REQUEST);
+	assert_int_equal(question.items[0].value.kind, VALUE_ABSENT);
+	assert_int_equal(question.items[1].value.kind, VALUE_TEXT);
+	assert_int_equal(
+		read_text("{\"at_ms\":7,\"attributes\":{\"method\":\"<BADREQ>\"}}", &at_us),
+		HAPROXY_OTHER);
+	assert_int_equal(read_text("{\"at\":7,\"attributes\":{}}", &at_us), HAPROXY_OTHER);
+	assert_int_equal(read_text("[{\"at_ms\":7}]", &at_us), HAPROXY_OTHER);
+	assert_int_equal(read_text("{\"at_ms\":-7,\"attributes\":{}}", &at_us), HAPROXY_BAD);
+	assert_int_equal(read_text("{\"at_ms\":7,\"checks\":[{}]}", &at_us), HAPROXY_BAD);
+	assert_int_equal(read_text("{\"at_ms\":7,\"attributes\":1}", &at_us), HAPROXY_BAD);
+}
+
 static int decode(struct bytes input, void *context)
 {
 	int64_t *at_us = context;

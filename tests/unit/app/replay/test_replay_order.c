@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "support/chance.h"
 #include "support/test.h"
@@ -55,6 +56,38 @@ TEST(replay_order_add_what_is_later_is_clamped)
 	assert_next(&order, false, 40 * SECOND, 3);
 
 	assert_int_equal(order.clamped, 1);
+	replay_order_release(&order);
+}
+
+/* What is held is counted to the byte, with the pointer in the heap. */
+TEST(replay_order_add_bytes_are_those_that_are_held)
+{
+	struct replay_order order = {0};
+	size_t each = sizeof(struct replay_held) + strlen("a line") + sizeof(void *);
+
+	add(&order, 5, 1);
+	assert_int_equal(order.bytes, each);
+	add(&order, 6, 2);
+	assert_int_equal(order.bytes, 2 * each);
+	assert_next(&order, true, 5, 1);
+	assert_int_equal(order.bytes, each);
+	replay_order_release(&order);
+}
+
+/* A full memory is no reason to send a line on early; one byte more is. */
+TEST(replay_order_pop_at_exactly_the_most_bytes_waits)
+{
+	struct replay_order order = {0};
+
+	add(&order, 100 * SECOND, 1);
+	add(&order, 101 * SECOND, 2);
+	size_t held = order.bytes;
+	order.bytes = REPLAY_HELD_MAX;
+	assert_null(replay_order_pop(&order, false));
+	order.bytes = REPLAY_HELD_MAX + 1;
+	assert_next(&order, false, 100 * SECOND, 1);
+	assert_int_equal(order.begin_us, 100 * SECOND);
+	assert_int_equal(REPLAY_HELD_MAX + 1 - order.bytes, held / 2);
 	replay_order_release(&order);
 }
 
