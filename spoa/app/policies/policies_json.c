@@ -68,7 +68,7 @@ static void add_override(struct json_node list, const struct override *override)
 		add_terms(in, &override->terms);
 }
 
-static void add_policy(struct json_node list, const struct policy *policy)
+static void add_policy_object(struct json_node list, const struct policy *policy)
 {
 	struct json_node in = json_add_object(list, NULL);
 
@@ -92,7 +92,7 @@ bool policies_json_put(const struct policies *policies, FILE *to)
 	struct json_node list = json_add_list(json_tree_root(&tree), "policies");
 
 	for (size_t i = 0; i < policies_count(policies); i++)
-		add_policy(list, policies_at(policies, i));
+		add_policy_object(list, policies_at(policies, i));
 	if (!json_tree_write(&tree, to))
 		return false;
 	fputc('\n', to);

@@ -254,7 +254,7 @@ static bool open_plot(struct replay *replay)
 	       err_set(&replay->err, "--plot: %s: %s", path, strerror(errno));
 }
 
-static bool build(struct replay *replay)
+static bool build_replay(struct replay *replay)
 {
 	replay->loop = ev_default_loop(EVFLAG_AUTO);
 	if (replay->loop == NULL)
@@ -360,7 +360,7 @@ int replay(const struct options *options, struct replay_options *own, struct pol
 	run->options = options;
 	run->own = own;
 	run->policies = policies;
-	bool is_good = build(run);
+	bool is_good = build_replay(run);
 	if (is_good) {
 		replay_lines(run);
 		is_good = finish(run);

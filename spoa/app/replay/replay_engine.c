@@ -230,7 +230,7 @@ static int64_t no_clock(void)
 	return 0;
 }
 
-static bool build(struct replay_engine *engine, struct err *err)
+static bool build_engine(struct replay_engine *engine, struct err *err)
 {
 	const struct options *options = engine->config.options;
 
@@ -265,7 +265,7 @@ struct replay_engine *replay_engine_new(const struct replay_engine_config *confi
 	}
 	engine->config = *config;
 	list_init(&engine->open);
-	if (build(engine, err))
+	if (build_engine(engine, err))
 		return engine;
 	replay_engine_free(engine);
 	return NULL;

@@ -144,7 +144,7 @@ static uint64_t scale_of(const struct replay_step *steps, size_t count)
 				return digits[i] * power;
 }
 
-static void put_line(FILE *to, double x1, double y1, double x2, double y2)
+static void draw_line(FILE *to, double x1, double y1, double x2, double y2)
 {
 	fprintf(to, "<path class=\"line\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x1, y1, x2, y2);
 }
@@ -155,7 +155,7 @@ static void put_levels(FILE *to, double top, uint64_t scale)
 
 	for (unsigned i = 0; i <= marks; i++) {
 		double y = top + PLOT_HEIGHT - (double)PLOT_HEIGHT * i / marks;
-		put_line(to, LEFT, y, RIGHT, y);
+		draw_line(to, LEFT, y, RIGHT, y);
 		fprintf(to, "<text class=\"end\" x=\"%d\" y=\"%.1f\">%" PRIu64 "</text>\n",
 			LEFT - 8, y + 4, scale * i / marks);
 	}
@@ -169,7 +169,7 @@ static void put_times(const struct plot *plot, double bottom)
 	for (int64_t at_us = divide_up(begin_us(counts), every_us) * every_us;
 	     at_us <= end_us(counts); at_us += every_us) {
 		double x = x_of(counts, at_us);
-		put_line(plot->to, x, bottom, x, bottom + 4);
+		draw_line(plot->to, x, bottom, x, bottom + 4);
 		fprintf(plot->to, "<text class=\"mid\" x=\"%.1f\" y=\"%.1f\">", x,
 			bottom + TICK_LABEL);
 		put_time(plot->to, at_us, every_us);
@@ -232,7 +232,7 @@ static void put_panel(const struct plot *plot, size_t index, const struct policy
 
 /* ---- the whole ---- */
 
-static const struct policy *policy_at(const struct replay_counts *counts, size_t row)
+static const struct policy *policy_of_row(const struct replay_counts *counts, size_t row)
 {
 	return row + 1 == counts->row_count ? policies_inline(counts->policies)
 					    : policies_at(counts->policies, row);
@@ -300,7 +300,7 @@ void replay_plot_put(FILE *to, const struct replay_counts *counts)
 	put_legend(to, counts);
 	for (size_t i = 0; i < counts->row_count && drawn < shown; i++)
 		if (counts->rows[i].steps != NULL)
-			put_panel(&plot, drawn++, policy_at(counts, i), &counts->rows[i]);
+			put_panel(&plot, drawn++, policy_of_row(counts, i), &counts->rows[i]);
 	put_left_out(to, panels, TOP + (double)shown * PANEL);
 	fputs("</svg>\n", to);
 }

@@ -52,7 +52,7 @@ static void put_notes(FILE *to, const struct replay_lines *lines)
 }
 
 /* A key that took the place of another key may have come less often: that is shown as a range. */
-static void put_key(FILE *to, const struct top_key *key)
+static void put_key_count(FILE *to, const struct top_key *key)
 {
 	fprintf(to, "%.*s ", (int)key->len, key->text);
 	if (key->error > 0)
@@ -77,7 +77,7 @@ static void put_keys(FILE *to, const char *title, const struct top_keys *top)
 		shown++;
 	for (size_t i = 0; i < shown; i++) {
 		fprintf(to, "%s%s%s", i > 0 ? "" : "  ", i > 0 ? "" : title, i > 0 ? ", " : ": ");
-		put_key(to, keys[i]);
+		put_key_count(to, keys[i]);
 	}
 	fputs(shown > 0 ? "\n" : "", to);
 }

@@ -26,7 +26,7 @@ static void put_by_source(struct exposition *e, const char *policy,
 }
 
 /* The policies of the file, and behind them the one that stands for all inline policies. */
-static const struct policy *policy_at(const struct agent_stats *stats, size_t index)
+static const struct policy *policy_or_inline_at(const struct agent_stats *stats, size_t index)
 {
 	return index < policies_count(stats->policies) ? policies_at(stats->policies, index)
 						       : policies_inline(stats->policies);
@@ -39,14 +39,14 @@ static void put_decided(struct exposition *e, const struct agent_stats *stats)
 	exposition_begin(e, "requests_allowed_total", "counter",
 			 "Requests allowed, by the policy that the verdict names.");
 	for (size_t i = 0; i < count; i++)
-		put_by_source(e, policy_at(stats, i)->name,
-			      policy_at(stats, i)->tally->requests_allowed);
+		put_by_source(e, policy_or_inline_at(stats, i)->name,
+			      policy_or_inline_at(stats, i)->tally->requests_allowed);
 	put_by_source(e, "none", stats->engine.none_allowed);
 	exposition_begin(e, "requests_blocked_total", "counter",
 			 "Requests blocked, by the policy that the verdict names.");
 	for (size_t i = 0; i < count; i++)
-		put_by_source(e, policy_at(stats, i)->name,
-			      policy_at(stats, i)->tally->requests_blocked);
+		put_by_source(e, policy_or_inline_at(stats, i)->name,
+			      policy_or_inline_at(stats, i)->tally->requests_blocked);
 	put_by_source(e, "none", stats->engine.none_blocked);
 }
 
@@ -81,9 +81,9 @@ static void put_checks(struct exposition *e, const struct agent_stats *stats)
 	for (size_t i = 0; i <= policies_count(stats->policies); i++)
 		for (size_t j = 0; j < TALLY_RESULT_COUNT; j++)
 			exposition_put(e,
-				       LABELS({"policy", policy_at(stats, i)->name},
+				       LABELS({"policy", policy_or_inline_at(stats, i)->name},
 					      {"result", results[j]}),
-				       policy_at(stats, i)->tally->checks[j]);
+				       policy_or_inline_at(stats, i)->tally->checks[j]);
 }
 
 static void put_bad_costs(struct exposition *e, const struct agent_stats *stats)
@@ -92,8 +92,8 @@ static void put_bad_costs(struct exposition *e, const struct agent_stats *stats)
 		e, "ratelimit_bad_costs_total", "counter",
 		"Checks that cost 1, since the attribute of cost was not there or no number.");
 	for (size_t i = 0; i < policies_count(stats->policies); i++)
-		exposition_put(e, LABELS({"policy", policy_at(stats, i)->name}),
-			       policy_at(stats, i)->tally->bad_costs);
+		exposition_put(e, LABELS({"policy", policy_or_inline_at(stats, i)->name}),
+			       policy_or_inline_at(stats, i)->tally->bad_costs);
 }
 
 static void put_engine(struct exposition *e, const struct agent_stats *stats)

@@ -7,7 +7,7 @@
 #include "app/view/top.h"
 #include "base/compiler.h"
 
-static void add_store(struct json_node page, const struct agent_view *view)
+static void add_store_health(struct json_node page, const struct agent_view *view)
 {
 	struct json_node in = json_add_object(page, "store");
 	struct store_description store = store_describe(view->store);
@@ -24,7 +24,7 @@ bool health_write(const void *view, FILE *to)
 	struct json_node page = json_tree_root(&tree);
 
 	json_add_text(page, "status", "ok");
-	add_store(page, view);
+	add_store_health(page, view);
 	return json_tree_write(&tree, to);
 }
 

@@ -90,8 +90,8 @@ static void add_hottest(struct json_node policy, const struct top_keys *seen)
 }
 
 /* Inline policies have no quota: each request brings its own. */
-static void add_policy(struct json_node list, const struct ranking *ranking, size_t index,
-		       bool is_inline)
+static void add_policy_stats(struct json_node list, const struct ranking *ranking, size_t index,
+			     bool is_inline)
 {
 	const struct policy *policy = ranking->policies[index];
 	const struct tally *tally = policy->tally;
@@ -116,8 +116,8 @@ static void add_policies(struct json_node page, const struct agent_stats *stats)
 	json_add_unsigned(page, "policies_left_out", ranking.left_out);
 	struct json_node list = json_add_list(page, "policies");
 	for (size_t i = 0; i < ranking.count; i++)
-		add_policy(list, &ranking, i,
-			   ranking.policies[i] == policies_inline(stats->policies));
+		add_policy_stats(list, &ranking, i,
+				 ranking.policies[i] == policies_inline(stats->policies));
 	top_add_summary(page, "top", &ranking);
 }
 

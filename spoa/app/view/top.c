@@ -34,7 +34,7 @@ static void add_keys(struct json_node policy, const char *name, const struct top
 		add_key(list, NULL, keys[i]);
 }
 
-static void add_policy(struct json_node list, const struct policy *policy)
+static void add_policy_keys(struct json_node list, const struct policy *policy)
 {
 	struct json_node in = json_add_object(list, NULL);
 
@@ -57,7 +57,7 @@ bool top_put(FILE *to, const struct agent_stats *stats)
 	json_add_unsigned(page, "policies_left_out", ranking.left_out);
 	struct json_node list = json_add_list(page, "policies");
 	for (size_t i = 0; i < ranking.count; i++)
-		add_policy(list, ranking.policies[i]);
+		add_policy_keys(list, ranking.policies[i]);
 	return json_tree_write(&tree, to);
 }
 

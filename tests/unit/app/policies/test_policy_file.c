@@ -627,6 +627,7 @@ static const struct {
 	 "policies.p.ipv4_prefix: 33 is not a number of bits from 0 to 32"},
 	{AND("\"ipv6_prefix\":129"),
 	 "policies.p.ipv6_prefix: 129 is not a number of bits from 0 to 128"},
+	{AND("\"ipv4_prefix\":-0"), "policies.p.ipv4_prefix: -0 is not a number of bits"},
 	{AND("\"ipv4_prefix\":-1"), "policies.p.ipv4_prefix: -1 is not a number of bits"},
 	{AND("\"ipv6_prefix\":0.5"), "policies.p.ipv6_prefix: 0.5 is not a number of bits"},
 	{AND("\"ipv6_prefix\":\"64\""), "policies.p.ipv6_prefix: \"64\" is not a number of bits"},
