@@ -7,7 +7,7 @@
 /* An address, a slash and digits or dots: meant as a network, also when it is none. */
 static bool is_written_as_network(struct bytes text)
 {
-	struct bytes length = text, address;
+	struct bytes length = text, address = {NULL, 0};
 
 	(void)bytes_next_item(&length, '/', &address);
 	for (size_t i = 0; i < length.len; i++)
