@@ -1,0 +1,462 @@
+#include "net/spop/spop_server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <ev.h>
+#include <sodium.h>
+
+#include "net/spop/spop_map.h"
+#include "support/spop_frames.h"
+#include "support/test.h"
+#include "unit/net/log_lines.h"
+#include "unit/net/loop_time.h"
+#include "unit/net/sockets.h"
+#include "unit/net/spop/fake_engine.h"
+
+#define CLIENTS_MAX 64
+
+static struct ev_loop *loop;
+static struct fake_engine fake;
+static struct spop_server *server;
+static uint16_t port;
+static int clients[CLIENTS_MAX];
+static size_t client_count;
+
+static void turns(int count)
+{
+	while (count-- > 0)
+		loop_turn(loop);
+}
+
+static bool listen_on(const char *text, struct err *err)
+{
+	struct address address;
+
+	assert_true(address_parse(bytes_from_text(text), &address, err));
+	return spop_server_listen(server, &address, err);
+}
+
+/* The kernel's choice; the log has it. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static void start(size_t max_connections)
+{
+	struct err err;
+	char text[40];
+
+	server = spop_server_new(loop, &(struct spop_server_config){
+					       .engine = fake.engine,
+					       .max_frame_size = 16380,
+					       .max_connections = max_connections,
+					       .vars = SPOP_VARS_ALL,
+				       });
+	assert_non_null(server);
+	port = free_port();
+	snprintf(text, sizeof text, "127.0.0.1:%u", port);
+	assert_true(listen_on(text, &err));
+}
+
+static int client(void)
+{
+	int fd = connect_to_port(port);
+
+	assert_true(fd >= 0);
+	clients[client_count++] = fd;
+	return fd;
+}
+
+/* Behind the handshake. */
+static int serve(void)
+{
+	int fd = client();
+
+	send_hello(fd);
+	turns(3);
+	assert_gets(fd, "hello");
+	return fd;
+}
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
+
+BEFORE_EACH
+{
+	faults = (struct faults){0};
+	log_lines_clear();
+	loop = ev_loop_new(EVFLAG_NOENV);
+	fake_engine_init(&fake);
+	start(100);
+}
+
+AFTER_EACH
+{
+	spop_server_free(server);
+	while (client_count > 0)
+		close(clients[--client_count]);
+	fake_engine_release(&fake);
+	ev_loop_destroy(loop);
+}
+
+/* ---- serving ---- */
+
+TEST(spop_server_serves_and_counts)
+{
+	int one = serve(), two = serve();
+
+	send_notify(one, 1, 1);
+	send_notify(two, 2, 1);
+	turns(2);
+	assert_gets(one, "ack 1.1");
+	assert_gets(two, "ack 2.1");
+	assert_int_equal(spop_server_connections(server), 2);
+	shutdown(one, SHUT_WR);
+	turns(3);
+	assert_gets(one, "end");
+
+	struct spop_server_stats stats = spop_server_stats(server);
+	assert_int_equal(spop_server_connections(server), 1);
+	assert_int_equal(stats.connections, 1);
+	assert_int_equal(stats.accepted, 2);
+	assert_int_equal(stats.hellos, 2);
+	assert_int_equal(stats.notifies, 2);
+	assert_int_equal(stats.acks, 2);
+}
+
+TEST(spop_server_says_where_it_listens)
+{
+	char field[60];
+
+	snprintf(field, sizeof field, "\"address\":\"127.0.0.1:%u\",\"protocol\":\"spop\"", port);
+	assert_true(log_lines_have("listening", field));
+}
+
+TEST(spop_server_listens_on_16_addresses_at_most)
+{
+	struct err err;
+
+	for (int i = 1; i < 16; i++)
+		assert_true(listen_on("127.0.0.1:0", &err));
+	assert_false(listen_on("127.0.0.1:0", &err));
+	assert_string_equal(err.text, "more than 16 addresses");
+	assert_int_equal(log_lines_of("listening"), 16);
+}
+
+TEST(spop_server_says_why_it_can_not_listen)
+{
+	struct err err;
+	char text[40], expected[100];
+
+	snprintf(text, sizeof text, "127.0.0.1:%u", port);
+	snprintf(expected, sizeof expected, "can't listen on %s: Address already in use", text);
+	assert_false(listen_on(text, &err));
+	assert_string_equal(err.text, expected);
+	assert_int_equal(log_lines_of("listening"), 1);
+}
+
+/* Our end of the only connection: a socket whose peer is the client. */
+static int find_our_end(int theirs)
+{
+	struct sockaddr_in wanted, found;
+	socklen_t len = sizeof wanted;
+
+	assert_int_equal(getsockname(theirs, (struct sockaddr *)&wanted, &len), 0);
+	for (int fd = 0; fd < 1000; fd++) {
+		len = sizeof found;
+		if (getpeername(fd, (struct sockaddr *)&found, &len) == 0 &&
+		    found.sin_family == AF_INET && found.sin_port == wanted.sin_port)
+			return fd;
+	}
+	fail_msg("nobody has the other end");
+	return -1;
+}
+
+TEST(spop_server_sends_without_delay_and_looks_for_dead_connections)
+{
+	int ours = find_our_end(serve());
+	int is_set;
+	socklen_t len = sizeof is_set;
+
+	assert_int_equal(getsockopt(ours, IPPROTO_TCP, TCP_NODELAY, &is_set, &len), 0);
+	assert_int_not_equal(is_set, 0);
+	assert_int_equal(getsockopt(ours, SOL_SOCKET, SO_KEEPALIVE, &is_set, &len), 0);
+	assert_int_not_equal(is_set, 0);
+}
+
+/* ---- the cap of connections ---- */
+
+TEST(spop_server_that_is_full_leaves_connections_in_the_backlog)
+{
+	spop_server_free(server);
+	start(2);
+	int one = serve(), two = serve();
+	int three = client(), four = client();
+
+	send_hello(three);
+	send_hello(four);
+	turns(3);
+	assert_receives_nothing(three);
+	assert_int_equal(spop_server_connections(server), 2);
+	assert_true(log_lines_have("spop_connections_full", "\"max_connections\":2"));
+	send_notify(one, 1, 1);
+	turns(2);
+	assert_gets(one, "ack 1.1");
+	/* One goes, and the next one is served at once. */
+	shutdown(two, SHUT_WR);
+	turns(5);
+	assert_gets(three, "hello");
+	assert_receives_nothing(four);
+	assert_int_equal(spop_server_connections(server), 2);
+	assert_int_equal(spop_server_stats(server).accepted, 3);
+}
+
+TEST(spop_server_that_is_full_says_so_once_a_minute)
+{
+	spop_server_free(server);
+	start(1);
+	serve();
+	client();
+
+	loop_pass(loop, 0);
+	for (int i = 0; i < 10; i++)
+		loop_pass(loop, 1.1);
+	assert_int_equal(log_lines_of("spop_connections_full"), 1);
+	loop_pass(loop, 60);
+	assert_int_equal(log_lines_of("spop_connections_full"), 2);
+}
+
+/* ---- draining ---- */
+
+TEST(spop_server_that_drains_fails_health_checks_and_serves_on)
+{
+	int before = serve();
+
+	spop_server_begin_drain(server);
+	int check = client(), after = serve();
+	send_notation(check, FRAME_HEALTHCHECK);
+	send_notify(before, 1, 1);
+	send_notify(after, 2, 1);
+	turns(3);
+	assert_gets(check, "bye 0 draining, end");
+	assert_gets(before, "ack 1.1");
+	assert_gets(after, "ack 2.1");
+}
+
+TEST(spop_server_health_check_passes_before_a_drain)
+{
+	int check = client();
+
+	send_notation(check, FRAME_HEALTHCHECK);
+	turns(3);
+	assert_gets(check, "hello, end");
+}
+
+/* ---- ending: spread over a second, so that what was not used for 100 ms is quiet ---- */
+
+#define SPREAD_US INT64_C(1000000)
+
+TEST(spop_server_end_connections_accepts_no_more)
+{
+	spop_server_end_connections(server, SPREAD_US);
+
+	assert_int_equal(connect_to_port(port), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+}
+
+TEST(spop_server_end_connections_ends_those_that_are_quiet_at_once)
+{
+	int one = serve(), two = serve();
+
+	loop_pass(loop, 0.1);
+	spop_server_end_connections(server, SPREAD_US);
+	turns(2);
+	assert_gets(one, "bye 0 normal, end");
+	assert_gets(two, "bye 0 normal, end");
+	shutdown(one, SHUT_WR);
+	shutdown(two, SHUT_WR);
+	turns(3);
+	assert_int_equal(spop_server_connections(server), 0);
+}
+
+TEST(spop_server_end_connections_ends_one_in_use_by_its_next_answer)
+{
+	int fd = serve();
+
+	loop_pass(loop, 0.099);
+	spop_server_end_connections(server, SPREAD_US);
+	turns(2);
+	assert_receives_nothing(fd);
+	send_notify(fd, 1, 1);
+	turns(2);
+	assert_gets(fd, "ack 1.1, bye 0 normal, end");
+}
+
+/* Two are in use: one of them is chosen at a time, the next one 10 ms later. */
+TEST(spop_server_end_connections_ends_those_in_use_one_by_one)
+{
+	int fds[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		fds[i] = serve();
+	spop_server_end_connections(server, SPREAD_US);
+	for (unsigned i = 0; i < 3; i++)
+		send_notify(fds[i], i + 1, 1);
+	turns(2);
+	assert_gets(fds[0], "ack 1.1, bye 0 normal, end");
+	assert_gets(fds[1], "ack 2.1");
+	assert_gets(fds[2], "ack 3.1");
+	loop_pass(loop, 0.009);
+	send_notify(fds[1], 4, 1);
+	turns(2);
+	assert_gets(fds[1], "ack 4.1");
+	loop_pass(loop, 0.002);
+	for (unsigned i = 1; i < 3; i++)
+		send_notify(fds[i], i + 10, 1);
+	turns(2);
+	assert_gets(fds[1], "ack 11.1, bye 0 normal, end");
+	assert_gets(fds[2], "ack 12.1");
+	loop_pass(loop, 0.01);
+	send_notify(fds[2], 20, 1);
+	turns(2);
+	assert_gets(fds[2], "ack 20.1, bye 0 normal, end");
+}
+
+/* 30 in 30 ms, in shares of 10 ms: four times eight. */
+TEST(spop_server_end_connections_ends_as_many_at_a_time_as_the_spread_needs)
+{
+	int fds[30];
+	size_t ended = 0;
+	uint8_t data[4096];
+	size_t len;
+
+	for (unsigned i = 0; i < 30; i++)
+		fds[i] = serve();
+	spop_server_end_connections(server, 30000);
+	for (unsigned i = 0; i < 30; i++)
+		send_notify(fds[i], 1, 1);
+	turns(2);
+	for (unsigned i = 0; i < 30; i++)
+		ended += receive(fds[i], data, sizeof data, &len) == RECEIVED_END;
+	assert_int_equal(ended, 8);
+}
+
+TEST(spop_server_end_connections_ends_one_in_use_when_it_has_become_quiet)
+{
+	int one = serve(), two = serve();
+
+	spop_server_end_connections(server, SPREAD_US);
+	loop_pass(loop, 0.09);
+	assert_receives_nothing(one);
+	assert_receives_nothing(two);
+	loop_pass(loop, 0.02);
+	assert_gets(one, "bye 0 normal, end");
+	assert_gets(two, "bye 0 normal, end");
+}
+
+TEST(spop_server_end_connections_waits_for_what_is_in_flight)
+{
+	int fd = serve();
+
+	fake.waits = true;
+	send_notify(fd, 1, 1);
+	turns(2);
+	loop_pass(loop, 1);
+	spop_server_end_connections(server, SPREAD_US);
+	turns(2);
+	assert_receives_nothing(fd);
+	fake_engine_answer(&fake, 0);
+	turns(2);
+	assert_gets(fd, "ack 1.1, bye 0 normal, end");
+}
+
+/* One that always has something in flight is read for a second and a tenth, then no more. */
+TEST(spop_server_end_connections_at_last_takes_no_more)
+{
+	int fd = serve();
+	unsigned id = 1;
+
+	fake.waits = true;
+	send_notify(fd, id++, 1);
+	turns(2);
+	spop_server_end_connections(server, SPREAD_US);
+	for (; id < 13; id++) {
+		send_notify(fd, id, 1);
+		loop_pass(loop, 0.099);
+		fake_engine_answer(&fake, id - 2);
+		turns(2);
+	}
+	assert_int_equal(fake.asked_count, 12); /* 1,089 ms have passed */
+	assert_gets(fd, "ack 1.1, ack 2.1, ack 3.1, ack 4.1, ack 5.1, ack 6.1, ack 7.1, ack 8.1, "
+			"ack 9.1, ack 10.1, ack 11.1");
+	loop_pass(loop, 0.021);
+	send_notify(fd, 13, 1);
+	turns(3);
+	assert_int_equal(fake.asked_count, 12);
+	fake_engine_answer(&fake, 11);
+	turns(2);
+	assert_gets(fd, "ack 12.1, bye 0 normal, end");
+}
+
+TEST(spop_server_end_connections_without_a_spread_ends_all_at_once)
+{
+	int one = serve(), two = serve();
+
+	spop_server_end_connections(server, 0);
+	loop_pass(loop, 0.011);
+	assert_gets(one, "bye 0 normal, end");
+	assert_gets(two, "bye 0 normal, end");
+}
+
+/* ---- the end ---- */
+
+TEST(spop_server_free_says_goodbye_and_waits_for_nobody)
+{
+	int one = serve(), two = serve(), stranger = client();
+
+	fake.waits = true;
+	send_notify(two, 1, 1);
+	turns(3);
+	spop_server_free(server);
+	server = NULL;
+	assert_gets(one, "bye 0 normal, end");
+	assert_gets(two, "bye 0 normal, end");
+	assert_gets(stranger, "bye 0 normal, end");
+	assert_int_equal(connect_to_port(port), -1);
+	fake_engine_answer(&fake, 0);
+	loop_pass(loop, 60);
+}
+
+TEST(spop_server_free_while_it_ends_connections)
+{
+	int fd = serve();
+
+	spop_server_end_connections(server, SPREAD_US);
+	spop_server_free(server);
+	server = NULL;
+	assert_gets(fd, "bye 0 normal, end");
+	loop_pass(loop, 60);
+}
+
+TEST(spop_server_free_of_none)
+{
+	spop_server_free(NULL);
+}
