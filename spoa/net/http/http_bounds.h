@@ -6,8 +6,9 @@
 
 #include "base/clock.h"
 
-#define HTTP_HEADER_MAX     12288 /* the request line and the header fields; above it 431 */
+#define HTTP_HEADER_MAX     12288 /* the request line and the header fields: 414, 431 */
 #define HTTP_BODY_MAX       65536 /* above it 413 */
+#define HTTP_BODY_TOO_LARGE "the body is larger than 64 KiB"
 #define HTTP_ATTRIBUTES_MAX 255   /* of a check: as many as a message of SPOP has arguments */
 #define HTTP_CHECKS_MAX     100   /* of a batch */
 

@@ -1,29 +1,84 @@
 /*
- * http_head.h - whether the header of a request says one thing only about where the request ends.
+ * http_head.h - reads the head of an HTTP/1.1 request: the request line and the header fields
+ * (RFC 9112, sections 2 to 6). Pure: no memory is allocated, no time is asked for, nothing is sent.
  *
- * Two readers that see the end in different places take a part of one request for another (request
- * smuggling). So what is repeated, contradicts itself, or might be read in two ways is refused, and
- * its connection closed (RFC 9112, sections 3.2, 5 and 6; RFC 9110, section 5).
+ * The reader is strict, because a proxy in front of the agent has read the same bytes: where two
+ * readers may see the end of a request in different places, a client can hide one request in
+ * another. So whatever has two readings is refused, and the caller ends the connection.
+ *
+ *     struct http_head head = {0};
+ *     switch (http_head_read(&head, input)) { ... }
+ *
+ * `input` begins with the first byte of the request. While http_head_read says MORE, call it again
+ * with the same bytes and those that came meanwhile, at the same place or another one: it goes on
+ * where it stopped, so that a head which comes byte by byte is read once. After DONE the views in
+ * `struct http_head` point into the input of the last call, and die with it.
+ *
+ * What is accepted beyond the usual form: one empty line before the request line (section 2.2); a
+ * target in absolute form (section 3.2.2) if its authority is the value of Host; bytes above 0x7e
+ * in a target, which are judged where the target is decoded.
  */
 #ifndef NET_HTTP_HEAD_H
 #define NET_HTTP_HEAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
 #include "base/compiler.h"
 
+enum http_method { METHOD_GET = 0, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+
+enum http_head_found { HTTP_HEAD_MORE = 0, HTTP_HEAD_DONE, HTTP_HEAD_BAD };
+
 struct http_head {
+	/* With DONE. */
+	enum http_method method;
 	bool is_http_1_0;
-	bool has_host;
-	bool has_length;
+	struct bytes path;   /* as it was sent: %XX is not decoded */
+	struct bytes query;  /* behind the `?` */
+	struct bytes host;   /* empty when there is none, which only HTTP/1.0 may do */
+	struct bytes fields; /* all lines of fields, each with its CRLF: for http_head_next_field */
+	size_t len;          /* bytes of the input that the head has */
+	uint64_t length;     /* of Content-Length; UINT64_MAX when it is that or more */
 	bool is_chunked;
-	uint64_t length; /* with has_length */
-	const char *why; /* NULL, or what is wrong: it sticks */
+	bool wants_close;      /* Connection: close */
+	bool wants_keep_alive; /* Connection: keep-alive */
+	bool expects_continue; /* Expect: 100-continue */
+	/* With BAD: the status of the answer, and what is wrong in one line of plain ASCII. */
+	unsigned status;
+	const char *why;
+
+	/* The reader's own. Offsets, since the input may move between two calls. */
+	size_t line;   /* where the line begins that is not read yet */
+	size_t seen;   /* no line ends between `line` and here */
+	size_t target; /* where the target begins */
+	size_t target_len;
+	size_t first_field;
+	size_t host_at, host_len;
+	bool has_request_line, has_host, has_length;
 };
 
-/* False when something is wrong. */
-MUST_CHECK bool http_head_add(struct http_head *head, struct bytes name, struct bytes value);
+MUST_CHECK enum http_head_found http_head_read(struct http_head *head, struct bytes input);
+
+/* Cuts the next field off the front of `fields`; the value is without the spaces around it. */
+bool http_head_next_field(struct bytes *fields, struct bytes *ret_name, struct bytes *ret_value);
+/* The value of the field `name`, in whatever case it was sent; of a repeated field the first. */
+bool http_head_find(const struct http_head *head, struct bytes name, struct bytes *ret_value);
+
+/*
+ * One line without its CRLF: a name, a colon right behind the name, a value without control
+ * characters. Returns NULL, or what is wrong. A line that begins with a space, and so continues the
+ * line before it (obs-fold, RFC 9112, section 5.2), has no name and is wrong.
+ */
+const char *http_split_field(struct bytes line, struct bytes *ret_name, struct bytes *ret_value);
+bool http_is_token(struct bytes text);
+/* Printable ASCII, tabs, and bytes above 0x7f: what a field's value may have (RFC 9110, 5.5). */
+bool http_is_field_value(struct bytes text);
+/* Whether the two are equal when the case of ASCII letters is not looked at. */
+bool http_same_word(struct bytes a, struct bytes b);
+/* A host name or an IP literal, and a port or none: without the port. Empty when it is invalid. */
+struct bytes http_host_name(struct bytes host);
 
 #endif

@@ -10,7 +10,7 @@
  *
  * ended() comes once for each request that requested() or refused() was called with, also when the
  * client goes away or the port is freed. What breaks the bounds (http_bounds.h) or the framing
- * (http_head.h) is given to refused() instead, to be answered at once, and its connection is closed
+ * (http_header.h) is given to refused() instead, to be answered at once, and its connection is closed
  * after that. What is no HTTP the library answers by itself.
  */
 #ifndef NET_HTTP_PORT_H

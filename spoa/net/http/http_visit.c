@@ -97,7 +97,7 @@ static size_t header_size(const struct http_visit *visit)
 }
 
 struct fields {
-	struct http_head *head;
+	struct http_header *head;
 	struct http_layout layout;
 };
 
@@ -107,7 +107,7 @@ static bool take_field(void *context, struct bytes name, struct bytes value)
 	const char *begin = (const char *)name.data, *end = (const char *)value.data + value.len;
 
 	http_layout_expect(&fields->layout, begin, (size_t)(end - begin), "\r\n");
-	return http_head_add(fields->head, name, value);
+	return http_header_add(fields->head, name, value);
 }
 
 /* What may stand in a target; what is above ASCII is looked at where it is decoded. */
@@ -159,7 +159,7 @@ void *http_visit_on_first_line(void *owner, const char *target, struct MHD_Conne
 	char *mark = target == NULL ? NULL : strchr((char *)(uintptr_t)target, '?');
 
 	visit->step = HTTP_HEAD_NEXT;
-	visit->head = (struct http_head){0};
+	visit->head = (struct http_header){0};
 	visit->has_target = http_text_set_target(&visit->text, target == NULL ? "" : target);
 	if (mark != NULL)
 		mark[1] = '\0';
@@ -203,7 +203,7 @@ static void refuse(struct http_visit *visit, unsigned status, const char *why)
 static enum MHD_Result take_header(struct http_visit *visit, const char *url, const char *method,
 				   const char *version)
 {
-	const struct http_head *head = &visit->head;
+	const struct http_header *head = &visit->head;
 	const char *why = why_header_is_bad(visit, url, method, version);
 
 	visit->step = HTTP_BODY_NEXT;

@@ -15,7 +15,7 @@
 #include <microhttpd.h>
 
 #include "net/http/http_clients.h"
-#include "net/http/http_head.h"
+#include "net/http/http_header.h"
 #include "net/http/http_port.h"
 #include "net/http/http_text.h"
 
@@ -43,7 +43,7 @@ struct http_visit {
 	bool is_last;    /* after this request the connection is not to be trusted */
 	bool is_cut;     /* some request was answered before all of it was there */
 	bool has_target; /* there was memory for it */
-	struct http_head head;
+	struct http_header head;
 	const char *memory;            /* http_layout.h */
 	struct MHD_Response *response; /* until the library has it */
 	unsigned status;               /* 0: not answered */
