@@ -42,7 +42,8 @@ static void input(struct stream *stream, struct bytes *input)
 	assert_true(input->len <= sizeof owner->seen);
 	owner->inputs++;
 	owner->seen_len = input->len;
-	memcpy(owner->seen, input->data, input->len);
+	if (input->len > 0)
+		memcpy(owner->seen, input->data, input->len);
 	if (owner->on_input != NULL)
 		owner->on_input(owner);
 	*input = bytes_skip(*input, owner->takes < input->len ? owner->takes : input->len);

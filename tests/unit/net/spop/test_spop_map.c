@@ -569,3 +569,47 @@ TEST(spop_map_put_verdict_at_256_bytes_a_denial_is_whole)
 	assert_true(find_action(payload, "retry_after_ms", &action));
 	assert_int_equal(action.data.number, QUOTA_WINDOW_MAX_US / 1000);
 }
+
+static bool is_set_at(const struct verdict *verdict, const char *variable, unsigned vars,
+		      size_t ack_len)
+{
+	struct action action;
+	struct ack ack;
+
+	put_ack(&ack, verdict, vars, ack_len - SPOP_LENGTH_BYTES, UINT32_MAX);
+	assert_true(find_action(payload_of(&ack, ack_len), variable, &action));
+	return action.is_set;
+}
+
+TEST(spop_map_put_verdict_a_value_that_leaves_just_enough_to_unset_the_others_is_set)
+{
+	unsigned vars = SPOP_VAR_BIT(SPOP_VAR_POLICY) | SPOP_VAR_BIT(SPOP_VAR_LIMIT) |
+			SPOP_VAR_BIT(SPOP_VAR_REMAINING) | SPOP_VAR_BIT(SPOP_VAR_RESET);
+	struct scene scene;
+	struct ack ack;
+
+	set_scene(&scene, 1, POLICY_NAME_MAX);
+	scene.checks[0].error = STORE_TIMEOUT;
+	scene.checks[0].is_decided = false;
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, vars, SPOP_ACK_MAX, UINT32_MAX);
+
+	assert_true(is_set_at(&verdict, "limit", vars, ack.len));
+	assert_false(is_set_at(&verdict, "limit", vars, ack.len - 1));
+}
+
+/* Three bytes are kept for the type and the length of each header, also of one under 240 bytes. */
+TEST(spop_map_put_verdict_headers_that_just_fit_are_set)
+{
+	struct scene scene;
+	struct ack ack;
+
+	set_scene(&scene, 1, POLICY_NAME_MAX);
+	struct verdict verdict = verdict_fold(&scene.request, ON_ERROR_ALLOW);
+	put_ack(&ack, &verdict, SPOP_VARS_ALL, SPOP_ACK_MAX, UINT32_MAX);
+
+	assert_true(is_set_at(&verdict, "ratelimit", SPOP_VARS_ALL, ack.len + 2));
+	assert_true(is_set_at(&verdict, "ratelimit_policy", SPOP_VARS_ALL, ack.len + 2));
+	assert_false(is_set_at(&verdict, "ratelimit", SPOP_VARS_ALL, ack.len - 1));
+	assert_false(is_set_at(&verdict, "ratelimit_policy", SPOP_VARS_ALL, ack.len - 1));
+}
