@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/authority.h"
 #include "wire/spop_hello.h"
 
 #define TIMEOUT_SECONDS 2
@@ -96,8 +97,8 @@ static bool split_url(const char *url, char *authority, size_t max, const char *
 {
 	const char *begin = url + strlen(PROBE_HTTP);
 	size_t len = strcspn(begin, "/");
-	const char *port = memrchr(begin, ':', len), *bracket = memrchr(begin, ']', len);
-	bool has_port = port != NULL && (bracket == NULL || port > bracket);
+	struct authority found;
+	bool has_port = authority_split(bytes_from(begin, len), &found) && found.port.data != NULL;
 	int written = snprintf(authority, max, "%.*s%s", (int)len, begin, has_port ? "" : ":80");
 
 	*ret_path = begin[len] == '\0' ? "/" : begin + len;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/authority.h"
 #include "base/parse.h"
 #include "base/writer.h"
 
@@ -58,30 +59,26 @@ static bool parse_unix(struct bytes text, struct address *address, struct err *e
 	return true;
 }
 
-/* Splits host and port at the last colon; a host stands in brackets if and only if it has colons.
- */
+static bool copy_text(struct bytes text, char *memory, size_t max)
+{
+	struct writer w = writer_on(memory, max);
+
+	writer_put(&w, text);
+	writer_put_u8(&w, '\0');
+	return !w.full;
+}
+
+/* The host and the port as getaddrinfo takes them. */
 static bool split_host_and_port(struct bytes text, char *host, size_t host_max, char *port,
 				size_t port_max)
 {
-	const uint8_t *colon = text.len > 0 ? memrchr(text.data, ':', text.len) : NULL;
+	struct authority authority;
 	uint64_t number;
 
-	if (colon == NULL)
-		return false;
-	struct bytes left = bytes_from(text.data, (size_t)(colon - text.data));
-	struct bytes right = bytes_skip(text, left.len + 1);
-	bool brackets = left.len > 2 && left.data[0] == '[' && left.data[left.len - 1] == ']';
-	if (brackets)
-		left = bytes_from(left.data + 1, left.len - 2);
-	if (left.len == 0 || left.len >= host_max || right.len >= port_max ||
-	    !parse_whole(right, 65535, &number) ||
-	    (memchr(left.data, ':', left.len) != NULL) != brackets)
-		return false;
-	memcpy(host, left.data, left.len);
-	host[left.len] = '\0';
-	memcpy(port, right.data, right.len);
-	port[right.len] = '\0';
-	return true;
+	return authority_split(text, &authority) && authority.host.len > 0 &&
+	       parse_whole(authority.port, 65535, &number) &&
+	       copy_text(authority.host, host, host_max) &&
+	       copy_text(authority.port, port, port_max);
 }
 
 static bool parse_inet(struct bytes text, struct address *address, struct err *err)
