@@ -43,17 +43,30 @@ static struct policies *load(const struct options *options)
 	return policies;
 }
 
-static int run_serve(const struct options *options)
-{
-	struct policies *policies = load(options);
+struct show_options {
+	bool json;
+};
 
-	return policies == NULL ? EXIT_USAGE : serve(options, policies);
-}
+static const struct option show_options_table[] = {
+	{"json", NULL, NULL, "show the policies as JSON, for programs", .kind = OPTION_MARK,
+	 .offset = OPTION_FIELD(struct show_options, json, bool)},
+	{.name = NULL},
+};
 
 static int print_help(void)
 {
+	fputs("usage: ratelimit-spoa [serve] [options]      answers HAProxy and HTTP, in the "
+	      "foreground\n"
+	      "       ratelimit-spoa check-config [options] checks and shows what serve would use\n"
+	      "       ratelimit-spoa replay [options]       says what policies would have done\n"
+	      "       ratelimit-spoa probe [ADDRESS]        asks a running agent; exits 0 or 1\n"
+	      "       ratelimit-spoa version                says which version this is\n\n",
+	      stdout);
 	options_print_help(stdout);
-	replay_options_print_help(stdout);
+	fputs("\ncheck-config has this flag too:\n\n", stdout);
+	option_print_table(show_options_table, stdout);
+	fputs("\nreplay reads requests from standard input, and has these flags too:\n\n", stdout);
+	option_print_table(replay_options_table, stdout);
 	return EXIT_SUCCESS;
 }
 
@@ -119,7 +132,7 @@ static int run_replay(char **args)
 	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
 }
 
-static int run(char **args, int (*command)(const struct options *))
+static int run_serve(char **args)
 {
 	struct options options;
 	struct err err;
@@ -127,36 +140,10 @@ static int run(char **args, int (*command)(const struct options *))
 
 	if (!options_read(args, environ, &options, &help, &err))
 		return refuse(err.text);
-	return help ? print_help() : command(&options);
-}
-
-/* Takes the flag that only check-config has out of its arguments. */
-static bool take_json_flag(char **args)
-{
-	bool found = false;
-	char **kept = args;
-
-	for (; *args != NULL; args++) {
-		if (strcmp(*args, "--json") == 0)
-			found = true;
-		else
-			*kept++ = *args;
-	}
-	*kept = NULL;
-	return found;
-}
-
-static int show(const struct options *options, bool (*put)(const struct policies *, FILE *))
-{
-	struct policies *policies = load(options);
-
-	if (policies == NULL)
-		return EXIT_USAGE;
-	bool is_whole = put(policies, stdout);
-	policies_unref(policies);
-	if (!is_whole)
-		fputs("ratelimit-spoa: out of memory\n", stderr);
-	return is_whole && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (help)
+		return print_help();
+	struct policies *policies = load(&options);
+	return policies == NULL ? EXIT_USAGE : serve(&options, policies);
 }
 
 static bool put_table(const struct policies *policies, FILE *to)
@@ -169,14 +156,26 @@ static bool put_table(const struct policies *policies, FILE *to)
 	return true;
 }
 
-static int show_as_table(const struct options *options)
+static int run_check_config(char **args)
 {
-	return show(options, put_table);
-}
+	struct show_options own = {.json = false};
+	struct options options;
+	struct err err;
+	bool help;
 
-static int show_as_json(const struct options *options)
-{
-	return show(options, policies_json_put);
+	if (!option_read_own_flags(show_options_table, &own, args, &err) ||
+	    !options_read(args, environ, &options, &help, &err))
+		return refuse(err.text);
+	if (help)
+		return print_help();
+	struct policies *policies = load(&options);
+	if (policies == NULL)
+		return EXIT_USAGE;
+	bool is_whole = (own.json ? policies_json_put : put_table)(policies, stdout);
+	policies_unref(policies);
+	if (!is_whole)
+		fputs("ratelimit-spoa: out of memory\n", stderr);
+	return is_whole && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -186,9 +185,9 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return refuse("the random number generator can't be opened");
 	if (strcmp(command, "serve") == 0)
-		return run(argv + 2, run_serve);
+		return run_serve(argv + 2);
 	if (strcmp(command, "check-config") == 0)
-		return run(argv + 2, take_json_flag(argv + 2) ? show_as_json : show_as_table);
+		return run_check_config(argv + 2);
 	if (strcmp(command, "replay") == 0)
 		return run_replay(argv + 2);
 	if (strcmp(command, "probe") == 0)
@@ -197,5 +196,5 @@ int main(int argc, char **argv)
 		return print_version();
 	if (argc > 1 && command[0] != '-')
 		return refuse_command(command);
-	return run(argv + 1, run_serve);
+	return run_serve(argv + 1);
 }

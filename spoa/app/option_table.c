@@ -1,270 +1,153 @@
-#include "app/option_table.h"
-
+/*
+ * The rows of the agent's options: everything that is known about each, once. docs/reference.md
+ * repeats name, default, accepted values and meaning for readers; a test compares the two.
+ */
 #include <string.h>
 
+#include "app/options.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "net/spop/spop_map.h"
 #include "store/memory.h"
 #include "wire/spop_frame.h"
 
-#define DURATION_MAX_US (INT64_C(86400) * US_PER_SECOND)
+#define DAY_US         ((uint64_t)86400 * US_PER_SECOND)
+#define MILLION        1000000
+#define KEY_PREFIX_MAX 64
+#define FRAME_SIZE_MAX (16 << 20)
+#define AS_TEXT(macro) AS_TEXT_(macro)
+#define AS_TEXT_(text) #text
 
-static bool take_list(struct address_list *list, const char *value, struct err *err)
+/* ---- values that only one option has ---- */
+
+#define STORE_ACCEPTED \
+	"memory:, redis://[user:password@]host[:port][/db] or redis+unix:///path[?db=N]"
+
+/* The value is not shown: any part of it may be a password. */
+static bool read_store(void *into, const char *value, struct err *err)
 {
-	struct bytes rest = bytes_from_text(value), item;
+	struct options *options = into;
 
-	list->count = 0;
-	while (bytes_next_item(&rest, ',', &item)) {
-		if (list->count == OPTIONS_LISTEN_MAX)
-			return err_set(err, "more than %d addresses", OPTIONS_LISTEN_MAX);
-		if (!address_parse(bytes_trim(item), &list->items[list->count], err))
-			return false;
-		list->count++;
-	}
-	return true;
-}
-
-static bool take_spop_listen(struct options *options, const char *value, struct err *err)
-{
-	return take_list(&options->spop_listen, value, err);
-}
-
-static bool take_http_listen(struct options *options, const char *value, struct err *err)
-{
-	if (strcmp(value, "off") == 0) {
-		options->http_listen.count = 0;
+	if (store_target_parse(bytes_from_text(value), &options->store, err))
 		return true;
-	}
-	if (take_list(&options->http_listen, value, err))
-		return true;
-	char why[ERR_TEXT_MAX];
-	memcpy(why, err->text, sizeof why);
-	return err_set(err, "%.*s, or off", 500, why);
+	struct err why = *err;
+	return err_set(err, "%.300s; accepted is " STORE_ACCEPTED, why.text);
 }
 
-static bool take_admin_listen(struct options *options, const char *value, struct err *err)
+/* Braces would choose a slot in a Redis Cluster, and spaces are no part of a key's printed form. */
+static bool read_key_prefix(void *into, const char *value, struct err *err)
 {
-	options->admin_listen.count = 0;
-	return *value == '\0' || take_list(&options->admin_listen, value, err);
-}
+	struct options *options = into;
 
-static bool take_http_token_file(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	options->http_token_file = *value == '\0' ? NULL : value;
-	return true;
-}
-
-static bool take_policies(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	options->policies = *value == '\0' ? NULL : value;
-	return true;
-}
-
-#define STORE_ACCEPTED                                                      \
-	"accepted is memory:, redis://[user:password@]host[:port][/db] or " \
-	"redis+unix:///path[?db=N]"
-
-/* No part of the value is shown that may be a password. */
-static bool take_store(struct options *options, const char *value, struct err *err)
-{
-	struct bytes url = bytes_from_text(value);
-
-	if (store_target_parse(url, &options->store, err))
-		return true;
-	char why[ERR_TEXT_MAX];
-	memcpy(why, err->text, sizeof why);
-	return err_set(err, "%.*s; " STORE_ACCEPTED, 300, why);
-}
-
-static bool take_key_prefix(struct options *options, const char *value, struct err *err)
-{
 	(void)err;
 	options->key_prefix = value;
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c >= 0x7f || *c == '{' || *c == '}')
 			return false;
-	return strlen(value) <= OPTIONS_PREFIX_MAX;
+	return strlen(value) <= KEY_PREFIX_MAX;
 }
 
-static bool take_duration(const char *value, int64_t min_us, int64_t *ret_us)
+static bool read_spop_vars(void *into, const char *value, struct err *err)
 {
-	int64_t us;
+	struct options *options = into;
 
-	if (!parse_duration(bytes_from_text(value), &us) || us < min_us || us > DURATION_MAX_US)
-		return false;
-	*ret_us = us;
-	return true;
-}
-
-static bool take_store_timeout(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return take_duration(value, US_PER_MS, &options->store_timeout_us);
-}
-
-static bool take_drain_delay(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return take_duration(value, 0, &options->drain_delay_us);
-}
-
-static bool take_drain_timeout(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return take_duration(value, 0, &options->drain_timeout_us);
-}
-
-/* The position of `value` among the names, or -1. */
-static int find_name(const char *value, const char *const *names, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(value, names[i]) == 0)
-			return (int)i;
-	return -1;
-}
-
-static bool take_on_error(struct options *options, const char *value, struct err *err)
-{
-	static const char *const names[] = {"allow", "deny", "local"};
-	int found = find_name(value, names, ARRAY_SIZE(names));
-
-	(void)err;
-	options->on_error = (enum on_error)found;
-	return found >= 0;
-}
-
-static bool take_on_off(const char *value, bool *ret_is_on)
-{
-	static const char *const names[] = {"off", "on"};
-	int found = find_name(value, names, ARRAY_SIZE(names));
-
-	*ret_is_on = found == 1;
-	return found >= 0;
-}
-
-static bool take_policies_watch(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return take_on_off(value, &options->policies_watch);
-}
-
-static bool take_hash_keys(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return take_on_off(value, &options->hash_keys);
-}
-
-static bool take_memory_limit(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return parse_size(bytes_from_text(value), MEMORY_LIMIT_MAX, &options->memory_limit) &&
-	       options->memory_limit >= MEMORY_LIMIT_MIN;
-}
-
-static bool take_max_frame_size(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return parse_size(bytes_from_text(value), 1 << 24, &options->max_frame_size) &&
-	       options->max_frame_size >= SPOP_FRAME_LIMIT_MIN;
-}
-
-static bool take_max_connections(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return parse_whole(bytes_from_text(value), 1000000, &options->max_connections) &&
-	       options->max_connections > 0;
-}
-
-static bool take_max_in_flight(struct options *options, const char *value, struct err *err)
-{
-	(void)err;
-	return parse_whole(bytes_from_text(value), 10000000, &options->max_in_flight) &&
-	       options->max_in_flight > 0;
-}
-
-static bool take_spop_vars(struct options *options, const char *value, struct err *err)
-{
 	(void)err;
 	return spop_map_parse_vars(bytes_from_text(value), &options->spop_vars);
 }
 
-static bool take_log_level(struct options *options, const char *value, struct err *err)
-{
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	int found = find_name(value, names, ARRAY_SIZE(names));
+/* In the order of the enums. */
+static const char *const off_on[] = {"off", "on", NULL};
+static const char *const on_errors[] = {"allow", "deny", "local", NULL};
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"json", "text", NULL};
+static const char *const log_decisions[] = {"off", "denied", "all", NULL};
 
-	(void)err;
-	options->log_level = (enum log_level)found;
-	return found >= 0;
-}
+/* ---- the rows ---- */
 
-static bool take_log_format(struct options *options, const char *value, struct err *err)
-{
-	static const char *const names[] = {"json", "text"};
-	int found = find_name(value, names, ARRAY_SIZE(names));
+#define FIELD(field, type) OPTION_FIELD(struct options, field, type)
 
-	(void)err;
-	options->log_format = (enum log_format)found;
-	return found >= 0;
-}
+#define ADDRESSES(field)        .kind = OPTION_ADDRESSES, .offset = FIELD(field, struct address_list)
+#define ADDRESSES_OR_OFF(field) ADDRESSES(field), .may_be_off = true
+#define PATH(field)             .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "a path"
+#define TEXT(field)             .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "text"
+#define SWITCH(field)           .kind = OPTION_EITHER, .offset = FIELD(field, bool), .names = off_on
+#define CHOICE(field, choices) \
+	.kind = OPTION_CHOICE, .offset = OPTION_ENUM_FIELD(struct options, field), .names = choices
+#define NUMBER(field, from, to) \
+	.kind = OPTION_NUMBER, .offset = FIELD(field, uint64_t), .min = from, .max = to
+#define SIZE(field, from, to) \
+	.kind = OPTION_SIZE, .offset = FIELD(field, uint64_t), .min = from, .max = to
+#define DURATION(field, from, to) \
+	.kind = OPTION_DURATION, .offset = FIELD(field, int64_t), .min = from, .max = to
+#define OWN(function, words) .kind = OPTION_OWN, .read = function, .accepted = words
 
-static bool take_log_decisions(struct options *options, const char *value, struct err *err)
-{
-	static const char *const names[] = {"off", "denied", "all"};
-	int found = find_name(value, names, ARRAY_SIZE(names));
+const struct option options_table[] = {
+	{"spop-listen", "ADDRESS,...", "127.0.0.1:12345", "where HAProxy connects",
+	 ADDRESSES(spop_listen)},
+	{"http-listen", "ADDRESS,...", "127.0.0.1:8080",
+	 "where /check, /health and /ready are, and the pages that show the agent",
+	 ADDRESSES_OR_OFF(http_listen)},
+	{"http-max-connections", "NUMBER", "1024", "the most HTTP connections at once",
+	 NUMBER(http_max_connections, 1, MILLION)},
+	{"http-max-per-address", "NUMBER", "512",
+	 "the most HTTP connections of one client address at once",
+	 NUMBER(http_max_per_address, 1, MILLION)},
+	{"admin-listen", "ADDRESS,...", OPTION_NONE,
+	 "where the pages that show the agent are, in place of --http-listen",
+	 ADDRESSES(admin_listen)},
+	{"http-token-file", "FILE", OPTION_NONE,
+	 "a file whose first line is the bearer token that /check and the pages ask for",
+	 PATH(http_token_file)},
+	{"policies", "FILE", OPTION_NONE, "the policy file; without it only inline policies exist",
+	 PATH(policies)},
+	{"policies-watch", "WORD", "on",
+	 "reload when the policy file changes, and not only on SIGHUP", SWITCH(policies_watch)},
+	{"store", "URL", "memory:", "where balances are kept: in the agent's memory or in Redis",
+	 OWN(read_store, STORE_ACCEPTED)},
+	{"store-timeout", "DURATION", "2ms", "the longest that a request waits for the store",
+	 DURATION(store_timeout_us, US_PER_MS, DAY_US)},
+	{"on-error", "WORD", "allow",
+	 "what a check gets when the store can't answer; local: the agent's memory decides",
+	 CHOICE(on_error, on_errors)},
+	{"key-prefix", "TEXT", "rl:", "the beginning of every key in Redis",
+	 OWN(read_key_prefix,
+	     "at most " AS_TEXT(KEY_PREFIX_MAX) " printable characters, no spaces or braces")},
+	{"hash-keys", "WORD", "off", "show and store only the SHA-256 of what policies count by",
+	 SWITCH(hash_keys)},
+	{"memory-limit", "SIZE", "256m", "the most memory that balances take in the agent",
+	 SIZE(memory_limit, MEMORY_LIMIT_MIN, MEMORY_LIMIT_MAX)},
+	{"max-frame-size", "SIZE", "65536", "the largest SPOP frame that the agent accepts",
+	 SIZE(max_frame_size, SPOP_FRAME_LIMIT_MIN, FRAME_SIZE_MAX)},
+	{"max-connections", "NUMBER", "10000",
+	 "the most SPOP connections at once; more wait in the backlog",
+	 NUMBER(max_connections, 1, MILLION)},
+	{"max-in-flight", "NUMBER", "65536",
+	 "the most checks that wait for the store at once; --on-error decides the others",
+	 NUMBER(max_in_flight, 1, 10 * MILLION)},
+	{"spop-vars", "NAME,...", "all", "which of the optional variables HAProxy gets",
+	 OWN(read_spop_vars,
+	     "all, none, or some of policy,limit,remaining,reset,ratelimit,ratelimit_policy")},
+	{"drain-delay", "DURATION", "0s",
+	 "how long the agent goes on to serve after SIGTERM, while health checks fail",
+	 DURATION(drain_delay_us, 0, DAY_US)},
+	{"drain-timeout", "DURATION", "10s",
+	 "the longest that the agent waits for connections to end after that",
+	 DURATION(drain_timeout_us, 0, DAY_US)},
+	{"log-level", "WORD", "info", "the least important events that are logged",
+	 CHOICE(log_level, log_levels)},
+	{"log-format", "WORD", "json", "how the lines of the log are written",
+	 CHOICE(log_format, log_formats)},
+	{"log-decisions", "WORD", "off",
+	 "which decisions are logged, a line each, at most 100 a second",
+	 CHOICE(log_decisions, log_decisions)},
+	{.name = NULL},
+};
 
-	(void)err;
-	options->log_decisions = (enum log_decisions)found;
-	return found >= 0;
-}
-
-const struct option all_options[] = {
-	{"spop-listen", "127.0.0.1:12345", take_spop_listen,
-	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated",
-	 "where HAProxy connects"},
-	{"http-listen", "127.0.0.1:8080", take_http_listen,
-	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated, or off",
-	 "/check, /health, /ready, and what shows the agent; off turns it off"},
-	{"admin-listen", "", take_admin_listen,
-	 "host:port, [v6]:port or unix:/path[?mode=0660], comma-separated",
-	 "where the agent shows itself, instead of there"},
-	{"http-token-file", "", take_http_token_file, "a path",
-	 "a file whose first line is the bearer token that /check and those pages want"},
-	{"policies", "", take_policies, "a path", "the policy file"},
-	{"policies-watch", "on", take_policies_watch, "on or off",
-	 "reload when the policy file changes, not by SIGHUP alone"},
-	{"store", "memory:", take_store, "memory:, or the URL of a Redis",
-	 "where balances live: memory:, redis://host[:port][/db], redis+unix:///path[?db=N]"},
-	{"store-timeout", "2ms", take_store_timeout, "a duration from 1ms to 1d",
-	 "the longest that a request waits for the store"},
-	{"on-error", "allow", take_on_error, "allow, deny or local",
-	 "what a check gets when the store can't answer"},
-	{"key-prefix", "rl:", take_key_prefix, "at most 64 printable characters, no braces",
-	 "starts every key in Redis"},
-	{"hash-keys", "off", take_hash_keys, "on or off",
-	 "what is counted by is seen nowhere, only its SHA-256"},
-	{"memory-limit", "256m", take_memory_limit, "a size from 64k to 128g",
-	 "the most memory that the memory store takes"},
-	{"max-frame-size", "65536", take_max_frame_size, "a size from 256 to 16m",
-	 "the largest SPOP frame taken"},
-	{"max-connections", "10000", take_max_connections, "a whole number from 1 to 1000000",
-	 "SPOP connections; more wait in the backlog"},
-	{"max-in-flight", "65536", take_max_in_flight, "a whole number from 1 to 10000000",
-	 "checks that wait for the store at once"},
-	{"spop-vars", "all", take_spop_vars,
-	 "all, none, or some of policy,limit,remaining,reset,ratelimit,ratelimit_policy",
-	 "which optional variables are set"},
-	{"drain-delay", "0s", take_drain_delay, "a duration from 0s to 1d",
-	 "traffic is served on for so long after SIGTERM"},
-	{"drain-timeout", "10s", take_drain_timeout, "a duration from 0s to 1d",
-	 "the longest that connections are waited for then"},
-	{"log-level", "info", take_log_level, "error, warn, info or debug",
-	 "the least that is logged"},
-	{"log-format", "json", take_log_format, "json or text", "how it is logged"},
-	{"log-decisions", "off", take_log_decisions, "off, denied or all",
-	 "a line for each request, at most 100 a second"},
-	{NULL, NULL, NULL, NULL, NULL},
+const struct option options_secrets[] = {
+	{"redis-user", "TEXT", OPTION_NONE, "the user for Redis, if it is not the default user",
+	 TEXT(redis_login.user)},
+	{"redis-password", "TEXT", OPTION_NONE, "the password for Redis",
+	 TEXT(redis_login.password)},
+	{"redis-password-file", "FILE", OPTION_NONE,
+	 "a file whose first line is the password for Redis", PATH(redis_login.password_file)},
+	{.name = NULL},
 };

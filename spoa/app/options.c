@@ -3,61 +3,41 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "app/option_table.h"
 #include "app/secret_file.h"
 
 #define ENVIRONMENT_PREFIX "RATELIMIT_"
 
+/* ---- the help ---- */
+
+/* "RATELIMIT_STORE" for "store". */
+struct variable {
+	char name[64];
+};
+
+static struct variable variable_of(const struct option *option)
+{
+	struct variable variable = {ENVIRONMENT_PREFIX};
+	size_t len = strlen(variable.name);
+
+	for (const char *c = option->name; *c != '\0' && len + 1 < sizeof variable.name; c++)
+		variable.name[len++] = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
+	return variable;
+}
+
 void options_print_help(FILE *to)
 {
-	fputs("usage: ratelimit-spoa [serve] [options]     answers HAProxy, in the foreground\n"
-	      "       ratelimit-spoa check-config [--json] [options]\n"
-	      "                                           shows the policies, opens no ports\n"
-	      "       ratelimit-spoa replay [options]     what policies would have done\n"
-	      "       ratelimit-spoa probe [ADDRESS]      asks a running agent; exits 0 or 1\n"
-	      "       ratelimit-spoa version\n\n"
-	      "Each option is also an environment variable: --spop-listen is "
-	      "RATELIMIT_SPOP_LISTEN.\n\n",
+	fputs("Each option is also an environment variable: --spop-listen is "
+	      "RATELIMIT_SPOP_LISTEN. The flag wins.\n"
+	      "Durations are written 2ms, 1.5s, 1m, 1h or 1d; sizes 512, 64k, 1m or 2g.\n\n",
 	      to);
-	for (const struct option *o = all_options; o->name != NULL; o++)
-		fprintf(to, "  --%-16s %s (default: %s)\n", o->name, o->help,
-			*o->fallback == '\0' ? "none" : o->fallback);
-}
-
-static bool take(const struct option *option, struct options *options, const char *value,
-		 const char *called, struct err *err)
-{
-	err->text[0] = '\0';
-	if (option->take(options, value, err))
-		return true;
-	if (err->text[0] != '\0')
-		return err_at(err, "%s: ", called);
-	return err_set(err, "%s: %s is not accepted; accepted is %s", called,
-		       quoted(bytes_from_text(value)).text, option->accepted);
-}
-
-static bool take_defaults(struct options *options, struct err *err)
-{
-	for (const struct option *o = all_options; o->name != NULL; o++)
-		if (!take(o, options, o->fallback, o->name, err))
-			return false;
-	return true;
+	option_print_table(options_table, to);
+	fputs("\nOnly as environment variables, because everybody can read a command line:\n\n",
+	      to);
+	for (const struct option *o = options_secrets; o->name != NULL; o++)
+		fprintf(to, "  %s\n      %s\n", variable_of(o).name, o->meaning);
 }
 
 /* ---- the environment ---- */
-
-/* Whether `name`, without the prefix, is what `option` is called in the environment. */
-static bool is_variable_of(const struct option *option, struct bytes name)
-{
-	if (strlen(option->name) != name.len)
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		int c = option->name[i] == '-' ? '_' : toupper((unsigned char)option->name[i]);
-		if (name.data[i] != c)
-			return false;
-	}
-	return true;
-}
 
 static bool ends_with(struct bytes name, struct bytes end)
 {
@@ -89,20 +69,31 @@ static bool is_service_link(const char *name)
 	       strstr(name, "_SERVICE_PORT") != NULL || has_port_number(name);
 }
 
-static bool take_variable(struct options *options, const char *variable, struct err *err)
+static const struct option *find_variable(const struct option *table, struct bytes name)
+{
+	for (const struct option *o = table; o->name != NULL; o++)
+		if (bytes_equal(name, bytes_from_text(variable_of(o).name)))
+			return o;
+	return NULL;
+}
+
+/* `variable` is "NAME=value". Those of other programs are ignored. */
+static bool read_variable(struct options *options, const char *variable, struct err *err)
 {
 	const char *equals = strchr(variable, '=');
-	size_t prefix = strlen(ENVIRONMENT_PREFIX);
 
-	if (equals == NULL || strncmp(variable, ENVIRONMENT_PREFIX, prefix) != 0)
+	if (equals == NULL ||
+	    strncmp(variable, ENVIRONMENT_PREFIX, strlen(ENVIRONMENT_PREFIX)) != 0)
 		return true;
-	struct bytes name = bytes_from(variable + prefix, (size_t)(equals - variable) - prefix);
+	struct bytes name = bytes_from(variable, (size_t)(equals - variable));
+	const struct option *option = find_variable(options_table, name);
+	if (option == NULL)
+		option = find_variable(options_secrets, name);
 	char called[128];
-	snprintf(called, sizeof called, "%.*s", (int)(equals - variable), variable);
-	for (const struct option *o = all_options; o->name != NULL; o++)
-		if (is_variable_of(o, name))
-			return take(o, options, equals + 1, called, err);
-	if (redis_login_take(&options->redis_login, name, equals + 1) || is_service_link(called))
+	snprintf(called, sizeof called, "%.*s", (int)name.len, variable);
+	if (option != NULL)
+		return option_read(option, options, equals + 1, called, err);
+	if (is_service_link(called))
 		return true;
 	return err_set(err, "%s: no such option; accepted are those of ratelimit-spoa --help",
 		       quoted_unless_plain(bytes_from_text(called)).text);
@@ -110,55 +101,36 @@ static bool take_variable(struct options *options, const char *variable, struct 
 
 /* ---- the command line ---- */
 
-static const struct option *find_flag(struct bytes name)
+static bool is_store_flag(const char *arg)
 {
-	for (const struct option *o = all_options; o->name != NULL; o++)
-		if (bytes_equal(name, bytes_from_text(o->name)))
-			return o;
-	return NULL;
+	return bytes_equal(bytes_from(arg, strcspn(arg, "=")), BYTES("--store"));
 }
 
-/* A command line is seen by everybody on the machine. */
-static bool has_no_secret(const struct option *option, const struct options *options,
-			  const char *called, struct err *err)
+/* Reads the flag that `args` begin with. Returns how many arguments that took, or -1. */
+static int read_flag(struct options *options, char **args, struct err *err)
 {
-	if (strcmp(option->name, "store") != 0 || !store_target_has_password(&options->store))
-		return true;
-	return err_set(err,
-		       "%s: a password is not accepted in a flag; accepted are RATELIMIT_STORE, "
-		       "RATELIMIT_REDIS_PASSWORD and RATELIMIT_REDIS_PASSWORD_FILE",
-		       called);
-}
+	int count = option_read_flag(options_table, options, args, err);
 
-/* Takes "--name=value", or "--name" and the argument behind it; returns how many, 0 on error. */
-static int take_flag(struct options *options, char **args, struct err *err)
-{
-	struct bytes name = bytes_from_text(args[0]);
-	const char *equals = strchr(args[0], '=');
-	const char *value = equals == NULL ? args[1] : equals + 1;
-
-	if (equals != NULL)
-		name.len = (size_t)(equals - args[0]);
-	const struct option *option =
-		bytes_begin_with(name, BYTES("--")) ? find_flag(bytes_skip(name, 2)) : NULL;
-	if (option == NULL)
+	if (count == 0) {
+		struct bytes name = bytes_from(args[0], strcspn(args[0], "="));
 		(void)err_set(err,
 			      "%s: no such option; accepted are those of ratelimit-spoa --help",
 			      quoted_unless_plain(name).text);
-	else if (value == NULL)
-		(void)err_set(err, "--%s: a value is missing; accepted is %s", option->name,
-			      option->accepted);
-	else {
-		char called[64];
-		snprintf(called, sizeof called, "--%s", option->name);
-		if (take(option, options, value, called, err) &&
-		    has_no_secret(option, options, called, err))
-			return equals == NULL ? 2 : 1;
+		return -1;
 	}
-	return 0;
+	/* A password stays an error when a later --store has none: it could be read. */
+	if (count > 0 && is_store_flag(args[0]) && store_target_has_password(&options->store)) {
+		(void)err_set(err, "--store: a password is not accepted in a flag; accepted are "
+				   "RATELIMIT_STORE, RATELIMIT_REDIS_PASSWORD and "
+				   "RATELIMIT_REDIS_PASSWORD_FILE");
+		return -1;
+	}
+	return count;
 }
 
-/* Visible ASCII, as it stands in a header field. */
+/* ---- all of it ---- */
+
+/* The token is compared with a header field, so it consists of visible ASCII. */
 static bool read_token(struct options *options, struct err *err)
 {
 	*options->http_token = '\0';
@@ -181,20 +153,20 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 {
 	*ret_help = false;
 	ret_options->redis_login = (struct redis_login){0};
-	if (!take_defaults(ret_options, err))
+	if (!option_read_defaults(options_table, ret_options, err))
 		return false;
 	for (; *environment != NULL; environment++)
-		if (!take_variable(ret_options, *environment, err))
+		if (!read_variable(ret_options, *environment, err))
 			return false;
 	while (*args != NULL) {
 		if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0) {
 			*ret_help = true;
 			return true;
 		}
-		int taken = take_flag(ret_options, args, err);
-		if (taken == 0)
+		int count = read_flag(ret_options, args, err);
+		if (count < 0)
 			return false;
-		args += taken;
+		args += count;
 	}
 	return read_token(ret_options, err) &&
 	       (ret_options->store.is_memory ||

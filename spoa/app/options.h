@@ -1,10 +1,14 @@
 /*
- * options.h - the command line and the environment (INTERFACE.md section 1).
+ * options.h - the agent's options, from the command line and the environment (docs/reference.md,
+ * section Options).
  *
  * Every option is a flag and an environment variable: --spop-listen is RATELIMIT_SPOP_LISTEN, and
- * the flag wins. What is unknown or wrong is an error that names the option, the value, and what is
- * accepted. Secrets have no flag: RATELIMIT_STORE may have a password in it, and
- * RATELIMIT_REDIS_USER, RATELIMIT_REDIS_PASSWORD and RATELIMIT_REDIS_PASSWORD_FILE say it apart.
+ * the flag wins. An unknown option or a wrong value is an error that names the option, the value,
+ * and what is accepted.
+ *
+ * Secrets have no flag, because everybody on the machine can read a command line. RATELIMIT_STORE
+ * may have a password in its URL; RATELIMIT_REDIS_USER, RATELIMIT_REDIS_PASSWORD and
+ * RATELIMIT_REDIS_PASSWORD_FILE give user and password apart from it.
  */
 #ifndef APP_OPTIONS_H
 #define APP_OPTIONS_H
@@ -14,29 +18,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "app/option.h"
 #include "app/redis_login.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "limit/policy.h"
-#include "net/address.h"
 #include "store/store_target.h"
-
-#define OPTIONS_LISTEN_MAX 16
 
 /* Which decisions are logged. */
 enum log_decisions { LOG_DECISIONS_OFF = 0, LOG_DECISIONS_DENIED, LOG_DECISIONS_ALL };
 
-struct address_list {
-	struct address items[OPTIONS_LISTEN_MAX];
-	size_t count;
-};
-
-#define OPTIONS_TOKEN_MAX  513
-#define OPTIONS_PREFIX_MAX 64
+#define OPTIONS_TOKEN_MAX 513
 
 struct options {
 	struct address_list spop_listen;
 	struct address_list http_listen;
+	uint64_t http_max_connections;
+	uint64_t http_max_per_address;
 	struct address_list admin_listen;
 	const char *http_token_file; /* a path, or NULL */
 	char http_token[OPTIONS_TOKEN_MAX];
@@ -60,9 +58,14 @@ struct options {
 	enum log_decisions log_decisions;
 };
 
+/* Their rows, in the order of the help; secrets are variables only. The last row has no name. */
+extern const struct option options_table[];
+extern const struct option options_secrets[];
+
 /*
- * `args` are the flags, without the program's and the sub-command's name; the strings outlive the
- * options. *ret_help when --help was among them.
+ * `args` are the flags, without the names of the program and of the command. The options point into
+ * `args` and `environment`. *ret_help is true when --help was among the flags; then the options are
+ * not complete.
  */
 MUST_CHECK bool options_read(char **args, char **environment, struct options *ret_options,
 			     bool *ret_help, struct err *err);

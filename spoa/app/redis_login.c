@@ -8,21 +8,6 @@
 #define PASSWORD "RATELIMIT_REDIS_PASSWORD"
 #define FILE_    "RATELIMIT_REDIS_PASSWORD_FILE"
 
-bool redis_login_take(struct redis_login *login, struct bytes name, const char *value)
-{
-	const char *given = *value == '\0' ? NULL : value;
-
-	if (bytes_equal(name, BYTES("REDIS_USER")))
-		login->user = given;
-	else if (bytes_equal(name, BYTES("REDIS_PASSWORD")))
-		login->password = given;
-	else if (bytes_equal(name, BYTES("REDIS_PASSWORD_FILE")))
-		login->password_file = given;
-	else
-		return false;
-	return true;
-}
-
 /* `from` is the name of what the value came from. */
 static bool set(char *memory, size_t max, const char *value, const char *from, struct err *err)
 {

@@ -1,7 +1,8 @@
 /*
- * redis_login.h - user and password for Redis from the environment, apart from the URL:
- * RATELIMIT_REDIS_USER, RATELIMIT_REDIS_PASSWORD, or RATELIMIT_REDIS_PASSWORD_FILE, whose first
- * line it is. They have no flags, since those are seen by everybody on the machine.
+ * redis_login.h - user and password for Redis that the environment gives apart from the URL:
+ * RATELIMIT_REDIS_USER, and RATELIMIT_REDIS_PASSWORD or RATELIMIT_REDIS_PASSWORD_FILE, a file whose
+ * first line is the password. They have no flags, because everybody on the machine can read a
+ * command line.
  */
 #ifndef APP_REDIS_LOGIN_H
 #define APP_REDIS_LOGIN_H
@@ -17,9 +18,10 @@ struct redis_login {
 	const char *password_file;
 };
 
-/* `name` is without RATELIMIT_. False when it is none of them; empty values are none. */
-MUST_CHECK bool redis_login_take(struct redis_login *login, struct bytes name, const char *value);
-/* Reads the file, and completes the target. What is given twice, or in part, is an error. */
+/*
+ * Reads the file, if there is one, and completes the target. It is an error when user or password
+ * are given twice, or a user without a password.
+ */
 MUST_CHECK bool redis_login_apply(const struct redis_login *login, struct redis_target *target,
 				  struct err *err);
 

@@ -11,11 +11,9 @@
 #include "base/parse.h"
 #include "base/writer.h"
 
-#define ACCEPTED "accepted is host:port, [v6]:port or unix:/path[?mode=0660]"
-
 static bool refuse_address(struct err *err, struct bytes text, const char *why)
 {
-	return err_set(err, "%s: %s; " ACCEPTED, quoted(text).text, why);
+	return err_set(err, "%s: %s; accepted is " ADDRESS_ACCEPTED, quoted(text).text, why);
 }
 
 static bool parse_mode(struct bytes text, mode_t *ret_mode)

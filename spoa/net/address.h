@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+#define ADDRESS_ACCEPTED "host:port, [v6]:port or unix:/path[?mode=0660]"
 #define ADDRESS_TEXT_MAX 320 /* a host name of 255 or a path, its prefix and its port or mode */
 
 struct address {

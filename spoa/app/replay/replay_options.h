@@ -1,13 +1,13 @@
 /*
- * replay_options.h - what only `ratelimit-spoa replay` understands: flags without an environment
- * variable, among those of options.h.
+ * replay_options.h - the flags that only `ratelimit-spoa replay` has. They stand among those of
+ * options.h and have no environment variables.
  */
 #ifndef APP_REPLAY_OPTIONS_H
 #define APP_REPLAY_OPTIONS_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
+#include "app/option.h"
 #include "app/replay/time_zone.h"
 #include "base/compiler.h"
 #include "base/err.h"
@@ -19,9 +19,10 @@ struct replay_options {
 	bool keep_going;
 };
 
-/* Takes the flags that it knows out of `args`; those that are left go to options_read. */
+extern const struct option replay_options_table[];
+
+/* Takes its own flags out of `args`; what is left goes to options_read. */
 MUST_CHECK bool replay_options_read(char **args, struct replay_options *ret_options,
 				    struct err *err);
-void replay_options_print_help(FILE *to);
 
 #endif

@@ -60,6 +60,8 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_string_equal(options.spop_listen.items[0].text, "127.0.0.1:12345");
 	assert_int_equal(options.http_listen.count, 1);
 	assert_string_equal(options.http_listen.items[0].text, "127.0.0.1:8080");
+	assert_int_equal(options.http_max_connections, 1024);
+	assert_int_equal(options.http_max_per_address, 512);
 	assert_int_equal(options.admin_listen.count, 0);
 	assert_string_equal(options.http_token, "");
 	assert_null(options.policies);
@@ -100,6 +102,12 @@ static const struct {
 	{"http-listen",
 	 {"off", "127.0.0.1:8080", "[::]:0", "unix:/x?mode=0660", "127.0.0.1:1,[::1]:2"},
 	 {"", "no", "OFF", "127.0.0.1", "off,127.0.0.1:1", "127.0.0.1:1,"}},
+	{"http-max-connections",
+	 {"1", "1024", "1000000"},
+	 {"", "0", "-1", "x", "1.5", "10k", "1000001", MANY}},
+	{"http-max-per-address",
+	 {"1", "512", "1000000"},
+	 {"", "0", "-1", "x", "1.5", "10k", "1000001", MANY}},
 	{"admin-listen", {"", "127.0.0.1:9090", "unix:/x"}, {"off", "127.0.0.1", "127.0.0.1:1,"}},
 	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
 	{"policies-watch", {"on", "off"}, {"", "yes", "OFF", "1"}},
@@ -283,10 +291,10 @@ TEST(options_read_more_addresses_than_fit_are_refused)
 {
 	char list[2 + 17 * 14] = "";
 
-	for (int i = 0; i < OPTIONS_LISTEN_MAX; i++)
+	for (int i = 0; i < OPTION_ADDRESSES_MAX; i++)
 		strcat(list, i == 0 ? "127.0.0.1:1" : ",127.0.0.1:1");
 	assert_int_equal(read_good(ARGS("--spop-listen", list), NOTHING).spop_listen.count,
-			 OPTIONS_LISTEN_MAX);
+			 OPTION_ADDRESSES_MAX);
 	strcat(list, ",127.0.0.1:1");
 
 	struct err err = read_bad(ARGS("--spop-listen", list), NOTHING);
@@ -555,6 +563,59 @@ TEST(options_read_store_of_another_version_is_refused)
 }
 
 /* ---- who logs in there ---- */
+
+TEST(options_read_login_its_three_variables_are_read)
+{
+	char *environment[] = {"RATELIMIT_REDIS_USER=a", "RATELIMIT_REDIS_PASSWORD=b",
+			       "RATELIMIT_REDIS_PASSWORD_FILE=c", NULL};
+
+	struct options options = read_good(NOTHING, environment);
+
+	assert_string_equal(options.redis_login.user, "a");
+	assert_string_equal(options.redis_login.password, "b");
+	assert_string_equal(options.redis_login.password_file, "c");
+}
+
+TEST(options_read_login_other_variables_are_refused)
+{
+	static char *const variables[] = {
+		"RATELIMIT_=x",
+		"RATELIMIT_REDIS=x",
+		"RATELIMIT_REDIS_=x",
+		"RATELIMIT_REDIS_USE=x",
+		"RATELIMIT_REDIS_USER_=x",
+		"RATELIMIT_REDIS_USERNAME=x",
+		"RATELIMIT_redis_user=x",
+		"RATELIMIT_REDIS_PASSWORD_=x",
+		"RATELIMIT_REDIS_PASS=x",
+		"RATELIMIT_REDIS_PASSWORD_FILES=x",
+		"RATELIMIT_PASSWORD=x",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
+		struct err err = read_bad(NOTHING, ARGS(variables[i]));
+		assert_says(&err, "no such option");
+	}
+	/* This one is an option, and not of the login. */
+	assert_null(read_good(NOTHING, ARGS("RATELIMIT_STORE=memory:")).redis_login.user);
+}
+
+TEST(options_read_login_empty_values_are_none)
+{
+	char *environment[] = {"RATELIMIT_REDIS_USER=a",
+			       "RATELIMIT_REDIS_PASSWORD=b",
+			       "RATELIMIT_REDIS_PASSWORD_FILE=c",
+			       "RATELIMIT_REDIS_USER=",
+			       "RATELIMIT_REDIS_PASSWORD=",
+			       "RATELIMIT_REDIS_PASSWORD_FILE=",
+			       NULL};
+
+	struct options options = read_good(NOTHING, environment);
+
+	assert_null(options.redis_login.user);
+	assert_null(options.redis_login.password);
+	assert_null(options.redis_login.password_file);
+}
 
 TEST(options_read_login_of_the_environment_completes_the_store)
 {

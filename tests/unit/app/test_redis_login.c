@@ -102,60 +102,6 @@ static struct err refuse_file(const char *content, size_t len)
 	return err;
 }
 
-/* ---- taking ---- */
-
-TEST(redis_login_take_its_three_names_are_taken)
-{
-	struct redis_login login = {0};
-
-	assert_true(redis_login_take(&login, BYTES("REDIS_USER"), "a"));
-	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD"), "b"));
-	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD_FILE"), "c"));
-
-	assert_string_equal(login.user, "a");
-	assert_string_equal(login.password, "b");
-	assert_string_equal(login.password_file, "c");
-}
-
-TEST(redis_login_take_other_names_are_not_its)
-{
-	static const char *const names[] = {
-		"",
-		"REDIS",
-		"REDIS_",
-		"REDIS_USE",
-		"REDIS_USER_",
-		"REDIS_USERNAME",
-		"redis_user",
-		"REDIS_PASSWORD_",
-		"REDIS_PASS",
-		"REDIS_PASSWORD_FILES",
-		"PASSWORD",
-		"STORE",
-	};
-	struct redis_login login = {0};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_false(redis_login_take(&login, bytes_from_text(names[i]), "x"));
-
-	assert_null(login.user);
-	assert_null(login.password);
-	assert_null(login.password_file);
-}
-
-TEST(redis_login_take_empty_values_are_none)
-{
-	struct redis_login login = {"a", "b", "c"};
-
-	assert_true(redis_login_take(&login, BYTES("REDIS_USER"), ""));
-	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD"), ""));
-	assert_true(redis_login_take(&login, BYTES("REDIS_PASSWORD_FILE"), ""));
-
-	assert_null(login.user);
-	assert_null(login.password);
-	assert_null(login.password_file);
-}
-
 /* ---- applying ---- */
 
 TEST(redis_login_apply_nothing_leaves_the_url)
