@@ -1,5 +1,5 @@
 /*
- * drain.h - how the agent ends: SIGTERM and SIGINT drain it (INTERFACE.md section 7).
+ * drain.h - how the agent ends: SIGTERM and SIGINT drain it (docs/reference.md, section Signals).
  *
  *     SERVING
  *       |  a signal: /ready and SPOP's health checks fail

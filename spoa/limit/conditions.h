@@ -1,5 +1,6 @@
 /*
- * conditions.h - `match`: which requests a policy or an override is for (INTERFACE.md section 2).
+ * conditions.h - `match`: which requests a policy or an override is for (docs/reference.md, section
+ * Policy file).
  *
  * Each condition names an attribute and the patterns of which one must fit its text form: `*` is
  * any run of characters, all else is itself. A pattern that is an address or a CIDR fits addresses,

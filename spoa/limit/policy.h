@@ -2,7 +2,8 @@
  * policy.h - a named limit of a policy file. Once it is in use it does not change.
  *
  * A policy has terms: its numbers, and what else an override replaces for the requests that it is
- * for (INTERFACE.md section 2). A check is made by the terms that hold for its request.
+ * for (docs/reference.md, section Policy file). A check is made by the terms that hold for its
+ * request.
  */
 #ifndef LIMIT_POLICY_H
 #define LIMIT_POLICY_H

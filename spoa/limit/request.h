@@ -1,8 +1,9 @@
 /*
  * request.h - the checks of one request, made of its messages.
  *
- * A request is filled message by message. request_add reads the reserved attributes (INTERFACE.md
- * section 3), picks the policies and copies what the checks need; the attributes may die after it.
+ * A request is filled message by message. request_add reads the reserved attributes
+ * (docs/reference.md, section SPOP), picks the policies and copies what the checks need; the
+ * attributes may die after it.
  * The slots of the checks come from a pool that the caller owns and give them back by
  * request_clear.
  */

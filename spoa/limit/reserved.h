@@ -1,6 +1,6 @@
 /*
  * reserved.h - the attributes with a meaning of their own: policy, key, cost, and the numbers of an
- * inline policy (INTERFACE.md section 3).
+ * inline policy (docs/reference.md, section SPOP).
  *
  * Their types and values are checked whether or not they are needed: a mistake in HAProxy's
  * configuration is to be seen at the first request, not at the first that depends on it.

@@ -1,5 +1,5 @@
 /*
- * verdict.h - what all checks of a request come to, as INTERFACE.md section 3 has it.
+ * verdict.h - what all checks of a request come to, as in docs/reference.md, section SPOP.
  *
  * A verdict points into the request that it was folded from and dies with it.
  */

@@ -1,4 +1,4 @@
-"""/check over HTTP, as INTERFACE.md section 4 says it."""
+"""/check over HTTP (docs/reference.md, section HTTP)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What an ACK says, and which frames belong together (INTERFACE.md section 3)."""
+"""What an ACK says, and which frames belong together (docs/reference.md, section SPOP)."""
 
 import threading
 

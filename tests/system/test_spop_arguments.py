@@ -1,4 +1,4 @@
-"""What a message's arguments mean: attributes, reserved names (INTERFACE.md sections 3 and 8)."""
+"""What a message's arguments mean: attributes, reserved names (docs/reference.md, section SPOP)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""HELLO and its answer, byte by byte as HAProxy needs them (INTERFACE.md sections 3 and 8)."""
+"""HELLO and its answer, byte by byte as HAProxy needs them (docs/reference.md, section SPOP)."""
 
 import socket
 

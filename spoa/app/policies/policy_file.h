@@ -1,5 +1,6 @@
 /*
- * policy_file.h - reads the policy file (INTERFACE.md section 2): JSON in, a set of policies out.
+ * policy_file.h - reads the policy file (docs/reference.md, section Policy file): JSON in, a set of
+ * policies out.
  *
  * A file with a problem gives no policies at all. A problem names the place, the value and what is
  * accepted: `policies.login.window: "1x" is not a duration`. One call finds all problems that

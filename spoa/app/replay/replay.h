@@ -1,6 +1,6 @@
 /*
- * replay.h - `ratelimit-spoa replay`: runs recorded requests through policies (INTERFACE.md
- * section 6).
+ * replay.h - `ratelimit-spoa replay`: runs recorded requests through policies (docs/reference.md,
+ * section Replay).
  *
  * Each line of standard input is asked like a request over HTTP, one after the other, with the time
  * that the line says in place of the clock's. The answers go to standard output, a summary to

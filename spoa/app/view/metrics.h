@@ -1,5 +1,6 @@
 /*
- * metrics.h - /metrics: all counters, for Prometheus (INTERFACE.md section 5, docs/metrics.md).
+ * metrics.h - /metrics: all counters, for Prometheus (docs/metrics.md; docs/reference.md, section
+ * Metrics).
  *
  * A policy has nine series, all inline policies together have eight, and the number of other series
  * is constant. No label holds a value that a client sent, so clients cannot add series. All series

@@ -154,7 +154,7 @@ static bool add_reserved(struct http_question *question, struct bytes name,
 	return add(question, "", name, value, err);
 }
 
-/* What it takes for a check to be one: INTERFACE.md section 4 has three forms. */
+/* Whether this is one of the three forms of a check (docs/reference.md, section HTTP). */
 static bool has_form(const struct http_question *question, bool has_attributes)
 {
 	const struct attributes attributes = http_question_attributes(question);

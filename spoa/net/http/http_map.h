@@ -1,6 +1,6 @@
 /*
  * http_map.h - where HTTP and the limiter's meaning meet: a query with headers, or a JSON body,
- * becomes attributes (INTERFACE.md sections 4 and 8). http_reply.h is the way back.
+ * becomes attributes (docs/reference.md, section HTTP). http_reply.h is the way back.
  *
  * It reads strictly: what is not understood, or stands there twice, is an error that names the
  * field. What the reserved names mean, and whether their values are good, is limit/reserved.h's to

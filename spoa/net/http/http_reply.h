@@ -1,6 +1,6 @@
 /*
  * http_reply.h - a verdict, or what is wrong with a request, as HTTP tells it: status, JSON and
- * header values (INTERFACE.md sections 4 and 8).
+ * header values (docs/reference.md, section HTTP).
  */
 #ifndef NET_HTTP_REPLY_H
 #define NET_HTTP_REPLY_H

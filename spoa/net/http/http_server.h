@@ -1,6 +1,6 @@
 /*
- * http_server.h - the HTTP port (INTERFACE.md section 4): /check, and pages that somebody else
- * writes.
+ * http_server.h - the HTTP port (docs/reference.md, section HTTP): /check, and pages that somebody
+ * else writes.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H

@@ -1,7 +1,7 @@
 /*
  * spop_map.h - where SPOP's bytes and the limiter's meaning meet: an argument of a NOTIFY becomes
- * an attribute of the request, and a verdict becomes the variables that an ACK sets (INTERFACE.md
- * section 3).
+ * an attribute of the request, and a verdict becomes the variables that an ACK sets
+ * (docs/reference.md, section SPOP).
  *
  * A new variable is a value of enum spop_var, and in spop_map.c the row of its name and its value.
  */

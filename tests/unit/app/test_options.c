@@ -406,7 +406,7 @@ TEST(options_read_flag_wins_over_environment)
 	assert_int_equal(options.max_connections, 6);
 }
 
-/* INTERFACE.md, section 1: a bad value stops the start; also one that a flag stands before. */
+/* docs/reference.md, section Command line: also when a flag overrides the variable. */
 TEST(options_read_bad_variable_under_a_flag_is_refused)
 {
 	char *environment[] = {"RATELIMIT_LOG_LEVEL=trace", NULL};
@@ -490,7 +490,7 @@ TEST(options_read_service_link_with_port_in_its_name_is_ignored)
 	(void)read_good(NOTHING, environment);
 }
 
-/* INTERFACE.md, section 1: ignored are *_PORT_<n>_*; anything else is an unknown variable. */
+/* docs/reference.md, section Command line: *_PORT_<n>_* is ignored, anything else is unknown. */
 TEST(options_read_what_only_resembles_a_service_link_is_refused)
 {
 	static char *const variables[] = {"RATELIMIT_X_PORT_8X=1", "RATELIMIT_X_PORT_8=1",
@@ -543,7 +543,7 @@ TEST(options_read_repeated_store_the_last_counts)
 			    .store.is_memory);
 }
 
-/* INTERFACE.md has them; a version that does not serves nobody by guessing. */
+/* Other versions may have them. To guess what is meant would help nobody. */
 TEST(options_read_store_of_another_version_is_refused)
 {
 	static char *const values[] = {"rediss://h", "rediss://h:6379/0",
@@ -713,7 +713,7 @@ TEST(options_read_login_flags_do_not_exist)
 
 /* ---- secrets ---- */
 
-/* INTERFACE.md, section 1: a password in the flag is refused, and never logged. */
+/* docs/reference.md, section Command line: the flag refuses a password, and no line has it. */
 TEST(options_read_password_in_the_flag_is_refused_and_not_told)
 {
 	static char *const values[] = {"redis://:hunter2@h", "redis://agent:hunter2@h:1/2",

@@ -177,8 +177,8 @@ static const struct request_row requests[] = {
 	 .checks = "",
 	 .invalid_why = "unknown policy"},
 	/*
-	 * INTERFACE.md, section 3: checks that meet in one balance are added up first. They need
-	 * no slot, so even a request that has sixteen checks charges them.
+	 * docs/reference.md, section SPOP: checks that meet in one balance are added up first. They
+	 * need no slot, so even a request that has sixteen checks charges them.
 	 */
 	{"equal balances are added up even when there are sixteen",
 	 {SIXTEEN},

@@ -251,8 +251,7 @@ static const struct {
 	 "deny/invalid/a/3"},
 	{"invalid, and another message failed", "invalid, failed_deny", ON_ERROR_ALLOW,
 	 "deny/invalid/a/1000000/degraded"},
-	/* INTERFACE.md says no number here: the same message stays invalid however long one waits.
-	 */
+	/* docs/reference.md, section SPOP: it stays invalid however long one waits. */
 	{"invalid, denied", "invalid", ON_ERROR_DENY, "deny/invalid//-1"},
 };
 

@@ -848,7 +848,7 @@ TEST(policy_file_parse_unknown_field_is_named)
 	}
 }
 
-/* The example of INTERFACE.md, section 2. */
+/* The example of docs/reference.md, section Policy file. */
 TEST(policy_file_parse_refused_says_the_reason)
 {
 	struct err err = parse_bad(BYTES(POLICIES(
@@ -956,7 +956,10 @@ TEST(policy_file_parse_escaped_backslash_before_u0000_is_no_nul)
 	policies_unref(policies);
 }
 
-/* INTERFACE.md, section 2: kept exactly, or refused. Never another number than what was written. */
+/*
+ * docs/reference.md, section Policy file: a number is kept exactly or refused, and never becomes
+ * another number than was written.
+ */
 TEST(policy_file_parse_number_that_does_not_fit_is_refused)
 {
 	(void)parse_bad(BYTES(RATE("0.30000000000000000001")));

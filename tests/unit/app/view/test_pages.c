@@ -42,7 +42,7 @@ TEST(ready_write_is_ready_until_it_drains)
 	assert_page(ready_write, &view, "{\"status\":\"draining\"}");
 }
 
-/* Who may see which page, and on which port it is: INTERFACE.md section 4. */
+/* Who may see which page, and on which port it is (docs/reference.md, section HTTP). */
 TEST(pages_each_has_its_access)
 {
 	static const struct {

@@ -530,9 +530,9 @@ TEST(spop_map_put_verdict_from_400_bytes_every_variable_has_its_action)
 }
 
 /*
- * INTERFACE.md, section 3: variables that have no value are unset, so that a second group in one
- * transaction leaves nothing stale. That holds on the smallest connection too: a value that does
- * not fit is no value, and to unset all six takes less than to set them.
+ * docs/reference.md, section SPOP: variables that have no value are unset, so that a second group
+ * in one transaction leaves nothing stale. That holds on the smallest connection too: a value that
+ * does not fit is no value, and to unset all six takes less than to set them.
  */
 TEST(spop_map_put_verdict_at_256_bytes_nothing_stale_is_left)
 {
