@@ -46,15 +46,6 @@ def test_the_summary_of_the_page_is_one(tmp_path):
     assert done.told == SUMMARY
 
 
-def test_the_flags_of_the_page_are_those_of_help():
-    told = subprocess.run([BINARY, "replay", "--help"], text=True, capture_output=True, check=True,
-                          env=clean_environment(), timeout=20).stdout
-    own = told[told.index("replay reads"):]
-
-    assert re.findall(r"^\| `--([a-z-]+)`", PAGE, re.MULTILINE) == \
-        re.findall(r"^  --([a-z-]+)", own, re.MULTILINE)
-
-
 @pytest.mark.parametrize("place", re.findall(r"\]\(([a-z.]+)\)", PAGE))
 def test_what_the_page_links_is_there(place):
     assert (ROOT / "docs" / place).exists()
