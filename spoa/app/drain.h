@@ -1,22 +1,16 @@
 /*
  * drain.h - how the agent ends: SIGTERM and SIGINT drain it (docs/reference.md, section Signals).
  *
- *     SERVING
- *       |  a signal: /ready and SPOP's health checks fail
- *       v
- *     DRAINING   everything is served on
- *       |  --drain-delay is over: no SPOP connection is accepted any more
- *       v
- *     ENDING     SPOP connections end when they owe no answer
- *       |  no SPOP connection is left: no HTTP connection is accepted any more
- *       v
- *     CLOSING    HTTP requests that have come are answered
- *       |  no HTTP request is on its way
- *       v
- *     the loop is left
+ *            a signal                --drain-delay is over
+ *   SERVING ---------> DRAINING ------------------------------> ENDING
+ *                                                                  | no SPOP connection is left
+ *                                                                  v
+ *   the loop ends <---------- no HTTP request is open --------- CLOSING
+ *         ^
+ *         `--- --drain-timeout has passed since ENDING began (from ENDING or CLOSING)
  *
- * The loop is left from ENDING and CLOSING too when --drain-timeout is over, counted from ENDING. A
- * second signal ends the process at once. The caller owns everything here but the watchers.
+ * A second signal ends the process at once, in any state but SERVING. The drain ends the loop once,
+ * and frees nothing: that is the caller's, after the loop. It owns its watchers only.
  */
 #ifndef APP_DRAIN_H
 #define APP_DRAIN_H
@@ -30,22 +24,30 @@
 struct http_server;
 struct spop_server;
 
-enum drain_state { DRAIN_SERVING = 0, DRAIN_DRAINING, DRAIN_ENDING, DRAIN_CLOSING };
+enum drain_state {
+	DRAIN_SERVING = 0,
+	DRAIN_DRAINING, /* all is served as before, and health checks fail */
+	DRAIN_ENDING,   /* the SPOP listeners are closed, the connections end */
+	DRAIN_CLOSING,  /* the HTTP listeners are closed as well */
+};
 
-struct drain {
+struct drain_config { /* nothing of it is owned */
 	struct ev_loop *loop;
 	const struct options *options;
 	struct spop_server *spop;
 	struct http_server *http;
-	bool *is_draining; /* true from the signal on */
+	bool *is_draining; /* set to true by the first signal */
+};
+
+struct drain {
+	struct drain_config config;
 	enum drain_state state;
-	struct ev_timer timer;
+	struct ev_timer timer; /* the delay in DRAINING, the timeout in ENDING and CLOSING */
 	struct ev_signal on_term, on_int;
 };
 
-/* The caller has set the members before `state`. */
-void drain_init(struct drain *drain);
-/* Is called once a turn of the loop: enters the next state when nothing is left to wait for. */
+void drain_init(struct drain *drain, const struct drain_config *config);
+/* Called once a turn of the loop, to see whether those that the drain waits for have gone. */
 void drain_advance(struct drain *drain);
 
 #endif

@@ -1,14 +1,10 @@
 /*
  * reload.h - other policies while the agent runs: on SIGHUP, and with --policies-watch when the
- * file changes. The file is taken whole or not at all.
+ * policy file changes. The file is taken whole or not at all.
  *
- * Requests that are on their way finish with the policies that they began with: they hold a
- * reference. Balances are kept by policy and generation, so those of unchanged policies stay.
- *
- * A reload is one line in the log, `reloaded` with what changed, or `reload_failed` with the
- * reason, after which all is as it was. When the file was touched and says what is in use, nothing
- * happens, unless a reload had failed: then it is said that all is well again. SIGHUP is always
- * answered.
+ * Requests that are on their way finish with the policies that they began with, because they hold a
+ * reference. A balance belongs to a policy and its generation (limit/generation.h), so balances of
+ * unchanged policies stay.
  */
 #ifndef APP_RELOAD_H
 #define APP_RELOAD_H
@@ -21,17 +17,20 @@
 
 struct file_watch;
 
-struct reload {
+struct reload_config { /* nothing of it is owned */
 	struct ev_loop *loop;
 	const struct options *options;
 	struct engine *engine;
-	struct load_stats *stats;
-	struct ev_signal on_signal;
-	struct file_watch *watch; /* NULL: none */
+	struct load_stats *stats; /* what the last reload came to is written here */
 };
 
-/* The first four are set. */
-void reload_init(struct reload *reload);
+struct reload {
+	struct reload_config config;
+	struct ev_signal on_signal;
+	struct file_watch *watch; /* NULL: the file is not watched */
+};
+
+void reload_init(struct reload *reload, const struct reload_config *config);
 void reload_release(struct reload *reload);
 
 #endif

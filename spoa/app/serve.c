@@ -1,3 +1,19 @@
+/*
+ * One turn of the loop:
+ *
+ *     what has arrived is read: HAProxy, HTTP, Redis' replies      (watchers of net/ and store/)
+ *     time-outs: the engine's deadline, the drain                   (lowest priority)
+ *     before_wait: the drain looks whether it is done, the next deadline is set
+ *     all that was asked and answered in this turn is written       (net/ and store/)
+ *     the loop waits
+ *
+ * Time-outs come last, because a reply that lies in its socket already is not late. The deadline is
+ * set once a turn and not once a request, because that would be a system call for each.
+ *
+ * Start and end mirror each other: build() makes the floors from the bottom up and tear_down()
+ * frees them, a part of it after a failed start too. Only the stores come before the engine: a
+ * store that is freed still answers what waits in it.
+ */
 #include "app/serve.h"
 
 #include <errno.h>
@@ -23,7 +39,8 @@
 #include "store/store.h"
 #include "version.h"
 
-#define CLOCK_STEP_US US_PER_SECOND /* the wall clock may step back by so much */
+/* How far the wall clock may step back without a balance being forgotten as full too early. */
+#define CLOCK_STEP_US US_PER_SECOND
 
 struct agent {
 	const struct options *options;
@@ -34,11 +51,11 @@ struct agent {
 	struct spop_server *spop;
 	struct http_server *http;
 	struct ev_prepare before_wait;
-	struct ev_timer deadline; /* the engine's next */
+	struct ev_timer deadline; /* when the engine has to answer without the store */
 	struct ev_timer history;
 	struct reload reload;
 	struct drain drain;
-	uint64_t evicted; /* as it was last logged */
+	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
 	struct agent_view view;
 };
@@ -71,7 +88,7 @@ static struct bytes failed_policies(const struct store_op *op, struct writer *w)
 	return writer_bytes(w);
 }
 
-/* A line a minute for each kind; requests of one policy may fail while others do not. */
+/* At most a line a minute for each kind. */
 static void on_store_refused(void *owner, const struct store_op *op, enum store_error error,
 			     struct bytes why)
 {
@@ -134,30 +151,27 @@ static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int ev
 	ev_timer_again(loop, &agent->deadline);
 }
 
-static void watch(struct agent *agent)
+static void start_watchers(struct agent *agent)
 {
 	ev_prepare_init(&agent->before_wait, before_wait);
 	ev_prepare_start(agent->loop, &agent->before_wait);
 	ev_init(&agent->deadline, on_deadline);
-	/* After what was read in the same turn: a reply that is there is not late. */
 	ev_set_priority(&agent->deadline, EV_MINPRI);
 	ev_timer_init(&agent->history, on_history, HISTORY_STEP_S, HISTORY_STEP_S);
 	ev_timer_start(agent->loop, &agent->history);
-	agent->reload = (struct reload){
-		.loop = agent->loop,
-		.options = agent->options,
-		.engine = agent->engine,
-		.stats = &agent->view.load,
-	};
-	reload_init(&agent->reload);
-	agent->drain = (struct drain){
-		.loop = agent->loop,
-		.options = agent->options,
-		.spop = agent->spop,
-		.http = agent->http,
-		.is_draining = &agent->view.is_draining,
-	};
-	drain_init(&agent->drain);
+	reload_init(&agent->reload, &(struct reload_config){
+					    .loop = agent->loop,
+					    .options = agent->options,
+					    .engine = agent->engine,
+					    .stats = &agent->view.load,
+				    });
+	drain_init(&agent->drain, &(struct drain_config){
+					  .loop = agent->loop,
+					  .options = agent->options,
+					  .spop = agent->spop,
+					  .http = agent->http,
+					  .is_draining = &agent->view.is_draining,
+				  });
 }
 
 /* ---- start and end ---- */
@@ -217,10 +231,11 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	agent->loop = ev_default_loop(EVFLAG_AUTO);
 	agent->memory = memory_store_new(options->memory_limit);
 	if (agent->loop == NULL || agent->memory == NULL)
-		return err_set(err, "no memory for --memory-limit, or no event loop");
+		return err_set(err,
+			       "there is not enough memory for --memory-limit, or no event loop");
 	memory_store_keep_full(agent->memory, CLOCK_STEP_US);
 	if (!open_store(agent))
-		return err_set(err, "no memory for --max-in-flight");
+		return err_set(err, "there is not enough memory for --max-in-flight");
 	agent->engine = engine_new(
 		&(struct engine_config){
 			.store = agent->store,
@@ -235,7 +250,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		},
 		policies);
 	if (agent->engine == NULL)
-		return err_set(err, "no memory for --max-in-flight");
+		return err_set(err, "there is not enough memory for --max-in-flight");
 	agent->spop = spop_server_new(agent->loop,
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
@@ -252,11 +267,12 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 						     .token = bytes_from_text(options->http_token),
 					     });
 	if (agent->spop == NULL || agent->http == NULL)
-		return err_set(err, "out of memory");
+		return err_set(err, "there is not enough memory for the listeners");
 	set_view(agent);
 	return true;
 }
 
+/* The first address that other machines can reach, or NULL. */
 static const struct address *find_wide(const struct address_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -265,7 +281,6 @@ static const struct address *find_wide(const struct address_list *list)
 	return NULL;
 }
 
-/* Once, for the first that more than this machine can reach. */
 static void warn_without_token(const struct options *options)
 {
 	const struct address *wide = find_wide(&options->http_listen);
@@ -320,12 +335,12 @@ int serve(const struct options *options, struct policies *policies)
 
 	log_set(options->log_level, options->log_format);
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* Blocks of input go back to the system when many connections have gone. */
+	/* Large buffers go back to the system when many connections have ended. */
 	(void)mallopt(M_MMAP_THRESHOLD, 32768);
 	raise_descriptor_limit();
 	bool is_up = build(&agent, policies, &err);
 	if (is_up)
-		watch(&agent);
+		start_watchers(&agent);
 	is_up = is_up && listen_on_all(&agent, &err);
 	if (is_up) {
 		log_event(LOG_INFO, "started", LOG_TEXT("version", RATELIMIT_VERSION),

@@ -1,6 +1,6 @@
 /*
- * serve.h - the agent: puts the floors together and runs the loop. By signals it reloads (reload.h)
- * and drains (drain.h).
+ * serve.h - the agent: puts the floors together and runs the loop until it has drained (drain.h).
+ * While it runs, it reloads its policies (reload.h).
  */
 #ifndef APP_SERVE_H
 #define APP_SERVE_H
@@ -8,7 +8,7 @@
 #include "app/options.h"
 #include "limit/policies.h"
 
-/* Takes the reference to `policies`. Returns the exit status. */
+/* Takes over the reference to `policies`. Returns the exit status of the process. */
 int serve(const struct options *options, struct policies *policies);
 
 #endif
