@@ -1,3 +1,27 @@
+/*
+ * What is watched is the way to the file: every name on it, in its directory, and the file itself.
+ * For a ConfigMap of Kubernetes these are
+ *
+ *     /             etc
+ *     /etc          rl
+ *     /etc/rl       policies.json -> ..data/policies.json
+ *     /etc/rl       ..data -> ..2026_1
+ *     /etc/rl       ..2026_1
+ *     /etc/rl/..2026_1    policies.json, and that file
+ *
+ * After each event on the way, the way is walked anew, because a link or a directory on it may lead
+ * elsewhere now. So all of these are seen: the swap of `..data`, a directory that is made anew,
+ * another release that is linked to, a file that is away for a moment, and (by the file itself) a
+ * file that is mounted alone. Events of other names in the directories are ignored.
+ *
+ *               an event on the way            FILE_WATCH_SETTLE_S without another
+ *     QUIET -----------------------> SETTLING ------------------------------------> QUIET, and the
+ *       ^                               |                                           owner is told
+ *       `-- the file is being written --'
+ *
+ * A file that is being written does not count until it is closed, which is an event of its own: a
+ * half-written policy file would only be logged as an error.
+ */
 #include "app/file_watch.h"
 
 #include <errno.h>
@@ -14,13 +38,13 @@
 #include "base/compiler.h"
 #include "base/log.h"
 
-#define NAMES_MAX  64 /* on the way; Linux itself follows 40 links */
-#define READS_MAX  64 /* at once, of a buffer each; more comes in the next turn */
+#define NAMES_MAX  64 /* on the way; Linux itself follows at most 40 links */
+#define READS_MAX  64 /* of READ_BYTES each in one turn of the loop */
 #define READ_BYTES 4096
 #define IN_NAMES   (IN_CREATE | IN_MOVE | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB)
 #define IN_FILE    (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB)
 
-/* A name in a watched directory, or the file itself, without a name. */
+/* A name in a watched directory. The step of the file itself has an empty name. */
 struct step {
 	int wd;
 	char name[NAME_MAX + 1];
@@ -29,8 +53,8 @@ struct step {
 struct way {
 	struct step steps[NAMES_MAX + 1];
 	size_t count;
-	bool is_there; /* what it leads to */
-	bool is_empty; /* it has no byte */
+	bool is_there; /* the way leads to a file */
+	bool is_empty; /* that file has no byte */
 };
 
 struct file_watch {
@@ -42,8 +66,8 @@ struct file_watch {
 	struct ev_io readable;
 	struct ev_timer settle;
 	struct way way;
-	bool was_there; /* when it was last told, or known */
-	bool is_warned;
+	bool was_there; /* the file, when the owner was last told or caught up */
+	bool is_warned; /* the last walk failed in part, and that was logged */
 };
 
 /* ---- the way to the file ---- */
@@ -51,13 +75,13 @@ struct file_watch {
 struct walk {
 	int inotify;
 	struct way *way;
-	char place[PATH_MAX]; /* where it has come to, without links */
-	char rest[PATH_MAX];  /* how it goes on from there */
-	int error;            /* the last reason for which something is not watched, or 0 */
+	char place[PATH_MAX]; /* where the walk has come to; no links are in it */
+	char rest[PATH_MAX];  /* the way from there on */
+	int error;            /* why some place is not watched, the last one; or 0 */
 };
 
-/* The next name of the rest, which is taken off it; false at the end. */
-static bool take_name(struct walk *walk, char name[NAME_MAX + 1])
+/* Cuts the next name off the rest; false at the end. */
+static bool cut_name(struct walk *walk, char name[NAME_MAX + 1])
 {
 	const char *start = walk->rest + strspn(walk->rest, "/");
 	size_t len = strcspn(start, "/");
@@ -70,7 +94,10 @@ static bool take_name(struct walk *walk, char name[NAME_MAX + 1])
 	return true;
 }
 
-/* 0 or why not: what is gone by now is none, of that there is an event. */
+/*
+ * Returns 0, or the errno that says why the place can't be watched. A place that has gone meanwhile
+ * is no error: the watch of its parent has an event for that.
+ */
 static int watch_place(struct walk *walk, uint32_t events, const char *name)
 {
 	int wd = inotify_add_watch(walk->inotify, walk->place, events | IN_DONT_FOLLOW);
@@ -83,7 +110,7 @@ static int watch_place(struct walk *walk, uint32_t events, const char *name)
 	return 0;
 }
 
-/* The link, which is the last name of the place, is replaced by what it says. */
+/* Replaces the last name of the place, which is a link, by the target of the link. */
 static bool follow_link(struct walk *walk)
 {
 	char target[PATH_MAX];
@@ -100,8 +127,8 @@ static bool follow_link(struct walk *walk)
 	return true;
 }
 
-/* False when the place would be too long. */
-static bool enter(struct walk *walk, const char *name)
+/* Appends the name to the place; false when the place would be too long. */
+static bool append_name(struct walk *walk, const char *name)
 {
 	size_t len = strlen(walk->place);
 
@@ -112,31 +139,31 @@ static bool enter(struct walk *walk, const char *name)
 	return true;
 }
 
-/* One name further; false where the way ends, be it early. */
-static bool step_to(struct walk *walk, const char *name)
+/* Goes one name further; false where the way ends, at the file or before it. */
+static bool walk_name(struct walk *walk, const char *name)
 {
 	int error = watch_place(walk, IN_NAMES, name);
 	struct stat found;
 
-	bool is_there = enter(walk, name) && lstat(walk->place, &found) == 0;
+	bool is_there = append_name(walk, name) && lstat(walk->place, &found) == 0;
 	bool is_directory = is_there && S_ISDIR(found.st_mode);
-	/* A directory that may be gone through and not read is passed over while it leads to
-	 * another one: those are seldom renamed. */
+	/* A directory that may be entered but not read is passed over without an error when it
+	 * leads to another directory: directories are seldom renamed. */
 	if (error != 0 && !(is_directory && error == EACCES))
 		walk->error = error;
 	if (!is_there || is_directory)
 		return is_there;
 	if (S_ISLNK(found.st_mode))
 		return follow_link(walk);
-	walk->way->is_there = S_ISREG(found.st_mode); /* a pipe can be read but once */
+	walk->way->is_there = S_ISREG(found.st_mode); /* a pipe could be read only once */
 	walk->way->is_empty = found.st_size == 0;
 	if (walk->way->is_there)
-		(void)watch_place(walk, IN_FILE, ""); /* more than its name, which is watched */
+		(void)watch_place(walk, IN_FILE, ""); /* its name is watched, if this fails */
 	return false;
 }
 
-/* The reason for which not all of it is watched, or 0. */
-static int find_way(int inotify, const char *path, struct way *ret_way)
+/* Watches the whole way; returns 0, or why some place on it is not watched. */
+static int walk_way(int inotify, const char *path, struct way *ret_way)
 {
 	struct walk walk = {.inotify = inotify, .way = ret_way};
 	char name[NAME_MAX + 1];
@@ -144,18 +171,18 @@ static int find_way(int inotify, const char *path, struct way *ret_way)
 	*ret_way = (struct way){0};
 	snprintf(walk.place, sizeof walk.place, "%s", *path == '/' ? "/" : ".");
 	snprintf(walk.rest, sizeof walk.rest, "%s", path);
-	for (size_t i = 0; take_name(&walk, name); i++) {
+	for (size_t i = 0; cut_name(&walk, name); i++) {
 		if (i == NAMES_MAX)
 			return ELOOP;
-		if (!step_to(&walk, name))
+		if (!walk_name(&walk, name))
 			break;
 	}
 	return walk.error;
 }
 
-/* ---- watching it ---- */
+/* ---- events ---- */
 
-static void warn(const char *path, int error)
+static void log_failure(const char *path, int error)
 {
 	const char *reason =
 		error == EMFILE
@@ -175,21 +202,24 @@ static bool has_watch(const struct way *way, int wd)
 	return false;
 }
 
-/* A directory that is on the way as before keeps its watch, so that nothing is missed. */
-static void follow(struct file_watch *watch)
+/*
+ * Walks the way anew. A directory that stays on the way keeps its watch all the time, so that no
+ * event of it is missed.
+ */
+static void renew_way(struct file_watch *watch)
 {
 	struct way before = watch->way;
-	int error = find_way(watch->inotify, watch->path, &watch->way);
+	int error = walk_way(watch->inotify, watch->path, &watch->way);
 
 	for (size_t i = 0; i < before.count; i++)
 		if (!has_watch(&watch->way, before.steps[i].wd))
 			(void)inotify_rm_watch(watch->inotify, before.steps[i].wd);
 	if (error != 0 && !watch->is_warned)
-		warn(watch->path, error);
+		log_failure(watch->path, error);
 	watch->is_warned = error != 0;
 }
 
-/* Without a name it is of the file, or of a whole directory, such as that it is gone. */
+/* An event without a name is one of the file, or of a directory itself, which was removed, say. */
 static bool is_on_the_way(const struct way *way, const struct inotify_event *event)
 {
 	if ((event->mask & IN_Q_OVERFLOW) != 0)
@@ -201,26 +231,29 @@ static bool is_on_the_way(const struct way *way, const struct inotify_event *eve
 	return false;
 }
 
-/* What is being written will be closed; a file begins empty, and a link to one does not. */
+/*
+ * True when an event that says that the file is closed will follow. A file that was just created is
+ * still empty; one that was linked or renamed into its place is not, and has no such event.
+ */
 static bool is_being_written(const struct way *way, uint32_t events)
 {
 	return (events & IN_MODIFY) != 0 ||
 	       ((events & (IN_CREATE | IN_ATTRIB)) != 0 && way->is_empty);
 }
 
-static void take_event(struct file_watch *watch, const struct inotify_event *event)
+static void handle_event(struct file_watch *watch, const struct inotify_event *event)
 {
 	if (!is_on_the_way(&watch->way, event))
 		return;
 	if ((event->mask & IN_MODIFY) == 0)
-		follow(watch);
+		renew_way(watch);
 	if (is_being_written(&watch->way, event->mask))
 		ev_timer_stop(watch->loop, &watch->settle);
 	else
 		ev_timer_again(watch->loop, &watch->settle);
 }
 
-static void take_events(struct file_watch *watch)
+static void read_events(struct file_watch *watch)
 {
 	_Alignas(struct inotify_event) char events[READ_BYTES];
 
@@ -230,7 +263,7 @@ static void take_events(struct file_watch *watch)
 			return;
 		for (const char *at = events; at < events + len;) {
 			const struct inotify_event *event = (const void *)at;
-			take_event(watch, event);
+			handle_event(watch, event);
 			at += sizeof *event + event->len;
 		}
 	}
@@ -239,18 +272,18 @@ static void take_events(struct file_watch *watch)
 static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
 	(void)loop, (void)events;
-	take_events(CONTAINER_OF(watcher, struct file_watch, readable));
+	read_events(CONTAINER_OF(watcher, struct file_watch, readable));
 }
 
 static void on_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct file_watch *watch = CONTAINER_OF(timer, struct file_watch, settle);
-	bool is_news = watch->way.is_there || watch->was_there;
+	bool exists_or_did = watch->way.is_there || watch->was_there;
 
 	(void)events;
 	ev_timer_stop(loop, timer);
 	watch->was_there = watch->way.is_there;
-	if (is_news)
+	if (exists_or_did)
 		watch->changed(watch->owner);
 }
 
@@ -258,7 +291,7 @@ void file_watch_catch_up(struct file_watch *watch)
 {
 	if (watch == NULL)
 		return;
-	take_events(watch);
+	read_events(watch);
 	ev_timer_stop(watch->loop, &watch->settle);
 	watch->was_there = watch->way.is_there;
 }
@@ -269,18 +302,18 @@ struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
 	struct file_watch *watch = malloc(sizeof *watch);
 
 	if (watch == NULL) {
-		warn(path, ENOMEM);
+		log_failure(path, ENOMEM);
 		return NULL;
 	}
 	*watch =
 		(struct file_watch){.loop = loop, .path = path, .changed = changed, .owner = owner};
 	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch->inotify < 0) {
-		warn(path, errno);
+		log_failure(path, errno);
 		free(watch);
 		return NULL;
 	}
-	follow(watch);
+	renew_way(watch);
 	watch->was_there = watch->way.is_there;
 	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
 	ev_io_start(loop, &watch->readable);

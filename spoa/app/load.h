@@ -10,12 +10,12 @@
 #include "limit/policies.h"
 
 /*
- * The set of the file, or an empty one without --policies, with one reference, which is the
- * caller's; NULL, and the reasons, when it is not good.
+ * Returns the policies of the file, or an empty set without --policies, with one reference that is
+ * the caller's. When the file is not good it returns NULL and the reasons.
  */
 struct policies *load_policies_or_problems(const struct options *options,
 					   struct problems *ret_problems);
-/* The same with the reasons in one line: the first, and how many more there are. */
+/* The same, with the first reason and the number of the others in one line. */
 struct policies *load_policies(const struct options *options, struct err *err);
 
 #endif

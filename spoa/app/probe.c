@@ -20,7 +20,7 @@ static int open_connection(const struct address *address)
 
 	if (fd < 0)
 		return -1;
-	/* Linux bounds connect() by the time to send. */
+	/* On Linux the time-out to send bounds connect() as well. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 	if (connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0) {
@@ -65,7 +65,7 @@ static bool read_answer(int fd, uint8_t *memory, struct spop_frame *ret_frame)
 	return false;
 }
 
-static bool judge(const struct spop_frame *frame, struct err *err)
+static bool check_answer(const struct spop_frame *frame, struct err *err)
 {
 	struct bytes message;
 	uint64_t status;
@@ -74,9 +74,9 @@ static bool judge(const struct spop_frame *frame, struct err *err)
 		return true;
 	if (frame->type == SPOP_AGENT_DISCONNECT &&
 	    spop_disconnect_read(frame->payload, &status, &message))
-		return err_set(err, "AGENT-DISCONNECT %llu %s", (unsigned long long)status,
-			       quoted(message).text);
-	return err_set(err, "the answer is no AGENT-HELLO");
+		return err_set(err, "the agent disconnects: status %llu, %s",
+			       (unsigned long long)status, quoted(message).text);
+	return err_set(err, "the answer is not an AGENT-HELLO");
 }
 
 bool probe_spop(const struct address *address, struct err *err)
@@ -89,10 +89,10 @@ bool probe_spop(const struct address *address, struct err *err)
 		return err_set(err, "can't connect: %s", strerror(errno));
 	bool is_answered = send_healthcheck(fd) && read_answer(fd, memory, &frame);
 	close(fd);
-	return is_answered ? judge(&frame, err) : err_set(err, "no answer");
+	return is_answered ? check_answer(&frame, err) : err_set(err, "no answer");
 }
 
-/* "host:port" and "/path" of an URL; port 80 when there is none. */
+/* Cuts a URL into "host:port", with port 80 when it has none, and "/path". */
 static bool split_url(const char *url, char *authority, size_t max, const char **ret_path)
 {
 	const char *begin = url + strlen(PROBE_HTTP);
@@ -118,7 +118,7 @@ static bool send_request(int fd, const char *authority, const char *path)
 
 #define STATUS_LINE_BYTES 12 /* "HTTP/1.1 200" */
 
-static bool is_200(int fd, struct err *err)
+static bool read_status(int fd, struct err *err)
 {
 	char line[STATUS_LINE_BYTES];
 	struct bytes bytes = bytes_from(line, sizeof line);
@@ -127,7 +127,7 @@ static bool is_200(int fd, struct err *err)
 		return err_set(err, "no answer");
 	if (bytes_begin_with(bytes, BYTES("HTTP/1.1 200")))
 		return true;
-	return err_set(err, "the answer is %s", quoted(bytes).text);
+	return err_set(err, "the answer is %s, not 200", quoted(bytes).text);
 }
 
 bool probe_http(const char *url, struct err *err)
@@ -137,14 +137,14 @@ bool probe_http(const char *url, struct err *err)
 	const char *path;
 
 	if (!split_url(url, authority, sizeof authority, &path))
-		return err_set(err, "too long");
+		return err_set(err, "the URL is too long");
 	if (!address_parse(bytes_from_text(authority), &address, err))
 		return false;
 	int fd = open_connection(&address);
 	if (fd < 0)
 		return err_set(err, "can't connect: %s", strerror(errno));
-	bool is_good =
-		send_request(fd, authority, path) ? is_200(fd, err) : err_set(err, "can't send");
+	bool is_good = send_request(fd, authority, path) ? read_status(fd, err)
+							 : err_set(err, "can't send the request");
 	close(fd);
 	return is_good;
 }

@@ -1,6 +1,6 @@
 /*
- * secret_file.h - a secret that stands in a file: its first line. A command line is seen by
- * everybody on the machine.
+ * secret_file.h - reads a secret from the first line of a file. Secrets are no flags, because
+ * everybody on the machine can read a command line.
  */
 #ifndef APP_SECRET_FILE_H
 #define APP_SECRET_FILE_H
@@ -11,7 +11,10 @@
 #include "base/compiler.h"
 #include "base/err.h"
 
-/* At most `max` - 1 bytes, and at least one. `err` names the file, and nothing that is in it. */
+/*
+ * The secret has at least one byte and at most `max` - 1. `err` names the file, and shows nothing
+ * of its content.
+ */
 MUST_CHECK bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err);
 
 #endif
