@@ -4,7 +4,6 @@
 
 #include "app/policies/policy_text.h"
 #include "base/parse.h"
-#include "base/writer.h"
 
 /* ---- what a row accepts, in words ---- */
 
@@ -57,6 +56,8 @@ struct option_accepted option_accepted(const struct option *option)
 	case OPTION_OWN:
 	case OPTION_TEXT:
 		writer_put_text(&w, option->accepted);
+		if (option->put_accepted != NULL)
+			option->put_accepted(&w);
 		break;
 	case OPTION_EITHER:
 	case OPTION_CHOICE:

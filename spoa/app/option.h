@@ -16,6 +16,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/writer.h"
 #include "net/address.h"
 
 #define OPTION_ADDRESSES_MAX 16
@@ -55,6 +56,8 @@ struct option {
 		bool may_be_off;          /* OPTION_ADDRESSES: "off" is accepted, for none */
 		struct {                  /* OPTION_OWN; OPTION_TEXT has `accepted` alone */
 			const char *accepted;
+			/* NULL, or puts the end of what is accepted, which another module knows. */
+			void (*put_accepted)(struct writer *w);
 			/*
 			 * Reads into the structure that the table is for. On failure `err` stays
 			 * empty when `accepted` is all that there is to say.

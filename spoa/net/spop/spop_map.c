@@ -66,6 +66,15 @@ static unsigned find_bit(struct bytes name)
 	return 0;
 }
 
+void spop_map_put_var_names(struct writer *w)
+{
+	for (enum spop_var var = SPOP_VAR_FIRST_OPTIONAL; var < SPOP_VAR_COUNT; var++) {
+		if (var > SPOP_VAR_FIRST_OPTIONAL)
+			writer_put_u8(w, ',');
+		writer_put(w, names[var]);
+	}
+}
+
 bool spop_map_parse_vars(struct bytes text, unsigned *ret_vars)
 {
 	unsigned vars = 0;

@@ -46,6 +46,8 @@ enum spop_var {
 #define SPOP_VAR_BIT(var) (1u << (var))
 #define SPOP_VARS_ALL     (SPOP_VAR_BIT(SPOP_VAR_COUNT) - SPOP_VAR_BIT(SPOP_VAR_FIRST_OPTIONAL))
 
+/* The names of the optional variables, with commas between. */
+void spop_map_put_var_names(struct writer *w);
 /* Reads "all", "none", or names such as "policy,remaining". False when a name is unknown. */
 MUST_CHECK bool spop_map_parse_vars(struct bytes text, unsigned *ret_vars);
 
