@@ -54,12 +54,19 @@ static bool read_spop_vars(void *into, const char *value, struct err *err)
 	return spop_map_parse_vars(bytes_from_text(value), &options->spop_vars);
 }
 
-/* In the order of the enums. */
 static const char *const off_on[] = {"off", "on", NULL};
-static const char *const on_errors[] = {"allow", "deny", "local", NULL};
-static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
-static const char *const log_formats[] = {"json", "text", NULL};
-static const char *const log_decisions[] = {"off", "denied", "all", NULL};
+static const char *const on_errors[] = {
+	[ON_ERROR_ALLOW] = "allow", [ON_ERROR_DENY] = "deny", [ON_ERROR_LOCAL] = "local", NULL};
+static const char *const log_levels[] = {[LOG_ERROR] = "error",
+					 [LOG_WARN] = "warn",
+					 [LOG_INFO] = "info",
+					 [LOG_DEBUG] = "debug",
+					 NULL};
+static const char *const log_formats[] = {[LOG_JSON] = "json", [LOG_PLAIN] = "text", NULL};
+static const char *const log_decisions[] = {[LOG_DECISIONS_OFF] = "off",
+					    [LOG_DECISIONS_DENIED] = "denied",
+					    [LOG_DECISIONS_ALL] = "all",
+					    NULL};
 
 /* ---- the rows ---- */
 
