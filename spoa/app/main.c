@@ -15,13 +15,14 @@
 
 #define EXIT_USAGE 2
 
-static int refuse(const char *why)
+/* Returns the exit status for wrong usage. */
+static int report_usage(const char *why)
 {
 	fprintf(stderr, "ratelimit-spoa: %s\n", why);
 	return EXIT_USAGE;
 }
 
-static int refuse_command(const char *command)
+static int report_command(const char *command)
 {
 	struct err err;
 
@@ -29,10 +30,10 @@ static int refuse_command(const char *command)
 		      "%s: no such command; accepted are serve, check-config, replay, probe and "
 		      "version",
 		      quoted(bytes_from_text(command)).text);
-	return refuse(err.text);
+	return report_usage(err.text);
 }
 
-/* NULL when there are problems, which it has told. */
+/* NULL when there are problems, which it has printed. */
 static struct policies *load(const struct options *options)
 {
 	struct problems problems;
@@ -90,15 +91,15 @@ static int run_probe(char **args)
 	bool has_address = args[0] != NULL && args[0][0] != '-';
 
 	if (has_address && args[1] != NULL)
-		return refuse("probe takes one address");
+		return report_usage("probe: more than one argument; accepted is one address");
 	if (has_address && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
 		return run_probe_http(args[0]);
 	if (has_address) {
 		if (!address_parse(bytes_from_text(args[0]), &address, &err))
-			return refuse(err.text);
+			return report_usage(err.text);
 	} else {
 		if (!options_read(args, environ, &options, &help, &err))
-			return refuse(err.text);
+			return report_usage(err.text);
 		if (help)
 			return print_help();
 		address = options.spop_listen.items[0];
@@ -125,7 +126,7 @@ static int run_replay(char **args)
 
 	if (!replay_options_read(args, &own, &err) ||
 	    !options_read(args, environ, &options, &help, &err))
-		return refuse(err.text);
+		return report_usage(err.text);
 	if (help)
 		return print_help();
 	struct policies *policies = load(&options);
@@ -139,7 +140,7 @@ static int run_serve(char **args)
 	bool help;
 
 	if (!options_read(args, environ, &options, &help, &err))
-		return refuse(err.text);
+		return report_usage(err.text);
 	if (help)
 		return print_help();
 	struct policies *policies = load(&options);
@@ -165,7 +166,7 @@ static int run_check_config(char **args)
 
 	if (!option_read_own_flags(show_options_table, &own, args, &err) ||
 	    !options_read(args, environ, &options, &help, &err))
-		return refuse(err.text);
+		return report_usage(err.text);
 	if (help)
 		return print_help();
 	struct policies *policies = load(&options);
@@ -183,7 +184,7 @@ int main(int argc, char **argv)
 	const char *command = argc > 1 ? argv[1] : "";
 
 	if (sodium_init() < 0)
-		return refuse("the random number generator can't be opened");
+		return report_usage("the random number generator can't be opened");
 	if (strcmp(command, "serve") == 0)
 		return run_serve(argv + 2);
 	if (strcmp(command, "check-config") == 0)
@@ -195,6 +196,6 @@ int main(int argc, char **argv)
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
 		return print_version();
 	if (argc > 1 && command[0] != '-')
-		return refuse_command(command);
+		return report_command(command);
 	return run_serve(argv + 1);
 }
