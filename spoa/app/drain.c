@@ -34,7 +34,8 @@ static int64_t spread_us(int64_t timeout_us)
 static void log_connections(const struct drain *drain, enum log_level level, const char *event)
 {
 	log_event(level, event,
-		  LOG_INT("connections", spop_server_connections(drain->config.spop)));
+		  LOG_INT("connections", spop_server_connections(drain->config.spop)),
+		  LOG_INT("http_requests", http_server_unanswered(drain->config.http)));
 }
 
 /* False when there is nothing to wait for. */
@@ -83,6 +84,7 @@ static void begin_drain(struct drain *drain, const char *signal_name)
 	log_event(LOG_INFO, "draining", LOG_TEXT("signal", signal_name),
 		  LOG_INT("delay_ms", delay_us / US_PER_MS));
 	spop_server_begin_drain(drain->config.spop);
+	http_server_begin_drain(drain->config.http);
 	if (!start_timer(drain, delay_us))
 		end_connections(drain);
 }
@@ -116,6 +118,6 @@ void drain_advance(struct drain *drain)
 		drain->state = DRAIN_CLOSING;
 		http_server_close_listeners(drain->config.http);
 	}
-	if (drain->state == DRAIN_CLOSING && http_server_is_idle(drain->config.http))
+	if (drain->state == DRAIN_CLOSING && http_server_unanswered(drain->config.http) == 0)
 		ev_break(drain->config.loop, EVBREAK_ALL);
 }

@@ -258,14 +258,16 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 					      .max_connections = options->max_connections,
 					      .vars = options->spop_vars,
 				      });
-	agent->http =
-		http_server_new(agent->loop, &(struct http_server_config){
-						     .engine = agent->engine,
-						     .pages = pages,
-						     .page_count = page_count,
-						     .owner = &agent->view,
-						     .token = bytes_from_text(options->http_token),
-					     });
+	agent->http = http_server_new(agent->loop,
+				      &(struct http_server_config){
+					      .engine = agent->engine,
+					      .pages = pages,
+					      .page_count = page_count,
+					      .owner = &agent->view,
+					      .token = bytes_from_text(options->http_token),
+					      .max_connections = options->http_max_connections,
+					      .max_per_address = options->http_max_per_address,
+				      });
 	if (agent->spop == NULL || agent->http == NULL)
 		return err_set(err, "there is not enough memory for the listeners");
 	set_view(agent);

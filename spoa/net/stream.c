@@ -34,10 +34,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define INPUT_MIN      65536
 #define LINGER_SECONDS 1.0
+#define BODY_WRITE_MAX 262144 /* in one turn: others wait meanwhile */
 
 /* Up to BLOCKS_KEPT free blocks are kept; each begins with a pointer to the next one. */
 struct blocks {
@@ -57,6 +59,7 @@ struct streams {
 	struct list closed;    /* streams whose owners are to be told of the end */
 	struct blocks in_blocks;
 	struct blocks out_blocks;
+	size_t output;  /* bytes of blocks and bodies in use */
 	uint8_t *input; /* in_blocks.size bytes, shared by all reads */
 };
 
@@ -94,8 +97,15 @@ static void blocks_release(struct blocks *blocks)
 
 static void release_output(struct stream *stream)
 {
-	block_give_back(&stream->streams->out_blocks, stream->out.data);
+	struct streams *streams = stream->streams;
+
+	if (stream->out.data != NULL)
+		streams->output -= streams->out_blocks.size;
+	block_give_back(&streams->out_blocks, stream->out.data);
 	stream->out = (struct writer){0};
+	stream_body_unref(stream->body);
+	stream->body = NULL;
+	stream->body_written = 0;
 }
 
 static void release_carried(struct stream *stream)
@@ -144,27 +154,81 @@ void stream_finish(struct stream *stream)
 	stream_set_timeout(stream, LINGER_SECONDS);
 	list_remove(&stream->read_link);
 	release_carried(stream);
-	if (stream->out.len == 0)
+	if (!stream_has_output(stream))
 		linger(stream);
 }
 
 /* ---- output ---- */
 
+bool stream_has_output(const struct stream *stream)
+{
+	return stream->out.len > 0 || stream->body != NULL;
+}
+
+static void write_in_this_turn(struct stream *stream)
+{
+	if (!stream_has_output(stream) && list_is_empty(&stream->write_link))
+		list_append(&stream->streams->unwritten, &stream->write_link);
+}
+
 struct writer *stream_writer(struct stream *stream, size_t len)
 {
 	struct streams *streams = stream->streams;
 
-	if (stream->state != STREAM_OPEN || len > STREAM_OUT_MAX - stream->out.len)
+	if (stream->state != STREAM_OPEN || stream->body != NULL ||
+	    len > STREAM_OUT_MAX - stream->out.len)
 		return NULL;
 	if (stream->out.data == NULL) {
 		void *block = block_take(&streams->out_blocks);
 		if (block == NULL)
 			return NULL;
 		stream->out = writer_on(block, STREAM_OUT_MAX);
+		streams->output += streams->out_blocks.size;
 	}
-	if (stream->out.len == 0 && list_is_empty(&stream->write_link))
-		list_append(&streams->unwritten, &stream->write_link);
+	write_in_this_turn(stream);
 	return &stream->out;
+}
+
+struct stream_body *stream_body_new(struct streams *streams, void *data, size_t len)
+{
+	struct stream_body *body = malloc(sizeof *body);
+
+	if (body == NULL) {
+		free(data);
+		return NULL;
+	}
+	*body = (struct stream_body){.streams = streams, .references = 1, .data = data, .len = len};
+	streams->output += len;
+	return body;
+}
+
+struct stream_body *stream_body_ref(struct stream_body *body)
+{
+	body->references++;
+	return body;
+}
+
+void stream_body_unref(struct stream_body *body)
+{
+	if (body == NULL || --body->references > 0)
+		return;
+	if (body->weak != NULL)
+		*body->weak = NULL;
+	body->streams->output -= body->len;
+	free(body->data);
+	free(body);
+}
+
+void stream_put_body(struct stream *stream, struct stream_body *body)
+{
+	ASSERT(stream->state == STREAM_OPEN && stream->body == NULL && body->len > 0);
+	write_in_this_turn(stream);
+	stream->body = body;
+}
+
+size_t streams_output(const struct streams *streams)
+{
+	return streams->output;
 }
 
 void stream_wait_for_room(struct stream *stream)
@@ -181,10 +245,48 @@ static void after_all_is_written(struct stream *stream)
 	ev_io_stop(streams->loop, &stream->writable);
 	if (stream->state == STREAM_FINISHING) {
 		linger(stream);
-	} else if (stream->wants_room && list_is_empty(&stream->read_link)) {
+		return;
+	}
+	if (stream->wants_room && list_is_empty(&stream->read_link)) {
 		list_append(&streams->unread, &stream->read_link);
 		ev_idle_start(streams->loop, &streams->again);
 	}
+	if (stream->owner->written != NULL)
+		stream->owner->written(stream);
+}
+
+/* The block and what is left of the body in one system call. */
+static ssize_t send_with_body(struct stream *stream)
+{
+	const struct stream_body *body = stream->body;
+	size_t rest = body->len - stream->body_written;
+	struct iovec parts[2] = {
+		{stream->out.data, stream->out.len},
+		{(uint8_t *)body->data + stream->body_written,
+		 rest < BODY_WRITE_MAX ? rest : BODY_WRITE_MAX},
+	};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
+
+	return sendmsg(stream->readable.fd, &message, MSG_NOSIGNAL);
+}
+
+/* Takes what was sent off the output. */
+static void skip_output(struct stream *stream, size_t sent)
+{
+	struct writer *out = &stream->out;
+	size_t of_block = sent < out->len ? sent : out->len;
+
+	if (of_block > 0) {
+		memmove(out->data, out->data + of_block, out->len - of_block);
+		out->len -= of_block;
+	}
+	stream->body_written += sent - of_block;
+}
+
+static bool is_all_written(const struct stream *stream)
+{
+	return stream->out.len == 0 &&
+	       (stream->body == NULL || stream->body_written == stream->body->len);
 }
 
 static void write_output(struct stream *stream)
@@ -192,23 +294,23 @@ static void write_output(struct stream *stream)
 	struct writer *out = &stream->out;
 
 	list_remove(&stream->write_link);
-	if (out->len == 0)
+	if (!stream_has_output(stream))
 		return;
 	/* MSG_NOSIGNAL: when the other side is gone, send returns an error and raises no SIGPIPE.
 	 */
-	ssize_t written = send(stream->readable.fd, out->data, out->len, MSG_NOSIGNAL);
-	if (written < 0 && errno != EAGAIN && errno != EINTR) {
+	ssize_t sent = stream->body != NULL
+			       ? send_with_body(stream)
+			       : send(stream->readable.fd, out->data, out->len, MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
 		stream_close(stream);
 		return;
 	}
-	size_t done = written > 0 ? (size_t)written : 0;
-	if (done == out->len) {
+	if (sent > 0)
+		skip_output(stream, (size_t)sent);
+	if (is_all_written(stream))
 		after_all_is_written(stream);
-		return;
-	}
-	memmove(out->data, out->data + done, out->len - done);
-	out->len -= done;
-	ev_io_start(stream->streams->loop, &stream->writable);
+	else
+		ev_io_start(stream->streams->loop, &stream->writable);
 }
 
 static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -334,12 +436,17 @@ static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)
 
 struct streams *streams_new(struct ev_loop *loop, size_t input_max)
 {
+	return streams_new_small(loop, input_max > INPUT_MIN ? input_max : INPUT_MIN);
+}
+
+struct streams *streams_new_small(struct ev_loop *loop, size_t input_max)
+{
 	struct streams *streams = calloc(1, sizeof *streams);
 
 	if (streams == NULL)
 		return NULL;
 	streams->loop = loop;
-	streams->in_blocks.size = input_max > INPUT_MIN ? input_max : INPUT_MIN;
+	streams->in_blocks.size = input_max;
 	streams->out_blocks.size = STREAM_OUT_MAX + 1;
 	streams->input = malloc(streams->in_blocks.size);
 	if (streams->input == NULL) {

@@ -6,6 +6,10 @@
  * them again in front of the next input. Output is put into a block too; a stream sends once, when
  * the loop is about to wait, all that was put in that turn. An idle stream has no block.
  *
+ * Output that does not fit into the block is a body: memory that several streams may send at once,
+ * held by counted references. A stream sends its block first and its body behind it, by one system
+ * call a turn. Nothing can be put behind a body before all of it is sent.
+ *
  * The owner ends a stream by stream_finish, which sends the output first, or by stream_close, which
  * does not. An error of the socket closes it too. However it ends, `closed` is called once, from
  * the loop and never inside a call of the owner's; from then on the stream may be freed.
@@ -43,6 +47,17 @@ struct stream_owner {
 	void (*timeout)(struct stream *stream);
 	/* The descriptor is closed and no other callback will come. */
 	void (*closed)(struct stream *stream);
+	/* All output is sent, and the stream is OPEN. NULL: the owner does not want to know. */
+	void (*written)(struct stream *stream);
+};
+
+/* A large output. It is freed with its last reference. */
+struct stream_body {
+	struct streams *streams;
+	unsigned references;
+	void *data; /* from malloc */
+	size_t len;
+	struct stream_body **weak; /* NULL, or a pointer that becomes NULL when the body is freed */
 };
 
 /* stream.c has the picture. */
@@ -57,7 +72,9 @@ struct stream {
 	struct ev_timer timer;
 	uint8_t *carried; /* the block of the input that the owner left; NULL when it left none */
 	size_t carried_len;
-	struct writer out;      /* on the block of the output; its data is NULL without a block */
+	struct writer out;        /* on the block of the output; its data is NULL without a block */
+	struct stream_body *body; /* behind `out`, or NULL */
+	size_t body_written;
 	struct list write_link; /* in `unwritten` or `closed` of `streams` */
 	struct list read_link;  /* in `unread` of `streams` */
 	bool is_input_over;     /* the other side has said that it will send no more */
@@ -69,6 +86,13 @@ struct stream {
  * bytes or more must wait for room: a stream keeps no longer piece of input.
  */
 struct streams *streams_new(struct ev_loop *loop, size_t input_max);
+/*
+ * The same for owners that never leave more than `input_max` bytes and have many streams: no block
+ * and no read is larger than that, while streams_new reads 64 KiB at once at least.
+ */
+struct streams *streams_new_small(struct ev_loop *loop, size_t input_max);
+/* How much memory the output has that is not written yet: blocks, and bodies once each. */
+size_t streams_output(const struct streams *streams);
 /* Sends now what was put in this turn, instead of at its end. */
 void streams_flush(struct streams *streams);
 /* All streams must be closed: the owners that were not told yet are told now. */
@@ -82,9 +106,19 @@ void stream_set_timeout(struct stream *stream, double seconds);
 void stream_stop_timeout(struct stream *stream);
 /*
  * Where to put output, with room for `len` bytes. NULL when the stream is not OPEN, when there is
- * not so much room now, and when memory is short.
+ * not so much room now, when a body is on its way, and when memory is short.
  */
 struct writer *stream_writer(struct stream *stream, size_t len);
+/*
+ * Takes `data`, which is from malloc, and returns the only reference. NULL when memory is short;
+ * then `data` is freed.
+ */
+struct stream_body *stream_body_new(struct streams *streams, void *data, size_t len);
+struct stream_body *stream_body_ref(struct stream_body *body);
+void stream_body_unref(struct stream_body *body);
+/* Takes the caller's reference. Only while the stream is open and has no body. */
+void stream_put_body(struct stream *stream, struct stream_body *body);
+bool stream_has_output(const struct stream *stream);
 /* Called from `input` only: reads nothing more until all output is sent, then calls `input`. */
 void stream_wait_for_room(struct stream *stream);
 /* Sends the output, then ends the connection so that the other side gets all of it. */

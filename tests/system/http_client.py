@@ -169,8 +169,8 @@ def post_bytes(body, path="/check", content_type="application/json", extra=""):
     return head.encode() + body
 
 
-def get_bytes(path, extra="", version="HTTP/1.1"):
-    return f"GET {path} {version}\r\nHost: agent\r\n{extra}\r\n".encode("latin-1")
+def get_bytes(path, extra="", version="HTTP/1.1", host="agent"):
+    return f"GET {path} {version}\r\nHost: {host}\r\n{extra}\r\n".encode("latin-1")
 
 
 def assert_problem(answer, status, *words):

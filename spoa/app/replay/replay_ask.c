@@ -106,7 +106,7 @@ static enum replay_answer ask_batch(struct replay_asker *asker, const struct rep
 				    struct err *err)
 {
 	struct json_value checks = line->body.check, check;
-	struct http_batch *batch = http_batch_new(line->body.count, NULL);
+	struct http_batch *batch = http_batch_new(line->body.count);
 	enum replay_answer answer = REPLAY_ANSWERED;
 	bool goes_on = true;
 

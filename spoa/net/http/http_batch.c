@@ -10,7 +10,6 @@
 #define MEMORY_MIN 4096
 
 struct http_batch {
-	void *owner;
 	size_t count;
 	size_t missing;
 	bool is_lost; /* memory was short */
@@ -22,21 +21,15 @@ struct http_batch {
 	} parts[HTTP_CHECKS_MAX];
 };
 
-struct http_batch *http_batch_new(size_t count, void *owner)
+struct http_batch *http_batch_new(size_t count)
 {
 	struct http_batch *batch = calloc(1, sizeof *batch);
 
 	ASSERT(count <= HTTP_CHECKS_MAX);
 	if (batch == NULL)
 		return NULL;
-	batch->owner = owner;
 	batch->count = batch->missing = count;
 	return batch;
-}
-
-void *http_batch_owner(const struct http_batch *batch)
-{
-	return batch->owner;
 }
 
 void http_batch_free(struct http_batch *batch)

@@ -13,8 +13,7 @@
 struct http_batch;
 
 /* Of `count` results, at most HTTP_CHECKS_MAX. NULL when memory is short. */
-struct http_batch *http_batch_new(size_t count, void *owner);
-void *http_batch_owner(const struct http_batch *batch);
+struct http_batch *http_batch_new(size_t count);
 void http_batch_free(struct http_batch *batch);
 
 /* Each once; `json` is copied. */

@@ -9,18 +9,17 @@
 #define HTTP_HEADER_MAX     12288 /* the request line and the header fields: 414, 431 */
 #define HTTP_BODY_MAX       65536 /* above it 413 */
 #define HTTP_BODY_TOO_LARGE "the body is larger than 64 KiB"
-#define HTTP_ATTRIBUTES_MAX 255   /* of a check: as many as a message of SPOP has arguments */
-#define HTTP_CHECKS_MAX     100   /* of a batch */
+#define HTTP_ATTRIBUTES_MAX 255 /* of a check: as many as a message of SPOP has arguments */
+#define HTTP_CHECKS_MAX     100 /* of a batch */
 
-/* What the library holds of one connection: a header, and the answer's. */
-#define HTTP_POOL_BYTES 20480
+/* The largest head of an answer: two lists of sixteen policies, or a page's security policy. */
+#define HTTP_ANSWER_HEAD_MAX 6144
+/* All answers together that clients have not read. The largest page fits in twice. */
+#define HTTP_UNREAD_MAX (16 << 20)
 
-#define HTTP_CONNECTIONS_MAX         1024
-#define HTTP_ADDRESS_CONNECTIONS_MAX 512 /* of one client address, or one IPv6 /64 */
-
-#define HTTP_REQUEST_US (10 * US_PER_SECOND) /* from its first byte until it is complete */
-#define HTTP_GONE_US    US_PER_SECOND        /* of it, when the client has gone already */
-#define HTTP_ANSWER_US  (30 * US_PER_SECOND) /* until it is read */
-#define HTTP_IDLE_US    (60 * US_PER_SECOND) /* between two requests */
+#define HTTP_REQUEST_US  (10 * US_PER_SECOND) /* from its first byte until it is complete */
+#define HTTP_ANSWER_US   (30 * US_PER_SECOND) /* until it is read */
+#define HTTP_IDLE_US     (60 * US_PER_SECOND) /* between two requests */
+#define HTTP_LEAVING_MAX 64                   /* connections that linger after their last answer */
 
 #endif

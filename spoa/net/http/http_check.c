@@ -1,7 +1,6 @@
 #include "net/http/http_check.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "net/http/http_batch.h"
@@ -11,7 +10,6 @@
 
 struct http_checks {
 	struct engine *engine;
-	struct http_problems *problems;
 	struct http_question question; /* of the check that is being read */
 };
 
@@ -42,21 +40,23 @@ static void answer_verdict(struct http_exchange *exchange, const struct verdict 
 	}
 	if (*limits.retry_after != '\0')
 		http_answer_add(&answer, "Retry-After", limits.retry_after);
-	http_port_answer(exchange, &answer);
+	http_answer_send(exchange, &answer);
 }
 
-static void answer_batch(struct http_checks *checks, struct http_exchange *exchange)
+static void answer_batch(struct http_exchange *exchange)
 {
 	struct http_answer answer = {.status = 200};
+	size_t len;
+	void *results = http_batch_join(exchange->data, &len);
 
-	answer.heap = http_batch_join(exchange->data, &answer.body.len);
-	if (answer.heap == NULL) {
-		http_problem_send(checks->problems, exchange, 503, "out of memory");
+	if (results != NULL)
+		answer.large = stream_body_new(exchange->streams, results, len);
+	if (answer.large == NULL) {
+		http_answer_problem(exchange, 503, "out of memory");
 		return;
 	}
-	answer.body.data = answer.heap;
 	add_common_fields(&answer);
-	http_port_answer(exchange, &answer);
+	http_answer_send(exchange, &answer);
 }
 
 static void add_verdict(struct http_batch *batch, size_t index, const struct verdict *verdict)
@@ -118,7 +118,7 @@ static void ask_one(struct http_checks *checks, struct http_exchange *exchange,
 	if (status == 0)
 		return;
 	if (status != 200) {
-		http_problem_send(checks->problems, exchange, status, err.text);
+		http_answer_problem(exchange, status, err.text);
 		return;
 	}
 	answer_verdict(exchange, engine_verdict(inquiry), deny_status);
@@ -134,43 +134,70 @@ static void add_trace(struct http_question *question, const struct http_exchange
 	struct bytes name = BYTES("traceparent"), value;
 
 	if (question->count < HTTP_ATTRIBUTES_MAX && attributes_find(&attributes, name) == NULL &&
-	    http_exchange_field(exchange, "traceparent", &value))
+	    http_head_find(&exchange->head, name, &value))
 		question->items[question->count++] = (struct attribute){name, value_text(value)};
 }
 
-struct fields {
-	struct http_question *question;
-	struct err *err;
-	bool is_bad;
-};
-
-static bool take_field(void *context, struct bytes name, struct bytes value)
+static bool read_fields(struct http_question *question, struct bytes fields, struct err *err)
 {
-	struct fields *fields = context;
+	struct bytes name, value;
 
-	fields->is_bad = !http_map_read_header(fields->question, name, value, fields->err);
-	return !fields->is_bad;
+	while (http_head_next_field(&fields, &name, &value))
+		if (!http_map_read_header(question, name, value, err))
+			return false;
+	return true;
 }
 
 void http_check_get(struct http_checks *checks, struct http_exchange *exchange)
 {
+	const struct http_head *head = &exchange->head;
 	struct http_question *question = &checks->question;
 	struct err err;
-	struct fields fields = {question, &err, false};
 	unsigned deny_status;
 
 	http_question_clear(question);
-	if (!http_map_read_query(question, exchange->query, &deny_status, &err)) {
-		http_problem_send(checks->problems, exchange, 400, err.text);
-		return;
-	}
-	http_exchange_fields(exchange, take_field, &fields);
-	if (fields.is_bad) {
-		http_problem_send(checks->problems, exchange, 400, err.text);
+	if (!http_map_read_query(question, head->query, &deny_status, &err) ||
+	    !read_fields(question, head->fields, &err)) {
+		http_answer_problem(exchange, 400, err.text);
 		return;
 	}
 	add_trace(question, exchange);
 	ask_one(checks, exchange, deny_status);
+}
+
+/* "https://agent:8080" of "agent:8080". */
+static bool is_origin_of(struct bytes origin, struct bytes host)
+{
+	struct bytes scheme;
+
+	return bytes_next_item(&origin, ':', &scheme) && bytes_begin_with(origin, BYTES("//")) &&
+	       http_same_word(bytes_skip(origin, 2), host);
+}
+
+/*
+ * A page of another site can make a browser send a GET, and so charge whom it likes. The browser
+ * says so (Fetch Metadata; the fetch standard's Origin), and it lets no page add X-Forwarded-For,
+ * which only a proxy does.
+ */
+static bool is_for_another_site(const struct http_head *head)
+{
+	struct bytes value;
+
+	if (http_head_find(head, BYTES("X-Forwarded-For"), &value))
+		return false;
+	if (http_head_find(head, BYTES("Sec-Fetch-Site"), &value) &&
+	    (http_same_word(value, BYTES("cross-site")) ||
+	     http_same_word(value, BYTES("same-site"))))
+		return true;
+	return http_head_find(head, BYTES("Origin"), &value) && !is_origin_of(value, head->host);
+}
+
+void http_check_begin_get(struct http_exchange *exchange)
+{
+	if (is_for_another_site(&exchange->head))
+		http_answer_problem(exchange, 403,
+				    "a browser sends this for a page of another site "
+				    "(Sec-Fetch-Site, Origin)");
 }
 
 /* ---- POST ---- */
@@ -182,7 +209,7 @@ static void on_verdict_of_batch(const struct asker *asker, const struct verdict 
 
 	add_verdict(batch, asker->tag[0], verdict);
 	if (http_batch_is_complete(batch))
-		answer_batch(http_batch_owner(batch), exchange);
+		answer_batch(exchange);
 }
 
 static void ask_of_batch(struct http_checks *checks, struct http_exchange *exchange, size_t index,
@@ -219,33 +246,29 @@ static void ask_batch(struct http_checks *checks, struct http_exchange *exchange
 {
 	struct json_value check;
 
-	exchange->data = http_batch_new(body.count, checks);
+	exchange->data = http_batch_new(body.count);
 	if (exchange->data == NULL) {
-		http_problem_send(checks->problems, exchange, 503, "out of memory");
+		http_answer_problem(exchange, 503, "out of memory");
 		return;
 	}
 	for (size_t i = 0; json_next_item(&body.check, &check); i++)
 		ask_of_batch(checks, exchange, i, check);
 	if (http_batch_is_complete(exchange->data))
-		answer_batch(checks, exchange);
-}
-
-static bool is_text(struct bytes text, const char *other)
-{
-	return text.len == strlen(other) &&
-	       strncasecmp((const char *)text.data, other, text.len) == 0;
+		answer_batch(exchange);
 }
 
 /* Whatever its parameters; and what is compressed is not JSON. */
 static bool is_json(const struct http_exchange *exchange)
 {
+	const struct http_head *head = &exchange->head;
 	struct bytes list, type, coding;
 
-	if (!http_exchange_field(exchange, "Content-Type", &list) ||
-	    !bytes_next_item(&list, ';', &type) || !is_text(bytes_trim(type), "application/json"))
+	if (!http_head_find(head, BYTES("Content-Type"), &list) ||
+	    !bytes_next_item(&list, ';', &type) ||
+	    !http_same_word(bytes_trim(type), BYTES("application/json")))
 		return false;
-	return !http_exchange_field(exchange, "Content-Encoding", &coding) ||
-	       is_text(bytes_trim(coding), "identity");
+	return !http_head_find(head, BYTES("Content-Encoding"), &coding) ||
+	       http_same_word(coding, BYTES("identity"));
 }
 
 /* Of a POST's query, which has nothing else. */
@@ -263,6 +286,14 @@ static bool read_deny_status(struct http_checks *checks, struct bytes query,
 		       quoted_unless_plain(question->items[0].name).text);
 }
 
+void http_check_begin_post(struct http_exchange *exchange)
+{
+	if (!is_json(exchange))
+		http_answer_problem_with(exchange, 415,
+					 "Content-Type: accepted is application/json",
+					 (struct http_field){"Accept-Post", "application/json"});
+}
+
 void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 {
 	struct http_question *question = &checks->question;
@@ -270,15 +301,9 @@ void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 	struct err err;
 	unsigned deny_status;
 
-	if (!is_json(exchange)) {
-		http_problem_send_with(checks->problems, exchange, 415,
-				       "Content-Type: accepted is application/json",
-				       (struct http_field){"Accept-Post", "application/json"});
-		return;
-	}
-	if (!read_deny_status(checks, exchange->query, &deny_status, &err) ||
+	if (!read_deny_status(checks, exchange->head.query, &deny_status, &err) ||
 	    !http_map_read_body(exchange->body, BYTES(""), &body, &err)) {
-		http_problem_send(checks->problems, exchange, 400, err.text);
+		http_answer_problem(exchange, 400, err.text);
 		return;
 	}
 	if (body.is_batch) {
@@ -287,7 +312,7 @@ void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 	}
 	http_question_clear(question);
 	if (!http_map_read_check(question, body.check, BYTES(""), &err)) {
-		http_problem_send(checks->problems, exchange, 400, err.text);
+		http_answer_problem(exchange, 400, err.text);
 		return;
 	}
 	add_trace(question, exchange);
@@ -301,14 +326,13 @@ void http_check_forget(struct http_exchange *exchange)
 	exchange->data = NULL;
 }
 
-struct http_checks *http_checks_new(struct engine *engine, struct http_problems *problems)
+struct http_checks *http_checks_new(struct engine *engine)
 {
 	struct http_checks *checks = malloc(sizeof *checks);
 
 	if (checks == NULL)
 		return NULL;
 	checks->engine = engine;
-	checks->problems = problems;
 	http_question_clear(&checks->question);
 	return checks;
 }

@@ -9,16 +9,19 @@
 #define NET_HTTP_CHECK_H
 
 #include "engine/engine.h"
-#include "net/http/http_port.h"
-#include "net/http/http_problem.h"
+#include "net/http/http_answer.h"
 
 struct http_checks;
 
-/* Neither is owned. NULL when memory is short. */
-struct http_checks *http_checks_new(struct engine *engine, struct http_problems *problems);
+/* The engine is not owned. NULL when memory is short. */
+struct http_checks *http_checks_new(struct engine *engine);
 void http_checks_free(struct http_checks *checks);
 
-/* The request is whole and may ask. It is answered now, or when the engine has the verdicts. */
+/* The head is complete: answers what is refused before the body has come. */
+void http_check_begin_get(struct http_exchange *exchange);
+void http_check_begin_post(struct http_exchange *exchange);
+/* The request is complete and was not answered. It is answered now, or when the engine has the
+ * verdicts. */
 void http_check_get(struct http_checks *checks, struct http_exchange *exchange);
 void http_check_post(struct http_checks *checks, struct http_exchange *exchange);
 /* Nobody waits for the answer any more; also for an exchange that asked nothing. */

@@ -314,7 +314,7 @@ static enum http_head_found read_field(struct http_head *head, struct bytes inpu
 
 bool http_head_next_field(struct bytes *fields, struct bytes *ret_name, struct bytes *ret_value)
 {
-	struct bytes line;
+	struct bytes line = {0};
 
 	if (fields->len == 0)
 		return false;
@@ -327,7 +327,7 @@ bool http_head_next_field(struct bytes *fields, struct bytes *ret_name, struct b
 
 bool http_head_find(const struct http_head *head, struct bytes name, struct bytes *ret_value)
 {
-	struct bytes fields = head->fields, found, value;
+	struct bytes fields = head->fields, found = {0}, value;
 
 	while (http_head_next_field(&fields, &found, &value)) {
 		if (http_same_word(found, name)) {

@@ -86,22 +86,27 @@ void http_reply_set_limits(struct http_limits *limits, const struct verdict *ver
 	(void)writer_text(&retry_after);
 }
 
-static const char *title_of(unsigned status)
+const char *http_reply_status_text(unsigned status)
 {
 	static const struct {
 		unsigned status;
 		const char *text;
 	} all[] = {
+		{200, "OK"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{403, "Forbidden"},
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
 		{413, "Content Too Large"},
+		{414, "URI Too Long"},
 		{415, "Unsupported Media Type"},
+		{421, "Misdirected Request"},
+		{429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"},
 		{503, "Service Unavailable"},
+		{505, "HTTP Version Not Supported"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -112,7 +117,7 @@ static const char *title_of(unsigned status)
 
 void http_reply_put_problem(struct writer *w, unsigned status, const char *detail)
 {
-	put_text(w, "{\"type\":\"about:blank\",\"title\":", title_of(status));
+	put_text(w, "{\"type\":\"about:blank\",\"title\":", http_reply_status_text(status));
 	put_number(w, ",\"status\":", status);
 	put_text(w, ",\"detail\":", detail);
 	writer_put_u8(w, '}');

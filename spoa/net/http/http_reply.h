@@ -13,6 +13,8 @@
 
 /* Of a verdict that is not `invalid`; `deny_status` is 0, or what a denial is to be. */
 unsigned http_reply_status(const struct verdict *verdict, unsigned deny_status);
+/* What the status is called (RFC 9110, section 15; RFC 6585). */
+const char *http_reply_status_text(unsigned status);
 void http_reply_put_verdict(struct writer *w, const struct verdict *verdict);
 /* RFC 9457; `detail` may be any text. */
 void http_reply_put_problem(struct writer *w, unsigned status, const char *detail);

@@ -1,69 +1,130 @@
 #include "net/http/http_server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include <ev.h>
+
+#include "base/clock.h"
+#include "base/log.h"
 #include "net/http/http_check.h"
-#include "net/http/http_port.h"
-#include "net/http/http_problem.h"
+#include "net/http/http_peer.h"
+#include "net/listener.h"
 
 /* What a listener serves. */
 enum door { DOOR_MAIN = 1, DOOR_ADMIN = 2 };
 
+#define DOORS_MAX       32
 #define PAGE_FIELDS_MAX 1024
+#define PAGE_SHARED_US  US_PER_SECOND
+#define SWEEP_SECONDS   0.5
 
-struct http_server {
-	struct http_server_config config;
-	struct http_port *port;
-	struct http_checks *checks;
-	struct http_problems problems;
-	uint64_t requests;
+/* A listener, and what is behind it. */
+struct http_door {
+	struct http_server *server;
+	struct listener *listener;
+	unsigned number;
 };
 
-/* ---- who may ---- */
+/* The last large copy of a page that is still being sent to somebody. */
+struct page_copy {
+	struct stream_body *body; /* weak: NULL when the last one who reads it is gone */
+	int64_t made_us;
+};
+
+struct http_server {
+	struct ev_loop *loop;
+	struct http_server_config config;
+	struct http_peer_config peer_config;
+	struct http_crowd crowd;
+	struct http_server_stats stats;
+	struct http_checks *checks;
+	struct page_copy *copies; /* one for each page */
+	struct http_door doors[DOORS_MAX];
+	size_t door_count;
+	struct ev_timer sweep; /* while somebody is connected */
+	bool is_paused;        /* a listener found no room */
+};
+
+/* ---- who may see what ---- */
 
 static bool is_bearer(struct bytes credentials, struct bytes token)
 {
 	struct bytes scheme = {0};
 
-	if (!bytes_next_item(&credentials, ' ', &scheme) || scheme.len != strlen("Bearer") ||
-	    strncasecmp((const char *)scheme.data, "Bearer", scheme.len) != 0)
+	if (!bytes_next_item(&credentials, ' ', &scheme) ||
+	    !http_same_word(scheme, BYTES("Bearer")))
 		return false;
 	credentials = bytes_trim(credentials);
 	return credentials.len == token.len &&
 	       sodium_memcmp(credentials.data, token.data, token.len) == 0;
 }
 
-/* Answers when it may not. */
-static bool may(struct http_server *server, struct http_exchange *exchange, enum http_access access)
+static bool is_ip_literal(struct bytes name)
+{
+	char text[INET_ADDRSTRLEN];
+	struct in_addr address;
+
+	if (name.len > 0 && name.data[0] == '[')
+		return true;
+	if (name.len >= sizeof text)
+		return false;
+	memcpy(text, name.data, name.len);
+	text[name.len] = '\0';
+	return inet_pton(AF_INET, text, &address) == 1;
+}
+
+/*
+ * A page of a web site may have its name resolved to 127.0.0.1 and then ask the agent in the name
+ * of a browser on this machine (DNS rebinding). The Host of such a request is the site's name.
+ */
+static bool is_host_of_this_machine(const struct http_exchange *exchange)
+{
+	struct bytes name = http_host_name(exchange->head.host);
+
+	return exchange->is_unix || http_same_word(name, BYTES("localhost")) || is_ip_literal(name);
+}
+
+/* Answers and returns false when the client may not see what it asks for. */
+static bool check_access(const struct http_server *server, struct http_exchange *exchange,
+			 enum http_access access)
 {
 	struct bytes token = server->config.token, credentials;
 
-	if (access == HTTP_PUBLIC)
+	if (access == ACCESS_PUBLIC)
 		return true;
 	if (token.len > 0) {
-		if (http_exchange_field(exchange, "Authorization", &credentials) &&
+		if (http_head_find(&exchange->head, BYTES("Authorization"), &credentials) &&
 		    is_bearer(credentials, token))
 			return true;
-		http_problem_send_with(&server->problems, exchange, 401,
-				       "Authorization: a bearer token is needed",
-				       (struct http_field){"WWW-Authenticate", "Bearer"});
+		http_answer_problem_with(exchange, 401, "Authorization: a bearer token is needed",
+					 (struct http_field){"WWW-Authenticate", "Bearer"});
 		return false;
 	}
-	if (access == HTTP_TOKEN || exchange->is_local)
+	if (access == ACCESS_TOKEN)
 		return true;
-	http_problem_send(&server->problems, exchange, 403,
-			  "only over loopback, or with a token (--http-token-file)");
+	if (!exchange->is_local) {
+		http_answer_problem(exchange, 403,
+				    "only over loopback, or with a token (--http-token-file)");
+		return false;
+	}
+	if (is_host_of_this_machine(exchange))
+		return true;
+	http_answer_problem(exchange, 421,
+			    "Host: without a token (--http-token-file) accepted is localhost or an "
+			    "IP address");
 	return false;
 }
 
-static void refuse_method(struct http_server *server, struct http_exchange *exchange,
-			  const char *accepted)
+static void refuse_method(struct http_exchange *exchange, const char *accepted)
 {
-	http_problem_send_with(&server->problems, exchange, 405,
-			       "the method is not one of those in Allow",
-			       (struct http_field){"Allow", accepted});
+	http_answer_problem_with(exchange, 405, "the method is not one of those in Allow",
+				 (struct http_field){"Allow", accepted});
 }
 
 /* ---- pages ---- */
@@ -82,15 +143,14 @@ static void add_fields(struct http_answer *answer, char *lines)
 	}
 }
 
-static void answer_page(struct http_server *server, struct http_exchange *exchange,
-			const struct http_page *page, void *body, size_t len)
+static void answer_page(const struct http_server *server, struct http_exchange *exchange,
+			const struct http_page *page, struct stream_body *body)
 {
 	const void *owner = server->config.owner;
 	char lines[PAGE_FIELDS_MAX] = "";
 	struct http_answer answer = {
 		.status = page->status == NULL ? 200 : page->status(owner),
-		.body = bytes_from(body, len),
-		.heap = body,
+		.large = body,
 	};
 
 	http_answer_add(&answer, "Content-Type", page->content_type);
@@ -103,27 +163,56 @@ static void answer_page(struct http_server *server, struct http_exchange *exchan
 		strcpy(lines, headers);
 		add_fields(&answer, lines);
 	}
-	http_port_answer(exchange, &answer);
+	http_answer_send(exchange, &answer);
 }
 
-static void send_page(struct http_server *server, struct http_exchange *exchange,
-		      const struct http_page *page)
+/* NULL when memory is short. */
+static struct stream_body *write_page(const struct http_server *server,
+				      const struct http_page *page)
 {
-	char *body = NULL;
+	char *text = NULL;
 	size_t len = 0;
-	FILE *to = open_memstream(&body, &len);
+	FILE *to = open_memstream(&text, &len);
 	bool is_whole = to != NULL;
 
 	if (is_whole) {
 		is_whole = page->write(server->config.owner, to) && !ferror(to);
 		is_whole = fclose(to) == 0 && is_whole;
 	}
-	if (is_whole) {
-		answer_page(server, exchange, page, body, len);
-		return;
-	}
-	free(body);
-	http_problem_send(&server->problems, exchange, 503, "out of memory");
+	if (is_whole)
+		return stream_body_new(server->peer_config.streams, text, len);
+	free(text);
+	return NULL;
+}
+
+/* The page as it is now; or, while a large copy that is less than a second old is sent, that one.
+ */
+static struct stream_body *copy_of_page(struct http_server *server, const struct http_page *page)
+{
+	struct page_copy *copy = &server->copies[page - server->config.pages];
+	int64_t mono_us = server->peer_config.mono_us();
+
+	if (copy->body != NULL && mono_us - copy->made_us < PAGE_SHARED_US)
+		return stream_body_ref(copy->body);
+	struct stream_body *body = write_page(server, page);
+	if (body == NULL || page->status != NULL) /* its body says what its status says */
+		return body;
+	if (copy->body != NULL)
+		copy->body->weak = NULL;
+	*copy = (struct page_copy){body, mono_us};
+	body->weak = &copy->body;
+	return body;
+}
+
+static void send_page(struct http_server *server, struct http_exchange *exchange,
+		      const struct http_page *page)
+{
+	struct stream_body *body = copy_of_page(server, page);
+
+	if (body == NULL)
+		http_answer_problem(exchange, 503, "out of memory");
+	else
+		answer_page(server, exchange, page, body);
 }
 
 /* Whoever asks for health may ask anywhere. */
@@ -131,7 +220,7 @@ static bool is_served(const struct http_page *page, unsigned door)
 {
 	unsigned needed = page->is_admin ? DOOR_ADMIN : DOOR_MAIN;
 
-	return (door & needed) != 0 || (page->access == HTTP_PUBLIC && !page->is_admin);
+	return (door & needed) != 0 || (page->access == ACCESS_PUBLIC && !page->is_admin);
 }
 
 static const struct http_page *find_page(const struct http_server *server,
@@ -139,7 +228,7 @@ static const struct http_page *find_page(const struct http_server *server,
 {
 	for (size_t i = 0; i < server->config.page_count; i++) {
 		const struct http_page *page = &server->config.pages[i];
-		if (bytes_equal(exchange->path, bytes_from_text(page->path)) &&
+		if (bytes_equal(exchange->head.path, bytes_from_text(page->path)) &&
 		    is_served(page, exchange->door))
 			return page;
 	}
@@ -148,65 +237,164 @@ static const struct http_page *find_page(const struct http_server *server,
 
 /* ---- requests ---- */
 
-static void take_check(struct http_server *server, struct http_exchange *exchange)
+/* Answers what is refused before the body has come. */
+static void begin_check(const struct http_server *server, struct http_exchange *exchange)
 {
-	if (!may(server, exchange, HTTP_TOKEN))
+	if (!check_access(server, exchange, ACCESS_TOKEN))
 		return;
-	switch (exchange->method) {
-	case HTTP_GET:
-		http_check_get(server->checks, exchange);
+	switch (exchange->head.method) {
+	case METHOD_GET:
+		http_check_begin_get(exchange);
 		break;
-	case HTTP_POST:
-		http_check_post(server->checks, exchange);
+	case METHOD_POST:
+		http_check_begin_post(exchange);
 		break;
-	case HTTP_HEAD:
-	case HTTP_OTHER:
-		refuse_method(server, exchange, "GET, POST");
+	case METHOD_HEAD:
+	case METHOD_OTHER:
+		refuse_method(exchange, "GET, POST");
 		break;
 	}
 }
 
-static void take_page(struct http_server *server, struct http_exchange *exchange,
-		      const struct http_page *page)
+static void begin_page(const struct http_server *server, struct http_exchange *exchange,
+		       const struct http_page *page)
 {
-	if (!may(server, exchange, page->access))
+	enum http_method method = exchange->head.method;
+
+	exchange->route = page;
+	if (check_access(server, exchange, page->access) && method != METHOD_GET &&
+	    method != METHOD_HEAD)
+		refuse_method(exchange, "GET, HEAD");
+}
+
+static void on_begun(void *owner, struct http_exchange *exchange)
+{
+	struct http_server *server = owner;
+	const struct http_page *page;
+
+	server->stats.requests++;
+	if ((exchange->door & DOOR_MAIN) != 0 &&
+	    bytes_equal(exchange->head.path, BYTES("/check"))) {
+		begin_check(server, exchange);
 		return;
-	if (exchange->method == HTTP_GET || exchange->method == HTTP_HEAD)
-		send_page(server, exchange, page);
+	}
+	page = find_page(server, exchange);
+	if (page != NULL)
+		begin_page(server, exchange, page);
 	else
-		refuse_method(server, exchange, "GET, HEAD");
+		http_answer_problem(exchange, 404, "there is no such path");
 }
 
 static void on_requested(void *owner, struct http_exchange *exchange)
 {
 	struct http_server *server = owner;
-	const struct http_page *page = find_page(server, exchange);
 
-	server->requests++;
-	if ((exchange->door & DOOR_MAIN) != 0 && bytes_equal(exchange->path, BYTES("/check")))
-		take_check(server, exchange);
-	else if (page != NULL)
-		take_page(server, exchange, page);
+	if (exchange->route != NULL)
+		send_page(server, exchange, exchange->route);
+	else if (exchange->head.method == METHOD_GET)
+		http_check_get(server->checks, exchange);
 	else
-		http_problem_send(&server->problems, exchange, 404, "there is no such path");
+		http_check_post(server->checks, exchange);
 }
 
 static void on_refused(void *owner, struct http_exchange *exchange, unsigned status,
 		       const char *why)
 {
+	(void)owner;
+	http_check_forget(exchange);
+	http_answer_problem(exchange, status, why);
+}
+
+static void resume_listeners(struct http_server *server)
+{
+	server->is_paused = false;
+	for (size_t i = 0; i < server->door_count; i++)
+		listener_resume(server->doors[i].listener);
+}
+
+/* Who waited for its verdict can be pushed out from here on. */
+static void on_ended(void *owner, struct http_exchange *exchange)
+{
 	struct http_server *server = owner;
 
 	http_check_forget(exchange);
-	http_problem_send(&server->problems, exchange, status, why);
+	if (server->is_paused)
+		resume_listeners(server);
 }
 
-static void on_ended(void *owner, struct http_exchange *exchange)
+/* ---- connections ---- */
+
+static void on_sweep(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
-	(void)owner;
-	http_check_forget(exchange);
+	struct http_server *server = CONTAINER_OF(timer, struct http_server, sweep);
+	int64_t mono_us = server->peer_config.mono_us();
+	struct http_guest *late;
+
+	(void)events;
+	while ((late = http_crowd_find_late(&server->crowd, mono_us)) != NULL) {
+		server->stats.timeouts += late->phase != PHASE_IDLE;
+		http_peer_close(late);
+	}
+	if (http_crowd_count(&server->crowd) == 0)
+		ev_timer_stop(loop, timer);
+}
+
+static void on_accept(void *owner, int fd)
+{
+	const struct http_door *door = owner;
+	struct http_server *server = door->server;
+	struct address peer = {.len = sizeof peer.socket};
+	struct http_guest *victim;
+	int yes = 1;
+
+	if (getpeername(fd, (struct sockaddr *)&peer.socket, &peer.len) != 0) {
+		close(fd); /* it has gone already */
+		return;
+	}
+	/* On a Unix socket this fails, which is fine. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	while ((victim = http_crowd_find_victim(&server->crowd, &peer)) != NULL) {
+		server->stats.evicted++;
+		http_peer_close(victim);
+	}
+	server->stats.accepted++;
+	if (!http_peer_open(&server->peer_config, fd, &peer, door->number))
+		server->stats.refused++;
+	else if (!ev_is_active(&server->sweep))
+		ev_timer_again(server->loop, &server->sweep);
+}
+
+static bool is_full(void *owner)
+{
+	const struct http_door *door = owner;
+	struct http_server *server = door->server;
+
+	if (!http_crowd_is_full(&server->crowd))
+		return false;
+	server->is_paused = true;
+	return true;
 }
 
 /* ---- the server ---- */
+
+static void set_peer_config(struct http_server *server)
+{
+	server->peer_config = (struct http_peer_config){
+		.streams = streams_new_small(server->loop, HTTP_PEER_INPUT_MAX),
+		.crowd = &server->crowd,
+		.stats = &server->stats,
+		.handler =
+			{
+				.begun = on_begun,
+				.requested = on_requested,
+				.refused = on_refused,
+				.ended = on_ended,
+				.owner = server,
+			},
+		.mono_us = clock_mono_us,
+		.now_us = clock_now_us,
+	};
+}
 
 struct http_server *http_server_new(struct ev_loop *loop, const struct http_server_config *config)
 {
@@ -214,18 +402,17 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 
 	if (server == NULL)
 		return NULL;
-	const struct http_handler handler = {
-		.requested = on_requested,
-		.refused = on_refused,
-		.ended = on_ended,
-		.owner = server,
-	};
+	server->loop = loop;
 	server->config = *config;
-	server->checks = http_checks_new(config->engine, &server->problems);
-	server->port = server->checks == NULL ? NULL : http_port_new(loop, &handler);
-	if (server->port == NULL) {
-		http_checks_free(server->checks);
-		free(server);
+	http_crowd_init(&server->crowd, config->max_connections, config->max_per_address);
+	ev_init(&server->sweep, on_sweep);
+	server->sweep.repeat = SWEEP_SECONDS;
+	server->checks = http_checks_new(config->engine);
+	server->copies = calloc(config->page_count + 1, sizeof *server->copies);
+	set_peer_config(server);
+	if (server->checks == NULL || server->copies == NULL ||
+	    server->peer_config.streams == NULL) {
+		http_server_free(server);
 		return NULL;
 	}
 	return server;
@@ -234,42 +421,74 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 bool http_server_listen(struct http_server *server, const struct address *address, bool is_main,
 			bool is_admin, struct err *err)
 {
-	unsigned door = (is_main ? DOOR_MAIN : 0U) | (is_admin ? DOOR_ADMIN : 0U);
+	struct http_door *door = &server->doors[server->door_count];
+	const struct listener_owner owner = {on_accept, is_full, door};
 
-	return http_port_listen(server->port, address, door, err);
+	if (server->door_count == DOORS_MAX)
+		return err_set(err, "more than %d addresses", DOORS_MAX);
+	*door = (struct http_door){
+		.server = server,
+		.number = (is_main ? DOOR_MAIN : 0U) | (is_admin ? DOOR_ADMIN : 0U),
+	};
+	door->listener = listener_new(server->loop, address, &owner, err);
+	if (door->listener == NULL)
+		return false;
+	server->door_count++;
+	log_event(LOG_INFO, "listening", LOG_TEXT("address", listener_address(door->listener)),
+		  LOG_TEXT("protocol", "http"));
+	return true;
 }
 
 struct http_server_stats http_server_stats(const struct http_server *server)
 {
-	const struct http_port_stats port = http_port_stats(server->port);
-	struct http_server_stats stats = {
-		.connections = port.connections,
-		.accepted = port.accepted,
-		.evicted = port.evicted,
-		.timeouts = port.timeouts,
-		.refused = port.refused,
-		.requests = server->requests,
-	};
+	struct http_server_stats stats = server->stats;
 
-	memcpy(stats.problems, server->problems.counts, sizeof stats.problems);
+	stats.connections = http_crowd_count(&server->crowd);
 	return stats;
+}
+
+void http_server_begin_drain(struct http_server *server)
+{
+	server->peer_config.is_draining = true;
+}
+
+static void close_all(struct http_server *server, enum http_phase phase)
+{
+	struct http_guest *guest;
+
+	while ((guest = http_crowd_first(&server->crowd, phase)) != NULL)
+		http_peer_close(guest);
 }
 
 void http_server_close_listeners(struct http_server *server)
 {
-	http_port_close_listeners(server->port);
+	http_server_begin_drain(server);
+	while (server->door_count > 0)
+		listener_free(server->doors[--server->door_count].listener);
+	close_all(server, PHASE_IDLE);
 }
 
-bool http_server_is_idle(const struct http_server *server)
+size_t http_server_unanswered(const struct http_server *server)
 {
-	return http_port_is_idle(server->port);
+	return server->crowd.counts[PHASE_WAITING] + server->crowd.counts[PHASE_ANSWERING];
 }
 
 void http_server_free(struct http_server *server)
 {
+	struct http_guest *waiting;
+
 	if (server == NULL)
 		return;
-	http_port_free(server->port);
+	http_server_close_listeners(server);
+	while ((waiting = http_crowd_first(&server->crowd, PHASE_WAITING)) != NULL)
+		http_peer_refuse_waiting(waiting);
+	if (server->peer_config.streams != NULL)
+		streams_flush(server->peer_config.streams);
+	for (int phase = 0; phase < PHASE_COUNT; phase++)
+		close_all(server, (enum http_phase)phase);
+	streams_free(server->peer_config.streams);
+	ev_timer_stop(server->loop, &server->sweep);
 	http_checks_free(server->checks);
+	free(server->copies);
 	free(server);
 }

@@ -14,15 +14,16 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "net/address.h"
+#include "net/http/http_stats.h"
 
 struct ev_loop;
 struct http_server;
 
 /* Who may see a page. */
 enum http_access {
-	HTTP_PUBLIC = 0, /* everybody: health checks */
-	HTTP_TOKEN,      /* who has the token, if one is set */
-	HTTP_PRIVATE,    /* who has the token; without one, only over loopback */
+	ACCESS_PUBLIC = 0, /* everybody: health checks */
+	ACCESS_TOKEN,      /* who has the token, if one is set */
+	ACCESS_PRIVATE,    /* who has the token; if none is set, who is on this machine */
 };
 
 struct http_page {
@@ -30,7 +31,7 @@ struct http_page {
 	const char *content_type;
 	enum http_access access;
 	bool is_admin;                              /* with --admin-listen, only there */
-	unsigned (*status)(const void *owner);      /* NULL: 200 */
+	unsigned (*status)(const void *owner);      /* NULL: 200, and the body may be shared */
 	bool (*write)(const void *owner, FILE *to); /* the body; false: out of memory */
 	const char *(*headers)(void);               /* NULL, or more lines: "Name: value\n" */
 };
@@ -41,16 +42,8 @@ struct http_server_config {
 	size_t page_count;
 	const void *owner;  /* of the pages */
 	struct bytes token; /* empty: none */
-};
-
-struct http_server_stats {
-	size_t connections;
-	uint64_t accepted;
-	uint64_t evicted;     /* to make room */
-	uint64_t timeouts;    /* requests that were not complete in time */
-	uint64_t refused;     /* for whom no room could be made */
-	uint64_t problems[6]; /* answers that were no verdict, by status / 100 */
-	uint64_t requests;
+	size_t max_connections;
+	size_t max_per_address;
 };
 
 /* NULL when memory is short. */
@@ -60,10 +53,12 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 MUST_CHECK bool http_server_listen(struct http_server *server, const struct address *address,
 				   bool is_main, bool is_admin, struct err *err);
 struct http_server_stats http_server_stats(const struct http_server *server);
+/* From now on every answer is the last one of its connection. */
+void http_server_begin_drain(struct http_server *server);
 /* No more connections; those without a request end now, the others with their answer. */
 void http_server_close_listeners(struct http_server *server);
-/* No request is on the way. */
-bool http_server_is_idle(const struct http_server *server);
+/* How many requests wait for their verdict or have an answer that is not written yet. */
+size_t http_server_unanswered(const struct http_server *server);
 /* Who still waits for the engine gets a 503, and nobody is waited for. */
 void http_server_free(struct http_server *server);
 

@@ -19,7 +19,7 @@
 static struct {
 	size_t connections; /* of SPOP */
 	bool http_is_busy;
-	unsigned drains_begun, ends, http_closes;
+	unsigned drains_begun, http_drains_begun, ends, http_closes;
 	int64_t spread_us;
 } servers;
 
@@ -48,10 +48,16 @@ void http_server_close_listeners(struct http_server *server)
 	servers.http_closes++;
 }
 
-bool http_server_is_idle(const struct http_server *server)
+void http_server_begin_drain(struct http_server *server)
 {
 	(void)server;
-	return !servers.http_is_busy;
+	servers.http_drains_begun++;
+}
+
+size_t http_server_unanswered(const struct http_server *server)
+{
+	(void)server;
+	return servers.http_is_busy;
 }
 
 /* ---- a drain in a loop ---- */

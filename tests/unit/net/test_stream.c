@@ -72,7 +72,7 @@ static void closed(struct stream *stream)
 	owner_of(stream)->closes++;
 }
 
-static const struct stream_owner callbacks = {input, input_over, timeout, closed};
+static const struct stream_owner callbacks = {input, input_over, timeout, closed, NULL};
 
 static struct owner *owner_on(struct pair pair)
 {

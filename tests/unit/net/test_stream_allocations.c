@@ -37,7 +37,7 @@ static void closed(struct stream *stream)
 	CONTAINER_OF(stream, struct owner, stream)->closes++;
 }
 
-static const struct stream_owner callbacks = {input, ignore, ignore, closed};
+static const struct stream_owner callbacks = {input, ignore, ignore, closed, NULL};
 
 static void open_streams(size_t count)
 {

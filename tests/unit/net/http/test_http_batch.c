@@ -10,7 +10,7 @@
 
 TEST(http_batch_join_puts_results_in_their_order)
 {
-	struct http_batch *batch = http_batch_new(3, NULL);
+	struct http_batch *batch = http_batch_new(3);
 	size_t len;
 
 	http_batch_add(batch, 2, BYTES("{\"c\":3}"));
@@ -27,7 +27,7 @@ TEST(http_batch_join_puts_results_in_their_order)
 
 TEST(http_batch_add_large_results_fit)
 {
-	struct http_batch *batch = http_batch_new(HTTP_CHECKS_MAX, NULL);
+	struct http_batch *batch = http_batch_new(HTTP_CHECKS_MAX);
 	char result[5000];
 	size_t len;
 
@@ -45,12 +45,7 @@ TEST(http_batch_add_large_results_fit)
 	http_batch_free(batch);
 }
 
-TEST(http_batch_owner_is_kept)
+TEST(http_batch_free_takes_null)
 {
-	int owner;
-	struct http_batch *batch = http_batch_new(1, &owner);
-
-	assert_ptr_equal(http_batch_owner(batch), &owner);
-	http_batch_free(batch);
 	http_batch_free(NULL);
 }
