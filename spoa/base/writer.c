@@ -9,11 +9,6 @@ void writer_put(struct writer *w, struct bytes bytes)
 		memcpy(at, bytes.data, bytes.len);
 }
 
-void writer_put_text(struct writer *w, const char *text)
-{
-	writer_put(w, bytes_from_text(text));
-}
-
 void writer_put_u32_be(struct writer *w, uint32_t value)
 {
 	uint8_t *at = writer_take(w, 4);

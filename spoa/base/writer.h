@@ -63,7 +63,13 @@ static inline void writer_put_u8(struct writer *w, uint8_t byte)
 }
 
 void writer_put(struct writer *w, struct bytes bytes);
-void writer_put_text(struct writer *w, const char *text);
+
+/* Inline, so that the compiler counts the characters of a literal. */
+static inline void writer_put_text(struct writer *w, const char *text)
+{
+	writer_put(w, bytes_from_text(text));
+}
+
 void writer_put_u32_be(struct writer *w, uint32_t value);
 void writer_put_decimal(struct writer *w, int64_t value);
 void writer_put_unsigned(struct writer *w, uint64_t value);

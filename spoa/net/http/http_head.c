@@ -327,11 +327,15 @@ bool http_head_next_field(struct bytes *fields, struct bytes *ret_name, struct b
 
 bool http_head_find(const struct http_head *head, struct bytes name, struct bytes *ret_value)
 {
-	struct bytes fields = head->fields, found = {0}, value;
+	struct bytes fields = head->fields, line = {0};
 
-	while (http_head_next_field(&fields, &found, &value)) {
-		if (http_same_word(found, name)) {
-			*ret_value = value;
+	/* A name has no colon in it, so one look tells most lines apart. */
+	while (fields.len > 0) {
+		(void)bytes_next_item(&fields, '\n', &line);
+		if (line.len > name.len && line.data[name.len] == ':' &&
+		    http_same_word(bytes_from(line.data, name.len), name)) {
+			line.len--; /* the CR */
+			*ret_value = bytes_trim(bytes_skip(line, name.len + 1));
 			return true;
 		}
 	}
