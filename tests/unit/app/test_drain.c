@@ -172,6 +172,7 @@ TEST_ROWS(drain_with_nobody_there_ends_at_once)
 
 	assert_true(world->is_draining);
 	assert_int_equal(servers.drains_begun, 1);
+	assert_int_equal(servers.http_drains_begun, 1);
 	assert_int_equal(servers.ends, 1);
 	assert_int_equal(servers.http_closes, 1);
 }
@@ -186,6 +187,7 @@ TEST(drain_during_the_delay_all_is_served)
 	assert_int_equal(world->drain.state, DRAIN_DRAINING);
 	assert_true(world->is_draining);
 	assert_int_equal(servers.drains_begun, 1);
+	assert_int_equal(servers.http_drains_begun, 1);
 	assert_int_equal(servers.ends + servers.http_closes, 0);
 }
 
