@@ -50,8 +50,6 @@ struct options {
 	uint64_t max_frame_size;
 	uint64_t max_connections;
 	uint64_t max_in_flight;
-	uint64_t http_max_connections;
-	uint64_t http_max_per_address;
 	unsigned spop_vars;
 	int64_t drain_delay_us;
 	int64_t drain_timeout_us;

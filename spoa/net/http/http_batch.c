@@ -12,8 +12,8 @@
 struct http_batch {
 	size_t count;
 	size_t missing;
-	bool is_lost; /* memory was short */
-	/* As they came, and where each is. */
+	bool is_lost; /* memory was short for a result */
+	/* The results in the order in which they came, and where each of them is. */
 	uint8_t *memory;
 	size_t len, max;
 	struct part {

@@ -1,5 +1,5 @@
 /*
- * http_batch.h - the results of a batch, which may come in any order, as one JSON object.
+ * http_batch.h - collects the results of a batch, in any order, and joins them to one JSON object.
  */
 #ifndef NET_HTTP_BATCH_H
 #define NET_HTTP_BATCH_H
@@ -12,17 +12,17 @@
 
 struct http_batch;
 
-/* Of `count` results, at most HTTP_CHECKS_MAX. NULL when memory is short. */
+/* For `count` results, at most HTTP_CHECKS_MAX. NULL when memory is short. */
 struct http_batch *http_batch_new(size_t count);
 void http_batch_free(struct http_batch *batch);
 
-/* Each once; `json` is copied. */
+/* Sets the result of the check at `index`, once. `json` is copied. */
 void http_batch_add(struct http_batch *batch, size_t index, struct bytes json);
-/* The same, of a problem with this status and `detail`. */
+/* The same with a problem as the result. */
 void http_batch_add_problem(struct http_batch *batch, size_t index, unsigned status,
 			    const char *detail);
 bool http_batch_is_complete(const struct http_batch *batch);
-/* {"results":[...]} in memory from malloc, which is the caller's; NULL when memory was short. */
+/* {"results":[...]} in memory from malloc, which the caller frees. NULL when memory was short. */
 void *http_batch_join(const struct http_batch *batch, size_t *ret_len);
 
 #endif

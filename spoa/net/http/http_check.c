@@ -72,9 +72,9 @@ static void add_verdict(struct http_batch *batch, size_t index, const struct ver
 /* ---- asking the engine ---- */
 
 /*
- * Asks what stands in the question. Returns 200 when the verdict is there, in the inquiry, which
- * the caller ends; 0 when it comes later; or the status of the problem that `err` tells of, and
- * then nothing was asked.
+ * Asks the engine the question. Returns 200 when the verdict is there: the caller takes it from
+ * the inquiry and ends the inquiry. Returns 0 when the verdict comes later. Any other value is the
+ * status of a problem, `err` has its reason, and the engine was not asked.
  */
 static unsigned ask(struct http_checks *checks, const struct asker *asker,
 		    struct inquiry **ret_inquiry, struct err *err)
@@ -127,7 +127,8 @@ static void ask_one(struct http_checks *checks, struct http_exchange *exchange,
 
 /* ---- GET ---- */
 
-/* The header's, unless the request says it itself: for the log (W3C Trace Context). */
+/* For the log: the header's traceparent (W3C Trace Context), unless the request has that attribute.
+ */
 static void add_trace(struct http_question *question, const struct http_exchange *exchange)
 {
 	const struct attributes attributes = http_question_attributes(question);
@@ -257,7 +258,7 @@ static void ask_batch(struct http_checks *checks, struct http_exchange *exchange
 		answer_batch(exchange);
 }
 
-/* Whatever its parameters; and what is compressed is not JSON. */
+/* Parameters such as charset are ignored. A compressed body is not JSON. */
 static bool is_json(const struct http_exchange *exchange)
 {
 	const struct http_head *head = &exchange->head;
@@ -271,7 +272,7 @@ static bool is_json(const struct http_exchange *exchange)
 	       http_same_word(coding, BYTES("identity"));
 }
 
-/* Of a POST's query, which has nothing else. */
+/* The query of a POST may have this parameter only. */
 static bool read_deny_status(struct http_checks *checks, struct bytes query,
 			     unsigned *ret_deny_status, struct err *err)
 {

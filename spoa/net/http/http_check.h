@@ -1,9 +1,9 @@
 /*
- * http_check.h - /check: a request of HTTP becomes one inquiry of the engine, or a hundred, and
- * what comes back becomes its answer.
+ * http_check.h - /check: asks the engine what an HTTP request asks, and answers by the verdict.
  *
- * The checks of a batch are asked in one turn of the loop, so that they leave for the store in one
- * write, and each is charged on its own. The answer leaves when the last one has its verdict.
+ * A request is one inquiry of the engine, or up to a hundred (a batch). The checks of a batch are
+ * asked in one turn of the loop, so that they go to the store in one write, and each of them is
+ * charged on its own. A batch is answered when its last check has a verdict.
  */
 #ifndef NET_HTTP_CHECK_H
 #define NET_HTTP_CHECK_H
@@ -20,11 +20,10 @@ void http_checks_free(struct http_checks *checks);
 /* The head is complete: answers what is refused before the body has come. */
 void http_check_begin_get(struct http_exchange *exchange);
 void http_check_begin_post(struct http_exchange *exchange);
-/* The request is complete and was not answered. It is answered now, or when the engine has the
- * verdicts. */
+/* The request is complete: it is answered now, or when the engine has the verdicts. */
 void http_check_get(struct http_checks *checks, struct http_exchange *exchange);
 void http_check_post(struct http_checks *checks, struct http_exchange *exchange);
-/* Nobody waits for the answer any more; also for an exchange that asked nothing. */
+/* The request is over: its inquiries are abandoned and its batch is freed, if it has any. */
 void http_check_forget(struct http_exchange *exchange);
 
 #endif

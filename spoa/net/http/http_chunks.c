@@ -182,7 +182,7 @@ static enum http_chunks_found take_piece(struct http_chunks *chunks, struct byte
 	return HTTP_CHUNKS_PIECE;
 }
 
-/* Exactly CRLF: what else stands there is no line, and is not waited for. */
+/* Exactly CRLF; anything else is refused at its first byte. */
 static enum http_chunks_found take_data_end(struct http_chunks *chunks, struct bytes *input)
 {
 	struct bytes end = BYTES("\r\n");

@@ -208,7 +208,7 @@ static enum http_head_found read_host(struct http_head *head, struct bytes input
 				      struct bytes value)
 {
 	if (head->has_host)
-		return refuse(head, 400, "Host: the field is there twice");
+		return refuse(head, 400, "Host: the field is given twice");
 	if (http_host_name(value).len == 0)
 		return refuse(head, 400, "Host: the value is not a host");
 	head->has_host = true;
@@ -228,7 +228,7 @@ static bool is_number(struct bytes text)
 static enum http_head_found read_length(struct http_head *head, struct bytes value)
 {
 	if (head->has_length)
-		return refuse(head, 400, "Content-Length: the field is there twice");
+		return refuse(head, 400, "Content-Length: the field is given twice");
 	if (!is_number(value))
 		return refuse(head, 400, "Content-Length: the value is not a number");
 	if (!parse_whole(value, UINT64_MAX, &head->length))
@@ -240,7 +240,7 @@ static enum http_head_found read_length(struct http_head *head, struct bytes val
 static enum http_head_found read_encoding(struct http_head *head, struct bytes value)
 {
 	if (head->is_chunked)
-		return refuse(head, 400, "Transfer-Encoding: the field is there twice");
+		return refuse(head, 400, "Transfer-Encoding: the field is given twice");
 	if (!http_same_word(value, BYTES("chunked")))
 		return refuse(head, 400, "Transfer-Encoding: the value is not chunked");
 	if (head->is_http_1_0)

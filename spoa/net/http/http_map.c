@@ -17,7 +17,7 @@ static bool add(struct http_question *question, const char *place, struct bytes 
 {
 	for (size_t i = 0; i < question->count; i++)
 		if (bytes_equal(question->items[i].name, name))
-			return refuse(err, place, name, "stands there twice");
+			return refuse(err, place, name, "is given twice");
 	if (name.len == 0)
 		return refuse(err, place, name, "a name is empty");
 	if (question->count == HTTP_ATTRIBUTES_MAX)
@@ -43,7 +43,7 @@ static bool is_zero(struct bytes text)
 	return true;
 }
 
-/* Whole is also 1.0 and 1e3: it is the number that counts, not how it is written. */
+/* 1.0 and 1e3 are whole numbers too. */
 static bool parse_whole_number(struct bytes text, int64_t *ret_number)
 {
 	bool is_negative = bytes_begin_with(text, BYTES("-"));
@@ -154,7 +154,7 @@ static bool add_reserved(struct http_question *question, struct bytes name,
 	return add(question, "", name, value, err);
 }
 
-/* Whether this is one of the three forms of a check (docs/reference.md, section HTTP). */
+/* A check has one of the three forms of docs/reference.md, section HTTP. */
 static bool has_form(const struct http_question *question, bool has_attributes)
 {
 	const struct attributes attributes = http_question_attributes(question);
@@ -186,7 +186,7 @@ bool http_map_read_check(struct http_question *question, struct json_value check
 			continue;
 		}
 		if (has_attributes)
-			return refuse(err, "", name, "stands there twice");
+			return refuse(err, "", name, "is given twice");
 		has_attributes = true;
 		attributes = json;
 	}
@@ -208,7 +208,7 @@ static bool read_batch(struct http_body *body, struct err *err)
 	return body->count > 0 || err_set(err, "checks: is empty");
 }
 
-/* Written with escapes a name is an unknown field, which does nobody any harm. */
+/* A name that is written with escapes is refused as an unknown field. */
 static bool sort_fields(struct json_value object, struct bytes beside, struct http_body *body,
 			size_t *ret_others, struct err *err)
 {
@@ -220,7 +220,7 @@ static bool sort_fields(struct json_value object, struct bytes beside, struct ht
 		bool is_batch = bytes_equal(name.text, BYTES("checks"));
 		bool is_beside = is_field(name.text, beside);
 		if ((is_batch && body->is_batch) || (is_beside && has_beside))
-			return refuse(err, "", name.text, "stands there twice");
+			return refuse(err, "", name.text, "is given twice");
 		if (is_batch)
 			body->check = value;
 		if (is_beside)
@@ -247,7 +247,7 @@ bool http_map_read_body(struct bytes text, struct bytes beside, struct http_body
 	if (!sort_fields(root, beside, &body, &others, err))
 		return false;
 	if (body.is_batch && others > 0)
-		return err_set(err, "checks: stands alone, without other fields");
+		return err_set(err, "checks: other fields may not be beside it");
 	if (body.is_batch && !read_batch(&body, err))
 		return false;
 	if (!body.is_batch)
@@ -295,7 +295,7 @@ static bool read_deny_status(struct bytes text, unsigned *deny_status, struct er
 	uint64_t status;
 
 	if (*deny_status != 0)
-		return err_set(err, "deny_status: stands there twice");
+		return err_set(err, "deny_status: is given twice");
 	if (!parse_whole(text, 429, &status) || (status != 401 && status != 403 && status != 429))
 		return err_set(err,
 			       "deny_status: %s is not accepted; accepted are 401, 403 and 429",

@@ -1,10 +1,10 @@
 /*
- * http_map.h - where HTTP and the limiter's meaning meet: a query with headers, or a JSON body,
- * becomes attributes (docs/reference.md, section HTTP). http_reply.h is the way back.
+ * http_map.h - makes the attributes of a check from a query and headers, or from a JSON body
+ * (docs/reference.md, section HTTP). http_reply.h writes the verdict as JSON and headers.
  *
- * It reads strictly: what is not understood, or stands there twice, is an error that names the
- * field. What the reserved names mean, and whether their values are good, is limit/reserved.h's to
- * say; all attributes and reserved names end in one list.
+ * The reader is strict: a field that is unknown or given twice is an error that names the field.
+ * Attributes and reserved names (policy, key, cost ...) are put into one list; limit/reserved.h
+ * knows what the reserved names mean and which values they may have.
  */
 #ifndef NET_HTTP_MAP_H
 #define NET_HTTP_MAP_H
@@ -19,7 +19,7 @@
 #include "limit/value.h"
 #include "net/http/http_bounds.h"
 
-/* What one check is asked with. Large: it is allocated once and cleared for each. */
+/* The attributes of one check. It is large, so one is allocated once and cleared for each check. */
 struct http_question {
 	struct attribute items[HTTP_ATTRIBUTES_MAX]; /* views of the request, or of `memory` */
 	size_t count;
@@ -40,29 +40,30 @@ static inline struct attributes http_question_attributes(const struct http_quest
 
 /* What a POST asks: one check, or a batch of them. */
 struct http_body {
-	struct json_value check; /* or the array of them */
+	struct json_value check; /* the check; of a batch the array of its checks */
 	bool is_batch;
-	size_t count;             /* of the batch */
-	struct json_value beside; /* null when it is not there */
+	size_t count;             /* how many checks the batch has */
+	struct json_value beside; /* the value of the field `beside`; null without that field */
 };
 
 /*
- * All that can be wrong with a body, except for what is wrong with one check of a batch. `beside`,
- * or no text, is the name of a field that is the caller's.
+ * Finds everything that is wrong with the body, but not what is wrong with single checks of a
+ * batch. `beside` is the name of a field that the caller reads itself, or empty.
  */
 MUST_CHECK bool http_map_read_body(struct bytes body, struct bytes beside,
 				   struct http_body *ret_body, struct err *err);
-/* Adds one check to the question; a field `beside` is not looked at. */
+/* Adds the attributes of one check to the question. The field `beside` is skipped. */
 MUST_CHECK bool http_map_read_check(struct http_question *question, struct json_value check,
 				    struct bytes beside, struct err *err);
-/* Adds the parameters; `deny_status` is not one of the attributes. 0 when it is absent. */
+/* Adds the parameters as attributes, but for deny_status, which is returned; 0 when it is absent.
+ */
 MUST_CHECK bool http_map_read_query(struct http_question *question, struct bytes query,
 				    unsigned *ret_deny_status, struct err *err);
-/* Adds the attribute of an X-Attr- header; others are not looked at. */
+/* Adds the attribute of an X-Attr- header; other headers are skipped. */
 MUST_CHECK bool http_map_read_header(struct http_question *question, struct bytes name,
 				     struct bytes value, struct err *err);
 
-/* Why nothing was asked: the status of the problem, which `err` tells of. */
+/* Of a request that is invalid: sets `err` to the reason and returns the status of the answer. */
 unsigned http_map_refuse(const struct http_question *question, const struct request *request,
 			 struct err *err);
 

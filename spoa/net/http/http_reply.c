@@ -27,7 +27,7 @@ static void put_text(struct writer *w, const char *name, const char *value)
 	writer_put_json_string(w, bytes_from_text(value));
 }
 
-/* What is known of a check beside its decision; of one that on_error decided less is known. */
+/* The numbers of a check. A check that on_error decided has no `remaining` and no `reset`. */
 static void put_numbers(struct writer *w, const struct check *check, int64_t retry_after_us)
 {
 	put_number(w, ",\"limit\":", check_limit(check));

@@ -1,6 +1,6 @@
 /*
- * http_reply.h - a verdict, or what is wrong with a request, as HTTP tells it: status, JSON and
- * header values (docs/reference.md, section HTTP).
+ * http_reply.h - writes a verdict or a problem for HTTP: the status, the JSON and the values of
+ * header fields (docs/reference.md, section HTTP).
  */
 #ifndef NET_HTTP_REPLY_H
 #define NET_HTTP_REPLY_H
@@ -11,7 +11,7 @@
 #define HTTP_VERDICT_MAX 5120 /* sixteen policies with long names and large numbers fit */
 #define HTTP_PROBLEM_MAX 2048
 
-/* Of a verdict that is not `invalid`; `deny_status` is 0, or what a denial is to be. */
+/* The status of a verdict that is not `invalid`. `deny_status`: the status of a denial, or 0. */
 unsigned http_reply_status(const struct verdict *verdict, unsigned deny_status);
 /* What the status is called (RFC 9110, section 15; RFC 6585). */
 const char *http_reply_status_text(unsigned status);
@@ -21,7 +21,7 @@ void http_reply_put_problem(struct writer *w, unsigned status, const char *detai
 
 #define HTTP_LIMITS_MAX 2048 /* sixteen policies fit */
 
-/* The values of header fields; one that is not sent is empty. */
+/* The values of three header fields; a field whose value is empty is not sent. */
 struct http_limits {
 	char ratelimit[HTTP_LIMITS_MAX];
 	char ratelimit_policy[HTTP_LIMITS_MAX];

@@ -1,6 +1,6 @@
 /*
- * http_server.h - the HTTP port (docs/reference.md, section HTTP): /check, and pages that somebody
- * else writes.
+ * http_server.h - the HTTP port (docs/reference.md, section HTTP): listeners and connections from start to
+ * drain, /check, and pages that the owner of the server writes.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -30,7 +30,7 @@ struct http_page {
 	const char *path;
 	const char *content_type;
 	enum http_access access;
-	bool is_admin;                              /* with --admin-listen, only there */
+	bool is_admin;                              /* with --admin-listen only there */
 	unsigned (*status)(const void *owner);      /* NULL: 200, and the body may be shared */
 	bool (*write)(const void *owner, FILE *to); /* the body; false: out of memory */
 	const char *(*headers)(void);               /* NULL, or more lines: "Name: value\n" */
@@ -48,18 +48,20 @@ struct http_server_config {
 
 /* NULL when memory is short. */
 struct http_server *http_server_new(struct ev_loop *loop, const struct http_server_config *config);
-/* `is_admin`: serves the admin pages; `is_main`: /check and the others. Both without
- * --admin-listen. */
+/*
+ * `is_main`: the listener serves /check and the pages that are not the admin's; `is_admin`: it
+ * serves the admin pages. Without --admin-listen every listener serves both.
+ */
 MUST_CHECK bool http_server_listen(struct http_server *server, const struct address *address,
 				   bool is_main, bool is_admin, struct err *err);
 struct http_server_stats http_server_stats(const struct http_server *server);
 /* From now on every answer is the last one of its connection. */
 void http_server_begin_drain(struct http_server *server);
-/* No more connections; those without a request end now, the others with their answer. */
+/* No more connections. Those that are idle end now, the others with their answer. */
 void http_server_close_listeners(struct http_server *server);
 /* How many requests wait for their verdict or have an answer that is not written yet. */
 size_t http_server_unanswered(const struct http_server *server);
-/* Who still waits for the engine gets a 503, and nobody is waited for. */
+/* Requests that wait for their verdict are answered by 503, and all connections are closed. */
 void http_server_free(struct http_server *server);
 
 #endif

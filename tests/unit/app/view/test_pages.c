@@ -50,13 +50,13 @@ TEST(pages_each_has_its_access)
 		enum http_access access;
 		bool is_admin;
 	} expected[] = {
-		{"/health", HTTP_PUBLIC, false},
-		{"/ready", HTTP_PUBLIC, false},
-		{"/openapi.json", HTTP_PUBLIC, false},
-		{"/metrics", HTTP_TOKEN, true},
-		{"/", HTTP_PUBLIC, true},
-		{"/status", HTTP_PRIVATE, true},
-		{"/top", HTTP_PRIVATE, true},
+		{"/health", ACCESS_PUBLIC, false},
+		{"/ready", ACCESS_PUBLIC, false},
+		{"/openapi.json", ACCESS_PUBLIC, false},
+		{"/metrics", ACCESS_TOKEN, true},
+		{"/", ACCESS_PUBLIC, true},
+		{"/status", ACCESS_PRIVATE, true},
+		{"/top", ACCESS_PRIVATE, true},
 	};
 
 	assert_int_equal(page_count, ARRAY_SIZE(expected));

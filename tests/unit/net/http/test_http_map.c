@@ -139,12 +139,12 @@ TEST(http_map_read_check_bad_bodies_are_refused_by_name)
 		{"{\"policy\":\"a\",\"\":1}", "\"\": unknown field"},
 		{"{\"policy\":\"a\",\"deny_status\":403}", "deny_status: unknown field"},
 		{"{\"policy\":\"a\",\"\xc3\xa9\\n\":1}", "\"\\xc3\\xa9\\x0a\": unknown field"},
-		{"{\"policy\":\"a\",\"policy\":\"a\"}", "policy: stands there twice"},
-		{"{\"policy\":\"a\",\"key\":null,\"key\":1}", "key: stands there twice"},
-		{"{\"policy\":\"a\",\"key\":1,\"k\\u0065y\":1}", "key: stands there twice"},
-		{"{\"attributes\":{},\"attributes\":{}}", "attributes: stands there twice"},
-		{"{\"attributes\":{\"a\":1,\"a\":2}}", "attributes.a: stands there twice"},
-		{"{\"attributes\":{\"a\":null,\"\\u0061\":2}}", "attributes.a: stands there twice"},
+		{"{\"policy\":\"a\",\"policy\":\"a\"}", "policy: is given twice"},
+		{"{\"policy\":\"a\",\"key\":null,\"key\":1}", "key: is given twice"},
+		{"{\"policy\":\"a\",\"key\":1,\"k\\u0065y\":1}", "key: is given twice"},
+		{"{\"attributes\":{},\"attributes\":{}}", "attributes: is given twice"},
+		{"{\"attributes\":{\"a\":1,\"a\":2}}", "attributes.a: is given twice"},
+		{"{\"attributes\":{\"a\":null,\"\\u0061\":2}}", "attributes.a: is given twice"},
 		{"{\"attributes\":[]}", "attributes: must be an object"},
 		{"{\"attributes\":\"a\"}", "attributes: must be an object"},
 		{"{\"attributes\":{\"a\":[]}}", "attributes.a: accepted are"},
@@ -237,7 +237,7 @@ TEST(http_map_read_body_a_field_beside_is_the_callers)
 	assert_int_equal(body.beside.kind, JSON_NULL);
 	assert_false(http_map_read_body(BYTES("{\"at_ms\":5,\"policy\":\"p\",\"at_ms\":5}"), beside,
 					&body, &err));
-	assert_string_equal(err.text, "at_ms: stands there twice");
+	assert_string_equal(err.text, "at_ms: is given twice");
 }
 
 TEST(http_map_read_body_batches_are_counted)
@@ -252,9 +252,10 @@ TEST(http_map_read_body_batches_are_counted)
 		{"{\"checks\":[]}", 0, "checks: is empty"},
 		{"{\"checks\":{}}", 0, "checks: must be an array"},
 		{"{\"checks\":null}", 0, "checks: must be an array"},
-		{"{\"checks\":[{}],\"checks\":[{}]}", 0, "checks: stands there twice"},
-		{"{\"checks\":[{}],\"cost\":1}", 0, "checks: stands alone"},
-		{"{\"policy\":\"a\",\"checks\":[{}]}", 0, "checks: stands alone"},
+		{"{\"checks\":[{}],\"checks\":[{}]}", 0, "checks: is given twice"},
+		{"{\"checks\":[{}],\"cost\":1}", 0, "checks: other fields may not be beside it"},
+		{"{\"policy\":\"a\",\"checks\":[{}]}", 0,
+		 "checks: other fields may not be beside it"},
 		{"{\"checks\":[{},]}", 0, "not JSON"},
 	};
 
@@ -335,8 +336,8 @@ TEST(http_map_read_query_bad_ones_are_refused_by_name)
 		const char *query;
 		const char *why;
 	} cases[] = {
-		{"a=1&a=2", "a: stands there twice"},
-		{"a=1&%61=1", "a: stands there twice"},
+		{"a=1&a=2", "a: is given twice"},
+		{"a=1&%61=1", "a: is given twice"},
 		{"=1", "\"\": a name is empty"},
 		{"a=%", "a: % without"},
 		{"a=%4", "a: % without"},
@@ -353,7 +354,7 @@ TEST(http_map_read_query_bad_ones_are_refused_by_name)
 		{"deny_status=200", "deny_status: \"200\" is not accepted"},
 		{"deny_status=503", "deny_status: \"503\" is not accepted"},
 		{"deny_status=4290", "deny_status"},
-		{"deny_status=403&deny_status=403", "deny_status: stands there twice"},
+		{"deny_status=403&deny_status=403", "deny_status: is given twice"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -396,7 +397,7 @@ TEST(http_map_read_header_bad_ones_are_refused_by_name)
 	assert_true(http_map_read_query(question, BYTES("src=1"), &deny_status, &err));
 
 	assert_false(read_header("X-Attr-Src", "2", &err));
-	assert_says("X-Attr-Src", &err, "src: stands there twice");
+	assert_says("X-Attr-Src", &err, "src: is given twice");
 	assert_false(read_header("X-Attr-A", "\xff", &err));
 	assert_says("X-Attr-A", &err, "a: invalid UTF-8");
 	assert_false(read_header("X-Attr-", "x", &err));
