@@ -43,6 +43,8 @@ BAD_VALUES = [
     ("max-connections", "ten", ["1"]),
     ("max-in-flight", "0", ["1"]),
     ("max-in-flight", "1.5", ["1"]),
+    ("http-max-connections", "0", ["1"]),
+    ("http-max-per-address", "-1", ["1"]),
     ("spop-vars", "nosuch", ["ratelimit_policy", "limit", "remaining"]),
     ("spop-vars", "limit,,reset", ["remaining"]),
     ("drain-delay", "soon", ["duration"]),
