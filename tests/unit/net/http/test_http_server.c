@@ -31,12 +31,13 @@ static char path[64];
 static unsigned pages_written;
 static size_t page_len;
 
-static void write_page(const void *owner, FILE *to)
+static bool write_page(const void *owner, FILE *to)
 {
 	(void)owner;
 	pages_written++;
 	for (size_t i = 0; i < page_len; i++)
 		fputc('x', to);
+	return true;
 }
 
 static unsigned ready_status(const void *owner)
