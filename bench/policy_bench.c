@@ -20,10 +20,11 @@
 #include "limit/policies.h"
 #include "store/memory.h"
 
-#define REQUESTS     4096
-#define MEASURED_US  (US_PER_SECOND / 2)
-#define MEASUREMENTS 5 /* the least is printed, since disturbances only make a measurement longer \
-			*/
+#define REQUESTS    4096
+#define MEASURED_US (US_PER_SECOND / 2)
+#define MEASUREMENTS                                                                 \
+	5 /* the least is printed, since disturbances only make a measurement longer \
+	   */
 
 static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
 

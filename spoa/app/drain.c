@@ -33,8 +33,7 @@ static int64_t spread_us(int64_t timeout_us)
 
 static void log_connections(const struct drain *drain, enum log_level level, const char *event)
 {
-	log_event(level, event,
-		  LOG_INT("connections", spop_server_connections(drain->config.spop)),
+	log_event(level, event, LOG_INT("connections", spop_server_connections(drain->config.spop)),
 		  LOG_INT("http_requests", http_server_unanswered(drain->config.http)));
 }
 

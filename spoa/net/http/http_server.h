@@ -1,6 +1,6 @@
 /*
- * http_server.h - the HTTP port (docs/reference.md, section HTTP): listeners and connections from start to
- * drain, /check, and pages that the owner of the server writes.
+ * http_server.h - the HTTP port (docs/reference.md, section HTTP): listeners and connections from
+ * start to drain, /check, and pages that the owner of the server writes.
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H

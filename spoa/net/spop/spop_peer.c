@@ -223,7 +223,7 @@ static bool add_messages(struct inquiry *inquiry, struct bytes payload)
 }
 
 static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
-		       int64_t mono_us)
+			int64_t mono_us)
 {
 	struct inquiry *inquiry = engine_begin(peer->config->engine);
 	struct asker asker = {
