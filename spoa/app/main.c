@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,12 +135,23 @@ static int run_replay(char **args)
 	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
 }
 
+/* A SIGHUP that comes before the loop watches for it waits, and makes one reload then. */
+static void hold_back_sighup(void)
+{
+	sigset_t hup;
+
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &hup, NULL);
+}
+
 static int run_serve(char **args)
 {
 	struct options options;
 	struct err err;
 	bool help;
 
+	hold_back_sighup();
 	if (!options_read(args, environ, &options, &help, &err))
 		return report_usage(err.text);
 	if (help)
@@ -179,9 +192,24 @@ static int run_check_config(char **args)
 	return is_whole && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* A descriptor that is opened later must not become standard error: log lines would go into it. */
+static bool open_standard_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = dup(fd);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
+
+	if (!open_standard_descriptors())
+		return EXIT_FAILURE;
 
 	if (sodium_init() < 0)
 		return report_usage("the random number generator can't be opened");

@@ -86,6 +86,16 @@ static void on_file_changed(void *owner)
 	reload_policies(owner, false);
 }
 
+/* main held it back until there was somebody to take it. */
+static void let_sighup_in(void)
+{
+	sigset_t hup;
+
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	(void)sigprocmask(SIG_UNBLOCK, &hup, NULL);
+}
+
 void reload_init(struct reload *reload, const struct reload_config *config)
 {
 	const struct options *options = config->options;
@@ -93,6 +103,7 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	*reload = (struct reload){.config = *config};
 	ev_signal_init(&reload->on_signal, on_sighup, SIGHUP);
 	ev_signal_start(config->loop, &reload->on_signal);
+	let_sighup_in();
 	if (options->policies != NULL && options->policies_watch)
 		reload->watch =
 			file_watch_new(config->loop, options->policies, on_file_changed, reload);

@@ -39,6 +39,7 @@
 #include "store/store.h"
 #include "version.h"
 
+#define LOG_FINISH_MS 100
 /* How far the wall clock may step back without a balance being forgotten as full too early. */
 #define CLOCK_STEP_US US_PER_SECOND
 
@@ -52,6 +53,7 @@ struct agent {
 	struct http_server *http;
 	struct ev_prepare before_wait;
 	struct ev_timer deadline; /* when the engine has to answer without the store */
+	struct ev_io log;         /* active: standard error did not take all lines yet */
 	struct ev_timer history;
 	struct reload reload;
 	struct drain drain;
@@ -134,6 +136,21 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *timer, int events
 	engine_expire(agent->engine, clock_mono_us());
 }
 
+static void on_log_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	(void)events;
+	if (log_flush())
+		ev_io_stop(loop, watcher);
+}
+
+static void watch_log(struct agent *agent)
+{
+	if (!ev_is_active(&agent->log) && !log_flush()) {
+		ev_io_set(&agent->log, log_descriptor(), EV_WRITE);
+		ev_io_start(agent->loop, &agent->log);
+	}
+}
+
 static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int events)
 {
 	struct agent *agent = CONTAINER_OF(watcher, struct agent, before_wait);
@@ -141,6 +158,7 @@ static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int ev
 
 	(void)events;
 	log_memory(agent);
+	watch_log(agent);
 	drain_advance(&agent->drain);
 	if (next_us < 0) {
 		ev_timer_stop(loop, &agent->deadline);
@@ -155,6 +173,7 @@ static void start_watchers(struct agent *agent)
 {
 	ev_prepare_init(&agent->before_wait, before_wait);
 	ev_prepare_start(agent->loop, &agent->before_wait);
+	ev_init(&agent->log, on_log_writable);
 	ev_init(&agent->deadline, on_deadline);
 	ev_set_priority(&agent->deadline, EV_MINPRI);
 	ev_timer_init(&agent->history, on_history, HISTORY_STEP_S, HISTORY_STEP_S);
@@ -357,5 +376,6 @@ int serve(const struct options *options, struct policies *policies)
 		policies_unref(policies);
 	}
 	tear_down(&agent);
+	log_finish(LOG_FINISH_MS);
 	return is_up ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,11 @@
 /*
  * log.h - one event, one line on standard error, as JSON or as text.
  *
- * A line is a snake_case event name and fields. It is put together whole and written with one
- * write, and what comes from outside is escaped. error: a person must act; warn: degraded; info:
- * lifecycle; debug: per request, off by default. The floors below net/ and app/ do not log.
+ * A line is a snake_case event name and fields. It is put together whole, and what comes from
+ * outside is escaped. Nobody ever waits for standard error: lines for which there is no room are
+ * dropped, and the next line has their number in its field `dropped`. error: a person must act;
+ * warn: degraded; info: lifecycle; debug: per request, off by default. The floors below net/ and
+ * app/ do not log.
  *
  *   log_event(LOG_INFO, "listening", LOG_TEXT("address", text), LOG_INT("backlog", 4096));
  */
@@ -57,6 +59,14 @@ void log_set(enum log_level level, enum log_format format);
 
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
 		size_t count);
+/*
+ * Lines that standard error did not take yet wait in a backlog. Writes what it takes now; false
+ * when some is left: then the loop calls again when log_descriptor() can be written to.
+ */
+bool log_flush(void);
+int log_descriptor(void);
+/* Before the process ends: waits that long at most for the lines that are left. */
+void log_finish(int timeout_ms);
 /* Whether the line is to be written now; counts it as suppressed when not. */
 bool log_is_due(struct log_limit *limit, enum log_level level, int64_t *ret_suppressed);
 
