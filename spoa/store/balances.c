@@ -2,25 +2,24 @@
 
 #include "base/pool.h"
 
-#define SWEEP_STEPS      4  /* of the index, for each new balance */
-#define SWEEP_STEPS_MORE 32 /* when memory is short */
-#define INDEX_START      64
+#define DUE_SHIFT   16 /* struct balance_due */
+#define INDEX_START 64
 
 _Static_assert(sizeof(struct balance_cell) == CELL_BYTES, "a balance is a cell");
 
 bool balances_init(struct balances *b, uint64_t memory_limit)
 {
-	uint32_t cells = (uint32_t)(memory_limit / (CELL_BYTES + sizeof *b->index));
-	struct balances new = {.index_size = INDEX_START};
+	uint32_t cells = (uint32_t)(memory_limit / BALANCE_BYTES);
+	struct balances new = {.index_size = INDEX_START, .due_base_us = INT64_MIN};
 
 	if (!cells_init(&new.cells, cells))
 		return false;
-	void *index = pages_reserve(cells * sizeof *b->index);
-	if (index == NULL) {
-		cells_release(&new.cells);
+	new.index = pages_reserve(cells * sizeof *b->index);
+	new.due = pages_reserve(cells * sizeof *b->due);
+	if (new.index == NULL || new.due == NULL) {
+		balances_release(&new);
 		return false;
 	}
-	new.index = index;
 	randombytes_buf(new.secret, sizeof new.secret);
 	*b = new;
 	return true;
@@ -28,6 +27,7 @@ bool balances_init(struct balances *b, uint64_t memory_limit)
 
 void balances_release(struct balances *b)
 {
+	pages_release(b->due, b->cells.max * sizeof *b->due);
 	pages_release(b->index, b->cells.max * sizeof *b->index);
 	cells_release(&b->cells);
 }
@@ -44,7 +44,8 @@ uint64_t balances_bytes(const struct balances *b)
 {
 	uint64_t cells = b->cells.max - 1 - b->cells.unused;
 
-	return cells * CELL_BYTES + (uint64_t)b->index_size * sizeof *b->index;
+	return cells * CELL_BYTES + (uint64_t)b->index_size * sizeof *b->index +
+	       (uint64_t)b->due_count * sizeof *b->due;
 }
 
 /* ---- the index ---- */
@@ -104,89 +105,195 @@ static void take_out_of_place(struct balances *b, uint32_t cell)
 	*link = balances_at(b, cell)->chain;
 }
 
-/* ---- the order of use ---- */
+/* ---- the classes ---- */
 
-static void unlink_use(struct balances *b, uint32_t cell)
+/* With the leaves of its log; it is the same when a balance leaves its class as when it came. */
+static uint32_t cells_of(const struct balance_cell *entry)
 {
-	struct balance_cell *entry = balances_at(b, cell);
-
-	*(entry->newer != 0 ? &balances_at(b, entry->newer)->older : &b->newest) = entry->older;
-	*(entry->older != 0 ? &balances_at(b, entry->older)->newer : &b->oldest) = entry->newer;
+	return 1 + (entry->is_log ? (entry->log.count + 3) / 4 : 0);
 }
 
-static void link_as_newest(struct balances *b, uint32_t cell)
+static void leave_class(struct balances *b, const struct balance_cell *entry)
+{
+	struct balance_class *class = &b->classes[entry->share];
+
+	*(entry->newer != 0 ? &balances_at(b, entry->newer)->older : &class->newest) = entry->older;
+	*(entry->older != 0 ? &balances_at(b, entry->older)->newer : &class->oldest) = entry->newer;
+	class->cells -= cells_of(entry);
+}
+
+static void enter_class(struct balances *b, uint32_t cell)
 {
 	struct balance_cell *entry = balances_at(b, cell);
+	struct balance_class *class = &b->classes[entry->share];
 
 	entry->newer = 0;
-	entry->older = b->newest;
-	*(b->newest != 0 ? &balances_at(b, b->newest)->newer : &b->oldest) = cell;
-	b->newest = cell;
+	entry->older = class->newest;
+	*(class->newest != 0 ? &balances_at(b, class->newest)->newer : &class->oldest) = cell;
+	class->newest = cell;
+	class->cells += cells_of(entry);
 }
 
-void balances_use(struct balances *b, uint32_t cell)
+void balances_hold(struct balances *b, uint32_t cell)
 {
-	if (b->newest == cell)
+	struct balance_cell *entry = balances_at(b, cell);
+
+	if (entry->is_held)
 		return;
-	unlink_use(b, cell);
-	link_as_newest(b, cell);
+	leave_class(b, entry);
+	entry->is_held = true;
+}
+
+void balances_set_share(struct balances *b, uint32_t cell, int64_t remaining, int64_t limit)
+{
+	struct balance_cell *entry = balances_at(b, cell);
+	int64_t sixteenths = (limit - remaining) * BALANCE_CLASSES / limit;
+
+	ASSERT(entry->is_held && sixteenths >= 0);
+	if (sixteenths >= BALANCE_CLASSES)
+		sixteenths = BALANCE_CLASSES - 1; /* nothing is left */
+	entry->share = (uint64_t)sixteenths & (BALANCE_CLASSES - 1);
+}
+
+void balances_let_go(struct balances *b, uint32_t cell)
+{
+	balances_at(b, cell)->is_held = false;
+	enter_class(b, cell);
+}
+
+/* ---- the heap of those that will be full ---- */
+
+/* Rounded up, so that who is due is full, unless it was used since. */
+static uint32_t when_of(const struct balances *b, int64_t full_us)
+{
+	int64_t when = ((full_us - b->due_base_us) >> DUE_SHIFT) + 1;
+
+	if (when < 0)
+		return 0;
+	return when < UINT32_MAX ? (uint32_t)when : UINT32_MAX;
+}
+
+static void put_due(struct balances *b, uint32_t at, struct balance_due due)
+{
+	b->due[at] = due;
+	balances_at(b, due.cell)->due_at = at;
+}
+
+static void sift_up(struct balances *b, uint32_t at, struct balance_due due)
+{
+	for (; at > 1 && b->due[at / 2].when > due.when; at /= 2)
+		put_due(b, at, b->due[at / 2]);
+	put_due(b, at, due);
+}
+
+static void sift_down(struct balances *b, uint32_t at, struct balance_due due)
+{
+	for (uint32_t child; (child = 2 * at) <= b->due_count; at = child) {
+		if (child < b->due_count && b->due[child + 1].when < b->due[child].when)
+			child++;
+		if (b->due[child].when >= due.when)
+			break;
+		put_due(b, at, b->due[child]);
+	}
+	put_due(b, at, due);
+}
+
+static void remove_due(struct balances *b, uint32_t at)
+{
+	struct balance_due last = b->due[b->due_count--];
+
+	if (at > b->due_count)
+		return;
+	if (at > 1 && b->due[at / 2].when > last.when)
+		sift_up(b, at, last);
+	else
+		sift_down(b, at, last);
+}
+
+/*
+ * Mostly a write makes a balance full later than before: then the heap is left as it is, and the
+ * balance is given its new place when it comes to the top.
+ */
+void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us)
+{
+	struct balance_cell *entry = balances_at(b, cell);
+	bool is_later = full_us >= entry->full_us;
+
+	ASSERT(entry->is_held);
+	entry->full_us = full_us;
+	if (entry->due_at == 0)
+		sift_up(b, ++b->due_count, (struct balance_due){cell, when_of(b, full_us)});
+	else if (!is_later && when_of(b, full_us) < b->due[entry->due_at].when)
+		sift_up(b, entry->due_at, (struct balance_due){cell, when_of(b, full_us)});
 }
 
 /* ---- remembering and forgetting ---- */
-
-static void forget(struct balances *b, uint32_t cell)
-{
-	struct balance_cell *entry = balances_at(b, cell);
-
-	take_out_of_place(b, cell);
-	unlink_use(b, cell);
-	if (entry->is_log)
-		cell_log_clear(&b->cells, &entry->log);
-	cells_put(&b->cells, cell);
-	b->count--;
-}
-
-static void sweep_places(struct balances *b, uint32_t steps, int64_t now_us)
-{
-	for (; steps > 0; steps--) {
-		b->hand = b->hand + 1 < b->index_size ? b->hand + 1 : 0;
-		for (uint32_t cell = b->index[b->hand]; cell != 0;) {
-			const struct balance_cell *entry = balances_at(b, cell);
-			uint32_t next = entry->chain;
-			if (entry->full_us <= now_us)
-				forget(b, cell);
-			cell = next;
-		}
-	}
-}
 
 uint32_t balances_remember(struct balances *b, struct balance_id id)
 {
 	uint32_t cell = cells_get(&b->cells);
 
 	balances_at(b, cell)->id = id;
+	balances_at(b, cell)->is_held = true;
 	b->count++;
 	if (b->count > b->index_size)
 		split_one_place(b);
 	put_in_place(b, cell);
-	link_as_newest(b, cell);
-	b->steps_due += SWEEP_STEPS;
 	return cell;
 }
 
-void balances_sweep(struct balances *b, int64_t now_us)
+static void forget(struct balances *b, uint32_t cell)
 {
-	sweep_places(b, b->steps_due, now_us);
-	b->steps_due = 0;
+	struct balance_cell *entry = balances_at(b, cell);
+
+	take_out_of_place(b, cell);
+	if (!entry->is_held)
+		leave_class(b, entry);
+	if (entry->due_at != 0)
+		remove_due(b, entry->due_at);
+	if (entry->is_log)
+		cell_log_clear(&b->cells, &entry->log);
+	cells_put(&b->cells, cell);
+	b->count--;
 }
 
-void balances_sweep_more(struct balances *b, int64_t now_us)
+void balances_forget_full(struct balances *b, int64_t now_us, unsigned max)
 {
-	sweep_places(b, SWEEP_STEPS_MORE, now_us);
+	if (b->due_base_us == INT64_MIN)
+		b->due_base_us = now_us;
+	for (; max > 0 && b->due_count > 0; max--) {
+		struct balance_due due = b->due[1];
+		if (due.when >= when_of(b, now_us))
+			return;
+		int64_t full_us = balances_at(b, due.cell)->full_us;
+		if (full_us <= now_us)
+			forget(b, due.cell);
+		else /* it was used since */
+			sift_down(b, 1, (struct balance_due){due.cell, when_of(b, full_us)});
+	}
 }
 
-void balances_forget_oldest(struct balances *b, int64_t now_us)
+static struct balance_class *class_to_forget_of(struct balances *b)
 {
-	b->evicted += balances_at(b, b->oldest)->full_us > now_us;
-	forget(b, b->oldest);
+	struct balance_class *first = NULL;
+
+	for (size_t i = 0; i < BALANCE_CLASSES; i++) {
+		struct balance_class *class = &b->classes[i];
+		if (class->cells > b->cells.max / 32)
+			return class;
+		if (first == NULL && class->cells > 0)
+			first = class;
+	}
+	return first;
+}
+
+bool balances_forget_one(struct balances *b, int64_t now_us)
+{
+	const struct balance_class *class = class_to_forget_of(b);
+
+	if (class == NULL)
+		return false;
+	b->evicted += balances_at(b, class->oldest)->full_us > now_us;
+	forget(b, class->oldest);
+	return true;
 }

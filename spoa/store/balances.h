@@ -1,14 +1,22 @@
 /*
- * balances.h - the balances that the memory store remembers: one in each cell, found by a hash of
- * its key, and linked in the order of use.
+ * balances.h - what the memory store remembers: a balance a cell, found by a keyed hash of its key,
+ * and forgotten when there is no more room.
  *
- * The hash is SipHash of 128 bits, with a secret that is new at every start. So nobody can choose
- * keys that share a balance, or that all stand in one place of the index.
+ * The hash has 128 bits and a secret that is new with every start (SipHash), so that nobody can
+ * choose keys that meet, in one balance or in one place of the index.
  *
- * When memory is short, balances are forgotten. First go those that are full again: nothing is lost
- * by that, since a balance that is not remembered counts as full. A sweep looks for them, a few
- * places of the index for each new balance. When it does not find enough, the least recently used
- * balances go, though they are not full.
+ * A balance that is full again is forgotten first, since a forgotten balance is a full one: a heap
+ * has the balances by the time at which they are full. When none is full and memory is short, a
+ * balance has to go that is not full, which forgives a client. An attacker must not choose whom. So
+ * balances are classed by the share of their limit that was used at their last use, in sixteenths,
+ * and the least recently used goes of the least used class that holds more than 1/32 of the memory:
+ *
+ *     many new keys        are in class 0: they push out each other, and no client that is
+ * exhausted many exhausted keys  are in class 15: they push out each other, and nobody who just
+ * came
+ *
+ * While a request is decided, its balances are held: they are in no class, so that none of them is
+ * forgotten to make room for another one.
  */
 #ifndef STORE_BALANCES_H
 #define STORE_BALANCES_H
@@ -30,11 +38,15 @@ struct balance_id {
 /* A balance in its cell. The fields before `full_us` are this module's own. */
 struct balance_cell {
 	struct balance_id id;
-	uint32_t chain;  /* the next in the same place of the index */
-	uint32_t newer;  /* the balance that was used next after this one; 0: none */
-	uint32_t older;  /* the one that was used last before it; 0: none */
-	uint32_t is_log; /* it has a `log`, which owns more cells */
-	int64_t full_us; /* from then on it is as full as a new one */
+	uint32_t chain; /* the next in the same place of the index */
+	uint32_t newer; /* used after this one in its class, and before it: 0 at the ends */
+	uint32_t older;
+	uint32_t due_at; /* its place in the heap */
+	/* In one word, so that a balance is a cache line. Times are below 2^53. */
+	int64_t full_us : 56; /* from then on a new one would be the same */
+	uint64_t share : 4;   /* its class */
+	uint64_t is_held : 1; /* in no class: it is being decided */
+	uint64_t is_log : 1;  /* it has `log`, which is more cells */
 	union {
 		union plain_state plain;
 		struct {
@@ -43,6 +55,23 @@ struct balance_cell {
 		};
 	};
 };
+
+#define BALANCE_CLASSES 16
+
+/* In the order of use. */
+struct balance_class {
+	uint32_t newest, oldest;
+	uint32_t cells; /* with those of their logs */
+};
+
+/* Not before `when` is the balance full; it is looked at then, and may be full later by then. */
+struct balance_due {
+	uint32_t cell;
+	uint32_t when; /* in units of 2^16 us, some 66 ms */
+};
+
+/* What a balance takes of the memory limit: its cell, a place of the index, and of the heap. */
+#define BALANCE_BYTES (CELL_BYTES + sizeof(uint32_t) + sizeof(struct balance_due))
 
 struct balances {
 	struct cells cells;
@@ -54,10 +83,11 @@ struct balances {
 	uint32_t *index;
 	uint32_t index_size;
 	uint32_t count;
-	uint32_t newest, oldest;
-	uint32_t hand;      /* the place of the index where the sweep goes on */
-	uint32_t steps_due; /* how many places balances_sweep looks through next time */
-	uint64_t evicted;   /* balances that were forgotten though they were not full */
+	struct balance_class classes[BALANCE_CLASSES];
+	struct balance_due *due; /* the heap: count items from 1 on, the earliest first */
+	uint32_t due_count;
+	int64_t due_base_us; /* what `when` is counted from */
+	uint64_t evicted;    /* forgotten though not full */
 	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
 
@@ -68,18 +98,23 @@ void balances_release(struct balances *b);
 struct balance_id balances_id(const struct balances *b, struct bytes key);
 /* 0 when it is not remembered. */
 uint32_t balances_find(const struct balances *b, struct balance_id id);
-void balances_use(struct balances *b, uint32_t cell);
-/* A new balance, of zeros and the most recently used. There must be an unused cell. */
+/* A new cell of zeros, held; there must be one unused. */
 uint32_t balances_remember(struct balances *b, struct balance_id id);
+/* From now on no other balance pushes it out; may be called again. */
+void balances_hold(struct balances *b, uint32_t cell);
+/* Sets the class of a held one: of its `limit`, `remaining` units are left. */
+void balances_set_share(struct balances *b, uint32_t cell, int64_t remaining, int64_t limit);
+/* It is the most recently used of its class, and may be pushed out. */
+void balances_let_go(struct balances *b, uint32_t cell);
+/* After each write of a held one. */
+void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us);
 
-/* Forgets balances that are full at `now_us`, in 4 places of the index for each new balance. */
-void balances_sweep(struct balances *b, int64_t now_us);
-/* The same in 32 places more; for when memory is short. */
-void balances_sweep_more(struct balances *b, int64_t now_us);
-/* Counts it in `evicted` unless it is full at `now_us`. */
-void balances_forget_oldest(struct balances *b, int64_t now_us);
+/* Forgets at most `max` of those that are full, also held ones. */
+void balances_forget_full(struct balances *b, int64_t now_us, unsigned max);
+/* Forgets one that is not held; false when there is none. */
+bool balances_forget_one(struct balances *b, int64_t now_us);
 
-/* Bytes in use, with the index. */
+/* Bytes in use, with the index and the heap. */
 uint64_t balances_bytes(const struct balances *b);
 
 static inline struct balance_cell *balances_at(const struct balances *b, uint32_t cell)

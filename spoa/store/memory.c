@@ -6,6 +6,11 @@
 #include "limit/request.h"
 #include "store/balances.h"
 
+/* Balances looked at by the time at which they are full, at each request and when memory is short.
+ */
+#define FORGET_FULL      4
+#define FORGET_FULL_MORE 32
+
 struct memory_store {
 	struct store store;
 	struct balances balances;
@@ -109,7 +114,8 @@ static void write_back(struct balances *balances, struct finding *finding,
 	if (finding->cell == 0)
 		finding->cell = balances_remember(balances, finding->id);
 	struct balance_cell *cell = balances_at(balances, finding->cell);
-	cell->full_us = now_us + balance_wait_us(b, check->quota, now_us, check->quota->limit);
+	balances_set_full(balances, finding->cell,
+			  now_us + balance_wait_us(b, check->quota, now_us, check->quota->limit));
 	if (algorithm_traits(check->quota->algorithm)->is_log)
 		write_log(&balances->cells, cell, &b->log, cost);
 	else
@@ -152,7 +158,7 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 		findings[i].id = balances_id(balances, check_key(op->checks[i]));
 		findings[i].cell = balances_find(balances, findings[i].id);
 		if (findings[i].cell != 0)
-			balances_use(balances, findings[i].cell);
+			balances_hold(balances, findings[i].cell);
 	}
 }
 
@@ -172,33 +178,22 @@ static uint32_t cells_needed(const struct store_op *op, struct part part,
 	return cells;
 }
 
-static bool is_located(uint32_t cell, const struct finding *findings, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (findings[i].cell == cell)
-			return true;
-	return false;
-}
-
 /*
- * Makes sure that there are enough cells to write a part, before the part is decided. The balances
- * of the part, and of the parts before it, are not forgotten for that. They were located just now,
- * so they are the most recently used: when one of them is the oldest, there is no other left to
- * forget, and this returns false.
+ * Makes sure of enough cells before a part is decided. What is held is not pushed out, but it may
+ * be full, and forgotten as such.
  */
 static bool free_cells_for(struct balances *balances, const struct store_op *op, struct part part,
 			   struct finding *findings)
 {
-	struct part kept = {0, part.end};
+	struct part all = {0, op->count};
 
 	if (balances->cells.unused >= cells_needed(op, part, findings))
 		return true;
-	balances_sweep_more(balances, op->now_us);
-	locate(balances, op, kept, findings); /* the sweep forgets full ones, also of these */
+	balances_forget_full(balances, op->now_us, FORGET_FULL_MORE);
+	locate(balances, op, all, findings);
 	uint32_t needed = cells_needed(op, part, findings);
-	while (balances->cells.unused < needed && balances->oldest != 0 &&
-	       !is_located(balances->oldest, findings, kept.end))
-		balances_forget_oldest(balances, op->now_us);
+	while (balances->cells.unused < needed && balances_forget_one(balances, op->now_us))
+		;
 	return balances->cells.unused >= needed;
 }
 
@@ -220,20 +215,14 @@ static void ask_shadow(struct balances *balances, const struct store_op *op, siz
 	answer_check(balances, finding, check, op->now_us, allowed && would_pass(finding, check));
 }
 
-static enum store_state ask(struct store *store, struct store_op *op)
+static void decide(struct balances *balances, struct store_op *op, struct finding *findings)
 {
-	struct memory_store *m = memory_of(store);
-	struct balances *balances = &m->balances;
-	struct finding findings[REQUEST_CHECKS_MAX];
-	struct part all = {0, op->count}, together = {0, op->count - op->shadow};
+	struct part together = {0, op->count - op->shadow};
 	bool allowed = !op->is_denied;
 
-	ASSERT(op->count <= REQUEST_CHECKS_MAX);
-	balances_sweep(balances, op->now_us - m->keep_full_us);
-	locate(balances, op, all, findings);
 	if (!free_cells_for(balances, op, together, findings)) {
 		store_op_fail(op, STORE_OOM);
-		return STORE_DONE;
+		return;
 	}
 	for (size_t i = 0; i < together.end; i++) {
 		look_at(&findings[i], op->checks[i], op->now_us);
@@ -243,6 +232,36 @@ static enum store_state ask(struct store *store, struct store_op *op)
 		answer_check(balances, &findings[i], op->checks[i], op->now_us, allowed);
 	for (size_t i = together.end; i < op->count; i++)
 		ask_shadow(balances, op, i, findings, allowed);
+}
+
+/* A balance of which nothing was decided stays in the class that it was in. */
+static void let_all_go(struct balances *balances, const struct store_op *op,
+		       const struct finding *findings)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		const struct check *check = op->checks[i];
+		uint32_t cell = findings[i].cell;
+		if (cell == 0 || !balances_at(balances, cell)->is_held)
+			continue;
+		if (check->is_decided)
+			balances_set_share(balances, cell, check->outcome.remaining,
+					   check->quota->limit);
+		balances_let_go(balances, cell);
+	}
+}
+
+static enum store_state ask(struct store *store, struct store_op *op)
+{
+	struct memory_store *m = memory_of(store);
+	struct balances *balances = &m->balances;
+	struct finding findings[REQUEST_CHECKS_MAX];
+	struct part all = {0, op->count};
+
+	ASSERT(op->count <= REQUEST_CHECKS_MAX);
+	balances_forget_full(balances, op->now_us - m->keep_full_us, FORGET_FULL);
+	locate(balances, op, all, findings);
+	decide(balances, op, findings);
+	let_all_go(balances, op, findings);
 	return STORE_DONE;
 }
 
