@@ -322,8 +322,10 @@ int64_t engine_next_us(const struct engine *engine)
 
 void engine_expire(struct engine *engine, int64_t mono_us)
 {
-	struct inquiry *inquiry;
+	struct inquiry *inquiry = first_waiting(engine);
 
+	if (inquiry != NULL && inquiry->deadline_us <= mono_us)
+		store_catch_up(engine->config.store);
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
 		inquiry->op.is_late = true;
 		engine->counter.stats.expired++;

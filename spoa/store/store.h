@@ -50,6 +50,9 @@ struct store_stats {
 	uint64_t
 		batches[STORE_BATCH_BOUNDS]; /* calls of at most so many requests, not cumulative */
 	uint64_t calls, requests;
+	uint64_t shed;        /* requests that it did not ask, since the answer would be late */
+	size_t window;        /* checks that it may have on their way at once */
+	int64_t heartbeat_us; /* what the last question whether the server is there took */
 };
 
 /* What there is to say of a store, whatever its kind. The texts live as long as the store. */
@@ -57,6 +60,7 @@ struct store_description {
 	const char *kind;    /* "memory", "redis" */
 	const char *address; /* as --store has it, without user and password */
 	bool is_up;          /* it can be asked */
+	bool is_shedding;    /* not every request was asked, within the last second */
 	/* Why it is not up, or was not when it was last down; STORE_OK and "" if it always was. */
 	enum store_error error;
 	const char *why;
@@ -66,6 +70,11 @@ struct store_description {
 
 struct store {
 	enum store_state (*ask)(struct store *store, struct store_op *op);
+	/*
+	 * Some op is about to become late: takes the answers that have come already, though the
+	 * loop did not hand them over yet. NULL for a store that always answers at once.
+	 */
+	void (*catch_up)(struct store *store);
 	/* An op has become late. Answers nothing. NULL for a store that always answers at once. */
 	void (*expired)(struct store *store, int64_t mono_us);
 	struct store_description (*describe)(const struct store *store);
@@ -100,6 +109,12 @@ static inline void store_expired(struct store *store, int64_t mono_us)
 {
 	if (store->expired != NULL)
 		store->expired(store, mono_us);
+}
+
+static inline void store_catch_up(struct store *store)
+{
+	if (store->catch_up != NULL)
+		store->catch_up(store);
 }
 
 static inline struct store_description store_describe(const struct store *store)

@@ -20,6 +20,7 @@
  */
 #include "store/redis/redis_connection.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -29,10 +30,10 @@
 
 #include "base/compiler.h"
 
-#define UNFINISHED_MAX                                                             \
-	(1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
-		       */
+#define UNFINISHED_MAX (1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
+				      */
 #define WORDS_MAX 5
+#define READS_MAX 64 /* of at most 16 KiB each */
 #define NO_MEMORY "out of memory"
 
 struct redis_connection {
@@ -76,6 +77,17 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 	redisAsyncHandleRead(connection->context);
 	if (connection->context != NULL && is_reply_too_long(connection))
 		report_failure(connection, STORE_OTHER, "a reply is too long");
+}
+
+void redis_connection_read_all(struct redis_connection *connection)
+{
+	struct pollfd socket = {.fd = connection->readable.fd, .events = POLLIN};
+
+	for (int i = 0; i < READS_MAX && connection->context != NULL; i++) {
+		if (poll(&socket, 1, 0) != 1)
+			return;
+		on_readable(connection->loop, &connection->readable, EV_READ);
+	}
 }
 
 static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)

@@ -57,6 +57,8 @@ void redis_connection_ask(struct redis_connection *connection, struct redis_aske
 /* Writes what was sent since the last time; to be called before the loop waits. */
 void redis_connection_flush(struct redis_connection *connection);
 
+/* Takes the replies that lie in the socket already, without waiting for the loop. */
+void redis_connection_read_all(struct redis_connection *connection);
 /* How many commands wait for a reply on this connection, and how many replies came in all. */
 size_t redis_connection_outstanding(const struct redis_connection *connection);
 uint64_t redis_connection_replies(const struct redis_connection *connection);

@@ -11,22 +11,20 @@
 void redis_health_init(struct redis_health *health, int64_t timeout_us, uint32_t window_max)
 {
 	*health = (struct redis_health){.timeout_us = timeout_us, .window_max = window_max};
-	redis_health_restart(health, 0);
+	redis_health_restart(health);
 }
 
-void redis_health_restart(struct redis_health *health, int64_t now_us)
+void redis_health_restart(struct redis_health *health)
 {
 	health->state = REDIS_HEALTH_PROBING;
 	health->window = health->window_max < REDIS_HEALTH_WINDOW_START ? health->window_max
 									: REDIS_HEALTH_WINDOW_START;
-	health->in_flight = 0;
 	health->cut_us = INT64_MIN;
 	health->shed_us = INT64_MIN;
 	health->pause_us = 0;
 	health->resume_us = INT64_MIN;
 	health->late_calls = 0;
 	health->pings_in_time = 0;
-	health->ping_us = now_us;
 }
 
 bool redis_health_is_up(const struct redis_health *health)
@@ -57,6 +55,11 @@ bool redis_health_admit(struct redis_health *health, uint32_t checks, int64_t no
 	return true;
 }
 
+void redis_health_admit_again(struct redis_health *health, uint32_t checks)
+{
+	health->in_flight += checks;
+}
+
 void redis_health_withdraw(struct redis_health *health, uint32_t checks)
 {
 	ASSERT(checks <= health->in_flight);
@@ -65,11 +68,10 @@ void redis_health_withdraw(struct redis_health *health, uint32_t checks)
 
 /* ---- what came back ---- */
 
-static void go_down(struct redis_health *health, int64_t now_us)
+static void go_down(struct redis_health *health)
 {
 	health->state = REDIS_HEALTH_DOWN;
 	health->pings_in_time = 0;
-	health->ping_us = now_us;
 }
 
 /* Alone on its way, and late all the same: the next one is asked after a pause. */
@@ -81,7 +83,7 @@ static void add_late_alone(struct redis_health *health, int64_t now_us)
 	health->resume_us = now_us + health->pause_us;
 	health->late_calls++;
 	if (health->late_calls == REDIS_HEALTH_LATE_CALLS_MAX && redis_health_is_up(health))
-		go_down(health, now_us);
+		go_down(health);
 }
 
 static void add_late(struct redis_health *health, int64_t sent_us, int64_t now_us)
@@ -118,14 +120,6 @@ void redis_health_add_call(struct redis_health *health, uint32_t checks, int64_t
 }
 
 /* ---- PINGs ---- */
-
-bool redis_health_wants_ping(struct redis_health *health, int64_t now_us)
-{
-	if (redis_health_is_up(health) || now_us < health->ping_us)
-		return false;
-	health->ping_us = now_us + REDIS_HEALTH_PING_US;
-	return true;
-}
 
 static void come_up(struct redis_health *health)
 {

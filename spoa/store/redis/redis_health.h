@@ -59,18 +59,19 @@ struct redis_health {
 	int64_t resume_us;  /* the end of that pause */
 	unsigned late_calls;
 	unsigned pings_in_time;
-	int64_t ping_us; /* when the next PING is due, while it is PROBING or DOWN */
 	int64_t took_us; /* the last late call or PING */
 };
 
 /* `window_max`: --max-in-flight, the ceiling of the window. */
 void redis_health_init(struct redis_health *health, int64_t timeout_us, uint32_t window_max);
-/* The connection is a new one: what was in flight is over, and PINGs say whether Redis is well. */
-void redis_health_restart(struct redis_health *health, int64_t now_us);
+/* The connection is a new one: PINGs say whether Redis is well. */
+void redis_health_restart(struct redis_health *health);
 
 /* Whether Redis may be asked these checks of one request now; if so, they are in flight. */
 bool redis_health_admit(struct redis_health *health, uint32_t checks, int64_t now_us);
-/* Admitted checks that were not sent after all. */
+/* They came back unanswered and are sent once more (NOSCRIPT), whether they fit or not. */
+void redis_health_admit_again(struct redis_health *health, uint32_t checks);
+/* Admitted checks that were not sent after all, or whose reply was lost. */
 void redis_health_withdraw(struct redis_health *health, uint32_t checks);
 /*
  * A call came back that was sent at `sent_us`. `is_late`: for one of its requests the time was over
@@ -79,8 +80,7 @@ void redis_health_withdraw(struct redis_health *health, uint32_t checks);
 void redis_health_add_call(struct redis_health *health, uint32_t checks, int64_t sent_us,
 			   bool is_late, int64_t now_us);
 
-/* Whether a PING is to be sent now; if so, the next one is due later. */
-bool redis_health_wants_ping(struct redis_health *health, int64_t now_us);
+/* A PING was answered. The link sends one every REDIS_HEALTH_PING_US while this is not up. */
 void redis_health_add_ping(struct redis_health *health, int64_t took_us);
 
 /* UP or SHEDDING. */

@@ -6,30 +6,31 @@
  *     PAUSED       the timer                                LOOKUP        10 ms to 0.8 s
  *     LOOKUP       addresses of the name                    CONNECTING    0.5 s
  *     CONNECTING   the socket                               GREETING      0.5 s, with the next
- *     GREETING     AUTH, INFO, SELECT, SCRIPT LOAD          PROBING         two states
- *     PROBING      PING, within the timeout of a request    UP
- *     UP           an error, or silence                     FAILED
+ *     GREETING     AUTH, INFO, SELECT, SCRIPT LOAD          GREETED         state
+ *     GREETED      an error, or silence                     FAILED
  *     FAILED       the end of the turn                      CONNECTING to the next address, or
  *                                                           PAUSED when there is none
  *
  * LOOKUP is left out when there is nothing to look up. A look-up that takes longer does not hold
  * up the link if addresses of an earlier one are known (redis_route.h).
  *
- * Why there is a probe: a server that hangs still accepts connections. Only an answer in the time
- * that a request has shows that requests would be answered.
+ * A link that is GREETED is up when its health says so (redis_health.h has that picture): a server
+ * that hangs still accepts connections, and only a PING that comes back in the time that a request
+ * has shows that requests would be answered. A server that is slow is down by that, and keeps its
+ * connection: a new one would not be faster.
  *
  * Why pauses grow, and have chance in them: one agent must not keep a dead server busy, nor a
  * hundred agents come back to it in the same millisecond. They are reset by the first heartbeat and
- * not by the probe, so that a server which greets well and then hangs up is not asked in a circle.
+ * not by the first PING, so that a server which greets well and then hangs up is not asked in a circle.
  * All addresses of a name are tried before there is a pause.
  *
  * Why FAILED is a state: failures are found deep in hiredis' callbacks, where the connection must
  * not be freed. So a failure is noted, the first one with its reason, and acted on when the loop
  * is about to wait and no callback runs.
  *
- * While the link is UP a timer beats four times a second. If nothing is outstanding it sends a
- * PING, so that a dead connection is found when nobody asks, too. If something is outstanding and
- * no reply at all came for two beats, the link fails.
+ * While the link is up a timer beats four times a second, else ten times. Each beat sends a PING,
+ * unless the last one is still on its way. If something is outstanding and no reply at all came for
+ * half a second, the link fails.
  */
 #include "store/redis/redis_link.h"
 
@@ -45,7 +46,7 @@
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_route.h"
 
-#define GIVE_UP_SECONDS 0.5 /* for a look-up; and from connecting to the answer of the probe */
+#define GIVE_UP_SECONDS 0.5 /* for each state on the way to GREETED */
 #define HEARTBEAT_US    INT64_C(250000)
 #define SILENCE_US      (2 * HEARTBEAT_US)
 #define PAUSE_MIN_MS    20
@@ -59,8 +60,7 @@ enum link_state {
 	LINK_LOOKUP,
 	LINK_CONNECTING,
 	LINK_GREETING,
-	LINK_PROBING,
-	LINK_UP,
+	LINK_GREETED, /* its health says whether it is up */
 	LINK_FAILED,
 };
 
@@ -78,10 +78,14 @@ struct redis_link {
 
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
-	struct redis_asked probe, heartbeat, reload;
-	int64_t probed_us;
-	uint64_t replies;  /* how many had come at the last heartbeat */
-	int64_t silent_us; /* since a heartbeat that found a new one, or nothing outstanding */
+	struct redis_health health;
+	bool has_been_up; /* this connection */
+	struct redis_asked ping, reload;
+	bool is_pinged; /* a PING is on its way */
+	int64_t pinged_us;
+	int64_t heartbeat_us; /* what the last PING took */
+	uint64_t replies;     /* how many had come at the last heartbeat */
+	int64_t silent_us;    /* since a heartbeat that found a new one, or nothing outstanding */
 
 	enum store_error error;
 	char why[WHY_MAX];
@@ -133,19 +137,55 @@ static void tell_down(struct redis_link *link)
 
 /* ---- FAILED and PAUSED ---- */
 
-/* The first failure counts; what follows from it before the turn ends does not. */
-static void fail_link(struct redis_link *link, enum store_error error, struct bytes why)
+static void set_reason(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	struct writer w = writer_on(link->why, sizeof link->why);
 
-	if (link->state == LINK_FAILED)
-		return;
-	if (link->state == LINK_UP)
-		link->since_us = clock_mono_us();
-	link->state = LINK_FAILED;
 	link->error = error;
 	writer_put(&w, bytes_from(why.data, why.len < w.max - 1 ? why.len : w.max - 1));
 	(void)writer_text(&w);
+}
+
+/* The first failure counts; what follows from it before the turn ends does not. */
+static void fail_link(struct redis_link *link, enum store_error error, struct bytes why)
+{
+	if (link->state == LINK_FAILED)
+		return;
+	if (redis_link_is_up(link))
+		link->since_us = clock_mono_us();
+	link->state = LINK_FAILED;
+	set_reason(link, error, why);
+}
+
+/* ---- slowness ---- */
+
+static void put_milliseconds(struct writer *w, int64_t us)
+{
+	writer_put_decimal(w, us / US_PER_MS);
+	if (us % US_PER_MS == 0)
+		return;
+	writer_put_u8(w, '.');
+	writer_put_decimal(w, us % US_PER_MS / 100);
+}
+
+void redis_link_put_slowness(const struct redis_link *link, struct writer *w)
+{
+	writer_put_text(w, "answered after ");
+	put_milliseconds(w, link->health.took_us);
+	writer_put_text(w, " ms; --store-timeout is ");
+	put_milliseconds(w, link->config.timeout_us);
+	writer_put_text(w, "ms");
+}
+
+/* The connection stays: PINGs find out when Redis is fast enough again. */
+static void be_down_for_slowness(struct redis_link *link)
+{
+	char why[WHY_MAX];
+	struct writer w = writer_on(why, sizeof why);
+
+	redis_link_put_slowness(link, &w);
+	set_reason(link, STORE_TIMEOUT, writer_bytes(&w));
+	tell_down(link);
 }
 
 /* Between half of the pause and all of it, by chance. */
@@ -179,6 +219,15 @@ static void on_connected(void *owner)
 			     link->config.script);
 }
 
+static void send_ping(struct redis_link *link)
+{
+	if (link->is_pinged)
+		return;
+	link->is_pinged = true;
+	link->pinged_us = clock_mono_us();
+	REDIS_ASK(link->connection, &link->ping, BYTES("PING"));
+}
+
 static void on_greeted(struct redis_greeting *greeting, enum store_error error, struct bytes why)
 {
 	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
@@ -186,20 +235,22 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 	if (error != STORE_OK) {
 		fail_link(link, error, why);
 	} else if (link->state == LINK_GREETING) {
-		link->state = LINK_PROBING;
-		link->probed_us = clock_mono_us();
-		REDIS_ASK(link->connection, &link->probe, BYTES("PING"));
+		link->state = LINK_GREETED;
+		redis_health_restart(&link->health);
+		link->has_been_up = false;
+		link->silent_us = 0;
+		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
+		send_ping(link);
 	}
 }
 
 /*
- * True when the command that was sent in `state` has got the reply that it was sent for. An error
- * fails the link; a reply that comes in another state belongs to a link that has failed already.
+ * True for a reply that the command was sent for. An error fails the link; a reply that comes in
+ * another state belongs to a link that has failed already.
  */
-static bool check_reply(struct redis_link *link, enum link_state state,
-			const struct redis_reply *reply)
+static bool check_reply(struct redis_link *link, const struct redis_reply *reply)
 {
-	if (reply == NULL || link->state != state)
+	if (reply == NULL || link->state != LINK_GREETED)
 		return false;
 	if (!redis_reply_is_error(reply))
 		return true;
@@ -207,29 +258,44 @@ static bool check_reply(struct redis_link *link, enum link_state state,
 	return false;
 }
 
-static void on_probe(struct redis_asked *asked, const struct redis_reply *reply)
+static void come_up(struct redis_link *link)
 {
-	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, probe);
-
-	if (!check_reply(link, LINK_PROBING, reply))
-		return;
-	if (clock_mono_us() - link->probed_us > link->config.timeout_us) {
-		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
-		return;
-	}
-	link->state = LINK_UP;
-	link->connects++;
+	link->connects += !link->has_been_up;
+	link->has_been_up = true;
 	redis_route_set_good(&link->route);
-	link->silent_us = 0;
 	link->since_us = clock_mono_us();
 	set_timer(link, HEARTBEAT_US / 1e6);
 }
 
-/* ---- UP ---- */
-
-static void on_heartbeat(struct redis_asked *asked, const struct redis_reply *reply)
+static void on_ping(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	(void)check_reply(CONTAINER_OF(asked, struct redis_link, heartbeat), LINK_UP, reply);
+	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, ping);
+
+	link->is_pinged = false;
+	if (!check_reply(link, reply))
+		return;
+	link->heartbeat_us = clock_mono_us() - link->pinged_us;
+	if (redis_link_is_up(link))
+		return;
+	redis_health_add_ping(&link->health, link->heartbeat_us);
+	if (redis_link_is_up(link))
+		come_up(link);
+	else if (link->heartbeat_us > link->config.timeout_us)
+		be_down_for_slowness(link);
+}
+
+/* ---- while it is greeted ---- */
+
+void redis_link_add_call(struct redis_link *link, uint32_t checks, int64_t sent_us, bool is_late)
+{
+	bool was_up = redis_link_is_up(link);
+
+	redis_health_add_call(&link->health, checks, sent_us, is_late, clock_mono_us());
+	if (!was_up || redis_link_is_up(link))
+		return;
+	link->since_us = clock_mono_us();
+	be_down_for_slowness(link);
+	set_timer(link, REDIS_HEALTH_PING_US / 1e6);
 }
 
 static void beat(struct redis_link *link)
@@ -238,22 +304,24 @@ static void beat(struct redis_link *link)
 	size_t outstanding = redis_connection_outstanding(link->connection);
 	uint64_t replies = redis_connection_replies(link->connection);
 	bool is_silent = outstanding > 0 && replies == link->replies;
+	int64_t beat_us = redis_link_is_up(link) ? HEARTBEAT_US : REDIS_HEALTH_PING_US;
 
-	link->silent_us = is_silent ? link->silent_us + HEARTBEAT_US : 0;
+	link->silent_us = is_silent ? link->silent_us + beat_us : 0;
 	if (link->silent_us >= silence_us) {
 		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
 		return;
 	}
 	link->replies = replies;
+	send_ping(link);
+	if (!redis_link_is_up(link))
+		return;
 	link->failures = 0;
-	if (outstanding == 0)
-		REDIS_ASK(link->connection, &link->heartbeat, BYTES("PING"));
 	tell_up(link);
 }
 
 static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	(void)check_reply(CONTAINER_OF(asked, struct redis_link, reload), LINK_UP, reply);
+	(void)check_reply(CONTAINER_OF(asked, struct redis_link, reload), reply);
 }
 
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked)
@@ -275,7 +343,7 @@ void redis_link_load_script(struct redis_link *link)
 
 void redis_link_drop(struct redis_link *link, enum store_error error, struct bytes why)
 {
-	if (link->state == LINK_UP)
+	if (link->state == LINK_GREETED)
 		fail_link(link, error, why);
 }
 
@@ -335,10 +403,9 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 		fail_link(link, STORE_CONNECTION, BYTES("no connection in time"));
 		break;
 	case LINK_GREETING:
-	case LINK_PROBING:
 		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
 		break;
-	case LINK_UP:
+	case LINK_GREETED:
 		beat(link);
 		break;
 	case LINK_FAILED:
@@ -368,6 +435,26 @@ static void before_wait(struct ev_loop *loop, struct ev_prepare *watcher, int ev
 		go_on_after_failure(link);
 }
 
+struct redis_health *redis_link_health(struct redis_link *link)
+{
+	return &link->health;
+}
+
+const struct redis_health *redis_link_health_seen(const struct redis_link *link)
+{
+	return &link->health;
+}
+
+int64_t redis_link_heartbeat_us(const struct redis_link *link)
+{
+	return link->heartbeat_us;
+}
+
+void redis_link_read_all(struct redis_link *link)
+{
+	redis_connection_read_all(link->connection);
+}
+
 /* ---- start and end ---- */
 
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config)
@@ -387,8 +474,8 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 		.owner = link,
 	};
 	link->greeting.ended = on_greeted;
-	link->probe.replied = on_probe;
-	link->heartbeat.replied = on_heartbeat;
+	link->ping.replied = on_ping;
+	redis_health_init(&link->health, config->timeout_us, config->window_max);
 	link->reload.replied = on_reload;
 	link->connection = redis_connection_new(loop, &(struct redis_connection_config){
 							      .connected = on_connected,
@@ -422,7 +509,7 @@ void redis_link_free(struct redis_link *link)
 
 bool redis_link_is_up(const struct redis_link *link)
 {
-	return link->state == LINK_UP;
+	return link->state == LINK_GREETED && redis_health_is_up(&link->health);
 }
 
 enum store_error redis_link_error(const struct redis_link *link)

@@ -1,12 +1,13 @@
 /*
  * redis_link.h - a connection to Redis that is made again whenever it is lost.
  *
- *   PAUSED --> LOOKUP --> CONNECTING --> GREETING --> PROBING --> UP
- *     ^          |            |             |            |         |
- *     `----------+------------+-------------+------------+---------'   after any failure
+ *   PAUSED --> LOOKUP --> CONNECTING --> GREETING --> GREETED
+ *     ^          |            |             |           |
+ *     `----------+------------+-------------+-----------'   after any failure
  *
- * Commands can be sent while the link is UP, and only then. In every other state redis_link_is_up
- * is false, and nobody waits for the link: this is the circuit breaker of the Redis store.
+ * Commands can be sent while the link is up: when it is GREETED, and its health (redis_health.h)
+ * says that Redis answers in time. In every other state redis_link_is_up is false, and nobody waits
+ * for the link: this is the circuit breaker of the Redis store.
  *
  * Replies come in the order of the commands. All commands of one turn of the loop leave in one
  * write. Each command is answered exactly once: by its reply, or by NULL when the connection was
@@ -19,7 +20,9 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/writer.h"
 #include "store/redis/redis_connection.h"
+#include "store/redis/redis_health.h"
 #include "store/redis/redis_target.h"
 #include "store/store_error.h"
 
@@ -29,7 +32,8 @@ struct redis_link;
 struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
 	struct bytes script;               /* a constant */
-	int64_t timeout_us;                /* of a request: the probe is not given more */
+	int64_t timeout_us;                /* of a request: a PING is not given more */
+	uint32_t window_max;               /* of redis_health.h */
 	int64_t silence_us;                /* store_config.silence_us */
 	/*
 	 * Called before the loop waits, in every state. The owner sends its commands here, since
@@ -58,6 +62,18 @@ const char *redis_link_why(const struct redis_link *link);
 int64_t redis_link_since_us(const struct redis_link *link);
 /* How often the link came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
+
+/* How much Redis may be asked. The store admits its requests there, and withdraws them. */
+struct redis_health *redis_link_health(struct redis_link *link);
+const struct redis_health *redis_link_health_seen(const struct redis_link *link);
+/* A call of so many admitted checks was answered, as redis_health_add_call says. */
+void redis_link_add_call(struct redis_link *link, uint32_t checks, int64_t sent_us, bool is_late);
+/* Puts "answered after 3.2 ms; --store-timeout is 2ms", of the last late answer. */
+void redis_link_put_slowness(const struct redis_link *link, struct writer *w);
+/* What the last PING took. */
+int64_t redis_link_heartbeat_us(const struct redis_link *link);
+/* Takes the replies that have come, without waiting for the loop. */
+void redis_link_read_all(struct redis_link *link);
 
 /* Only while the link is up. redis_connection.h has the rules for what is sent. */
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked);

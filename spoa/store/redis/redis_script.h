@@ -23,8 +23,8 @@
 #define REDIS_CALL_OPS_MAX 32
 #define REDIS_STATE_MAX    5  /* numbers that a reply has for one check, at most */
 #define REDIS_PREFIX_MAX   88 /* --key-prefix, and what replay adds */
-/* Bytes of a call. One op always fits, with 16 checks and the longest keys. */
-#define REDIS_CALL_MAX 65536
+/* Bytes of a call. 32 checks with the longest keys take some 20 KB. */
+#define REDIS_CALL_MAX 32768
 
 /* The script, put together from lua/ at build time. */
 struct bytes redis_script_text(void);

@@ -37,22 +37,23 @@
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
 
-/* The link is dropped when ops have become late for so long, and no reply came in time. */
-#define LATE_MAX_US INT64_C(25000)
-/* Ops that became late so long ago are forgotten: a link that is silent was lost by now. */
-#define LATE_OLD_US INT64_C(500000)
+/* A call has more than one request only as far as its checks are no more than these. */
+#define CALL_CHECKS_MAX 32
+/* A call that is not full waits while so many are on their way: then calls are full under load. */
+#define CALLS_UNDER_WAY 2
 
 struct redis_store {
 	struct store store;
 	struct store_config config;
 	const struct redis_target *target;
 	struct redis_link *link;
-	struct list asked;    /* ops that were asked in this turn */
+	struct list asked;    /* ops that were asked and not sent yet */
+	size_t asked_checks;  /* of those ops */
+	size_t under_way;     /* calls without a reply */
 	struct list repeated; /* ops that NOSCRIPT brought back, to be sent a second time */
 	struct pool calls;
-	int64_t late_since_us; /* the first op became late; 0: a reply came in time after it */
-	int64_t late_last_us;  /* the last op became late */
-	bool has_late;         /* there may be late ops in `asked` or `repeated` */
+	bool has_late;   /* there may be late ops in `asked` or `repeated` */
+	int64_t turn_us; /* the monotonic clock in this turn of the loop; 0: not read yet */
 	bool is_told_down;
 	struct store_stats stats;
 	uint8_t command[REDIS_CALL_MAX];
@@ -63,6 +64,7 @@ struct call {
 	struct redis_asked asked;
 	struct redis_store *redis;
 	struct list ops;
+	uint32_t checks; /* of the ops */
 	bool is_repeated;
 	int64_t sent_us;
 };
@@ -126,6 +128,18 @@ static void fail_call(struct call *call, struct bytes why)
 	}
 }
 
+/* One of the call's requests has waited too long: says how long Redis took, once a minute. */
+static void tell_late(struct call *call)
+{
+	const struct redis_store *redis = call->redis;
+	char why[128];
+	struct writer w = writer_on(why, sizeof why);
+	struct store_op *op = first_op(&call->ops);
+
+	redis_link_put_slowness(redis->link, &w);
+	redis->config.refused(redis->config.owner, op, STORE_TIMEOUT, writer_bytes(&w));
+}
+
 /* Redis did not know the script and has done nothing: ops that still wait are sent once more. */
 static void repeat_call(struct call *call)
 {
@@ -143,6 +157,7 @@ static void repeat_call(struct call *call)
 		}
 		list_remove(&op->link);
 		list_append(&redis->repeated, &op->link);
+		redis_health_admit_again(redis_link_health(redis->link), (uint32_t)op->count);
 	}
 }
 
@@ -158,8 +173,6 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 	while ((op = first_op(&call->ops)) != NULL) {
 		if (!redis_call_next(&reader, op, &why))
 			return false;
-		if (!op->is_late)
-			call->redis->late_since_us = 0;
 		if (store_op_error(op) != STORE_OK) {
 			call->redis->stats.errors[store_op_error(op)] += !op->is_late;
 			tell_refusal(call->redis, op, why);
@@ -184,17 +197,31 @@ static void finish_call(struct call *call, const struct redis_reply *reply)
 	}
 }
 
+static void count_reply(struct call *call)
+{
+	struct redis_store *redis = call->redis;
+	bool is_late = first_op(&call->ops)->is_late; /* they were asked in order */
+
+	histogram_add(&redis->stats.latency, clock_mono_us() - call->sent_us);
+	redis_link_add_call(redis->link, call->checks, call->sent_us, is_late);
+	if (is_late)
+		tell_late(call);
+}
+
 static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct call *call = CONTAINER_OF(asked, struct call, asked);
+	struct redis_store *redis = call->redis;
 
-	if (reply != NULL)
-		histogram_add(&call->redis->stats.latency, clock_mono_us() - call->sent_us);
-	if (reply == NULL)
-		fail_all(call->redis, &call->ops, STORE_CONNECTION);
-	else
+	redis->under_way--;
+	if (reply == NULL) {
+		redis_health_withdraw(redis_link_health(redis->link), call->checks);
+		fail_all(redis, &call->ops, STORE_CONNECTION);
+	} else {
+		count_reply(call);
 		finish_call(call, reply);
-	pool_put(&call->redis->calls, call);
+	}
+	pool_put(&redis->calls, call);
 }
 
 /* ---- calls ---- */
@@ -218,11 +245,14 @@ static void fill_call(struct redis_store *redis, struct list *ops, struct call *
 	struct store_op *op;
 	size_t count;
 
-	for (count = 0; count < REDIS_CALL_OPS_MAX && (op = first_op(ops)) != NULL; count++) {
+	call->checks = 0;
+	for (count = 0; (op = first_op(ops)) != NULL; count++) {
 		size_t size = redis_call_size(op, redis->config.prefix);
-		if (size > room || (redis->config.is_time_given && op->now_us != now_us))
+		if (size > room || (count > 0 && call->checks + op->count > CALL_CHECKS_MAX) ||
+		    (redis->config.is_time_given && op->now_us != now_us))
 			break;
 		room -= size;
+		call->checks += (uint32_t)op->count;
 		list_remove(&op->link);
 		list_append(&call->ops, &op->link);
 	}
@@ -245,49 +275,78 @@ static void send_call(struct redis_store *redis, struct call *call)
 	redis_link_send(redis->link, writer_bytes(&w), &call->asked);
 }
 
-static void send_all(struct redis_store *redis, struct list *ops, bool is_repeated)
+static uint32_t send_one(struct redis_store *redis, struct list *ops, bool is_repeated)
 {
-	while (!list_is_empty(ops)) {
-		struct call *call = pool_get(&redis->calls);
-		ASSERT(call != NULL); /* there are as many calls as ops that can be pending */
-		call->asked.replied = on_replied;
-		call->redis = redis;
-		call->is_repeated = is_repeated;
-		list_init(&call->ops);
-		fill_call(redis, ops, call);
-		send_call(redis, call);
-	}
+	struct call *call = pool_get(&redis->calls);
+
+	ASSERT(call != NULL); /* there are as many calls as ops that can be pending */
+	call->asked.replied = on_replied;
+	call->redis = redis;
+	call->is_repeated = is_repeated;
+	list_init(&call->ops);
+	fill_call(redis, ops, call);
+	uint32_t checks = call->checks; /* the call may be over when it was sent */
+	redis->under_way++;
+	send_call(redis, call);
+	return checks;
 }
 
-static void answer_late(struct redis_store *redis, struct list *ops)
+static void send_asked(struct redis_store *redis)
+{
+	while (redis->asked_checks >= CALL_CHECKS_MAX ||
+	       (redis->asked_checks > 0 && redis->under_way < CALLS_UNDER_WAY))
+		redis->asked_checks -= send_one(redis, &redis->asked, false);
+}
+
+/* Redis was not asked after all. */
+static void take_back(struct redis_store *redis, struct store_op *op, enum store_error error)
+{
+	redis_health_withdraw(redis_link_health(redis->link), (uint32_t)op->count);
+	fail_op(redis, op, error);
+	answer_op(op);
+}
+
+/* Nobody waits for them any more: they are not sent, and so not charged. */
+static void leave_out_late(struct redis_store *redis, struct list *ops, size_t *checks)
 {
 	for (struct list *link = ops->next, *next; link != ops; link = next) {
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
 		next = link->next;
 		if (!op->is_late)
 			continue;
-		fail_op(redis, op, STORE_TIMEOUT);
-		answer_op(op);
+		*checks -= op->count;
+		take_back(redis, op, STORE_TIMEOUT);
 	}
+}
+
+static void take_all_back(struct redis_store *redis, struct list *ops)
+{
+	struct store_op *op;
+
+	while ((op = first_op(ops)) != NULL)
+		take_back(redis, op, redis_link_error(redis->link));
 }
 
 static void on_before_wait(void *owner)
 {
 	struct redis_store *redis = owner;
+	size_t repeated_checks = 0;
 
+	redis->turn_us = 0;
 	if (!redis_link_is_up(redis->link)) {
-		fail_all(redis, &redis->repeated, redis_link_error(redis->link));
-		fail_all(redis, &redis->asked, redis_link_error(redis->link));
-		redis->late_since_us = 0;
+		take_all_back(redis, &redis->repeated);
+		take_all_back(redis, &redis->asked);
+		redis->asked_checks = 0;
 		return;
 	}
 	if (redis->has_late) {
 		redis->has_late = false;
-		answer_late(redis, &redis->repeated);
-		answer_late(redis, &redis->asked);
+		leave_out_late(redis, &redis->repeated, &repeated_checks);
+		leave_out_late(redis, &redis->asked, &redis->asked_checks);
 	}
-	send_all(redis, &redis->repeated, true);
-	send_all(redis, &redis->asked, false);
+	while (!list_is_empty(&redis->repeated))
+		(void)send_one(redis, &redis->repeated, true);
+	send_asked(redis);
 }
 
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
@@ -311,8 +370,17 @@ static enum store_state ask(struct store *store, struct store_op *op)
 		fail_op(redis, op, redis_link_error(redis->link));
 		return STORE_DONE;
 	}
+	if (redis->turn_us == 0)
+		redis->turn_us = clock_mono_us();
+	if (!redis_health_admit(redis_link_health(redis->link), (uint32_t)op->count,
+				redis->turn_us)) {
+		store_op_fail(op, STORE_FULL);
+		redis->stats.shed++;
+		return STORE_DONE;
+	}
 	list_init(&op->link);
 	list_append(&redis->asked, &op->link);
+	redis->asked_checks += op->count;
 	return STORE_PENDING;
 }
 
@@ -320,22 +388,23 @@ static void expired(struct store *store, int64_t mono_us)
 {
 	struct redis_store *redis = redis_of(store);
 
+	(void)mono_us;
 	redis->stats.errors[STORE_TIMEOUT]++;
 	redis->has_late = true;
-	if (redis->late_since_us == 0 || mono_us - redis->late_last_us > LATE_OLD_US)
-		redis->late_since_us = mono_us;
-	redis->late_last_us = mono_us;
-	if (mono_us - redis->late_since_us >= LATE_MAX_US)
-		redis_link_drop(redis->link, STORE_TIMEOUT, BYTES("no answer in time"));
+}
+
+static void catch_up(struct store *store)
+{
+	redis_link_read_all(redis_of(store)->link);
 }
 
 static void release(struct store *store)
 {
 	struct redis_store *redis = redis_of(store);
 
+	take_all_back(redis, &redis->repeated);
+	take_all_back(redis, &redis->asked);
 	redis_link_free(redis->link);
-	fail_all(redis, &redis->repeated, STORE_CONNECTION);
-	fail_all(redis, &redis->asked, STORE_CONNECTION);
 	pool_release(&redis->calls);
 	free(redis);
 }
@@ -345,11 +414,17 @@ static struct store_description describe(const struct store *store)
 	const struct redis_store *redis = redis_of(store);
 	struct store_stats stats = redis->stats;
 
+	const struct redis_health *health = redis_link_health_seen(redis->link);
+
 	stats.connects = redis_link_connects(redis->link);
+	stats.window = health->window;
+	stats.heartbeat_us = redis_link_heartbeat_us(redis->link);
 	return (struct store_description){
 		.kind = "redis",
 		.address = redis->target->text,
 		.is_up = redis_link_is_up(redis->link),
+		.is_shedding = redis_link_is_up(redis->link) &&
+			       redis_health_state(health, clock_mono_us()) == REDIS_HEALTH_SHEDDING,
 		.error = redis_link_error(redis->link),
 		.why = redis_link_why(redis->link),
 		.since_us = redis_link_since_us(redis->link),
@@ -364,8 +439,11 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 
 	if (redis == NULL)
 		return NULL;
-	redis->store = (struct store){
-		.ask = ask, .expired = expired, .describe = describe, .free = release};
+	redis->store = (struct store){.ask = ask,
+				      .catch_up = catch_up,
+				      .expired = expired,
+				      .describe = describe,
+				      .free = release};
 	redis->config = *config;
 	redis->target = target;
 	list_init(&redis->asked);
@@ -378,6 +456,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 						   .target = target,
 						   .script = redis_script_text(),
 						   .timeout_us = config->timeout_us,
+						   .window_max = (uint32_t)config->max_in_flight,
 						   .silence_us = config->silence_us,
 						   .flush = on_before_wait,
 						   .changed = on_changed,

@@ -139,333 +139,327 @@ TEST(ask_room_is_made_from_full_balances_of_the_same_request)
 	}
 
 	assert_int_equal(memory_store_stats(store).evicted, 0);
-	/*
-	 * Full ones and others in any order, some used again since: as many new keys come as there
-	 * are full ones, and nobody else is forgotten.
-	 */
-	TEST(ask_full_memory_forgets_every_full_one_before_any_other)
-	{
-		struct store *store = memory_store_new(1 << 20);
-		struct chance chance = {.state = 7};
-		struct quota day = window_of(FIXED_WINDOW, 3, 86400 * SECOND),
-			     soon = bucket_of(3, "1");
-		int fits = (int)((1 << 20) / BALANCE_BYTES) - 1, full = 0, used[16384];
+	store_free(store);
+}
+
+/*
+ * Full ones and others in any order, some used again since: as many new keys come as there
+ * are full ones, and nobody else is forgotten.
+ */
+TEST(ask_full_memory_forgets_every_full_one_before_any_other)
+{
+	struct store *store = memory_store_new(1 << 20);
+	struct chance chance = {.state = 7};
+	struct quota day = window_of(FIXED_WINDOW, 3, 86400 * SECOND), soon = bucket_of(3, "1");
+	int fits = (int)((1 << 20) / BALANCE_BYTES) - 1, full = 0, used[16384];
+	char key[32];
+
+	for (int i = 0; i < fits; i++) {
+		bool is_soon = chance_is_one_in(&chance, 17);
+		snprintf(key, sizeof key, "k%d", i);
+		assert_true(take(store, key, is_soon ? &soon : &day, 1, START_US).allowed);
+		used[i] = is_soon ? 0 : 1;
+		full += is_soon;
+	}
+	for (int i = 0; i < fits; i += 5) {
+		snprintf(key, sizeof key, "k%d", i);
+		const struct quota *quota = used[i] > 0 ? &day : &soon;
+		assert_true(take(store, key, quota, 2, START_US + SECOND / 2).allowed);
+		full -= used[i] == 0; /* full in three seconds only */
+		used[i] += used[i] > 0 ? 2 : 0;
+	}
+	take_numbered(store, "new", 0, full, &day, START_US + 2 * SECOND);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	for (int i = 0; i < fits; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		if (used[i] > 0)
+			assert_int_equal(take(store, key, &day, 0, START_US + 2 * SECOND).remaining,
+					 3 - used[i]);
+	}
+	take_numbered(store, "more", 0, 1, &day, START_US + 2 * SECOND);
+	assert_int_equal(memory_store_stats(store).evicted, 1);
+	store_free(store);
+}
+
+/* ---- attacks on the memory ---- */
+
+static struct outcome take_one(struct store *store, const char *prefix, uint64_t number,
+			       const struct quota *quota, int64_t now_us)
+{
+	char key[32];
+
+	snprintf(key, sizeof key, "%s%llu", prefix, (unsigned long long)number);
+	return take(store, key, quota, 1, now_us);
+}
+
+/* A thousand times more junk than fits: exhausted clients stay exhausted, however long they
+ * rest.
+ */
+TEST(ask_a_flood_of_new_keys_forgives_no_exhausted_client)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct chance chance = {.state = 1};
+	struct quota quota = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
+
+	for (int client = 0; client < 100; client++)
+		for (int i = 0; i < 100; i++)
+			assert_true(take_one(store, "client", client, &quota, START_US).allowed);
+	for (int i = 0; i < 1000000; i++)
+		assert_true(
+			take_one(store, "junk", chance_bits(&chance), &quota, START_US).allowed);
+	for (int client = 0; client < 100; client++)
+		assert_false(take_one(store, "client", client, &quota, START_US).allowed);
+	assert_true(memory_store_stats(store).evicted > 900000);
+	store_free(store);
+}
+
+/* The attacker exhausts each of his keys: who comes now and then meanwhile is counted all
+ * the same.
+ */
+TEST(ask_a_flood_of_exhausted_keys_leaves_newcomers_counted)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct chance chance = {.state = 2};
+	struct quota junk = window_of(FIXED_WINDOW, 5, 86400 * SECOND),
+		     quota = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
+	int64_t visits = 0;
+
+	for (int i = 0; i < 100000; i++) {
+		uint64_t key = chance_bits(&chance);
+		for (int used = 0; used < 6; used++)
+			(void)take_one(store, "junk", key, &junk, START_US);
+		if (i % 2000 != 0)
+			continue;
+		visits++;
+		for (int client = 0; client < 20; client++)
+			assert_int_equal(
+				take_one(store, "client", client, &quota, START_US).remaining,
+				100 - visits);
+	}
+	store_free(store);
+}
+
+TEST(ask_balances_that_are_full_again_make_room)
+{
+	struct store *store = memory_store_new(UINT64_C(16) << 20);
+	struct quota soon = bucket_of(1, "1");
+
+	for (int second = 0; second < 100; second++)
+		take_numbered(store, "k", second * 1000, 1000, &soon,
+			      START_US + second * 2 * SECOND);
+
+	/* A thousand live at a time; four places are swept for each new one. */
+	assert_in_range(memory_store_stats(store).balances, 1000, 5000);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	store_free(store);
+}
+
+TEST(ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
+	struct check check;
+	int64_t now_us = START_US, allowed = -1;
+
+	do {
+		ask(store, (struct check *[]){check_make(&check, "log", &quota, 1)}, 1, now_us++);
+		allowed++;
+	} while (check.is_decided);
+
+	assert_int_equal(check.error, STORE_OOM);
+	assert_true(allowed > 3000);
+	assert_int_equal(take(store, "log", &quota, 0, now_us).remaining, 1000000 - allowed);
+	store_free(store);
+}
+
+/* Memory is full of the log of `shadow`, which can't be forgotten to make room for itself.
+ */
+static int64_t fill_with_log(struct store *store, const struct quota *quota)
+{
+	struct check check;
+	int64_t now_us = START_US;
+
+	do {
+		ask(store, (struct check *[]){check_make(&check, "shadow", quota, 1)}, 1, now_us++);
+	} while (check.is_decided);
+	return now_us;
+}
+
+static struct store_op op_of_both(struct check **both, int64_t now_us)
+{
+	return (struct store_op){.checks = both, .count = 2, .shadow = 1, .now_us = now_us};
+}
+
+TEST(ask_full_memory_shadow_without_room_stops_nothing)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND),
+		     day = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
+	struct check limits, shadow;
+	int64_t now_us = fill_with_log(store, &log);
+	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
+
+	for (int i = 1; i <= 3; i++) {
+		check_make(&limits, "limits", &day, 1);
+		check_make(&shadow, "shadow", &log, 1);
+		assert_int_equal(store_ask(store, &op), STORE_DONE);
+		assert_true(limits.is_decided && limits.outcome.allowed);
+		assert_int_equal(limits.error, STORE_OK);
+		assert_int_equal(limits.outcome.remaining, 100 - i);
+		assert_false(shadow.is_decided);
+		assert_int_equal(shadow.error, STORE_OOM);
+	}
+	store_free(store);
+}
+
+/* It has no room as long as it would push out the others of its own request. */
+TEST(ask_full_memory_shadow_does_not_push_out_the_others)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
+	struct check limits, shadow;
+	int64_t now_us = fill_with_log(store, &log);
+	struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
+
+	/* The first one pushes out the log of `shadow`, which then begins anew. */
+	for (int64_t i = 1; i <= 20000; i++) {
+		op.now_us = now_us + i;
+		check_make(&limits, "limits", &log, 1);
+		check_make(&shadow, "shadow", &log, 1);
+		(void)store_ask(store, &op);
+		if (!limits.is_decided)
+			break;
+		assert_int_equal(limits.outcome.remaining, 1000000 - i);
+		assert_true(shadow.is_decided || shadow.error == STORE_OOM);
+		if (i < 1000)
+			assert_int_equal(shadow.outcome.remaining, 1000000 - i);
+	}
+	assert_int_equal(limits.error, STORE_OOM);
+	store_free(store);
+}
+
+TEST(ask_together_at_full_memory_survives_what_was_full)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota soon = bucket_of(1, "1000"), day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
+	struct check old, new;
+	char key[32];
+
+	/* Each request asks for one that is full by now and for one that needs a cell. */
+	for (int i = 0; i < 5000; i++) {
+		int64_t now_us = START_US + i * SECOND;
+		snprintf(key, sizeof key, "k%d", i - 1);
+		check_make(&old, key, &soon, 1);
+		snprintf(key, sizeof key, "d%d", i);
+		check_make(&new, key, &day, 1);
+		ask(store, (struct check *[]){&old, &new}, 2, now_us);
+		assert_true(old.is_decided && old.outcome.allowed && new.outcome.allowed);
+		snprintf(key, sizeof key, "k%d", i);
+		assert_true(take(store, key, &soon, 1, now_us).allowed);
+	}
+	store_free(store);
+}
+
+TEST(ask_log_of_many_entries_frees_what_expires)
+{
+	struct store *store = memory_store_new(UINT64_C(1) << 20);
+	struct quota quota = window_of(SLIDING_WINDOW, 20000, SECOND);
+
+	/* Ten times what fits at once: 20,000 entries a second, one each 50 us. */
+	for (int64_t i = 0; i < 200000; i++)
+		assert_true(take(store, "log", &quota, 1, START_US + i * 50).allowed);
+
+	assert_false(take(store, "log", &quota, 1, START_US + 199999 * 50).allowed);
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	store_free(store);
+}
+
+TEST(ask_with_another_key_in_the_same_place_keeps_them_apart)
+{
+	struct store *store = memory_store_new(1 << 20);
+	struct quota quota = window_of(FIXED_WINDOW, 1000, 3600 * SECOND);
+
+	/* 64 places, 3,000 keys: each chain is walked, each place split. */
+	for (int i = 0; i < 3000; i++) {
 		char key[32];
-
-		for (int i = 0; i < fits; i++) {
-			bool is_soon = chance_is_one_in(&chance, 17);
-			snprintf(key, sizeof key, "k%d", i);
-			assert_true(take(store, key, is_soon ? &soon : &day, 1, START_US).allowed);
-			used[i] = is_soon ? 0 : 1;
-			full += is_soon;
-		}
-		for (int i = 0; i < fits; i += 5) {
-			snprintf(key, sizeof key, "k%d", i);
-			const struct quota *quota = used[i] > 0 ? &day : &soon;
-			assert_true(take(store, key, quota, 2, START_US + SECOND / 2).allowed);
-			full -= used[i] == 0; /* full in three seconds only */
-			used[i] += used[i] > 0 ? 2 : 0;
-		}
-		take_numbered(store, "new", 0, full, &day, START_US + 2 * SECOND);
-		assert_int_equal(memory_store_stats(store).evicted, 0);
-		for (int i = 0; i < fits; i++) {
-			snprintf(key, sizeof key, "k%d", i);
-			if (used[i] > 0)
-				assert_int_equal(
-					take(store, key, &day, 0, START_US + 2 * SECOND).remaining,
-					3 - used[i]);
-		}
-		take_numbered(store, "more", 0, 1, &day, START_US + 2 * SECOND);
-		assert_int_equal(memory_store_stats(store).evicted, 1);
-		store_free(store);
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(take(store, key, &quota, i % 7 + 1, START_US).remaining,
+				 1000 - (i % 7 + 1));
 	}
-
-	/* ---- attacks on the memory ---- */
-
-	static struct outcome take_one(struct store * store, const char *prefix, uint64_t number,
-				       const struct quota *quota, int64_t now_us)
-	{
+	for (int i = 0; i < 3000; i++) {
 		char key[32];
-
-		snprintf(key, sizeof key, "%s%llu", prefix, (unsigned long long)number);
-		return take(store, key, quota, 1, now_us);
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(take(store, key, &quota, 0, START_US).remaining,
+				 1000 - (i % 7 + 1));
 	}
+	store_free(store);
+}
 
-	/* A thousand times more junk than fits: exhausted clients stay exhausted, however long they
-	 * rest.
-	 */
-	TEST(ask_a_flood_of_new_keys_forgives_no_exhausted_client)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct chance chance = {.state = 1};
-		struct quota quota = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
+TEST(ask_clock_far_back_mends_the_balance_on_a_denial)
+{
+	struct store *store = memory_store_new(1 << 20);
+	struct quota quotas[] = {bucket_of(2, "1"), window_of(SLIDING_WINDOW, 2, 2 * SECOND),
+				 window_of(SLIDING_WINDOW_COUNTER, 2, 2 * SECOND),
+				 window_of(FIXED_WINDOW, 2, 2 * SECOND)};
 
-		for (int client = 0; client < 100; client++)
-			for (int i = 0; i < 100; i++)
-				assert_true(take_one(store, "client", client, &quota, START_US)
-						    .allowed);
-		for (int i = 0; i < 1000000; i++)
-			assert_true(take_one(store, "junk", chance_bits(&chance), &quota, START_US)
-					    .allowed);
-		for (int client = 0; client < 100; client++)
-			assert_false(take_one(store, "client", client, &quota, START_US).allowed);
-		assert_true(memory_store_stats(store).evicted > 900000);
-		store_free(store);
+	for (size_t i = 0; i < 4; i++) {
+		const char *key = algorithm_name(quotas[i].algorithm);
+		int64_t then_us = START_US - 1000 * SECOND;
+		assert_true(take(store, key, &quotas[i], 2, START_US).allowed);
+		int64_t wait_us = take(store, key, &quotas[i], 1, then_us).retry_after_us;
+		assert_true(wait_us > 0);
+		assert_false(take(store, key, &quotas[i], 1, then_us + wait_us - 1).allowed);
+		assert_true(take(store, key, &quotas[i], 1, then_us + wait_us).allowed);
 	}
+	store_free(store);
+}
 
-	/* The attacker exhausts each of his keys: who comes now and then meanwhile is counted all
-	 * the same.
-	 */
-	TEST(ask_a_flood_of_exhausted_keys_leaves_newcomers_counted)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct chance chance = {.state = 2};
-		struct quota junk = window_of(FIXED_WINDOW, 5, 86400 * SECOND),
-			     quota = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
-		int64_t visits = 0;
+/* Many others come, which has the full ones looked for; then the clock steps back. */
+static bool passes_after_a_step_back(int64_t keep_full_us)
+{
+	struct store *store = memory_store_new(UINT64_C(16) << 20);
+	struct quota quota = {.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = SECOND};
+	char key[32];
 
-		for (int i = 0; i < 100000; i++) {
-			uint64_t key = chance_bits(&chance);
-			for (int used = 0; used < 6; used++)
-				(void)take_one(store, "junk", key, &junk, START_US);
-			if (i % 2000 != 0)
-				continue;
-			visits++;
-			for (int client = 0; client < 20; client++)
-				assert_int_equal(take_one(store, "client", client, &quota, START_US)
-							 .remaining,
-						 100 - visits);
-		}
-		store_free(store);
+	assert_non_null(store);
+	memory_store_keep_full(store, keep_full_us);
+	assert_true(take(store, "k", &quota, 1, START_US).allowed);
+	for (int i = 0; i < 100; i++) {
+		snprintf(key, sizeof key, "other%d", i);
+		assert_true(take(store, key, &quota, 1, START_US + 2 * SECOND).allowed);
 	}
+	bool passes = take(store, "k", &quota, 1, START_US + SECOND / 2).allowed;
+	store_free(store);
+	return passes;
+}
 
-	TEST(ask_balances_that_are_full_again_make_room)
-	{
-		struct store *store = memory_store_new(UINT64_C(16) << 20);
-		struct quota soon = bucket_of(1, "1");
+TEST(keep_full_a_clock_that_steps_back_refills_nothing)
+{
+	assert_true(passes_after_a_step_back(0));
+	assert_true(passes_after_a_step_back(SECOND / 2));
+	assert_false(passes_after_a_step_back(2 * SECOND));
+}
 
-		for (int second = 0; second < 100; second++)
-			take_numbered(store, "k", second * 1000, 1000, &soon,
-				      START_US + second * 2 * SECOND);
+TEST_CONSTRUCTOR add_contract(void)
+{
+	static const struct store_under_test memory = {.make = make_default};
 
-		/* A thousand live at a time; four places are swept for each new one. */
-		assert_in_range(memory_store_stats(store).balances, 1000, 5000);
-		assert_int_equal(memory_store_stats(store).evicted, 0);
-		store_free(store);
-	}
+	store_contract_add(&memory);
+}
 
-	TEST(ask_a_log_that_takes_all_memory_is_an_error_and_keeps_counting)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct quota quota = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
-		struct check check;
-		int64_t now_us = START_US, allowed = -1;
+TEST(describe_is_up_since_it_was_made)
+{
+	int64_t before_us = clock_mono_us();
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	assert_non_null(store);
+	struct store_description description = store_describe(store);
 
-		do {
-			ask(store, (struct check *[]){check_make(&check, "log", &quota, 1)}, 1,
-			    now_us++);
-			allowed++;
-		} while (check.is_decided);
-
-		assert_int_equal(check.error, STORE_OOM);
-		assert_true(allowed > 3000);
-		assert_int_equal(take(store, "log", &quota, 0, now_us).remaining,
-				 1000000 - allowed);
-		store_free(store);
-	}
-
-	/* Memory is full of the log of `shadow`, which can't be forgotten to make room for itself.
-	 */
-	static int64_t fill_with_log(struct store * store, const struct quota *quota)
-	{
-		struct check check;
-		int64_t now_us = START_US;
-
-		do {
-			ask(store, (struct check *[]){check_make(&check, "shadow", quota, 1)}, 1,
-			    now_us++);
-		} while (check.is_decided);
-		return now_us;
-	}
-
-	static struct store_op op_of_both(struct check * *both, int64_t now_us)
-	{
-		return (struct store_op){.checks = both, .count = 2, .shadow = 1, .now_us = now_us};
-	}
-
-	TEST(ask_full_memory_shadow_without_room_stops_nothing)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND),
-			     day = window_of(FIXED_WINDOW, 100, 86400 * SECOND);
-		struct check limits, shadow;
-		int64_t now_us = fill_with_log(store, &log);
-		struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
-
-		for (int i = 1; i <= 3; i++) {
-			check_make(&limits, "limits", &day, 1);
-			check_make(&shadow, "shadow", &log, 1);
-			assert_int_equal(store_ask(store, &op), STORE_DONE);
-			assert_true(limits.is_decided && limits.outcome.allowed);
-			assert_int_equal(limits.error, STORE_OK);
-			assert_int_equal(limits.outcome.remaining, 100 - i);
-			assert_false(shadow.is_decided);
-			assert_int_equal(shadow.error, STORE_OOM);
-		}
-		store_free(store);
-	}
-
-	/* It has no room as long as it would push out the others of its own request. */
-	TEST(ask_full_memory_shadow_does_not_push_out_the_others)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct quota log = window_of(SLIDING_WINDOW, 1000000, 3600 * SECOND);
-		struct check limits, shadow;
-		int64_t now_us = fill_with_log(store, &log);
-		struct store_op op = op_of_both((struct check *[]){&limits, &shadow}, now_us);
-
-		/* The first one pushes out the log of `shadow`, which then begins anew. */
-		for (int64_t i = 1; i <= 20000; i++) {
-			op.now_us = now_us + i;
-			check_make(&limits, "limits", &log, 1);
-			check_make(&shadow, "shadow", &log, 1);
-			(void)store_ask(store, &op);
-			if (!limits.is_decided)
-				break;
-			assert_int_equal(limits.outcome.remaining, 1000000 - i);
-			assert_true(shadow.is_decided || shadow.error == STORE_OOM);
-			if (i < 1000)
-				assert_int_equal(shadow.outcome.remaining, 1000000 - i);
-		}
-		assert_int_equal(limits.error, STORE_OOM);
-		store_free(store);
-	}
-
-	TEST(ask_together_at_full_memory_survives_what_was_full)
-	{
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		struct quota soon = bucket_of(1, "1000"),
-			     day = window_of(FIXED_WINDOW, 2, 86400 * SECOND);
-		struct check old, new;
-		char key[32];
-
-		/* Each request asks for one that is full by now and for one that needs a cell. */
-		for (int i = 0; i < 5000; i++) {
-			int64_t now_us = START_US + i * SECOND;
-			snprintf(key, sizeof key, "k%d", i - 1);
-			check_make(&old, key, &soon, 1);
-			snprintf(key, sizeof key, "d%d", i);
-			check_make(&new, key, &day, 1);
-			ask(store, (struct check *[]){&old, &new}, 2, now_us);
-			assert_true(old.is_decided && old.outcome.allowed && new.outcome.allowed);
-			snprintf(key, sizeof key, "k%d", i);
-			assert_true(take(store, key, &soon, 1, now_us).allowed);
-		}
-		store_free(store);
-	}
-
-	TEST(ask_log_of_many_entries_frees_what_expires)
-	{
-		struct store *store = memory_store_new(UINT64_C(1) << 20);
-		struct quota quota = window_of(SLIDING_WINDOW, 20000, SECOND);
-
-		/* Ten times what fits at once: 20,000 entries a second, one each 50 us. */
-		for (int64_t i = 0; i < 200000; i++)
-			assert_true(take(store, "log", &quota, 1, START_US + i * 50).allowed);
-
-		assert_false(take(store, "log", &quota, 1, START_US + 199999 * 50).allowed);
-		assert_int_equal(memory_store_stats(store).evicted, 0);
-		store_free(store);
-	}
-
-	TEST(ask_with_another_key_in_the_same_place_keeps_them_apart)
-	{
-		struct store *store = memory_store_new(1 << 20);
-		struct quota quota = window_of(FIXED_WINDOW, 1000, 3600 * SECOND);
-
-		/* 64 places, 3,000 keys: each chain is walked, each place split. */
-		for (int i = 0; i < 3000; i++) {
-			char key[32];
-			snprintf(key, sizeof key, "k%d", i);
-			assert_int_equal(take(store, key, &quota, i % 7 + 1, START_US).remaining,
-					 1000 - (i % 7 + 1));
-		}
-		for (int i = 0; i < 3000; i++) {
-			char key[32];
-			snprintf(key, sizeof key, "k%d", i);
-			assert_int_equal(take(store, key, &quota, 0, START_US).remaining,
-					 1000 - (i % 7 + 1));
-		}
-		store_free(store);
-	}
-
-	TEST(ask_clock_far_back_mends_the_balance_on_a_denial)
-	{
-		struct store *store = memory_store_new(1 << 20);
-		struct quota quotas[] = {bucket_of(2, "1"),
-					 window_of(SLIDING_WINDOW, 2, 2 * SECOND),
-					 window_of(SLIDING_WINDOW_COUNTER, 2, 2 * SECOND),
-					 window_of(FIXED_WINDOW, 2, 2 * SECOND)};
-
-		for (size_t i = 0; i < 4; i++) {
-			const char *key = algorithm_name(quotas[i].algorithm);
-			int64_t then_us = START_US - 1000 * SECOND;
-			assert_true(take(store, key, &quotas[i], 2, START_US).allowed);
-			int64_t wait_us = take(store, key, &quotas[i], 1, then_us).retry_after_us;
-			assert_true(wait_us > 0);
-			assert_false(
-				take(store, key, &quotas[i], 1, then_us + wait_us - 1).allowed);
-			assert_true(take(store, key, &quotas[i], 1, then_us + wait_us).allowed);
-		}
-		store_free(store);
-	}
-
-	/* Many others come, which has the full ones looked for; then the clock steps back. */
-	static bool passes_after_a_step_back(int64_t keep_full_us)
-	{
-		struct store *store = memory_store_new(UINT64_C(16) << 20);
-		struct quota quota = {.algorithm = SLIDING_WINDOW, .limit = 1, .window_us = SECOND};
-		char key[32];
-
-		assert_non_null(store);
-		memory_store_keep_full(store, keep_full_us);
-		assert_true(take(store, "k", &quota, 1, START_US).allowed);
-		for (int i = 0; i < 100; i++) {
-			snprintf(key, sizeof key, "other%d", i);
-			assert_true(take(store, key, &quota, 1, START_US + 2 * SECOND).allowed);
-		}
-		bool passes = take(store, "k", &quota, 1, START_US + SECOND / 2).allowed;
-		store_free(store);
-		return passes;
-	}
-
-	TEST(keep_full_a_clock_that_steps_back_refills_nothing)
-	{
-		assert_true(passes_after_a_step_back(0));
-		assert_true(passes_after_a_step_back(SECOND / 2));
-		assert_false(passes_after_a_step_back(2 * SECOND));
-	}
-
-	TEST_CONSTRUCTOR add_contract(void)
-	{
-		static const struct store_under_test memory = {.make = make_default};
-
-		store_contract_add(&memory);
-	}
-
-	TEST(describe_is_up_since_it_was_made)
-	{
-		int64_t before_us = clock_mono_us();
-		struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
-		assert_non_null(store);
-		struct store_description description = store_describe(store);
-
-		assert_string_equal(description.kind, "memory");
-		assert_string_equal(description.address, "memory:");
-		assert_true(description.is_up);
-		assert_int_equal(description.error, STORE_OK);
-		assert_string_equal(description.why, "");
-		assert_in_range(description.since_us, before_us, clock_mono_us());
-		assert_int_equal(description.stats.calls, 0);
-		store_free(store);
-	}
+	assert_string_equal(description.kind, "memory");
+	assert_string_equal(description.address, "memory:");
+	assert_true(description.is_up);
+	assert_int_equal(description.error, STORE_OK);
+	assert_string_equal(description.why, "");
+	assert_in_range(description.since_us, before_us, clock_mono_us());
+	assert_int_equal(description.stats.calls, 0);
+	store_free(store);
+}

@@ -20,8 +20,6 @@ static struct redis_health health;
 static void come_up(void)
 {
 	redis_health_init(&health, TIMEOUT_US, WINDOW_MAX);
-	redis_health_restart(&health, 0);
-	assert_true(redis_health_wants_ping(&health, 0));
 	redis_health_add_ping(&health, 100);
 	assert_true(redis_health_is_up(&health));
 }
@@ -158,15 +156,6 @@ static void go_down(void)
 	assert_int_equal(redis_health_state(&health, 0), REDIS_HEALTH_DOWN);
 }
 
-TEST(redis_health_down_pings_every_100_ms)
-{
-	go_down();
-	int64_t now_us = INT64_C(7003000);
-	assert_true(redis_health_wants_ping(&health, now_us));
-	assert_false(redis_health_wants_ping(&health, now_us + 99999));
-	assert_true(redis_health_wants_ping(&health, now_us + 100000));
-}
-
 TEST(redis_health_down_two_pings_in_time_bring_one_request)
 {
 	go_down();
@@ -186,21 +175,15 @@ TEST(redis_health_down_two_pings_in_time_bring_one_request)
 TEST(redis_health_restart_is_probing_with_the_first_window)
 {
 	go_down();
-	redis_health_restart(&health, 5);
+	redis_health_restart(&health);
 	assert_int_equal(redis_health_state(&health, 5), REDIS_HEALTH_PROBING);
 	assert_int_equal(health.window, REDIS_HEALTH_WINDOW_START);
 	assert_int_equal(health.in_flight, 0);
 	assert_false(redis_health_admit(&health, 1, 5));
-	assert_true(redis_health_wants_ping(&health, 5));
 	redis_health_add_ping(&health, TIMEOUT_US + 1);
 	assert_false(redis_health_is_up(&health));
 	redis_health_add_ping(&health, TIMEOUT_US);
 	assert_true(redis_health_is_up(&health));
-}
-
-TEST(redis_health_up_needs_no_ping_of_its_own)
-{
-	assert_false(redis_health_wants_ping(&health, INT64_C(10000000)));
 }
 
 /* ---- a simulation ---- */

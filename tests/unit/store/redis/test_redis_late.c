@@ -1,6 +1,8 @@
 /* What the Redis store makes of requests whose deadline has passed. */
 #include "store/redis/redis_store.h"
 
+#include <string.h>
+
 #include <ev.h>
 
 #include "store_world.h"
@@ -11,109 +13,111 @@ BEFORE_ALL
 	world_prepare();
 }
 
-/* ---- how many, and for how long ---- */
-
-TEST(expired_for_25_ms_gives_the_connection_up)
+/* As the engine does at the deadline. */
+static void make_late(struct world *world, struct question *question)
 {
-	struct world *world = world_up();
-	int64_t mono_us = 1000000;
-
-	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
-	ask_many(world, 3);
-	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
-	store_expired(world->store, mono_us);
-	store_expired(world->store, mono_us + 24999);
-	ev_run(world->loop, EVRUN_NOWAIT);
-	assert_false(are_answered(1));
-	store_expired(world->store, mono_us + 25000);
-	AWAIT(world, are_answered(3));
-
-	assert_errors(3, STORE_CONNECTION);
-	assert_int_equal(ask_it(world, &questions[3]), STORE_DONE);
-	assert_int_equal(questions[3].check.error, STORE_TIMEOUT);
-	assert_int_equal(await_change(world, 1)->error, STORE_TIMEOUT);
-	assert_string_equal(world->changes[0].why, "no answer in time");
-	fake_redis_say(world->fake, FAKE_EVALSHA, NULL, 0);
-	await_up(world);
-	world_close(world);
+	question->op.is_late = true;
+	store_op_fail(&question->op, STORE_TIMEOUT);
+	store_expired(world->store, 1000000);
 }
 
-TEST(expired_with_an_answer_in_time_between_starts_anew)
+/* ---- late replies ---- */
+
+/* Asks one after the other, each of them late, until the store is down. Pauses are waited out. */
+static void be_late_until_down(struct world *world)
+{
+	while (store_describe(world->store).is_up) {
+		if (ask_it(world, &questions[0]) == STORE_DONE) {
+			assert_int_equal(questions[0].check.error, STORE_FULL);
+			ev_run(world->loop, EVRUN_NOWAIT);
+			continue;
+		}
+		size_t sent = commands(world, FAKE_EVALSHA);
+		AWAIT(world, commands(world, FAKE_EVALSHA) > sent);
+		make_late(world, &questions[0]);
+		AWAIT(world, questions[0].answers > 0);
+	}
+}
+
+TEST(late_replies_make_the_store_down_and_keep_the_connection)
 {
 	struct world *world = world_up();
 
-	store_expired(world->store, 1000000);
-	assert_int_equal(ask_and_await(world), STORE_OK);
-	store_expired(world->store, 1025000);
-	store_expired(world->store, 1049999);
-	assert_int_equal(ask_and_await(world), STORE_OK);
+	be_late_until_down(world);
 
 	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	const struct change *told = &world->changes[world->change_count - 1];
+	assert_false(told->is_up);
+	assert_int_equal(told->error, STORE_TIMEOUT);
+	assert_non_null(strstr(told->why, "answered after "));
+	assert_non_null(strstr(told->why, " ms; --store-timeout is 1000ms"));
 	world_close(world);
 }
 
-TEST(expired_with_late_answers_between_does_not)
+TEST(late_replies_are_told_with_their_time)
 {
 	struct world *world = world_up();
 
 	ask_many(world, 1);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
-	questions[0].op.is_late = true;
-	store_expired(world->store, 1000000);
+	make_late(world, &questions[0]);
 	AWAIT(world, questions[0].answers > 0);
-	store_expired(world->store, 1025000);
-	AWAIT(world, world->change_count == 1);
 
-	assert_int_equal(world->changes[0].error, STORE_TIMEOUT);
+	assert_int_equal(world->refused_count, 1);
+	assert_int_equal(world->refused_error, STORE_TIMEOUT);
+	assert_non_null(strstr(world->refused_why, " ms; --store-timeout is 1000ms"));
 	world_close(world);
 }
 
-TEST(expired_before_a_new_connection_does_not_count_for_it)
+TEST(down_for_slowness_pings_in_time_bring_it_back)
+{
+	struct world *world = world_up();
+
+	be_late_until_down(world);
+	size_t told = world->change_count;
+	await_up(world);
+	AWAIT(world, world->change_count > told);
+
+	assert_true(world->changes[told].is_up);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	assert_int_equal(store_describe(world->store).stats.connects, 1);
+	world_close(world);
+}
+
+TEST(a_request_that_does_not_fit_is_shed_at_once)
 {
 	struct world *world = world_up();
 
 	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
-	store_expired(world->store, 1000000);
-	fake_redis_hang_up(world->fake);
-	AWAIT(world, world->change_count == 1);
-	store_expired(world->store, 1001000); /* while there is none */
-	while (ask_it(world, &questions[0]) == STORE_DONE)
-		turn(world);
-	store_expired(world->store, 1030000);
-	for (int i = 0; i < 5; i++)
-		ev_run(world->loop, EVRUN_NOWAIT);
+	size_t asked = 0;
+	while (ask_it(world, &questions[asked]) == STORE_PENDING)
+		asked++;
 
-	assert_int_equal(questions[0].answers, 0);
-	assert_int_equal(fake_redis_counts(world->fake)->connections, 2);
+	struct store_description store = store_describe(world->store);
+	assert_int_equal(asked, store.stats.window);
+	assert_int_equal(questions[asked].check.error, STORE_FULL);
+	assert_int_equal(store.stats.shed, 1);
+	assert_int_equal(store.stats.errors[STORE_FULL], 0);
+	assert_true(store.is_up && store.is_shedding);
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(asked));
 	world_close(world);
-	assert_errors(1, STORE_CONNECTION);
 }
 
-TEST(expired_long_ago_says_nothing_of_now)
+/* A loop that was held up finds replies and deadlines together. */
+TEST(catch_up_takes_all_replies_that_have_come)
 {
 	struct world *world = world_up();
 
-	store_expired(world->store, 1000000);
-	store_expired(world->store, 1000000 + 3600 * SECOND_US);
-	store_expired(world->store, 1000000 + 3600 * SECOND_US + 24999);
-	assert_int_equal(ask_and_await(world), STORE_OK);
-
-	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
-	world_close(world);
-}
-
-/* Ops that became late half a second ago still say something of now; from then on they don't. */
-TEST(expired_half_a_second_ago_is_the_limit)
-{
-	for (int64_t more_us = 0; more_us < 2; more_us++) {
-		struct world *world = world_up();
-		store_expired(world->store, 1000000);
-		store_expired(world->store, 1000000 + 500000 + more_us);
-		for (int i = 0; i < 5; i++)
-			ev_run(world->loop, EVRUN_NOWAIT);
-		assert_int_equal(store_describe(world->store).is_up, more_us > 0);
-		world_close(world);
+	for (int round = 0; round < 3; round++) {
+		ask_many(world, 200);
+		/* The fake server answers in its turn of the same loop; ours reads in the next. */
+		AWAIT(world, questions[0].answers > 0 || commands(world, FAKE_EVALSHA) > 1);
+		store_catch_up(world->store);
+		AWAIT(world, are_answered(200));
+		assert_errors(200, STORE_OK);
 	}
+	world_close(world);
 }
 
 /* ---- what need not be sent ---- */
@@ -123,8 +127,7 @@ TEST(ask_that_is_late_before_the_turn_ends_is_not_sent)
 	struct world *world = world_up();
 
 	ask_many(world, 2);
-	questions[0].op.is_late = true;
-	store_expired(world->store, 1000000);
+	make_late(world, &questions[0]);
 	AWAIT(world, are_answered(2));
 
 	assert_int_equal(questions[0].check.error, STORE_TIMEOUT);
@@ -141,10 +144,8 @@ TEST(ask_of_which_all_are_late_sends_nothing)
 	struct world *world = world_up();
 
 	ask_many(world, 3);
-	for (size_t i = 0; i < 3; i++) {
-		questions[i].op.is_late = true;
-		store_expired(world->store, 1000000);
-	}
+	for (size_t i = 0; i < 3; i++)
+		make_late(world, &questions[i]);
 	AWAIT(world, are_answered(3));
 
 	assert_errors(3, STORE_TIMEOUT);
@@ -162,8 +163,7 @@ TEST(error_of_a_late_request_is_its_timeout_only)
 	fake_redis_say(world->fake, FAKE_EVALSHA, "*2\r\n:1\r\n-WRONGTYPE no\r\n", 1);
 	ask_many(world, 1);
 	AWAIT(world, commands(world, FAKE_EVALSHA) == 2);
-	questions[0].op.is_late = true;
-	store_expired(world->store, 1000000);
+	make_late(world, &questions[0]);
 	AWAIT(world, questions[0].answers > 0);
 
 	struct store_stats stats = store_describe(world->store).stats;

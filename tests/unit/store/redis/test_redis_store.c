@@ -83,7 +83,7 @@ TEST(ask_from_an_answer_is_taken)
 
 TEST(ask_all_of_a_turn_leaves_in_one_write)
 {
-	static const size_t counts[] = {1, 31, 32, 33, 64, 65, 1000};
+	static const size_t counts[] = {1, 31, 32, 33, 64, 96, 256};
 	struct world *world = world_up();
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
@@ -97,6 +97,20 @@ TEST(ask_all_of_a_turn_leaves_in_one_write)
 		assert_int_equal(writes - written, 1);
 		assert_int_equal(fake_redis_counts(world->fake)->reads - reads, 1);
 	}
+	world_close(world);
+}
+
+TEST(ask_a_call_that_is_not_full_waits_while_two_are_under_way)
+{
+	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
+
+	ask_many(world, 65);
+	ev_run(world->loop, EVRUN_NOWAIT);
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 2);
+	AWAIT(world, are_answered(65));
+
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 3);
 	world_close(world);
 }
 
@@ -130,15 +144,16 @@ TEST(ask_as_many_as_can_be_in_flight_are_answered)
 	world_close(world);
 }
 
-/* Requests of the greatest size: 32 would be 240 KB. */
-TEST(ask_calls_are_at_most_64_kilobytes)
+/* Requests of the greatest size: two of them fill a call. */
+TEST(ask_calls_have_at_most_32_checks)
 {
-	static struct check checks[64][REQUEST_CHECKS_MAX];
-	static struct check *pointers[64][REQUEST_CHECKS_MAX];
-	static struct question large[64];
+	static struct check checks[16][REQUEST_CHECKS_MAX];
+	static struct check *pointers[16][REQUEST_CHECKS_MAX];
+	static struct question large[16];
 	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
 
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < 16; i++) {
 		for (int k = 0; k < REQUEST_CHECKS_MAX; k++) {
 			pointers[i][k] = check_make(&checks[i][k], "", fixed_quota(), 1);
 			checks[i][k].key_len = CHECK_KEY_MAX;
@@ -151,9 +166,10 @@ TEST(ask_calls_are_at_most_64_kilobytes)
 		large[i].check.is_decided = true;
 		assert_int_equal(store_ask(world->store, &large[i].op), STORE_PENDING);
 	}
-	AWAIT(world, large[63].answers > 0);
+	AWAIT(world, large[15].answers > 0);
 
-	for (int i = 0; i < 64; i++) {
+	assert_int_equal(commands(world, FAKE_EVALSHA) - before, 8);
+	for (int i = 0; i < 16; i++) {
 		assert_int_equal(large[i].answers, 1);
 		for (int k = 0; k < REQUEST_CHECKS_MAX; k++)
 			assert_int_equal(checks[i][k].outcome.remaining, 4);
@@ -341,13 +357,13 @@ TEST(noscript_of_several_calls_loads_it_once)
 {
 	struct world *world = world_up();
 
-	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 4);
-	ask_many(world, 100);
-	AWAIT(world, are_answered(100));
+	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 3);
+	ask_many(world, 96);
+	AWAIT(world, are_answered(96));
 
-	assert_errors(100, STORE_OK);
+	assert_errors(96, STORE_OK);
 	assert_int_equal(commands(world, FAKE_SCRIPT), 2);
-	assert_int_equal(commands(world, FAKE_EVALSHA), 1 + 4 + 4);
+	assert_int_equal(commands(world, FAKE_EVALSHA), 1 + 3 + 3);
 	world_close(world);
 }
 
@@ -360,6 +376,7 @@ TEST(noscript_from_an_answer_comes_behind_the_script)
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	ask_many(world, 1);
 	questions[0].op.is_late = true;
+	store_op_fail(&questions[0].op, STORE_TIMEOUT);
 	AWAIT(world, questions[40].answers > 0);
 
 	assert_int_equal(questions[0].check.error, STORE_NOSCRIPT);
@@ -389,7 +406,10 @@ TEST(noscript_late_requests_are_not_repeated)
 
 	fake_redis_say(world->fake, FAKE_EVALSHA, NOSCRIPT, 1);
 	ask_many(world, 3);
-	questions[0].op.is_late = questions[2].op.is_late = true;
+	for (size_t i = 0; i < 3; i += 2) {
+		questions[i].op.is_late = true;
+		store_op_fail(&questions[i].op, STORE_TIMEOUT);
+	}
 	AWAIT(world, are_answered(3));
 
 	assert_int_equal(questions[0].check.error, STORE_NOSCRIPT);
