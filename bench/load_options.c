@@ -26,7 +26,10 @@ struct text_flag {
 
 static const struct number_flag number_flags[] = {
 	{"--connections", NUMBER(connections), 1, 1000, "connections (4)"},
-	{"--in-flight", NUMBER(in_flight), 1, 1000, "unanswered checks of each connection (20)"},
+	{"--in-flight", NUMBER(in_flight), 1, 100000,
+	 "unanswered checks of each connection at most (20)"},
+	{"--rate", NUMBER(rate), 1, 10000000,
+	 "checks a second of all connections, whether answered or not"},
 	{"--seconds", NUMBER(seconds), 1, 3600, "the measured time (5)"},
 	{"--warmup", NUMBER(warmup_seconds), 0, 3600, "seconds before it that don't count (1)"},
 	{"--checks", NUMBER(checks), 1, UINT64_C(1000000000),
@@ -163,7 +166,8 @@ bool load_options_read(char **args, struct load_options *ret_options, struct err
 void load_options_print_help(void)
 {
 	printf("usage: spop-load [flags]\n"
-	       "Asks an SPOP agent as fast as it answers, and reports how fast that is.\n\n");
+	       "Asks an SPOP agent as fast as it answers, or at a --rate, and reports the "
+	       "answers.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(number_flags); i++)
 		printf("  %-13s N      %s\n", number_flags[i].name, number_flags[i].help);
 	for (size_t i = 0; i < ARRAY_SIZE(text_flags); i++)

@@ -26,6 +26,7 @@ struct load_options {
 	const char *address;
 	uint64_t connections;
 	uint64_t in_flight; /* of each connection */
+	uint64_t rate;      /* checks a second, however many are unanswered; 0: as answered */
 	uint64_t seconds;
 	uint64_t warmup_seconds;
 	uint64_t checks; /* end after so many checks; 0: end after `seconds` */

@@ -138,6 +138,23 @@ bool load_peer_write(struct load_peer *peer, struct err *err)
 	return true;
 }
 
+static void put_check(struct load_peer *peer, struct load_question *question,
+		      struct load_tally *tally, int64_t now_us)
+{
+	struct load_slot *slot = &peer->slots[peer->free[--peer->free_count]];
+
+	load_question_put(question, &peer->out, slot->stream_id);
+	slot->sent_us = now_us;
+	slot->is_waiting = true;
+	load_tally_ask(tally);
+}
+
+void load_peer_put(struct load_peer *peer, struct load_question *question, struct load_tally *tally)
+{
+	if (peer->free_count > 0)
+		put_check(peer, question, tally, clock_mono_us());
+}
+
 bool load_peer_ask(struct load_peer *peer, struct load_question *question, uint64_t most,
 		   struct load_tally *tally, struct err *err)
 {
@@ -146,13 +163,8 @@ bool load_peer_ask(struct load_peer *peer, struct load_question *question, uint6
 	if (peer->free_count == 0 || most == 0)
 		return true;
 	now_us = clock_mono_us();
-	for (; peer->free_count > 0 && most > 0; most--) {
-		struct load_slot *slot = &peer->slots[peer->free[--peer->free_count]];
-		load_question_put(question, &peer->out, slot->stream_id);
-		slot->sent_us = now_us;
-		slot->is_waiting = true;
-		load_tally_ask(tally);
-	}
+	for (; peer->free_count > 0 && most > 0; most--)
+		put_check(peer, question, tally, now_us);
 	/* There is room for a question of each slot. */
 	ASSERT(!peer->out.full);
 	return load_peer_write(peer, err);

@@ -49,6 +49,9 @@ MUST_CHECK bool load_peer_init(struct load_peer *peer, int fd, size_t in_flight,
 void load_peer_release(struct load_peer *peer);
 
 MUST_CHECK bool load_peer_read(struct load_peer *peer, struct load_tally *tally, struct err *err);
+/* One check, which leaves at the next load_peer_write; none when no slot is free. */
+void load_peer_put(struct load_peer *peer, struct load_question *question,
+		   struct load_tally *tally);
 MUST_CHECK bool load_peer_ask(struct load_peer *peer, struct load_question *question, uint64_t most,
 			      struct load_tally *tally, struct err *err);
 /* What is left of the last write; more than nothing means: when it is writable again. */

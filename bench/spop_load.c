@@ -2,8 +2,10 @@
  * spop_load.c - a load generator for SPOP agents: it plays HAProxy's part over some connections,
  * each with a fixed number of checks in flight, and reports how many are answered a second.
  *
- * The loop is closed: the next check follows as soon as an answer comes. So the latencies are those
- * of an agent under full load, and a request to a less busy agent waits for less time.
+ * Without --rate the loop is closed: the next check follows as soon as an answer comes. So the
+ * latencies are those of an agent under full load, and a request to a less busy agent waits for
+ * less time. With --rate checks are asked by the clock, 5,000 times a second, whether others are
+ * answered or not, as long as a connection has one of its --in-flight left.
  *
  *     WARMUP --(time)--> MEASURED --(time, or enough checks)--> DRAIN --(all answered)--> done
  */
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,6 +29,7 @@
 #define EXIT_USAGE    2
 #define EVENTS_MAX    256
 #define WAIT_MS       50
+#define TICK_NS       200000              /* with --rate */
 #define LOOK_EVERY_US (US_PER_SECOND / 4) /* for checks that are not answered */
 
 enum load_phase { LOAD_WARMUP = 0, LOAD_MEASURED, LOAD_DRAIN, LOAD_DONE };
@@ -38,6 +42,10 @@ struct load {
 	struct load_peer *peers;
 	size_t peer_count;
 	int epoll_fd;
+	int tick_fd; /* with --rate; else -1 */
+	int64_t rate_start_us;
+	uint64_t rate_asked; /* or that could not be asked, since then */
+	size_t rate_peer;    /* the next one that asks */
 	enum load_phase phase;
 	int64_t phase_end_us;
 	int64_t next_look_us;
@@ -183,7 +191,8 @@ static bool serve_peer(struct load *load, struct load_peer *peer, uint32_t event
 		return false;
 	if ((events & ~(uint32_t)EPOLLOUT) != 0 && !load_peer_read(peer, &load->tally, err))
 		return false;
-	if (!load_peer_ask(peer, &load->question, still_to_ask(load), &load->tally, err))
+	if (load->options.rate == 0 &&
+	    !load_peer_ask(peer, &load->question, still_to_ask(load), &load->tally, err))
 		return false;
 	if (was_behind != (peer->out.len > 0) && !watch(load, peer, EPOLL_CTL_MOD))
 		return err_set(err, "epoll: %s", strerror(errno));
@@ -201,6 +210,26 @@ static bool look_for_lost(struct load *load, int64_t now_us, struct err *err)
 	return true;
 }
 
+/* One check at a time and connection, so that all connections have the same share. */
+static bool ask_at_rate(struct load *load, struct err *err)
+{
+	int64_t elapsed_us = clock_mono_us() - load->rate_start_us;
+	uint64_t due = (uint64_t)elapsed_us * load->options.rate / US_PER_SECOND;
+	uint64_t ticks;
+
+	if (read(load->tick_fd, &ticks, sizeof ticks) < 0)
+		return true;
+	for (; load->rate_asked < due; load->rate_asked++) {
+		struct load_peer *peer = &load->peers[load->rate_peer++ % load->peer_count];
+		if (still_to_ask(load) > 0)
+			load_peer_put(peer, &load->question, &load->tally);
+	}
+	for (size_t i = 0; i < load->peer_count; i++)
+		if (!serve_peer(load, &load->peers[i], EPOLLOUT, err))
+			return false;
+	return true;
+}
+
 static bool turn(struct load *load, struct err *err)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -208,11 +237,29 @@ static bool turn(struct load *load, struct err *err)
 
 	for (int i = 0; i < count; i++) {
 		struct load_peer *peer = events[i].data.ptr;
+		if (peer == NULL) {
+			if (!ask_at_rate(load, err))
+				return false;
+			continue;
+		}
 		if (!serve_peer(load, peer, events[i].events, err))
 			return fail_at(load, (size_t)(peer - load->peers), err);
 	}
 	int64_t now_us = clock_mono_us();
 	return step(load, now_us, err) && look_for_lost(load, now_us, err);
+}
+
+static bool start_ticking(struct load *load, struct err *err)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	struct itimerspec tick = {{0, TICK_NS}, {0, TICK_NS}};
+
+	load->rate_start_us = clock_mono_us();
+	load->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (load->tick_fd >= 0 && timerfd_settime(load->tick_fd, 0, &tick, NULL) == 0 &&
+	    epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, load->tick_fd, &event) == 0)
+		return true;
+	return err_set(err, "timerfd: %s", strerror(errno));
 }
 
 static bool run(struct load *load, struct err *err)
@@ -226,6 +273,8 @@ static bool run(struct load *load, struct err *err)
 	for (size_t i = 0; i < load->peer_count; i++)
 		if (!serve_peer(load, &load->peers[i], 0, err))
 			return fail_at(load, i, err);
+	if (load->options.rate > 0 && !start_ticking(load, err))
+		return false;
 	while (load->phase != LOAD_DONE)
 		if (!turn(load, err))
 			return false;
@@ -261,6 +310,8 @@ static void load_release(struct load *load)
 	load_tally_release(&load->tally);
 	if (load->epoll_fd >= 0)
 		close(load->epoll_fd);
+	if (load->tick_fd >= 0)
+		close(load->tick_fd);
 }
 
 static void report(const struct load *load)
@@ -282,7 +333,7 @@ static int refuse(const struct err *err, int status)
 
 int main(int argc, char **argv)
 {
-	static struct load load = {.epoll_fd = -1};
+	static struct load load = {.epoll_fd = -1, .tick_fd = -1};
 	struct err err;
 
 	if (argc < 1 || !read_usage(&load, argv + 1, &err))
