@@ -128,6 +128,12 @@ static inline void store_free(struct store *store)
 		store->free(store);
 }
 
+/* "up", "shedding" or "down", as people see it. */
+static inline const char *store_state_text(const struct store_description *store)
+{
+	return !store->is_up ? "down" : store->is_shedding ? "shedding" : "up";
+}
+
 static inline void store_op_fail(struct store_op *op, enum store_error error)
 {
 	for (size_t i = 0; i < op->count; i++) {

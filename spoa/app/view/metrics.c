@@ -111,8 +111,13 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 		"Checks not made, since more than 16 policies fit a request.", engine->left_out);
 	put_one(e, "ratelimit_checks_in_flight", "gauge", "Checks that wait in the store.",
 		engine->in_flight);
-	put_one(e, "ratelimit_checks_in_flight_limit", "gauge", "The value of --max-in-flight.",
-		stats->options->max_in_flight);
+	put_one(e, "ratelimit_checks_in_flight_limit", "gauge",
+		"Checks that may wait in the store: as many as it answers in time.",
+		stats->store.stats.window > 0 ? stats->store.stats.window
+					      : stats->options->max_in_flight);
+	put_one(e, "ratelimit_store_shed_total", "counter",
+		"Requests for which the store was not asked, since its answer would be late.",
+		engine->full + stats->store.stats.shed);
 }
 
 /* ---- stores ---- */
@@ -158,6 +163,9 @@ static void put_asked_store(struct exposition *e, const struct store_stats *stor
 	put_calls(e, store);
 	put_one(e, "ratelimit_store_connects_total", "counter",
 		"Times that the connection to the store came up.", store->connects);
+	exposition_begin(e, "ratelimit_store_heartbeat_seconds", "gauge",
+			 "Time that the last PING to the store took.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)store->heartbeat_us, 6);
 }
 
 static void put_store(struct exposition *e, const struct agent_stats *stats)

@@ -13,7 +13,7 @@ static void add_store_health(struct json_node page, const struct agent_view *vie
 	struct store_description store = store_describe(view->store);
 
 	json_add_text(in, "kind", store.kind);
-	json_add_text(in, "state", store.is_up ? "up" : "down");
+	json_add_text(in, "state", store_state_text(&store));
 	if (!store.is_up)
 		json_add_text(in, "reason", store.why);
 }

@@ -15,7 +15,7 @@ static void add_store(struct json_node page, const struct agent_stats *stats)
 
 	json_add_text(in, "kind", store->kind);
 	json_add_text(in, "url", store->address);
-	json_add_text(in, "state", store->is_up ? "up" : "down");
+	json_add_text(in, "state", store_state_text(store));
 	json_add_text(in, "reason", store->is_up ? "" : store->why);
 }
 
