@@ -5,12 +5,14 @@
 /* Cuts off what stands before the first `end`; false when there is none. */
 static bool cut_before(struct bytes *text, char end, struct bytes *ret_before)
 {
-	const uint8_t *at = text->len > 0 ? memchr(text->data, end, text->len) : NULL;
+	size_t len = 0;
 
-	if (at == NULL)
+	while (len < text->len && text->data[len] != (uint8_t)end)
+		len++;
+	if (len == text->len)
 		return false;
-	*ret_before = bytes_from(text->data, (size_t)(at - text->data));
-	*text = bytes_skip(*text, ret_before->len + 1);
+	*ret_before = bytes_from(text->data, len);
+	*text = bytes_skip(*text, len + 1);
 	return true;
 }
 

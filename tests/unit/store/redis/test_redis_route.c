@@ -80,7 +80,7 @@ static void set_many_addresses(char addresses[][16], size_t count)
 {
 	pthread_mutex_lock(&resolver.lock);
 	for (size_t i = 0; i < count; i++) {
-		snprintf(addresses[i], sizeof addresses[i], "127.0.1.%zu", i);
+		snprintf(addresses[i], sizeof addresses[i], "127.0.1.%u", (uint8_t)i);
 		resolver.addresses[i] = addresses[i];
 	}
 	resolver.addresses[count] = NULL;
