@@ -42,6 +42,9 @@ struct state_reply;
 struct algorithm_traits {
 	const char *name; /* in policy files, requests, logs, and of its file and table in lua/ */
 	char letter;      /* in the keys of inline policies (docs/redis.md) */
+	/* A part of the keys of all balances of the algorithm. A new one makes each of them start
+	 * anew: raise it only when a state changes its meaning and the old one can't be read. */
+	int format;
 	/* Its numbers are `capacity` and `refill_rate`; else they are `limit` and `window`. */
 	bool is_by_rate;
 	/* Its state is a log that the store keeps (struct window_log); else a union plain_state. */

@@ -28,9 +28,6 @@
 #include "limit/algorithm.h"
 #include "limit/quota.h"
 
-/* A part of every balance's key: raise it when the state of a balance changes its meaning. */
-#define STATE_FORMAT 1
-
 /*
  * token_bucket: the level in 1/unit_us tokens, `unit_us` being the quota's refill_us when it was
  * written; after a reload with another rate whole tokens stay and the fraction of one is dropped.

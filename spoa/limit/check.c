@@ -9,7 +9,7 @@ static void put_numbers(struct writer *w, const struct quota *quota)
 {
 	const struct algorithm_traits *traits = algorithm_traits(quota->algorithm);
 
-	writer_put_decimal(w, STATE_FORMAT);
+	writer_put_decimal(w, traits->format);
 	writer_put_u8(w, (uint8_t)traits->letter);
 	writer_put_decimal(w, quota->limit);
 	writer_put_u8(w, ',');

@@ -55,6 +55,7 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 const struct algorithm_traits fixed_window_traits = {
 	.name = "fixed_window",
 	.letter = 'f',
+	.format = 1,
 	.full_us = full_us,
 	.look = look,
 	.remaining = remaining,

@@ -47,7 +47,8 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 	char numbers[96];
 
 	int len =
-		snprintf(numbers, sizeof numbers, "%d %s %lld %u %u", STATE_FORMAT,
+		snprintf(numbers, sizeof numbers, "%d %s %lld %u %u",
+			 algorithm_traits(terms->quota.algorithm)->format,
 			 algorithm_name(terms->quota.algorithm), (long long)terms->quota.window_us,
 			 policy->ipv4_prefix, policy->ipv6_prefix);
 	crypto_hash_sha256_init(&state);

@@ -151,6 +151,7 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 const struct algorithm_traits sliding_window_traits = {
 	.name = "sliding_window",
 	.letter = 's',
+	.format = 1,
 	.is_log = true,
 	.limit_max = QUOTA_LOG_LIMIT_MAX,
 	.above_limit_max = "sliding_window_counter",

@@ -108,6 +108,7 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 const struct algorithm_traits sliding_window_counter_traits = {
 	.name = "sliding_window_counter",
 	.letter = 'c',
+	.format = 1,
 	.parts = quota_ticks,
 	.full_us = full_us,
 	.look = look,

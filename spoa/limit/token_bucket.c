@@ -84,6 +84,7 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 const struct algorithm_traits token_bucket_traits = {
 	.name = "token_bucket",
 	.letter = 't',
+	.format = 1,
 	.is_by_rate = true,
 	.full_us = full_us,
 	.look = look,

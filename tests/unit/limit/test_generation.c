@@ -34,7 +34,8 @@ static void assert_other_generation(const struct policy *a, const struct policy 
 
 /*
  * All agents, of all builds, must come to these: they are a part of the keys in Redis. Whoever has
- * to change them makes every balance start anew, and raises STATE_FORMAT.
+ * to change them makes every balance start anew, and raises
+ * the algorithm's format.
  */
 TEST(generations_set_is_as_it_always_was)
 {
