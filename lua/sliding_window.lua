@@ -2,70 +2,35 @@
 -- taken, up to and with the entry, so that the units between two entries are one subtraction. Entries
 -- that have left the window are dropped at the next write.
 --
---     up to 31 entries    base { time total }
---     more, as a ring     slots head count base { slots of time total }
+--     up to 31 entries    a string: base { time total }, 8 bytes each
+--     more                a hash, see sliding_window_pieces.lua
 --
--- `base` is the total before the first entry. A small log is shorter than 512 bytes, a ring is longer;
--- of a ring only what is needed is read, so that a check of a million entries takes microseconds. One
--- that is full gets twice the slots, and one of which three quarters have left is written anew.
+-- `base` is the total before the first entry. Of 3 units at 12:00:00 and 2 at 12:00:05, when 7 were taken
+-- before, the string has 7, 12:00:00, 10, 12:00:05, 12. Most logs are small, and a string is what
+-- Redis reads and writes fastest; a string that has 512 bytes or more is a large log as an earlier
+-- version wrote it.
 algorithms.sliding_window = function()
     local SMALL_ENTRIES = 31
     local PEEK = 512
-    local RING_HEADER = 32
 
-    local function read_slots(log, first, last)
-        return redis.call('GETRANGE', log.key, RING_HEADER + 16 * first, RING_HEADER + 16 * last + 15)
+    -- Of a small log: the time of an entry, and the units since log.base up to and with it. The first
+    -- is 0.
+    local function entry(log, position)
+        local time, total = struct.unpack('>I8I8', log.raw, 16 * position + 9)
+        return time, total - log.base
     end
 
-    -- The time and total of an entry; the first is 1.
-    local function entry(log, index)
-        if log.raw then
-            return struct.unpack('>I8I8', log.raw, 16 * index - 7)
-        end
-        local slot = (log.head + index - 1) % log.slots
-        return struct.unpack('>I8I8', read_slots(log, slot, slot))
-    end
-
-    local function total_before(log, index)
-        if index == 1 then
-            return log.base
-        end
-        local _, total = entry(log, index - 1)
-        return total
-    end
-
-    -- The log under a key; an error when it is none, nil when there is nothing.
-    local function read_log(key)
-        local raw = redis.pcall('GETRANGE', key, 0, PEEK - 1)
-        if type(raw) == 'table' then
-            return raw
-        elseif raw == '' then
-            return nil
-        elseif #raw < PEEK then
-            if #raw % 16 ~= 8 or #raw == 8 then
-                return broken('sliding_window')
-            end
-            return {key = key, raw = raw, count = (#raw - 8) / 16, base = struct.unpack('>I8', raw)}
-        end
-        local slots, head, count, base = struct.unpack('>I8I8I8I8', raw)
-        local written = (redis.call('STRLEN', key) - RING_HEADER) / 16
-        if head >= slots or count > slots or count == 0 or written < math.min(head + count, slots) then
-            return broken('sliding_window')
-        end
-        return {key = key, slots = slots, head = head, count = count, base = base}
-    end
-
-    -- The first entry from `low` on for which `field` of (time, total) is at least `value`; count + 1
-    -- when none is. Looks near `low` first, where it mostly is.
-    local function find(log, low, field, value)
+    -- The first entry from `low` to before `stop` for which `field` of (time, units) is at least
+    -- `value`; `stop` when none is. Looks near `low` first, where it mostly is.
+    local function search(log, low, stop, field, value)
         local high, step = low, 1
-        while high <= log.count and select(field, entry(log, high)) < value do
+        while high < stop and select(field, log.entry(log, high)) < value do
             low, high, step = high + 1, high + step, 2 * step
         end
-        high = math.min(high, log.count + 1)
+        high = math.min(high, stop)
         while low < high do
             local middle = math.floor((low + high) / 2)
-            if select(field, entry(log, middle)) < value then
+            if select(field, log.entry(log, middle)) < value then
                 low = middle + 1
             else
                 high = middle
@@ -74,9 +39,49 @@ algorithms.sliding_window = function()
         return low
     end
 
-    -- When the entry was made with which so many of the units that count have left.
-    local function time_left(log, first, before, units)
-        return (entry(log, find(log, first, 2, before + units)))
+    local function find(log, low, field, value)
+        return search(log, low, log.next, field, value)
+    end
+
+    local large -- the functions of large logs, made when the first is met
+
+    local function large_log(name, ...)
+        large = large or algorithms.sliding_window_pieces(search)
+        return large[name](...)
+    end
+
+    -- The log under a key; an error when it is none, nil when there is nothing. The type is asked for
+    -- first where a hash may be: Redis counts a read of the wrong type as an error.
+    local function read_log(key, limit)
+        local kind = limit > SMALL_ENTRIES and redis.pcall('TYPE', key).ok
+        if kind == 'none' then
+            return nil
+        elseif kind == 'hash' then
+            return large_log('read_hash', key)
+        end
+        local raw = redis.pcall('GETRANGE', key, 0, PEEK - 1)
+        if type(raw) == 'table' then
+            -- A limit that was lowered, or a user without the right to TYPE.
+            return raw.err:find('^WRONGTYPE') and large_log('read_hash', key) or raw
+        elseif raw == '' then
+            return nil
+        elseif #raw >= PEEK then
+            return large_log('read_ring', key, raw)
+        elseif #raw % 16 ~= 8 or #raw == 8 then
+            return broken('sliding_window')
+        end
+        local count = (#raw - 8) / 16
+        local total = struct.unpack('>I8', raw, #raw - 7)
+        if total > LARGEST then
+            return broken('sliding_window')
+        end
+        return {key = key, raw = raw, first = 0, next = count, base = struct.unpack('>I8', raw),
+            entry = entry, find = find}
+    end
+
+    -- When the entry was made with which so many units since log.base are reached.
+    local function time_reached(log, first, units)
+        return (log.entry(log, log.find(log, first, 2, units)))
     end
 
     -- Entries in order, of which none has left: somebody else may have written them.
@@ -86,106 +91,73 @@ algorithms.sliding_window = function()
             grows > last - window and passes > last - window
     end
 
-    -- The entries from `first` on, as they stand in the string.
-    local function live_entries(log, first)
-        if log.raw then
-            return log.raw:sub(16 * first - 7)
-        end
-        local from, to = log.head + first - 1, log.head + log.count - 1
-        if to < log.slots then
-            return read_slots(log, from, to)
-        elseif from >= log.slots then
-            return read_slots(log, from - log.slots, to - log.slots)
-        end
-        return read_slots(log, from, log.slots - 1) .. read_slots(log, 0, to - log.slots)
-    end
-
-    -- Twice the slots. What stands before the head came last: it moves behind what came before it.
-    local function grow_ring(log)
-        local moved = log.head > 0 and redis.pcall('SETRANGE', log.key, RING_HEADER + 16 * log.slots,
-            read_slots(log, 0, log.head - 1))
-        log.slots = 2 * log.slots
-        return moved
-    end
-
-    -- Writes an entry to the ring, at the end or in place of the last one.
-    local function write_to_ring(log, first, new, is_merged, us_until_new)
-        local base = total_before(log, first)
-        local written
-        if log.count == log.slots and first == 1 and not is_merged then
-            written = grow_ring(log)
-        end
-        if type(written) == 'table' then
-            return written
-        end
-        local head = (log.head + first - 1) % log.slots
-        local count = log.count - first + (is_merged and 1 or 2)
-        written = redis.pcall('SETRANGE', log.key,
-            RING_HEADER + 16 * ((head + count - 1) % log.slots), new)
-        if type(written) == 'table' then
-            return written
-        end
-        redis.call('SETRANGE', log.key, 0, struct.pack('>I8I8I8I8', log.slots, head, count, base))
-        return {ok = redis.call('PEXPIRE', log.key, ttl_ms(us_until_new))}
-    end
-
     local function look(key, cost, limit, window)
-        local log = read_log(key)
+        local log = read_log(key, limit)
         if not log then
             return {0, now, 0, 0, 0, remaining = limit}
         elseif log.err then
             return log
         end
-        local newest, total = entry(log, log.count)
+        local newest, total = log.entry(log, log.next - 1)
         local time, is_mended = time_of(newest, window)
         local counted = is_mended and newest or time
-        local first = find(log, 1, 1, counted - window + 1)
-        if first > log.count then
-            return {0, time, 0, 0, 0, remaining = limit, log = log, first = first}
+        local first = log.find(log, log.first, 1, counted - window + 1)
+        if first >= log.next then
+            return log.failure or {0, time, 0, 0, 0, remaining = limit, log = log, first = first,
+                before = 0}
         end
-        local before = total_before(log, first)
+        local before = 0
+        if first > log.first then
+            before = select(2, log.entry(log, first - 1))
+        end
         local used = total - before
-        if used < 1 or total > LARGEST then -- and so a search below might find no entry
-            return broken('sliding_window')
+        if used < 1 then -- and so a search below might find no entry
+            return log.failure or broken('sliding_window')
         end
         local remaining = math.max(limit - used, 0)
 
         -- One unit has to leave for `remaining` to grow; with 9 of a limit that was lowered to 5, five.
-        local grows = time_left(log, first, before, used + remaining + 1 - limit)
+        local grows = time_reached(log, first, before + used + remaining + 1 - limit)
         local passes = newest
         if cost > remaining and cost <= limit then
-            passes = time_left(log, first, before, used - (limit - cost))
+            passes = time_reached(log, first, before + used - (limit - cost))
         end
         local state = {used, time, newest, grows, passes, remaining = remaining, log = log,
-            first = first, is_mended = is_mended}
+            first = first, before = before, is_mended = is_mended}
         if is_mended then
             state[3], state[4], state[5] = now, now, now
         end
-        return is_sane(window, state) and state or broken('sliding_window')
+        if log.foresee then
+            log.foresee(log, first)
+        end
+        return log.failure or (is_sane(window, state) and state or broken('sliding_window'))
     end
 
     local function take(key, state, units, _, window)
         local used, time, newest = unpack(state)
-        local log, first = state.log, state.first
+        local log, first, before = state.log, state.first, state.before
         local us_until_new = time + window - now
-        if not log or state.is_mended then
-            return write(key, struct.pack('>I8I8I8', 0, time, used + units), us_until_new)
-        end
         local is_merged = newest == time
-        local count = log.count - first + (is_merged and 1 or 2)
-        local base = total_before(log, first)
-        local new = struct.pack('>I8I8', time, base + used + units)
-        if log.slots and count > SMALL_ENTRIES and 4 * count > log.slots then
-            return write_to_ring(log, first, new, is_merged, us_until_new)
+        local kept = 0
+        if log and not state.is_mended then
+            kept = log.next - first - (is_merged and 1 or 0)
         end
-        local kept = live_entries(log, first)
-        if is_merged then
-            kept = kept:sub(1, -17)
+        if kept >= SMALL_ENTRIES then
+            return large_log('add', log, first, before, kept, time, used + units, us_until_new)
         end
-        if count <= SMALL_ENTRIES then
-            return write(key, struct.pack('>I8', base) .. kept .. new, us_until_new)
+        local base, entries = 0, ''
+        if log and log.is_large then
+            entries = large.small_entries(log, first, kept, before)
+            local discarded = large.discard(log)
+            if discarded.err then
+                return discarded
+            end
+        elseif kept > 0 then
+            base = log.base + before
+            entries = log.raw:sub(16 * first + 9, 16 * (first + kept) + 8)
         end
-        return write(key, struct.pack('>I8I8I8I8', 2 * count, 0, count, base) .. kept .. new, us_until_new)
+        return write(key, struct.pack('>I8', base) .. entries ..
+            struct.pack('>I8I8', time, base + used + units), us_until_new)
     end
 
     return {look = look, take = take}

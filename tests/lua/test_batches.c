@@ -472,25 +472,30 @@ TEST(full_redis_is_an_error_and_charges_nothing)
 	ask_both_keys(pair, 1, 1, false);
 }
 
-/* A ring whose next entry would be the first byte above the longest string: it can't be foreseen.
- */
-static void put_longest_log(struct pair *pair, const char *key)
+/* The user lost the right to a command: looks can't foresee that. */
+static void forbid(struct redis_server *server, const char *command)
 {
-	enum { ENTRIES = 32800, LAST_SLOT = (1024 * 1024 - 32) / 16 - 1 };
-	static uint8_t bytes[1024 * 1024];
-	const uint64_t header[] = {131072, LAST_SLOT - ENTRIES + 1, ENTRIES, 0};
-	struct writer w = writer_on(bytes, sizeof bytes);
+	assert_string_equal(redis_server_ask(server, "ACL SETUSER default -%s", command)->str,
+			    "OK");
+}
 
-	memset(bytes, 0, sizeof bytes);
-	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		put_number(&w, header[i]);
-	w.len = sizeof bytes - 16 * ENTRIES;
-	for (uint64_t i = 0; i < ENTRIES; i++) {
-		put_number(&w, (uint64_t)pair->now_us - ENTRIES + i);
-		put_number(&w, i + 1);
+static void allow_all(struct redis_server *server)
+{
+	assert_string_equal(redis_server_ask(server, "ACL SETUSER default +@all")->str, "OK");
+}
+
+/* So many entries, a microsecond apart, in both stores. */
+static void fill_log(struct pair *pair, const char *key, const struct quota *quota, int entries)
+{
+	for (int i = 0; i < entries; i++) {
+		pair->now_us++;
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, key, quota, 1);
+		question_expect(question, pair->memory);
+		stage_ask(pair->stage, question);
 	}
-	(void)redis_server_ask_number(stage_server(pair->stage), "SET %s%s %b", PREFIX, key, bytes,
-				      sizeof bytes);
+	stage_settle(pair->stage);
+	pair->now_us++;
 }
 
 TEST(write_that_is_refused_ends_its_request)
@@ -501,8 +506,8 @@ TEST(write_that_is_refused_ends_its_request)
 		     window = window_of(SLIDING_WINDOW, 100000, WINDOW);
 	struct check charged;
 
-	(void)redis_server_ask_number(server, "CONFIG SET proto-max-bulk-len 1048576");
-	put_longest_log(pair, "log");
+	fill_log(pair, "log", &window, 100);
+	forbid(server, "hset");
 	struct question *question = stage_question(pair->stage, pair->now_us);
 	(void)question_add(question, "before", &bucket, 1);
 	(void)question_add(question, "log", &window, 1);
@@ -510,6 +515,7 @@ TEST(write_that_is_refused_ends_its_request)
 	question_expect_error(question, STORE_OTHER);
 	stage_ask(pair->stage, question);
 	stage_settle(pair->stage);
+	allow_all(server);
 
 	/* What was written before stays, and nothing was behind. */
 	ask(pair->memory, (struct check *[]){check_make(&charged, "before", &bucket, 1)}, 1,
@@ -522,4 +528,80 @@ TEST(write_that_is_refused_ends_its_request)
 		stage_ask(pair->stage, question);
 	}
 	stage_settle(pair->stage);
+}
+
+/*
+ * With the rights that were enough for an earlier version small logs are counted as before; one
+ * that gets its 32nd entry is answered by an error, and stays what it was.
+ */
+TEST(log_that_must_not_become_a_hash_stays_small)
+{
+	static const char *const commands[] = {"hset", "unlink", "type"};
+	struct pair *pair = *state;
+	struct redis_server *server = stage_server(pair->stage);
+	struct quota window = window_of(SLIDING_WINDOW, 100000, WINDOW);
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		bool is_enough = strcmp(commands[i], "type") == 0;
+		forbid(server, commands[i]);
+		fill_log(pair, commands[i], &window, 31);
+		for (int n = 0; n < 3; n++) {
+			struct question *question = stage_question(pair->stage, pair->now_us);
+			(void)question_add(question, commands[i], &window, 1);
+			if (is_enough)
+				question_expect(question, pair->memory);
+			else
+				question_expect_error(question, STORE_OTHER);
+			stage_ask(pair->stage, question);
+		}
+		stage_settle(pair->stage);
+		allow_all(server);
+		fill_log(pair, commands[i], &window, 10);
+	}
+}
+
+/* As an earlier version left it: of 40 units, the newest a microsecond ago. */
+static void put_ring(struct pair *pair, const char *key, const struct quota *quota)
+{
+	uint8_t bytes[32 + 16 * 40];
+	struct writer w = writer_on(bytes, sizeof bytes);
+	const uint64_t header[] = {40, 0, 40, 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		put_number(&w, header[i]);
+	for (uint64_t i = 1; i <= 40; i++) {
+		struct check check;
+		pair->now_us++;
+		ask(pair->memory, (struct check *[]){check_make(&check, key, quota, 1)}, 1,
+		    pair->now_us);
+		put_number(&w, (uint64_t)pair->now_us);
+		put_number(&w, i);
+	}
+	(void)redis_server_ask_number(stage_server(pair->stage), "SET %s%s %b PX 1000000", PREFIX,
+				      key, w.data, w.len);
+	pair->now_us++;
+}
+
+TEST(ring_of_before_that_must_not_be_written_stays)
+{
+	static const char *const commands[] = {"rename", "hset"};
+	struct pair *pair = *state;
+	struct redis_server *server = stage_server(pair->stage);
+	struct quota window = window_of(SLIDING_WINDOW, 100000, WINDOW);
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		put_ring(pair, commands[i], &window);
+		forbid(server, commands[i]);
+		struct question *question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, commands[i], &window, 1);
+		question_expect_error(question, STORE_OTHER);
+		stage_ask(pair->stage, question);
+		question = stage_question(pair->stage, pair->now_us);
+		(void)question_add(question, commands[i], &window, 0);
+		question_expect(question, pair->memory);
+		stage_ask(pair->stage, question);
+		stage_settle(pair->stage);
+		allow_all(server);
+		fill_log(pair, commands[i], &window, 10);
+	}
 }

@@ -13,6 +13,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/clock.h"
+#include "base/writer.h"
 #include "stage.h"
 #include "support/chance.h"
 #include "support/test.h"
@@ -244,7 +245,7 @@ TEST(key_is_gone_when_it_is_full)
 	assert_int_equal(number(*state, "DBSIZE"), 0);
 }
 
-/* Windows so long that none ends while the test runs; one more sliding_window, for a ring. */
+/* Windows so long that none ends while the test runs; one more sliding_window, for a hash. */
 static const struct quota *long_quotas(size_t *ret_count)
 {
 	static struct quota all[5];
@@ -258,11 +259,16 @@ static const struct quota *long_quotas(size_t *ret_count)
 	return all;
 }
 
-static void take_some(struct stage *stage, const struct quota *quota, bool until_it_is_a_ring)
+static bool is_hash(struct stage *stage)
+{
+	return strcmp(redis_server_ask(stage_server(stage), "TYPE " KEY)->str, "hash") == 0;
+}
+
+static void take_some(struct stage *stage, const struct quota *quota, bool until_it_is_a_hash)
 {
 	do
 		assert_true(ask_and_compare_ttl(stage, quota, 1).allowed);
-	while (until_it_is_a_ring && number(stage, "STRLEN " KEY) < 512);
+	while (until_it_is_a_hash && !is_hash(stage));
 }
 
 TEST(key_without_a_ttl_has_one_after_the_next_write)
@@ -330,4 +336,53 @@ TEST(time_is_that_of_redis_from_the_epoch_on)
 
 	int64_t end_us = (after_us + reset_us) / HOUR_US * HOUR_US;
 	assert_in_range(end_us, before_us + reset_us, after_us + reset_us);
+}
+
+static void put_number(struct writer *w, uint64_t value)
+{
+	writer_put_u32_be(w, (uint32_t)(value >> 32));
+	writer_put_u32_be(w, (uint32_t)value);
+}
+
+/* A large log as an earlier version wrote it, of a unit a millisecond. */
+static void put_ring(struct stage *stage, int64_t now_us)
+{
+	static const uint64_t header[] = {40, 0, 40, 0};
+	uint8_t bytes[32 + 16 * 40];
+	struct writer w = writer_on(bytes, sizeof bytes);
+
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		put_number(&w, header[i]);
+	for (uint64_t i = 1; i <= 40; i++) {
+		put_number(&w, (uint64_t)now_us - (41 - i) * US_PER_MS);
+		put_number(&w, i);
+	}
+	assert_false(w.full);
+	(void)redis_server_ask_number(stage_server(stage), "SET " KEY " %b PX 1000000", w.data,
+				      w.len);
+}
+
+/*
+ * What an earlier version left behind ends a minute after the log, so that no check finds it at its
+ * end; and as soon as its last entry has left. Redis itself then frees it.
+ */
+TEST(ring_of_before_ends_after_its_log_and_when_it_is_over)
+{
+	struct quota quota = window_of(SLIDING_WINDOW, 200, US_PER_SECOND);
+	const char *ring_ends = "PEXPIRETIME " KEY "{" KEY "}";
+
+	put_ring(*state, server_ms(*state) * US_PER_MS);
+	for (int i = 0; i < 50; i++) {
+		assert_true(ask_and_compare_ttl(*state, &quota, 1).allowed);
+		assert_true(is_hash(*state));
+		int64_t minute_ms = number(*state, ring_ends) - number(*state, "PEXPIRETIME " KEY);
+		assert_int_equal(minute_ms, 60000);
+	}
+
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+	while (number(*state, "DBSIZE") > 1) {
+		assert_true(clock_mono_us() < until_us);
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+		(void)ask_and_compare_ttl(*state, &quota, 1);
+	}
 }
