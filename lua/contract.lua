@@ -39,7 +39,8 @@ which a wrong clock wrote: it is brought back to now.
     4) (integer) 1764000000000000    last: it is new
 
 Every number is whole and below 2^53, so that Lua's doubles are exact; times are in microseconds.
-Under a key is a string of 8-byte integers, big-endian, with a TTL until it is as good as new:
+Under a key is a string of 8-byte integers, big-endian, or for a large log a hash, with a TTL until it is
+as good as new:
 
     token_bucket            level in 1/unit tokens, unit (the <us> when it was written), last
     sliding_window          a log: see there

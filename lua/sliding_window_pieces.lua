@@ -52,6 +52,19 @@ algorithms.sliding_window_pieces = function(search)
     local TURN = 2 ^ 32
     local MINUTE_US = 60000000
 
+    -- A user of Redis who was made for an earlier version lacks rights to some commands. The error of
+    -- Redis 7.0 ("can't run") does not name the command, that of 8 ("to run") does.
+    local function call(command, ...)
+        local reply = redis.pcall(command, ...)
+        local err = type(reply) == 'table' and reply.err
+        if err and (err:find("user executing the script can't run", 1, true) or
+            err:find('no permissions to run', 1, true)) then
+            return {err = 'NOPERM the user of Redis may not run ' .. command ..
+                ', which large logs of sliding_window need'}
+        end
+        return reply
+    end
+
     local function ring_key(key)
         return key .. '{' .. key .. '}'
     end
@@ -65,9 +78,9 @@ algorithms.sliding_window_pieces = function(search)
         return math.min((number + 1) * PIECE, log.flushed)
     end
 
-    -- Whether a field has so many bytes: nothing is read that nobody of us wrote.
+    -- Whether a field has so many bytes. What somebody else wrote may be large, and is not read.
     local function has_field(log, field, length)
-        local found = redis.pcall('HSTRLEN', log.key, field)
+        local found = call('HSTRLEN', log.key, field)
         if found ~= length then
             log.failure = type(found) == 'table' and found or broken('sliding_window')
         end
@@ -75,7 +88,7 @@ algorithms.sliding_window_pieces = function(search)
     end
 
     local function read_field(log, field)
-        local value = redis.pcall('HGET', log.key, field)
+        local value = call('HGET', log.key, field)
         if type(value) == 'table' then
             log.failure = value
             return nil
@@ -100,7 +113,7 @@ algorithms.sliding_window_pieces = function(search)
 
     -- Whether there is an index that begins early enough.
     local function check_index(log)
-        local length = redis.pcall('HSTRLEN', log.key, 'index')
+        local length = call('HSTRLEN', log.key, 'index')
         if type(length) == 'table' then
             log.failure = length
             return false
@@ -121,11 +134,6 @@ algorithms.sliding_window_pieces = function(search)
         return log.index
     end
 
-    local function read_slots(log, first, last)
-        return redis.call('GETRANGE', log.ring, RING_HEADER + RING_ENTRY * first,
-            RING_HEADER + RING_ENTRY * (last + 1) - 1)
-    end
-
     -- The time and total of an entry as they stand in Redis; nil when they can't be read.
     local function stored_entry(log, position)
         if position >= log.flushed then
@@ -139,8 +147,8 @@ algorithms.sliding_window_pieces = function(search)
             end
             return nil
         end
-        local slot = (log.slot + position) % log.slots
-        local raw = read_slots(log, slot, slot)
+        local start = RING_HEADER + RING_ENTRY * ((log.slot + position) % log.slots)
+        local raw = redis.call('GETRANGE', log.ring, start, start + RING_ENTRY - 1)
         if #raw ~= RING_ENTRY then
             log.failure = broken('sliding_window')
             return nil
@@ -236,7 +244,7 @@ algorithms.sliding_window_pieces = function(search)
     end
 
     local function read_hash(key)
-        local length = redis.pcall('HSTRLEN', key, 'log')
+        local length = call('HSTRLEN', key, 'log')
         if type(length) == 'table' then
             return length
         end
@@ -247,15 +255,14 @@ algorithms.sliding_window_pieces = function(search)
         if count < 1 or count > NEWEST or count % 1 ~= 0 then
             return broken('sliding_window')
         end
-        local raw = redis.pcall('HGET', key, 'log')
+        local raw = call('HGET', key, 'log')
         if type(raw) == 'table' then
             return raw
         end
         local first, flushed, dropped, base = struct.unpack('>I8I8I8I8', raw)
-        local log = {key = key, is_large = true, is_hash = true, raw = raw, header = header, first = first,
-            oldest = first, flushed = flushed, next = flushed + count, dropped = dropped, base = base, moved = 0,
-            pieces = {}, entry = entry, find = find,
-            foresee = foresee}
+        local log = {key = key, is_large = true, is_hash = true, raw = raw, header = header,
+            first = first, oldest = first, flushed = flushed, next = flushed + count, dropped = dropped,
+            base = base, moved = 0, pieces = {}, entry = entry, find = find, foresee = foresee}
         local failure = has_ring and read_place_in_ring(log)
         if failure then
             return failure
@@ -272,8 +279,8 @@ algorithms.sliding_window_pieces = function(search)
         if head >= slots or count > slots or count == 0 or written < math.min(head + count, slots) then
             return broken('sliding_window')
         end
-        local log = {key = key, is_large = true, ring = key, first = 0, flushed = count, moved = count, next = count,
-            slots = slots, slot = head, base = base % TURN, entry = entry, find = find}
+        local log = {key = key, is_large = true, ring = key, first = 0, flushed = count, next = count,
+            moved = count, slots = slots, slot = head, base = base % TURN, entry = entry, find = find}
         local _, total = stored_entry(log, count - 1)
         if base > LARGEST or total > LARGEST or total < base then
             return broken('sliding_window')
@@ -297,10 +304,10 @@ algorithms.sliding_window_pieces = function(search)
     local function discard(log)
         local done
         if log.is_hash then
-            done = redis.pcall('UNLINK', log.key)
+            done = call('UNLINK', log.key)
             done = type(done) == 'table' and done or {ok = true}
         else
-            done = redis.pcall('RENAME', log.key, ring_key(log.key))
+            done = call('RENAME', log.key, ring_key(log.key))
         end
         if log.ring and not done.err then
             redis.call('PEXPIRE', ring_key(log.key), 1)
@@ -322,7 +329,7 @@ algorithms.sliding_window_pieces = function(search)
 
     -- Puts back what was under the key, should a user have no right to the command that failed.
     local function set_or_undo(log, words, us_until_new, undo)
-        local written = redis.pcall('HSET', log.key, unpack(words))
+        local written = call('HSET', log.key, unpack(words))
         if type(written) == 'table' then
             undo()
             return written
@@ -334,7 +341,7 @@ algorithms.sliding_window_pieces = function(search)
     -- A small log gets its 32nd entry.
     local function begin(old, entries, us_until_new)
         local log = {key = old.key, first = 0, flushed = NEWEST, dropped = 0, base = 0, moved = 0}
-        local unlinked = redis.pcall('UNLINK', log.key)
+        local unlinked = call('UNLINK', log.key)
         if type(unlinked) == 'table' then
             return unlinked
         end
@@ -354,7 +361,7 @@ algorithms.sliding_window_pieces = function(search)
         local log = {key = ring.key, first = moved - count, flushed = moved, dropped = piece_of(moved),
             base = (ring.base + before) % TURN, moved = moved, slots = ring.slots,
             slot = (ring.slot + first - (moved - count)) % ring.slots, total_moved = total % TURN}
-        local renamed = redis.pcall('RENAME', log.key, ring_key(log.key))
+        local renamed = call('RENAME', log.key, ring_key(log.key))
         if renamed.err then
             return renamed
         end
@@ -398,13 +405,13 @@ algorithms.sliding_window_pieces = function(search)
         local over = log.dropped < piece_of(log.first) and log.dropped
         log.dropped = log.dropped + (over and 1 or 0)
         words[2] = pack_log(log, oldest, newest)
-        local written = redis.pcall('HSET', log.key, unpack(words))
+        local written = call('HSET', log.key, unpack(words))
         if type(written) == 'table' then
             return written
         end
         redis.call('PEXPIRE', log.key, ttl_ms(us_until_new))
         if over then
-            written = redis.pcall('HDEL', log.key, over)
+            written = call('HDEL', log.key, over)
         end
         if is_ring_over then
             redis.call('PEXPIRE', log.ring, 1)

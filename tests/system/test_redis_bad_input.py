@@ -318,6 +318,32 @@ def test_a_user_who_may_not_run_scripts(start_redis, start_agent):
         assert_error(peer.ask(k="x"), is_allowed=False)
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_user_with_the_rights_of_an_earlier_version(start_redis, start_agent, flavour):
+    """Large logs need more of them: what is missing is named, and small logs go on."""
+    redis = start_redis(flavour)
+    rights = ("+evalsha +script|load +ping +select +info +get +set +getrange +setrange +strlen "
+              "+pexpire +time").split()
+    redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~rl:*", "resetchannels", "-@all", *rights)
+    agent = start_agent(*PATIENT, "--on-error", "deny", store=redis.url,
+                        policies=policies_text(p=window(100, "100d", key=["k"])), env={
+                            "RATELIMIT_REDIS_USER": "agent", "RATELIMIT_REDIS_PASSWORD": "p"})
+    agent.wait_for_event("store_up")
+
+    with agent.connect() as peer:
+        for remaining in range(99, 68, -1):
+            assert peer.ask(k="x").remaining == remaining
+        for _ in range(3):
+            assert_error(peer.ask(k="x"), is_allowed=False)
+        assert peer.ask(k="other").reason == "ok"
+
+        (event,) = error_events(agent)
+        assert event["reason"].startswith("NOPERM") and "UNLINK" in event["reason"]
+        redis.ask("ACL", "SETUSER", "agent", *(f"+{command}" for command in (
+            "type", "hget", "hset", "hdel", "hstrlen", "unlink", "rename")))
+        assert peer.ask(k="x").remaining == 68
+
+
 def test_a_user_who_may_not_touch_our_keys(start_redis, start_agent):
     redis = start_redis()
     redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~others:*", "+@all")

@@ -106,7 +106,7 @@ def test_the_user_of_the_page_may_do_what_an_agent_does(redis, start_agent):
         "RATELIMIT_REDIS_USER": ACL[2], "RATELIMIT_REDIS_PASSWORD": "s3cret"})
     agent.wait_for_event("store_up")
 
-    # 40 entries: the log of the sliding window becomes a ring on the way.
+    # 40 entries: the log of the sliding window becomes a hash on the way.
     with agent.connect() as peer:
         for n in range(45):
             verdict = peer.ask(src=spop.ip("203.0.113.9"), policy="sliding-window")

@@ -503,7 +503,7 @@ def test_a_user_of_redis_may_do_no_more_than_it_must(tmp_path, redis):
     """docs/replay.md says what it must."""
     redis.ask("ACL", "SETUSER", "replay", "on", ">s3cret", "~rl:replay:*", "resetchannels", "-@all",
               *"+evalsha +script|load +ping +select +info +get +set +getrange +setrange +strlen "
-               "+pexpire +time +scan +unlink".split())
+               "+pexpire +time +type +hget +hset +hdel +hstrlen +rename +scan +unlink".split())
     user = {"RATELIMIT_REDIS_USER": "replay", "RATELIMIT_REDIS_PASSWORD": "s3cret"}
 
     run(tmp_path, EVERY, list(random_lines(1, 200)), "--store", redis.url, env=user).good()
