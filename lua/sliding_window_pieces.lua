@@ -209,8 +209,8 @@ algorithms.sliding_window_pieces = function(search)
     -- Without the ring, since somebody deleted it, the log begins with what came after it.
     local function read_place_in_ring(log)
         log.moved, log.slots, log.slot, log.total_moved = struct.unpack('>I8I8I8I8', log.raw, NUMBERS + 1)
-        if log.slots < 1 or log.slots > LARGEST or log.slot >= log.slots or log.moved % PIECE ~= 0 or
-            log.moved > log.flushed or log.total_moved >= TURN then
+        if log.slots > LARGEST or log.slot >= log.slots or log.moved > log.flushed or
+            log.total_moved >= TURN then
             return broken('sliding_window')
         end
         log.ring = ring_key(log.key)
@@ -282,7 +282,7 @@ algorithms.sliding_window_pieces = function(search)
         local log = {key = key, is_large = true, ring = key, first = 0, flushed = count, next = count,
             moved = count, slots = slots, slot = head, base = base % TURN, entry = entry, find = find}
         local _, total = stored_entry(log, count - 1)
-        if base > LARGEST or total > LARGEST or total < base then
+        if total > LARGEST or total < base then
             return broken('sliding_window')
         end
         return log
