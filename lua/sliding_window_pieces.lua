@@ -435,7 +435,7 @@ algorithms.sliding_window_pieces = function(search)
         local entries = {}
         for i = 1, kept do
             local made, total = log.entry(log, first + i - 1)
-            entries[i] = pack_entry(made, total - before)
+            entries[i] = pack_entry(made, total)
         end
         return begin(log, table.concat(entries) .. pack_entry(time, units), us_until_new)
     end

@@ -460,6 +460,9 @@ TEST(numbered_field_whose_entries_have_left_is_dropped_one_a_call)
 	}
 	fill(pair, 1);
 	assert_int_equal(layout_of(pair).dropped, 9);
+
+	fill(pair, 3 * PIECE); /* the index forgets them when the next field is full */
+	assert_in_range(ask_redis(pair, "HSTRLEN", "index")->integer, 11, 11 * 5);
 }
 
 /* Units of the same time are in the same entry. */

@@ -337,7 +337,7 @@ def test_a_user_with_the_rights_of_an_earlier_version(start_redis, start_agent, 
             assert_error(peer.ask(k="x"), is_allowed=False)
         assert peer.ask(k="other").reason == "ok"
 
-        (event,) = error_events(agent)
+        (event,) = agent.events("store_error")
         assert event["reason"].startswith("NOPERM") and "UNLINK" in event["reason"]
         redis.ask("ACL", "SETUSER", "agent", *(f"+{command}" for command in (
             "type", "hget", "hset", "hdel", "hstrlen", "unlink", "rename")))
