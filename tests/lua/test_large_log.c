@@ -597,6 +597,7 @@ TEST(ring_of_before_agrees_until_its_last_entry_has_left)
 		struct layout layout = layout_of(pair);
 		assert_int_equal(layout.count, count + head % 2);
 		assert_true(layout.is_hash && layout.has_ring);
+		assert_int_equal(layout.dropped, layout.moved / PIECE);
 		assert_int_equal(bytes_of_ring_left(pair), 32 + 16 * slots);
 
 		fill(pair, 3 * slots - 2 * count);
