@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
+import examples
 import http_client
 from agent import SHIPPED_POLICIES, Agent
 from haproxy import SUITES, Haproxy
 from http_client import HttpClient
 from origin import Origin
+from processes import wait_until
 from redis import FLAVOURS, Redis
 from tcp_proxy import TcpProxy
 from trees import unpack_trees
@@ -111,6 +113,19 @@ def start_haproxy(suite, tmp_path, started, origin):
 @pytest.fixture
 def haproxy(start_haproxy, agent):
     return start_haproxy(agent.address)
+
+
+@pytest.fixture
+def start_example(start_agent, start_haproxy):
+    """HAProxy with an example; what it does not say is the agent's, `haproxy.agent`."""
+    def start(name, policies=(), conf=()):
+        agent = start_agent(policies=examples.policies_of(name, policies), http=True)
+        haproxy = start_haproxy(agent.address, folder=examples.EXAMPLES / name,
+                                spoe=examples.PATIENT, conf=conf)
+        wait_until(lambda: haproxy.agent_is("UP"), "the agent")
+        haproxy.agent = agent
+        return haproxy
+    return start
 
 
 DEBIAN_12 = "redis-7.0"

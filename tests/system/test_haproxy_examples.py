@@ -6,50 +6,10 @@ import socket
 
 import pytest
 
-from haproxy import SHIPPED, check, shipped_files
-from http_client import HttpClient
+from examples import CDN, EXAMPLES, NAMES, SLOW, asked, checks, statuses
+from haproxy import check, shipped_files
 from processes import PATIENCE, wait_until
 from web import get
-
-EXAMPLES = SHIPPED / "examples"
-NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
-# A busy machine is no reason to go on without the agent.
-PATIENT = [("timeout processing 50ms", "timeout processing 10s")]
-
-
-@pytest.fixture
-def start_example(start_agent, start_haproxy):
-    """HAProxy with an example; what it does not say is the agent's, `haproxy.agent`."""
-    def start(name, policies=(), conf=()):
-        text = (EXAMPLES / name / "policies.json").read_text()
-        for old, new in policies:
-            assert old in text
-            text = text.replace(old, new)
-        agent = start_agent(policies=text, http=True)
-        haproxy = start_haproxy(agent.address, folder=EXAMPLES / name, spoe=PATIENT, conf=conf)
-        wait_until(lambda: haproxy.agent_is("UP"), "the agent")
-        haproxy.agent = agent
-        return haproxy
-    return start
-
-
-def statuses(haproxy, count, *args, **request):
-    return [get(haproxy.port, *args, **request).status for _ in range(count)]
-
-
-def metric(haproxy, sample):
-    with HttpClient(haproxy.agent) as client:
-        page = client.get("/metrics").body.decode()
-    return int(re.search(rf"^{re.escape(sample)} (\d+)$", page, re.M)[1])
-
-
-def asked(haproxy):
-    """How many NOTIFYs came."""
-    return metric(haproxy, 'ratelimit_spop_frames_received_total{type="notify"}')
-
-
-def checks(haproxy, policy, result):
-    return metric(haproxy, f'ratelimit_checks_total{{policy="{policy}",result="{result}"}}')
 
 
 def test_the_readme_lists_them():
@@ -179,10 +139,6 @@ def test_backends(start_example):
     assert statuses(haproxy, 31, path="/x") == [200] * 30 + [429]
     assert statuses(haproxy, 40, path="/static/x") == [200] * 40
     assert asked(haproxy) == 11 + 31
-
-
-CDN = [("198.51.100.0/24", "127.0.0.8/32")]
-SLOW = [('"refill_rate": 5', '"refill_rate": "1/1h"')]
 
 
 def test_behind_cdn_counts_the_clients_that_it_tells(start_example):

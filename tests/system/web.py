@@ -1,6 +1,7 @@
 """A client of the frontend of HAProxy."""
 
 import http.client
+import socket
 import threading
 import time
 from typing import NamedTuple
@@ -46,6 +47,13 @@ def get(port, source="127.0.0.1", method="GET", path="/", headers=()):
     got = {name.lower(): value for name, value in response.getheaders()}
     assert len(got) == len(response.getheaders()), "a header came twice"
     return Answer(response.status, got, began, time.monotonic())
+
+
+def exchange(port, data, source="127.0.0.1"):
+    """Sends these bytes, and returns all that comes until the connection ends."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0)) as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def get_asked(port, source="127.0.0.1", **request):
