@@ -19,7 +19,7 @@ THROUGH_HAPROXY, DIRECTLY = 2_000_000, 3_000_000
 KEYS_A_REQUEST = 10
 POLICIES = policies_text(per_src=bucket(20), per_path=bucket(20, key=["path"]))
 GROUP = "    messages ratelimit-request"
-MESSAGE = "    args src=src method=method path=path host=req.hdr(host)"
+MESSAGE = "    args src=src method=method path=var(txn.path) host=var(txn.host)"
 MANY_KEYS = [
     (GROUP, GROUP + "".join(f" more{n}" for n in range(1, KEYS_A_REQUEST))),
     (MESSAGE, "    args policy=str(per-path) key=path" + "".join(

@@ -13,7 +13,7 @@ from processes import wait_until
 from web import get, get_asked, source_addresses
 
 CAPACITY, REFILL_PER_SECOND = 20, 5  # of haproxy-conf/policies.json
-ARGUMENTS = "args src=src method=method path=path host=req.hdr(host)"
+ARGUMENTS = "args src=src method=method path=var(txn.path) host=var(txn.host)"
 GROUP = "http-request send-spoe-group ratelimit ratelimit-check"
 
 
