@@ -32,7 +32,7 @@ def shipped_files(directory, addresses=(), spoe=(), conf=(), folder=SHIPPED):
     conf = [(f"{INSTALLED}ratelimit-spoe.conf", str(directory / "spoe.conf")), *addresses, *conf]
     for table in folder.glob("*.map"):
         (directory / table.name).write_text(table.read_text())
-        spoe = [(INSTALLED + table.name, str(directory / table.name)), *spoe]
+        conf = [(INSTALLED + table.name, str(directory / table.name)), *conf]
     (directory / "spoe.conf").write_text(
         replace_all((folder / "ratelimit-spoe.conf").read_text(), spoe))
     (directory / "haproxy.cfg").write_text(replace_all((folder / "haproxy.cfg").read_text(), conf))

@@ -35,7 +35,7 @@ def test_per_ip(start_example):
 
 def test_api_key(start_example):
     haproxy = start_example("api-key", policies=[('"5/1m"', '"5/1h"'), ('"1m"', '"1h"')])
-    free, pro = {"X-Api-Key": "k-unknown"}, {"X-Api-Key": "k-pro-1"}
+    free, pro = {"X-Api-Key": "k-free-1"}, {"X-Api-Key": "k-pro-1"}
 
     assert statuses(haproxy, 11, headers=free) == [200] * 10 + [429]
     assert statuses(haproxy, 101, headers=pro) == [200] * 100 + [429]
