@@ -52,6 +52,13 @@ def test_docs_show_the_lines():
             assert line.strip() in shown
 
 
+def test_no_page_sets_the_variables_in_another_way():
+    """A line like `set-var(txn.path) path`, copied from another page, would undo the others."""
+    for page in sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md", ROOT / "k8s/README.md"]:
+        setting = re.findall(r"set-var\(txn\.(?:path|host)\)", page.read_text())
+        assert not setting or page.name == "paths.md", page
+
+
 SHOW = [("    # rate limit: end", "    http-request return status 200 content-type text/plain "
          'lf-string "%[var(txn.path),hex] %[var(txn.host),hex]."\n    # rate limit: end')]
 
