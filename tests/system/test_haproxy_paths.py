@@ -224,7 +224,7 @@ def test_a_path_has_one_balance_over_http_1_and_2(start_counting):
 def test_http_2_refuses_the_same(start_counting):
     haproxy = start_counting(key=["path"])
 
-    for raw in REFUSED + RAW_BYTES:
+    for raw in REFUSED + RAW_BYTES + ["", "login", "?x", "http://example.com/login"]:
         assert http2.ask(haproxy.port, path=raw.encode("latin-1"))[0] == 400, raw
     # HAProxy itself cuts the port of http:// from the host: `a:80:80` reaches everybody as `a:80`.
     for host in set(BAD_HOSTS[:-1]) - {"a:80:80"}:
