@@ -2,7 +2,7 @@
  * err.h - why something was refused, in one line that names the place and what is accepted.
  *
  * Where a failure has more than one cause, the function takes a `struct err *` last and fills it
- * before it returns false. What comes from outside is put in with err_put_quoted, which escapes it.
+ * before it returns false. What comes from outside is put in with quoted(), which escapes it.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -11,7 +11,7 @@
  *     tests/unit/limit/model.c   the same once more, slow and exact
  *     docs/                      policies.schema.json, openapi.json, algorithms.md, redis.md
  *
- * Without the C file the agent does not link; test_algorithm (limit and store) names the others.
+ * Without the C file the agent does not link; test_algorithm names the others.
  */
 #ifndef LIMIT_ALGORITHM_H
 #define LIMIT_ALGORITHM_H

@@ -78,7 +78,8 @@ void policy_drop(struct policy *policy);
  */
 struct policy *policy_new(const struct policy *policy, size_t position);
 void policy_free(struct policy *policy);
-/* Makes what policy_terms finds one of many overrides by. False when memory is short. */
+/* Makes the index by which policy_terms finds an override when there are many. False when memory is
+ * short. */
 MUST_CHECK bool policy_compile(struct policy *policy);
 
 /* The terms for a request with these attributes; `key`, or NULL, stands for the one of its key. */

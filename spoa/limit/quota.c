@@ -70,7 +70,7 @@ bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t lim
 			       (long long)traits->limit_max, traits->above_limit_max);
 	int64_t parts = traits->parts != NULL ? traits->parts(&new) : 1;
 	if (!is_exact(2, limit, parts, 0))
-		return err_set(err, "limit: must be at most %lld here",
+		return err_set(err, "limit: must be at most %lld with this window",
 			       (long long)(QUOTA_EXACT_MAX / 2 / parts));
 	*quota = new;
 	return true;

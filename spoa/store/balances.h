@@ -8,12 +8,11 @@
  * A balance that is full again is forgotten first, since a forgotten balance is a full one: a heap
  * has the balances by the time at which they are full. When none is full and memory is short, a
  * balance has to go that is not full, which forgives a client. An attacker must not choose whom. So
- * balances are classed by the share of their limit that was used at their last use, in sixteenths,
- * and the least recently used goes of the least used class that holds more than 1/32 of the memory:
+ * balances are classed by the share of their limit that was used at their last use, in sixteenths.
+ * The lowest class that fills more than 1/32 of the memory loses its least recently used balance:
  *
- *     many new keys        are in class 0: they push out each other, and no client that is
- * exhausted many exhausted keys  are in class 15: they push out each other, and nobody who just
- * came
+ *     many new keys         are in class 0: each pushes out another, and no exhausted client
+ *     many exhausted keys   are in class 15: each pushes out another, and nobody who just came
  *
  * While a request is decided, its balances are held: they are in no class, so that none of them is
  * forgotten to make room for another one.

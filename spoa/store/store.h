@@ -13,7 +13,8 @@
  * answers the request by on_error in the meantime. For that the engine writes into the checks, so a
  * store keeps nothing of its own in them.
  *
- * A store that can't ask anybody (its link is down) says so at once: STORE_DONE, with errors.
+ * A store that does not ask (its link is down, or the answer would be late) says so at once:
+ * STORE_DONE, with errors.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -43,8 +44,8 @@ struct store_op {
 
 /* What a store counts that asks somebody else for its answers. */
 struct store_stats {
-	uint64_t connects;   /* times that its link came up */
-	uint64_t ups, downs; /* calls of `changed`, without those of another reason */
+	uint64_t connects;                  /* times that its link came up */
+	uint64_t ups, downs;                /* how often the store came up, and went down */
 	uint64_t errors[STORE_ERROR_COUNT]; /* requests that got an error, by error */
 	struct histogram latency;           /* of calls */
 	uint64_t

@@ -21,7 +21,7 @@
 	X(STORE_NOREPLICAS, "readonly")   /* too few replicas, so no writes either */   \
 	X(STORE_OOM, "oom")               /* the store has no memory left */            \
 	X(STORE_OTHER, "other")           /* anything else that the store says */       \
-	X(STORE_FULL, "full")             /* not asked, by --max-in-flight */
+	X(STORE_FULL, "full")             /* not asked: too many checks wait already */
 
 #define STORE_ERROR_VALUE_(error, name) error,
 enum store_error { STORE_ERRORS(STORE_ERROR_VALUE_) STORE_ERROR_COUNT };

@@ -71,7 +71,7 @@ static void add_condition(struct conditions *conditions, const struct policy_val
 		return;
 	}
 	if (conditions->count == MATCH_MAX) {
-		(void)place_refuse(&value->place, "more than %d attributes, which no request has",
+		(void)place_refuse(&value->place, "more than %d attributes; no request has so many",
 				   MATCH_MAX);
 		return;
 	}

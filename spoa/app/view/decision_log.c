@@ -36,7 +36,8 @@ static struct bytes hash_of_values(struct bytes values, char memory[2 * HASH_BYT
 	return writer_bytes(&w);
 }
 
-/* The check of the policy that the line names; an invalid message is told without one (count.c). */
+/* The check of the policy that the line names; an invalid message is told without one (counter.c).
+ */
 static const struct check *find_named_check(const struct verdict *verdict)
 {
 	return verdict->reason == REASON_INVALID ? NULL : verdict->lead;

@@ -116,7 +116,7 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 		stats->store.stats.window > 0 ? stats->store.stats.window
 					      : stats->options->max_in_flight);
 	put_one(e, "ratelimit_store_shed_total", "counter",
-		"Requests for which the store was not asked, since its answer would be late.",
+		"Requests for which the store was not asked, since too many checks waited for it.",
 		engine->full + stats->store.stats.shed);
 }
 

@@ -21,7 +21,7 @@
 #include "net/http/http_stats.h"
 #include "net/stream.h"
 
-/* What no peer leaves in its stream is more than a header. */
+/* A peer leaves at most an unfinished header (12 KiB) in its stream. */
 #define HTTP_PEER_INPUT_MAX 16384
 
 struct http_peer;

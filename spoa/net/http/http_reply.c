@@ -104,7 +104,6 @@ const char *http_reply_status_text(unsigned status)
 		{421, "Misdirected Request"},
 		{429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"},
-		{500, "Internal Server Error"},
 		{503, "Service Unavailable"},
 		{505, "HTTP Version Not Supported"},
 	};

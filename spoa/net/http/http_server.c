@@ -80,8 +80,8 @@ static bool is_ip_literal(struct bytes name)
 }
 
 /*
- * A page of a web site may have its name resolved to 127.0.0.1 and then ask the agent in the name
- * of a browser on this machine (DNS rebinding). The Host of such a request is the site's name.
+ * A web site may have its name resolved to 127.0.0.1 and so make a browser on this machine ask the
+ * agent (DNS rebinding). The Host of such a request is the site's name.
  */
 static bool is_host_of_this_machine(const struct http_exchange *exchange)
 {

@@ -2,7 +2,7 @@
  * The window is a delay-based one. A window that was cut at late replies alone would sit at the
  * edge, where every stall of Redis makes a whole window late; one that stops growing at half of the
  * time leaves the other half for stalls. tests/unit/store/redis/test_redis_health.c simulates a
- * Redis that stalls, and holds the figures of DESIGN against it.
+ * Redis that stalls, and names the share that has to be decided at each load.
  */
 #include "store/redis/redis_health.h"
 

@@ -19,8 +19,9 @@
  * least half of the window was in use: so Redis keeps a queue of about half of the time, and has
  * always something to do. A call that came back late cuts the window by a third, but at most once a
  * round trip: calls that were sent before the cut say nothing about the window after it. An idle
- * time leaves the window as it is. A request is asked in any case when nothing is on its way; when
- * such calls are late one by one, the pauses between them double.
+ * time leaves the window as it is. When nothing is on its way, the next request is asked even if
+ * it is larger than the window. If such a call is late, a pause follows in which nothing is asked;
+ * the pause doubles with each late call.
  *
  * Late replies never end a connection; redis_link ends one on which nothing comes back at all.
  * There is no clock here: every time is an argument, in us of the monotonic clock.

@@ -16,13 +16,13 @@
  *
  * A link that is GREETED is up when its health says so (redis_health.h has that picture): a server
  * that hangs still accepts connections, and only a PING that comes back in the time that a request
- * has shows that requests would be answered. A server that is slow is down by that, and keeps its
+ * has shows that requests would be answered. A server that is slow counts as down, but keeps its
  * connection: a new one would not be faster.
  *
  * Why pauses grow, and have chance in them: one agent must not keep a dead server busy, nor a
  * hundred agents come back to it in the same millisecond. They are reset by the first heartbeat and
- * not by the first PING, so that a server which greets well and then hangs up is not asked in a circle.
- * All addresses of a name are tried before there is a pause.
+ * not by the first PING, so that a server which greets well and then hangs up is not asked in a
+ * circle. All addresses of a name are tried before there is a pause.
  *
  * Why FAILED is a state: failures are found deep in hiredis' callbacks, where the connection must
  * not be freed. So a failure is noted, the first one with its reason, and acted on when the loop
@@ -206,7 +206,7 @@ static void begin_pause(struct redis_link *link)
 	tell_down(link);
 }
 
-/* ---- GREETING and PROBING ---- */
+/* ---- GREETING and GREETED ---- */
 
 static void on_connected(void *owner)
 {

@@ -45,7 +45,7 @@ static bool is_asked_for(const struct redis_replies *replies)
 
 static void begin_reply(struct redis_replies *replies, int type)
 {
-	static char unasked[] = "the server sent a reply that nothing was asked for";
+	static char unasked[] = "the server sent a reply to no command";
 
 	memset(&replies->root, 0, sizeof replies->root);
 	replies->root.type = is_asked_for(replies) ? type : REDIS_REPLY_ERROR;

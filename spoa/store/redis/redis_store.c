@@ -12,20 +12,21 @@
  *      |        |                  | late                        |
  *      |        `------------------+-----------------------------'  STORE_TIMEOUT, not sent
  *      |
- *      `--> STORE_DONE with the link's error, while it is down
+ *      `--> STORE_DONE with the link's error while it is down, with STORE_FULL when the request
+ * does not fit into the window of the link's health
  *
- * An op hangs on exactly one list: `asked`, `repeated`, or the list of its call. Both of the
- * store's lists are sent before the loop waits (on_before_wait); if the link is down by then, the
- * ops in them are answered with its error.
+ * An op hangs on exactly one list: `asked`, `repeated`, or the list of its call. Before the loop
+ * waits (on_before_wait) `repeated` is sent whole. From `asked` full calls are sent; a call that is
+ * not full waits while two calls are on their way, so that calls are full under load, which costs
+ * Redis less. If the link is down by then, the ops of both lists are answered with its error.
  *
  * "Late" means that the engine has answered the request at its deadline (store_op.is_late). A late
  * op that has not left yet is not sent, so it is not charged. One that has left is answered when
  * its reply comes. Nobody looks at that answer, but Redis may be at work on it until then, so the
  * op counts in --max-in-flight.
  *
- * When is Redis too slow? Single late replies are normal. But when ops have become late for 25 ms
- * and no reply came in time meanwhile, the link is dropped: its probe then decides when Redis is
- * fast enough again, and until then nobody waits.
+ * Late replies never end the link. redis_health.h decides how much Redis is asked, and when the
+ * store counts as down.
  */
 #include "store/redis/redis_store.h"
 

@@ -1,9 +1,10 @@
 /*
  * redis_store.h - balances in Redis, which any number of agents share.
  *
- * Requests that are asked in one turn of the loop leave at its end, in calls of up to 32 requests
- * each, over one connection (redis_link.h). While the link is up, store_ask returns STORE_PENDING;
- * while it is down, STORE_DONE with an error.
+ * Requests leave in calls of up to 32 checks (or of one request), over one connection
+ * (redis_link.h), at the end of a turn of the loop or when an earlier call is answered. store_ask
+ * returns STORE_DONE with an error while the link is down, and with STORE_FULL when the answer
+ * would be late (redis_health.h); else STORE_PENDING.
  *
  * A call whose reply is lost is never sent again, since Redis may have charged it. There is one
  * exception: when Redis replies that it does not know the script it has done nothing, so those

@@ -739,7 +739,8 @@ TEST(policy_file_parse_match_of_the_most_attributes)
 
 	assert_int_equal(policies_at(policies, 0)->match.count, 255);
 	assert_string_equal(
-		err.text, "policies.p.match.a255: more than 255 attributes, which no request has");
+		err.text,
+		"policies.p.match.a255: more than 255 attributes; no request has so many");
 	policies_unref(policies);
 	free(most);
 	free(more);
