@@ -37,18 +37,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define INPUT_MIN      65536
+#define READ_MAX       65536 /* in one turn: others wait meanwhile */
 #define LINGER_SECONDS 1.0
 #define BODY_WRITE_MAX 262144 /* in one turn: others wait meanwhile */
 
-/* Up to BLOCKS_KEPT free blocks are kept; each begins with a pointer to the next one. */
+/*
+ * Blocks of one size. Free blocks of up to BLOCKS_KEPT_BYTES altogether are kept for reuse; each
+ * begins with a pointer to the next one. The bound is in bytes because --max-frame-size decides how
+ * large a block for input is: blocks of 16 MiB are never kept, and of 16 KiB there are 64.
+ */
 struct blocks {
 	size_t size;
 	void *free;
 	size_t free_count;
 };
 
-#define BLOCKS_KEPT 64
+#define BLOCKS_KEPT_BYTES 1048576
 
 struct streams {
 	struct ev_loop *loop;
@@ -59,8 +63,9 @@ struct streams {
 	struct list closed;    /* streams whose owners are to be told of the end */
 	struct blocks in_blocks;
 	struct blocks out_blocks;
-	size_t output;  /* bytes of blocks and bodies in use */
-	uint8_t *input; /* in_blocks.size bytes, shared by all reads */
+	size_t output;   /* bytes of blocks and bodies in use */
+	uint8_t *input;  /* `read_max` bytes, shared by the reads of streams that carry nothing */
+	size_t read_max; /* in one turn from one stream */
 };
 
 static void *block_take(struct blocks *blocks)
@@ -78,7 +83,7 @@ static void block_give_back(struct blocks *blocks, void *block)
 {
 	if (block == NULL)
 		return;
-	if (blocks->free_count == BLOCKS_KEPT) {
+	if ((blocks->free_count + 1) * blocks->size > BLOCKS_KEPT_BYTES) {
 		free(block);
 		return;
 	}
@@ -108,10 +113,14 @@ static void release_output(struct stream *stream)
 	stream->body_written = 0;
 }
 
+/* Not while the owner reads in it: then hand_over does this when the owner has returned. */
 static void release_carried(struct stream *stream)
 {
+	if (stream->is_handing_over)
+		return;
 	block_give_back(&stream->streams->in_blocks, stream->carried);
 	stream->carried = NULL;
+	stream->carried_at = 0;
 	stream->carried_len = 0;
 }
 
@@ -321,27 +330,61 @@ static void on_writable(struct ev_loop *loop, struct ev_io *watcher, int events)
 
 /* ---- input ---- */
 
+/* Keeps what the owner left. What is in the stream's own block already stays where it is. */
 static void carry(struct stream *stream, struct bytes rest)
 {
 	if (rest.len == 0) {
 		release_carried(stream);
 		return;
 	}
-	if (stream->carried == NULL)
-		stream->carried = block_take(&stream->streams->in_blocks);
+	if (stream->carried != NULL) {
+		stream->carried_at = (size_t)(rest.data - stream->carried);
+		stream->carried_len = rest.len;
+		return;
+	}
+	stream->carried = block_take(&stream->streams->in_blocks);
 	if (stream->carried == NULL) {
 		stream_close(stream);
 		return;
 	}
-	memmove(stream->carried, rest.data, rest.len);
+	memcpy(stream->carried, rest.data, rest.len);
 	stream->carried_len = rest.len;
+}
+
+/*
+ * Where the next read goes: behind the carried input, in its block. A frame of 16 MiB that comes
+ * byte by byte is so never copied. Only when the end of the block is near, the carried input moves
+ * to the front, once: from there the block has room for the longest piece that an owner may leave.
+ */
+static uint8_t *find_room(struct stream *stream, size_t *ret_room)
+{
+	const struct streams *streams = stream->streams;
+	size_t read_max = streams->read_max;
+
+	if (stream->carried == NULL) {
+		*ret_room = read_max;
+		return streams->input;
+	}
+	size_t end = stream->carried_at + stream->carried_len;
+	if (stream->carried_at > 0 && streams->in_blocks.size - end < read_max) {
+		memmove(stream->carried, stream->carried + stream->carried_at, stream->carried_len);
+		stream->carried_at = 0;
+		end = stream->carried_len;
+	}
+	size_t room = streams->in_blocks.size - end;
+	*ret_room = room < read_max ? room : read_max;
+	return stream->carried + end;
 }
 
 static void hand_over(struct stream *stream, struct bytes input)
 {
+	stream->is_handing_over = true;
 	stream->owner->input(stream, &input);
-	if (stream->state != STREAM_OPEN)
+	stream->is_handing_over = false;
+	if (stream->state != STREAM_OPEN) {
+		release_carried(stream);
 		return;
+	}
 	carry(stream, input);
 	if (stream->state == STREAM_OPEN && stream->is_input_over && !stream->wants_room)
 		stream->owner->input_over(stream);
@@ -360,11 +403,11 @@ static void on_input_over(struct stream *stream)
 static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
 	struct stream *stream = CONTAINER_OF(watcher, struct stream, readable);
-	struct streams *streams = stream->streams;
-	size_t before = stream->carried_len;
+	size_t before = stream->carried_len, room;
+	uint8_t *to = find_room(stream, &room);
 
 	(void)loop, (void)events;
-	ssize_t len = read(watcher->fd, streams->input + before, streams->in_blocks.size - before);
+	ssize_t len = read(watcher->fd, to, room);
 	if (len < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			stream_close(stream);
@@ -376,9 +419,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 	}
 	if (stream->state != STREAM_OPEN)
 		return; /* the input is thrown away */
-	if (before > 0)
-		memcpy(streams->input, stream->carried, before);
-	hand_over(stream, bytes_from(streams->input, before + (size_t)len));
+	hand_over(stream, bytes_from(to - before, before + (size_t)len));
 }
 
 /* There is room for output again: the owner goes on with the input that it left. */
@@ -388,7 +429,11 @@ static void read_on(struct stream *stream)
 	stream->wants_room = false;
 	if (!stream->is_input_over)
 		ev_io_start(stream->streams->loop, &stream->readable);
-	hand_over(stream, bytes_from(stream->carried, stream->carried_len));
+	if (stream->carried == NULL)
+		hand_over(stream, bytes_from(NULL, 0));
+	else
+		hand_over(stream,
+			  bytes_from(stream->carried + stream->carried_at, stream->carried_len));
 }
 
 static void on_timeout(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -436,7 +481,7 @@ static void on_again(struct ev_loop *loop, struct ev_idle *watcher, int events)
 
 struct streams *streams_new(struct ev_loop *loop, size_t input_max)
 {
-	return streams_new_small(loop, input_max > INPUT_MIN ? input_max : INPUT_MIN);
+	return streams_new_small(loop, input_max > READ_MAX ? input_max : READ_MAX);
 }
 
 struct streams *streams_new_small(struct ev_loop *loop, size_t input_max)
@@ -448,7 +493,8 @@ struct streams *streams_new_small(struct ev_loop *loop, size_t input_max)
 	streams->loop = loop;
 	streams->in_blocks.size = input_max;
 	streams->out_blocks.size = STREAM_OUT_MAX + 1;
-	streams->input = malloc(streams->in_blocks.size);
+	streams->read_max = input_max < READ_MAX ? input_max : READ_MAX;
+	streams->input = malloc(streams->read_max);
 	if (streams->input == NULL) {
 		free(streams);
 		return NULL;

@@ -70,7 +70,8 @@ struct stream {
 	struct ev_io readable;
 	struct ev_io writable;
 	struct ev_timer timer;
-	uint8_t *carried; /* the block of the input that the owner left; NULL when it left none */
+	uint8_t *carried;  /* the block of the input that the owner left; NULL when it left none */
+	size_t carried_at; /* where in the block that input begins */
 	size_t carried_len;
 	struct writer out;        /* on the block of the output; its data is NULL without a block */
 	struct stream_body *body; /* behind `out`, or NULL */
@@ -78,6 +79,7 @@ struct stream {
 	struct list write_link; /* in `unwritten` or `closed` of `streams` */
 	struct list read_link;  /* in `unread` of `streams` */
 	bool is_input_over;     /* the other side has said that it will send no more */
+	bool is_handing_over;   /* the owner's `input` runs, and may read in `carried` */
 	bool wants_room;        /* the owner called stream_wait_for_room, and waits */
 };
 
@@ -88,7 +90,8 @@ struct stream {
 struct streams *streams_new(struct ev_loop *loop, size_t input_max);
 /*
  * The same for owners that never leave more than `input_max` bytes and have many streams: no block
- * and no read is larger than that, while streams_new reads 64 KiB at once at least.
+ * is larger than that, while those of streams_new have 64 KiB at least. A read takes 64 KiB at
+ * most, or as much as a block has.
  */
 struct streams *streams_new_small(struct ev_loop *loop, size_t input_max);
 /* How much memory the output has that is not written yet: blocks, and bodies once each. */

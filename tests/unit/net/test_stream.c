@@ -1,6 +1,7 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 struct owner {
 	struct stream stream;
 	int theirs;
+	const uint8_t *view;     /* where the input of the last call was */
 	uint8_t seen[INPUT_MAX]; /* the input of the last call */
 	size_t seen_len;
 	size_t takes; /* how many bytes of it the owner takes */
@@ -41,6 +43,7 @@ static void input(struct stream *stream, struct bytes *input)
 
 	assert_true(input->len <= sizeof owner->seen);
 	owner->inputs++;
+	owner->view = input->data;
 	owner->seen_len = input->len;
 	if (input->len > 0)
 		memcpy(owner->seen, input->data, input->len);
@@ -237,6 +240,108 @@ TEST(stream_input_of_the_longest_that_may_be_left_is_carried_whole)
 	assert_memory_equal(owner->seen, text, INPUT_MAX);
 	assert_int_equal(owner->overs, 0);
 	owner_free(owner);
+}
+
+TEST(stream_input_that_trickles_is_appended_where_it_lies)
+{
+	struct owner *owner = owner_new();
+
+	owner->takes = 0;
+	send_text(owner->theirs, "a");
+	loop_turn(loop);
+	send_text(owner->theirs, "b");
+	loop_turn(loop);
+	const uint8_t *view = owner->view;
+	send_text(owner->theirs, "c");
+	loop_turn(loop);
+	assert_saw(owner, 3, "abc");
+	assert_ptr_equal(owner->view, view);
+	assert_ptr_equal(owner->view, owner->stream.carried);
+	/* What the owner takes off the front moves nothing either. */
+	owner->takes = 2;
+	send_text(owner->theirs, "d");
+	loop_turn(loop);
+	send_text(owner->theirs, "e");
+	loop_turn(loop);
+	assert_saw(owner, 5, "cde");
+	assert_ptr_equal(owner->view, view + 2);
+
+	owner_free(owner);
+}
+
+TEST(stream_input_moves_to_the_front_when_the_end_of_the_block_is_near)
+{
+	struct owner *owner = owner_new();
+	static char text[INPUT_MAX];
+
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)(i * 31 + i / 256);
+	for (size_t sent = 0; sent < 5000; sent += 10) {
+		/* 20 bytes are carried after the first two calls. */
+		owner->takes = sent < 20 ? 0 : 10;
+		send_bytes(owner->theirs, bytes_from(text + sent, 10));
+		loop_turn(loop);
+		assert_memory_equal(owner->seen, text + sent + 10 - owner->seen_len,
+				    owner->seen_len);
+	}
+	assert_int_equal(owner->seen_len, 30);
+	/* As much as may be left still has room behind them. */
+	owner->takes = 0;
+	send_bytes(owner->theirs, bytes_from(text + 5000, 60000));
+	for (int i = 0; i < 10; i++)
+		loop_turn(loop);
+	assert_int_equal(owner->seen_len, 60020);
+	assert_memory_equal(owner->seen, text + 4980, 60020);
+
+	owner_free(owner);
+}
+
+static void close_in_input(struct owner *owner)
+{
+	stream_close(&owner->stream);
+	/* The owner may still read in its view. */
+	assert_memory_equal(owner->view, owner->seen, owner->seen_len);
+}
+
+TEST(stream_input_stays_readable_when_the_owner_closes_while_it_reads)
+{
+	struct owner *owner = owner_new();
+
+	owner->takes = 0;
+	send_text(owner->theirs, "one");
+	loop_turn(loop);
+	owner->on_input = close_in_input;
+	send_text(owner->theirs, "two");
+	loop_turn(loop);
+
+	assert_saw(owner, 2, "onetwo");
+	assert_null(owner->stream.carried);
+	owner_free(owner);
+}
+
+TEST(stream_blocks_of_one_megabyte_at_most_are_kept)
+{
+	enum { LARGE = 700000, COUNT = 4 };
+	struct streams *large = streams_new(loop, LARGE);
+	struct owner *owners[COUNT];
+	struct pair pair;
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		pair = pair_unix();
+		owners[i] = calloc(1, sizeof *owners[i]);
+		owners[i]->theirs = pair.theirs;
+		stream_init(&owners[i]->stream, large, &callbacks, pair.ours);
+		send_text(owners[i]->theirs, "a");
+	}
+	loop_turn(loop);
+	for (size_t i = 0; i < COUNT; i++) {
+		assert_non_null(owners[i]->stream.carried);
+		owner_free(owners[i]);
+	}
+
+	assert_true(mallinfo2().uordblks + mallinfo2().hblkhd - before < 1048576);
+	streams_free(large);
 }
 
 TEST(stream_input_of_a_turn_is_64_kb_also_when_less_is_waited_for)
