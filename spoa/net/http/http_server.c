@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/socket.h"
 #include "net/http/http_check.h"
 #include "net/http/http_peer.h"
 #include "net/listener.h"
@@ -353,6 +354,7 @@ static void on_accept(void *owner, int fd)
 	}
 	/* On a Unix socket this fails, which is fine. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	socket_bound_buffers(fd);
 	while ((victim = http_crowd_find_victim(&server->crowd, &peer)) != NULL) {
 		server->stats.evicted++;
 		http_peer_close(victim);

@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/socket.h"
 #include "net/listener.h"
 #include "net/spop/spop_peer.h"
 #include "wire/spop_frame.h"
@@ -81,9 +82,10 @@ static void on_accept(void *owner, int fd)
 	struct spop_server *server = owner;
 	int yes = 1;
 
-	/* On a Unix socket both fail, and nothing is lost by that. */
+	/* On a Unix socket this fails, and nothing is lost by that. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	socket_bound_buffers(fd);
 	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
 		server->stats.connections++;
 		server->stats.accepted++;

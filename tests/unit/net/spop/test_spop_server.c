@@ -15,6 +15,7 @@
 #include "net/spop/spop_map.h"
 #include "support/spop_frames.h"
 #include "support/test.h"
+#include "support/vector.h"
 #include "unit/net/log_lines.h"
 #include "unit/net/loop_time.h"
 #include "unit/net/sockets.h"
@@ -200,6 +201,40 @@ TEST(spop_server_sends_without_delay_and_looks_for_dead_connections)
 	assert_int_not_equal(is_set, 0);
 	assert_int_equal(getsockopt(ours, SOL_SOCKET, SO_KEEPALIVE, &is_set, &len), 0);
 	assert_int_not_equal(is_set, 0);
+}
+
+/* What the kernel holds of the connection, overhead included (see SO_MEMINFO in the kernel). */
+static uint32_t kernel_bytes(int fd)
+{
+	enum { RECEIVED = 0, QUEUED = 5, NUMBERS = 9 };
+	uint32_t numbers[NUMBERS] = {0};
+	socklen_t len = sizeof numbers;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, &len), 0);
+	return numbers[RECEIVED] + numbers[QUEUED];
+}
+
+TEST(spop_server_a_peer_that_never_reads_pins_256_kib_of_the_kernel_at_most)
+{
+	static uint8_t notifies[65536];
+	struct vector notify = vector_of(FRAME_NOTIFY_EMPTY);
+	size_t one = vector_bytes(&notify).len, len = 0, sent = 0;
+	int theirs = serve(), ours = find_our_end(theirs), idle = 0;
+	uint32_t most = 0;
+
+	for (; len + one <= sizeof notifies; len += one)
+		memcpy(notifies + len, vector_bytes(&notify).data, one);
+	while (idle < 50) {
+		ssize_t got = send(theirs, notifies + sent % len, len - sent % len, MSG_NOSIGNAL);
+		idle = got > 0 ? 0 : idle + 1;
+		sent += got > 0 ? (size_t)got : 0;
+		turns(2);
+		uint32_t now = kernel_bytes(ours);
+		most = now > most ? now : most;
+	}
+
+	assert_true(sent > 262144);
+	assert_in_range(most, 1, 262144);
 }
 
 /* ---- the cap of connections ---- */
