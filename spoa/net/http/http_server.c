@@ -354,6 +354,7 @@ static void on_accept(void *owner, int fd)
 	}
 	/* On a Unix socket this fails, which is fine. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	socket_notice_dead_peer(fd);
 	socket_bound_buffers(fd);
 	while ((victim = http_crowd_find_victim(&server->crowd, &peer)) != NULL) {
 		server->stats.evicted++;

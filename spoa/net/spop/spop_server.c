@@ -84,7 +84,7 @@ static void on_accept(void *owner, int fd)
 
 	/* On a Unix socket this fails, and nothing is lost by that. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	socket_notice_dead_peer(fd);
 	socket_bound_buffers(fd);
 	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
 		server->stats.connections++;

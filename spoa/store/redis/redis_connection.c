@@ -29,6 +29,7 @@
 #include <hiredis/hiredis.h>
 
 #include "base/compiler.h"
+#include "base/socket.h"
 
 #define UNFINISHED_MAX (1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
 				      */
@@ -192,6 +193,7 @@ static void open_context(struct redis_connection *connection, redisAsyncContext 
 	context->ev.delWrite = del_write;
 	context->ev.cleanup = on_cleanup;
 	context->ev.data = connection;
+	socket_notice_dead_peer(context->c.fd);
 	ev_io_set(&connection->readable, context->c.fd, EV_READ);
 	ev_io_set(&connection->writable, context->c.fd, EV_WRITE);
 	redis_replies_collect(connection->collected, context->c.reader);

@@ -191,16 +191,31 @@ static int find_our_end(int theirs)
 	return -1;
 }
 
+static int option_of(int fd, int level, int name)
+{
+	int value;
+	socklen_t len = sizeof value;
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
 TEST(spop_server_sends_without_delay_and_looks_for_dead_connections)
 {
 	int ours = find_our_end(serve());
-	int is_set;
-	socklen_t len = sizeof is_set;
 
-	assert_int_equal(getsockopt(ours, IPPROTO_TCP, TCP_NODELAY, &is_set, &len), 0);
-	assert_int_not_equal(is_set, 0);
-	assert_int_equal(getsockopt(ours, SOL_SOCKET, SO_KEEPALIVE, &is_set, &len), 0);
-	assert_int_not_equal(is_set, 0);
+	assert_int_not_equal(option_of(ours, IPPROTO_TCP, TCP_NODELAY), 0);
+	assert_int_not_equal(option_of(ours, SOL_SOCKET, SO_KEEPALIVE), 0);
+}
+
+TEST(spop_server_notices_within_2_minutes_that_a_host_is_gone)
+{
+	int ours = find_our_end(serve());
+	int idle = option_of(ours, IPPROTO_TCP, TCP_KEEPIDLE);
+	int probes = option_of(ours, IPPROTO_TCP, TCP_KEEPCNT);
+
+	assert_in_range(idle + probes * option_of(ours, IPPROTO_TCP, TCP_KEEPINTVL), 10, 120);
+	assert_in_range(option_of(ours, IPPROTO_TCP, TCP_USER_TIMEOUT), 10000, 120000);
 }
 
 /* What the kernel holds of the connection, overhead included (see SO_MEMINFO in the kernel). */
