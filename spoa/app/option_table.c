@@ -125,7 +125,7 @@ const struct option options_table[] = {
 	{"max-frame-size", "SIZE", "65536", "the largest SPOP frame that the agent accepts",
 	 SIZE(max_frame_size, SPOP_FRAME_LIMIT_MIN, FRAME_SIZE_MAX)},
 	{"max-connections", "NUMBER", "10000",
-	 "the most SPOP connections at once; more wait in the backlog",
+	 "the most SPOP connections at once; up to 64 more get no decisions",
 	 NUMBER(max_connections, 1, MILLION)},
 	{"max-in-flight", "NUMBER", "65536",
 	 "the most checks that wait for the store at once; --on-error decides the others",

@@ -276,15 +276,30 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	return store_ask(engine->config.store, &inquiry->op);
 }
 
+static void note_when_asked(struct inquiry *inquiry, int64_t now_us, int64_t mono_us)
+{
+	inquiry->now_us = now_us;
+	inquiry->asked_us = mono_us;
+	if (inquiry->request.is_invalid && inquiry->engine->config.on_error == ON_ERROR_DENY)
+		request_drop_checks(&inquiry->request); /* the request is denied: charge nothing */
+}
+
+void engine_decide_unasked(struct inquiry *inquiry, const struct asker *asker, int64_t now_us,
+			   int64_t mono_us)
+{
+	note_when_asked(inquiry, now_us, mono_us);
+	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
+	store_op_fail(&inquiry->op, STORE_FULL);
+	inquiry->engine->counter.stats.full += inquiry->op.count > 0;
+	decide(inquiry, asker->source);
+}
+
 enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker, int64_t now_us,
 				int64_t mono_us)
 {
 	struct engine *engine = inquiry->engine;
 
-	inquiry->now_us = now_us;
-	inquiry->asked_us = mono_us;
-	if (inquiry->request.is_invalid && engine->config.on_error == ON_ERROR_DENY)
-		request_drop_checks(&inquiry->request); /* the request is denied: charge nothing */
+	note_when_asked(inquiry, now_us, mono_us);
 	if (ask_store(inquiry) == STORE_DONE) {
 		decide(inquiry, asker->source);
 		return ENGINE_DONE;

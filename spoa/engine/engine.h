@@ -91,6 +91,12 @@ void engine_add(struct inquiry *inquiry, const struct attributes *attributes);
 const struct request *engine_request(const struct inquiry *inquiry);
 MUST_CHECK enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker,
 					   int64_t now_us, int64_t mono_us);
+/*
+ * In place of engine_submit, for an asker whom the agent has no room for: every check that would be
+ * for the store is decided by its on_error. The inquiry is DONE then.
+ */
+void engine_decide_unasked(struct inquiry *inquiry, const struct asker *asker, int64_t now_us,
+			   int64_t mono_us);
 const struct verdict *engine_verdict(const struct inquiry *inquiry);
 /* Gives the inquiry back: one that was not submitted, or one that was DONE. */
 void engine_end(struct inquiry *inquiry);

@@ -225,18 +225,72 @@ def test_at_the_descriptor_limit_connections_wait_and_the_processor_idles(start_
     close_all(peers)
 
 
-def test_max_connections_lets_more_wait(start_agent):
-    agent = start_agent("--max-connections", "10")
-    peers = open_at_once(agent.address, 15)
-    say_hello(peers)
-    served, waiting = served_and_waiting(peers)
-    assert len(served) == 10
+EXTRAS = 64  # accepted above --max-connections
+
+
+def say_nothing(agent):
+    return spop.Peer(agent.address, hello=None)
+
+
+def say_hello_only(agent):
+    return agent.connect()
+
+
+def passes_health_check(agent):
+    with spop.Peer(agent.address, hello=None) as check:
+        check.send(spop.HEALTHCHECK)
+        return check.read().type == spop.AGENT_HELLO and check.is_ended()
+
+
+def test_above_max_connections_notifies_get_on_error_and_a_disconnect(start_agent):
+    agent = start_agent("--max-connections", "10", policies=policies_text(p=bucket(1000)))
+    usual = [agent.connect() for _ in range(10)]
+    extra = agent.connect()
+
+    verdict = extra.ask(src=spop.ip("192.0.2.1"))
+    assert (verdict.allowed, verdict.degraded, verdict.reason) == (True, True, "error")
+    assert extra.read_disconnect() == 0
+    assert [peer.ask(src=spop.ip("192.0.2.1")).degraded for peer in usual] == [False] * 10
+    close_all([*usual, extra])
+
+
+def test_above_max_connections_an_extra_takes_a_place_that_becomes_free(start_agent):
+    agent = start_agent("--max-connections", "10", policies=policies_text(p=bucket(1000)))
+    usual = [agent.connect() for _ in range(10)]
+    extras = [agent.connect() for _ in range(5)]
 
     assert_idle(agent)
+    close_all(usual[:5])
+    # The agent may not have read the ends of the five yet.
+    wait_until(lambda: len(agent_ends(agent)) == 10, "the ends of five")
 
-    close_all(served[:5])
-    assert all(peer.read().type == spop.AGENT_HELLO for peer in waiting)
-    close_all(peers)
+    assert not any(peer.ask(src=spop.ip("192.0.2.1")).degraded for peer in extras)
+    close_all([*usual[5:], *extras])
+
+
+def agent_ends(agent):
+    """The descriptors of the agent's connections with HAProxy."""
+    fds = Path(f"/proc/{agent.pid}/fd")
+    # One of them is the listener.
+    return [fd for fd in fds.iterdir() if os.readlink(fd).startswith("socket:")][1:]
+
+
+@pytest.mark.parametrize("come", [say_nothing, say_hello_only])
+def test_health_checks_pass_whoever_else_is_above_max_connections(start_agent, come):
+    agent = start_agent("--max-connections", "10", policies=policies_text(p=bucket(1000)))
+    usual = [agent.connect() for _ in range(10)]
+    others = [come(agent) for _ in range(EXTRAS)]
+
+    assert all(passes_health_check(agent) for _ in range(20))
+
+    # More of them come all the time: each takes the place of an older one.
+    for _ in range(EXTRAS):
+        others.append(come(agent))
+        assert passes_health_check(agent)
+    assert_idle(agent)
+    assert len(agent_ends(agent)) <= 10 + EXTRAS
+    assert not any(peer.ask(src=spop.ip("192.0.2.1")).degraded for peer in usual)
+    close_all([*usual, *others])
 
 
 def test_connections_without_traffic_cost_no_processor_time(start_agent):

@@ -14,6 +14,9 @@
  * and when HAProxy sends no more. After 10 s the stream is closed without an answer. Any state
  * leads to ENDED by a frame that breaks the protocol: its status is sent by DISCONNECT.
  *
+ * An extra (spop_peer.h) is told to end when its first NOTIFY comes, and so leads to ENDED when all
+ * frames that came with it are answered.
+ *
  * Why the end waits until nothing is in flight: HAProxy gives up a request whose connection ends
  * before its ACK came. For the same reason the answers to all that was read have room in the output
  * before it is read: an ACK that has to wait for room would need a queue of its own.
@@ -45,7 +48,9 @@ struct spop_peer {
 	enum peer_state state;
 	bool end_when_idle;      /* end as soon as nothing is in flight */
 	bool takes_no_more;      /* frames that still come are thrown away */
-	int64_t used_us;         /* when its last frame was read, on the monotonic clock */
+	bool is_extra;           /* above the server's limit: it gets on_error, and then ends */
+	int64_t opened_us;       /* on the monotonic clock, as is used_us */
+	int64_t used_us;         /* when its last frame was read */
 	uint32_t max_frame_size; /* of frames that we send, as the HELLOs agreed on */
 	size_t in_flight;        /* NOTIFYs that wait for their verdict */
 	struct list open;        /* their inquiries */
@@ -238,7 +243,10 @@ static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, 
 		refuse_frame(peer, SPOP_INVALID);
 		return;
 	}
-	if (engine_submit(inquiry, &asker, now_us, mono_us) == ENGINE_PENDING) {
+	if (peer->is_extra) {
+		engine_decide_unasked(inquiry, &asker, now_us, mono_us);
+		peer->end_when_idle = true;
+	} else if (engine_submit(inquiry, &asker, now_us, mono_us) == ENGINE_PENDING) {
 		peer->in_flight++;
 		return;
 	}
@@ -374,12 +382,67 @@ bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *
 		return false;
 	}
 	peer->config = config;
+	peer->opened_us = clock_mono_us();
 	list_init(&peer->open);
 	list_init(&peer->link);
 	list_append(peers, &peer->link);
 	stream_init(&peer->stream, config->streams, &stream_owner, fd);
 	stream_set_timeout(&peer->stream, HELLO_SECONDS);
 	return true;
+}
+
+void spop_peer_set_extra(struct list *link, bool is_extra)
+{
+	CONTAINER_OF(link, struct spop_peer, link)->is_extra = is_extra;
+}
+
+bool spop_peer_is_extra(const struct list *link)
+{
+	return CONTAINER_OF(link, struct spop_peer, link)->is_extra;
+}
+
+static int64_t last_sign_us(const struct spop_peer *peer)
+{
+	return peer->used_us > peer->opened_us ? peer->used_us : peer->opened_us;
+}
+
+/* In which state a peer is missed least: the smaller, the less. */
+static int rank(const struct spop_peer *peer)
+{
+	switch (peer->state) {
+	case PEER_ENDED:
+		return 0;
+	case PEER_HELLO:
+		return 1;
+	case PEER_SERVING:
+		break;
+	}
+	return 2;
+}
+
+struct list *spop_peer_find_least_missed(struct list *peers, int64_t since_us)
+{
+	struct spop_peer *found = NULL;
+
+	for (struct list *link = peers->next; link != peers; link = link->next) {
+		struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+		if (peer->state != PEER_ENDED && last_sign_us(peer) > since_us)
+			continue;
+		if (found == NULL || rank(peer) < rank(found) ||
+		    (rank(peer) == rank(found) && last_sign_us(peer) < last_sign_us(found)))
+			found = peer;
+	}
+	return found == NULL ? NULL : &found->link;
+}
+
+void spop_peer_displace(struct list *link)
+{
+	struct spop_peer *peer = CONTAINER_OF(link, struct spop_peer, link);
+
+	if (peer->state == PEER_SERVING)
+		disconnect(peer, SPOP_NORMAL, spop_status_text(SPOP_NORMAL));
+	streams_flush(peer->config->streams);
+	stream_close(&peer->stream);
 }
 
 bool spop_peer_end_if_quiet(struct list *link, int64_t since_us)

@@ -5,6 +5,10 @@
  * (SPOE.txt 3.3), and the connection ends. What was in flight on it gets no answer; other
  * connections do not notice. A connection on which no good HELLO came within 10 s is closed without
  * an answer.
+ *
+ * A peer may be an extra: one that the server took above its limit, so that health checks are
+ * answered. An extra's NOTIFYs get their on_error without the store being asked, and then the
+ * extra ends.
  */
 #ifndef NET_SPOP_PEER_H
 #define NET_SPOP_PEER_H
@@ -37,6 +41,20 @@ struct spop_peer_config {
  * connection is over. False, with the descriptor closed, when memory is short.
  */
 MUST_CHECK bool spop_peer_open(const struct spop_peer_config *config, int fd, struct list *peers);
+/* An extra that the server has room for after all goes on as any other peer. */
+void spop_peer_set_extra(struct list *link, bool is_extra);
+bool spop_peer_is_extra(const struct list *link);
+/*
+ * Which of `peers` would be missed least: one that has ended already and is not closed, else the
+ * oldest that said no HELLO, else the one whose last frame is longest ago. Those that came, or sent
+ * a frame, after `since_us` are spared. NULL when none is left.
+ */
+struct list *spop_peer_find_least_missed(struct list *peers, int64_t since_us);
+/*
+ * Makes room for another: sends what is put, with a DISCONNECT if the handshake is done, and closes
+ * the connection at once.
+ */
+void spop_peer_displace(struct list *link);
 /*
  * False when a frame came after `since_us`. Else ends the peer: now, or when all that is in flight
  * is answered.

@@ -15,6 +15,15 @@
  * unlikely, because HAProxy prefers connections that owe it no answer; ending one after the other
  * leaves each thread time to connect to another agent. A connection that is not in use has nothing
  * to lose.
+ *
+ * Above --max-connections there are up to 64 extras (spop_peer.h), because HAProxy's health check
+ * is a connection as any other: if it waited in the backlog, HAProxy would take the agent for dead,
+ * and nobody would be limited. When all 64 are there, a newcomer displaces one of them, so that
+ * neither silent connections nor those that said HELLO and then nothing keep a health check out. An
+ * extra is spared for 20 ms after it came and after each of its frames: else a burst of newcomers
+ * would displace it before its HELLO or NOTIFY can be there. While all are spared, newcomers wait
+ * in the backlog. When a connection ends, the oldest extra takes its place and is served as the
+ * others are.
  */
 #include "net/spop/spop_server.h"
 
@@ -34,6 +43,7 @@
 
 #define LISTENERS_MAX 16
 #define ENDING_US     (10 * US_PER_MS) /* from one share of the connections to the next */
+#define SPARED_US     (20 * US_PER_MS) /* so long an extra is not displaced after a sign of it */
 
 struct spop_server {
 	struct ev_loop *loop;
@@ -41,6 +51,9 @@ struct spop_server {
 	size_t max_connections;
 	struct spop_server_stats stats;
 	struct list peers;
+	struct list extras; /* oldest first */
+	size_t extra_count;
+	struct ev_timer look_again; /* runs while no newcomer is accepted */
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
 	struct ev_timer ending; /* runs from spop_server_end_connections on */
@@ -55,41 +68,98 @@ static void resume_listeners(struct spop_server *server)
 		listener_resume(server->listeners[i]);
 }
 
+static bool is_at_limit(const struct spop_server *server)
+{
+	return server->stats.connections - server->extra_count >= server->max_connections;
+}
+
+static void make_usual(struct spop_server *server, struct list *extra)
+{
+	spop_peer_set_extra(extra, false);
+	list_remove(extra);
+	list_append(&server->peers, extra);
+	server->extra_count--;
+}
+
 static void on_ended(void *owner, struct list *link)
 {
 	struct spop_server *server = owner;
 
+	server->extra_count -= spop_peer_is_extra(link);
 	list_remove(link);
 	server->stats.connections--;
+	while (server->extra_count > 0 && !is_at_limit(server))
+		make_usual(server, server->extras.next);
 	resume_listeners(server);
 }
 
-/* Whether no more connections are taken; the log then says so, at most once a minute. */
-static bool log_if_full(void *owner)
+static struct list *find_extra_to_displace(struct spop_server *server)
+{
+	return spop_peer_find_least_missed(&server->extras, clock_mono_us() - SPARED_US);
+}
+
+/* Whether no newcomer is accepted for now. The listeners then pause until `look_again` ends that.
+ */
+static bool pause_if_full(void *owner)
+{
+	struct spop_server *server = owner;
+
+	if (!is_at_limit(server) || server->extra_count < SPOP_SERVER_EXTRAS_MAX ||
+	    find_extra_to_displace(server) != NULL)
+		return false;
+	ev_timer_again(server->loop, &server->look_again);
+	return true;
+}
+
+static void on_look_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)events;
+	ev_timer_stop(loop, timer);
+	resume_listeners(CONTAINER_OF(timer, struct spop_server, look_again));
+}
+
+/* The displaced one is closed, and is no extra any more while the loop has not told its end. */
+static void displace_extra(struct spop_server *server)
+{
+	struct list *extra = find_extra_to_displace(server);
+
+	if (extra == NULL)
+		return;
+	spop_peer_displace(extra);
+	make_usual(server, extra);
+}
+
+/* At most once a minute. */
+static void log_at_limit(const struct spop_server *server)
 {
 	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
-	const struct spop_server *server = owner;
 
-	if (server->stats.connections < server->max_connections)
-		return false;
 	log_limited(&limit, LOG_WARN, "spop_connections_full",
 		    LOG_INT("max_connections", server->max_connections));
-	return true;
 }
 
 static void on_accept(void *owner, int fd)
 {
 	struct spop_server *server = owner;
+	bool is_extra = is_at_limit(server);
+	struct list *list = is_extra ? &server->extras : &server->peers;
 	int yes = 1;
 
 	/* On a Unix socket this fails, and nothing is lost by that. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	socket_notice_dead_peer(fd);
 	socket_bound_buffers(fd);
-	if (spop_peer_open(&server->peer_config, fd, &server->peers)) {
-		server->stats.connections++;
-		server->stats.accepted++;
+	if (is_extra) {
+		log_at_limit(server);
+		if (server->extra_count == SPOP_SERVER_EXTRAS_MAX)
+			displace_extra(server);
 	}
+	if (!spop_peer_open(&server->peer_config, fd, list))
+		return;
+	spop_peer_set_extra(list->prev, is_extra);
+	server->extra_count += is_extra;
+	server->stats.connections++;
+	server->stats.accepted++;
 }
 
 static void end_some(struct spop_server *server)
@@ -118,9 +188,12 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 	if (server == NULL)
 		return NULL;
 	list_init(&server->peers);
+	list_init(&server->extras);
 	server->loop = loop;
 	ev_timer_init(&server->ending, on_ending, 0., (double)ENDING_US / 1e6);
 	ev_set_priority(&server->ending, EV_MINPRI); /* what has come is read first */
+	ev_init(&server->look_again, on_look_again);
+	server->look_again.repeat = (double)SPARED_US / 1e6;
 	server->max_connections = config->max_connections;
 	server->peer_config = (struct spop_peer_config){
 		.engine = config->engine,
@@ -140,7 +213,7 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 
 bool spop_server_listen(struct spop_server *server, const struct address *address, struct err *err)
 {
-	const struct listener_owner owner = {on_accept, log_if_full, server};
+	const struct listener_owner owner = {on_accept, pause_if_full, server};
 
 	if (server->listener_count == LISTENERS_MAX)
 		return err_set(err, "more than %d addresses", LISTENERS_MAX);
@@ -158,8 +231,12 @@ void spop_server_begin_drain(struct spop_server *server)
 	server->peer_config.is_draining = true;
 }
 
+/* No newcomer comes any more: the extras end as the others do. */
 static void close_listeners(struct spop_server *server)
 {
+	ev_timer_stop(server->loop, &server->look_again);
+	while (server->extra_count > 0)
+		make_usual(server, server->extras.next);
 	while (server->listener_count > 0)
 		listener_free(server->listeners[--server->listener_count]);
 }

@@ -17,10 +17,16 @@
 struct ev_loop;
 struct spop_server;
 
+/*
+ * How many connections above `max_connections` are accepted at a time, so that health checks are
+ * answered: a HELLO is answered, NOTIFYs get their on_error, and then the connection ends.
+ */
+#define SPOP_SERVER_EXTRAS_MAX 64
+
 struct spop_server_config {
 	struct engine *engine;   /* not owned */
 	uint32_t max_frame_size; /* of frames that HAProxy may send */
-	size_t max_connections;  /* more wait in the backlog */
+	size_t max_connections;  /* beside these there are up to SPOP_SERVER_EXTRAS_MAX extras */
 	unsigned vars;           /* optional variables of an ACK, bits by enum spop_var */
 };
 
@@ -39,7 +45,7 @@ void spop_server_begin_drain(struct spop_server *server);
  * of `spread_us` later nothing more is read from it, and it ends when all is answered.
  */
 void spop_server_end_connections(struct spop_server *server, int64_t spread_us);
-/* How many connections there are. */
+/* How many connections there are, extras too. */
 size_t spop_server_connections(const struct spop_server *server);
 struct spop_server_stats spop_server_stats(const struct spop_server *server);
 /* Connections that are still there get a DISCONNECT, and are not waited for. */

@@ -542,6 +542,35 @@ TEST_ROWS(scripts)
 
 /* ---- the cases that are no scripts ---- */
 
+TEST(decide_unasked_decides_by_on_error_and_asks_no_store)
+{
+	static const struct {
+		const char *terms;
+		bool allowed, degraded;
+	} cases[] = {
+		{"limits", true, true}, {"denies", false, true},  {"limits denies", false, true},
+		{"local", true, true},  {"blocks", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 1);
+		struct asker asker = {.open = &world->open, .owner = world};
+		set_terms(world, cases[i].terms);
+		struct inquiry *inquiry = engine_begin(world->engine);
+		struct attribute src = {BYTES("src"), value_text(BYTES("192.0.2.1"))};
+		engine_add(inquiry, &(struct attributes){&src, 1});
+		engine_decide_unasked(inquiry, &asker, NOW_US, MONO_US);
+
+		assert_int_equal(engine_verdict(inquiry)->allowed, cases[i].allowed);
+		assert_int_equal(engine_verdict(inquiry)->degraded, cases[i].degraded);
+		assert_null(world->fake.asked[0]);
+		assert_int_equal(engine_stats(world->engine).full, cases[i].degraded);
+		assert_int_equal(engine_stats(world->engine).in_flight, 0);
+		engine_end(inquiry);
+		world_free(world);
+	}
+}
+
 /* More checks than --max-in-flight, of a store that nothing waits for. */
 TEST(submit_store_that_is_the_local_one_is_never_full)
 {

@@ -21,7 +21,7 @@
 #include "unit/net/sockets.h"
 #include "unit/net/spop/fake_engine.h"
 
-#define CLIENTS_MAX 64
+#define CLIENTS_MAX 200
 
 static struct ev_loop *loop;
 static struct fake_engine fake;
@@ -254,44 +254,199 @@ TEST(spop_server_a_peer_that_never_reads_pins_256_kib_of_the_kernel_at_most)
 
 /* ---- the cap of connections ---- */
 
-TEST(spop_server_that_is_full_leaves_connections_in_the_backlog)
+#define SPARED_SECONDS 0.021
+
+static void restart(size_t max_connections)
 {
 	spop_server_free(server);
-	start(2);
-	int one = serve(), two = serve();
-	int three = client(), four = client();
+	start(max_connections);
+}
 
-	send_hello(three);
-	send_hello(four);
+/* Takes all places and all extra ones; `says` is what each of the extras says. */
+static void fill(void (*says)(int fd), int *ret_extras)
+{
+	restart(1);
+	serve();
+	for (size_t i = 0; i < SPOP_SERVER_EXTRAS_MAX; i++) {
+		ret_extras[i] = client();
+		says(ret_extras[i]);
+		turns(2);
+	}
+	assert_int_equal(spop_server_connections(server), 1 + SPOP_SERVER_EXTRAS_MAX);
+}
+
+static void say_nothing(int fd)
+{
+	(void)fd;
+}
+
+static void say_hello(int fd)
+{
+	send_hello(fd);
 	turns(3);
-	assert_receives_nothing(three);
+	assert_gets(fd, "hello");
+}
+
+static void check_health(void)
+{
+	int check = client();
+
+	send_notation(check, FRAME_HEALTHCHECK);
+	turns(4);
+	assert_gets(check, "hello, end");
+	shutdown(check, SHUT_WR);
+	turns(3);
+}
+
+TEST(spop_server_above_the_limit_answers_health_checks)
+{
+	restart(2);
+	serve();
+	serve();
+
+	check_health();
 	assert_int_equal(spop_server_connections(server), 2);
-	assert_true(log_lines_have("spop_connections_full", "\"max_connections\":2"));
+}
+
+TEST(spop_server_above_the_limit_answers_by_on_error_and_disconnects)
+{
+	restart(1);
+	int usual = serve(), extra = serve();
+
+	send_notify(extra, 1, 1);
+	send_notify(extra, 1, 2);
+	send_notify(usual, 2, 1);
+	turns(3);
+	assert_gets(extra, "ack 1.1, ack 1.2, bye 0 normal, end");
+	assert_gets(usual, "ack 2.1");
+	assert_int_equal(fake.asked_count, 1);
+	assert_int_equal(engine_stats(fake.engine).full, 2);
+	assert_true(log_lines_have("spop_connections_full", "\"max_connections\":1"));
+}
+
+TEST(spop_server_above_the_limit_serves_an_extra_when_a_place_is_free)
+{
+	restart(2);
+	int one = serve(), two = serve(), three = serve(), four = serve();
+
 	send_notify(one, 1, 1);
 	turns(2);
 	assert_gets(one, "ack 1.1");
-	/* One goes, and the next one is served at once. */
 	shutdown(two, SHUT_WR);
 	turns(5);
-	assert_gets(three, "hello");
-	assert_receives_nothing(four);
-	assert_int_equal(spop_server_connections(server), 2);
-	assert_int_equal(spop_server_stats(server).accepted, 3);
+	send_notify(three, 3, 1);
+	send_notify(four, 4, 1);
+	turns(3);
+	assert_gets(three, "ack 3.1");
+	assert_gets(four, "ack 4.1, bye 0 normal, end");
+	assert_int_equal(fake.asked_count, 2);
+	assert_int_equal(spop_server_stats(server).accepted, 4);
+}
+
+TEST(spop_server_health_checks_pass_beside_64_silent_extras)
+{
+	int extras[SPOP_SERVER_EXTRAS_MAX];
+
+	fill(say_nothing, extras);
+	loop_pass(loop, SPARED_SECONDS);
+	for (int i = 0; i < 10; i++)
+		check_health();
+
+	/* The first check took the place of the oldest, and the others the place of the first. */
+	assert_gets(extras[0], "end");
+	for (size_t i = 1; i < SPOP_SERVER_EXTRAS_MAX; i++)
+		assert_receives_nothing(extras[i]);
+}
+
+TEST(spop_server_health_checks_pass_beside_64_extras_that_said_hello)
+{
+	int extras[SPOP_SERVER_EXTRAS_MAX];
+
+	fill(say_hello, extras);
+	loop_pass(loop, SPARED_SECONDS);
+	for (int i = 0; i < 10; i++)
+		check_health();
+
+	assert_gets(extras[0], "bye 0 normal, end");
+	for (size_t i = 1; i < SPOP_SERVER_EXTRAS_MAX; i++)
+		assert_receives_nothing(extras[i]);
+}
+
+TEST(spop_server_displaces_a_silent_extra_before_one_that_said_hello)
+{
+	int extras[SPOP_SERVER_EXTRAS_MAX];
+
+	fill(say_nothing, extras);
+	for (size_t i = 0; i < SPOP_SERVER_EXTRAS_MAX; i++)
+		if (i != 7)
+			say_hello(extras[i]);
+	loop_pass(loop, SPARED_SECONDS);
+	client();
+	turns(3);
+
+	assert_gets(extras[7], "end");
+	assert_receives_nothing(extras[0]);
+}
+
+TEST(spop_server_spares_extras_that_just_came_and_newcomers_wait)
+{
+	int extras[SPOP_SERVER_EXTRAS_MAX];
+
+	fill(say_nothing, extras);
+	int newcomer = client();
+	send_hello(newcomer);
+	loop_pass(loop, SPARED_SECONDS / 2);
+	assert_receives_nothing(newcomer);
+	assert_receives_nothing(extras[0]);
+	loop_pass(loop, SPARED_SECONDS);
+	turns(3);
+	assert_gets(newcomer, "hello");
+	assert_gets(extras[0], "end");
+}
+
+/* Each is answered although the place of each is taken by another one. */
+TEST(spop_server_never_has_more_than_its_extras_open)
+{
+	int extras[SPOP_SERVER_EXTRAS_MAX], newcomer;
+
+	fill(say_hello, extras);
+	for (size_t i = 0; i < SPOP_SERVER_EXTRAS_MAX; i++) {
+		loop_pass(loop, SPARED_SECONDS);
+		newcomer = client();
+		send_hello(newcomer);
+		turns(3);
+		assert_gets(newcomer, "hello");
+		assert_gets(extras[i], "bye 0 normal, end");
+		assert_int_equal(spop_server_connections(server), 1 + SPOP_SERVER_EXTRAS_MAX);
+	}
 }
 
 TEST(spop_server_that_is_full_says_so_once_a_minute)
 {
-	spop_server_free(server);
-	start(1);
+	restart(1);
 	serve();
-	client();
 
-	loop_pass(loop, 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++) {
+		client();
 		loop_pass(loop, 1.1);
+	}
 	assert_int_equal(log_lines_of("spop_connections_full"), 1);
 	loop_pass(loop, 60);
+	client();
+	loop_pass(loop, 0);
 	assert_int_equal(log_lines_of("spop_connections_full"), 2);
+}
+
+TEST(spop_server_end_connections_ends_extras_too)
+{
+	restart(1);
+	int usual = serve(), extra = serve();
+
+	loop_pass(loop, 1);
+	spop_server_end_connections(server, 1000000);
+	turns(2);
+	assert_gets(usual, "bye 0 normal, end");
+	assert_gets(extra, "bye 0 normal, end");
 }
 
 /* ---- draining ---- */
