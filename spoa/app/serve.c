@@ -26,6 +26,7 @@
 
 #include <ev.h>
 
+#include "app/descriptors.h"
 #include "app/drain.h"
 #include "app/reload.h"
 #include "app/view/agent_view.h"
@@ -45,6 +46,7 @@
 
 struct agent {
 	const struct options *options;
+	struct descriptor_shares descriptors;
 	struct ev_loop *loop;
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
@@ -195,17 +197,42 @@ static void start_watchers(struct agent *agent)
 
 /* ---- start and end ---- */
 
-static void raise_descriptor_limit(void)
+/* Returns how many descriptors there may be now. */
+static size_t raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
+		return SIZE_MAX;
 	rlim_t before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_event(LOG_WARN, "descriptor_limit_kept", LOG_INT("limit", before),
-			  LOG_INT("wanted", limit.rlim_max), LOG_TEXT("reason", strerror(errno)));
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return limit.rlim_max;
+	log_event(LOG_WARN, "descriptor_limit_kept", LOG_INT("limit", before),
+		  LOG_INT("wanted", limit.rlim_max), LOG_TEXT("reason", strerror(errno)));
+	return before;
+}
+
+/* Says so when the options allow more connections than there are descriptors for. */
+static struct descriptor_shares share_descriptors(const struct options *options)
+{
+	size_t http_listeners = options->http_listen.count + options->admin_listen.count;
+	const struct descriptor_wants wants = {
+		.limit = raise_descriptor_limit(),
+		.listeners = options->spop_listen.count + http_listeners,
+		.max_connections = options->max_connections,
+		.http_max = http_listeners > 0 ? options->http_max_connections : 0,
+	};
+	struct descriptor_shares shares = descriptors_share(&wants);
+
+	if (shares.wanted > wants.limit)
+		log_event(LOG_WARN, "descriptor_limit_low", LOG_INT("limit", wants.limit),
+			  LOG_INT("wanted", shares.wanted),
+			  LOG_INT("max_connections", options->max_connections),
+			  LOG_INT("http_max_connections", wants.http_max),
+			  LOG_INT("spop_used", shares.max_connections),
+			  LOG_INT("http_used", wants.http_max > 0 ? shares.http_max : 0));
+	return shares;
 }
 
 static bool open_store(struct agent *agent)
@@ -274,7 +301,8 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
 					      .max_frame_size = (uint32_t)options->max_frame_size,
-					      .max_connections = options->max_connections,
+					      .max_connections = agent->descriptors.max_connections,
+					      .max_open = agent->descriptors.spop_max_open,
 					      .vars = options->spop_vars,
 				      });
 	agent->http = http_server_new(agent->loop,
@@ -284,7 +312,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 					      .page_count = page_count,
 					      .owner = &agent->view,
 					      .token = bytes_from_text(options->http_token),
-					      .max_connections = options->http_max_connections,
+					      .max_connections = agent->descriptors.http_max,
 					      .max_per_address = options->http_max_per_address,
 				      });
 	if (agent->spop == NULL || agent->http == NULL)
@@ -358,7 +386,7 @@ int serve(const struct options *options, struct policies *policies)
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Large buffers go back to the system when many connections have ended. */
 	(void)mallopt(M_MMAP_THRESHOLD, 32768);
-	raise_descriptor_limit();
+	agent.descriptors = share_descriptors(options);
 	bool is_up = build(&agent, policies, &err);
 	if (is_up)
 		start_watchers(&agent);

@@ -49,6 +49,7 @@ struct spop_server {
 	struct ev_loop *loop;
 	struct spop_peer_config peer_config;
 	size_t max_connections;
+	size_t max_open;
 	struct spop_server_stats stats;
 	struct list peers;
 	struct list extras; /* oldest first */
@@ -93,6 +94,15 @@ static void on_ended(void *owner, struct list *link)
 	resume_listeners(server);
 }
 
+/* At most once a minute. */
+static void log_at_limit(const struct spop_server *server)
+{
+	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
+
+	log_limited(&limit, LOG_WARN, "spop_connections_full",
+		    LOG_INT("max_connections", server->max_connections));
+}
+
 static struct list *find_extra_to_displace(struct spop_server *server)
 {
 	return spop_peer_find_least_missed(&server->extras, clock_mono_us() - SPARED_US);
@@ -104,6 +114,11 @@ static bool pause_if_full(void *owner)
 {
 	struct spop_server *server = owner;
 
+	if (server->max_open > 0 && server->extra_count < SPOP_SERVER_EXTRAS_MAX &&
+	    server->stats.connections >= server->max_open) {
+		log_at_limit(server);
+		return true;
+	}
 	if (!is_at_limit(server) || server->extra_count < SPOP_SERVER_EXTRAS_MAX ||
 	    find_extra_to_displace(server) != NULL)
 		return false;
@@ -127,15 +142,6 @@ static void displace_extra(struct spop_server *server)
 		return;
 	spop_peer_displace(extra);
 	make_usual(server, extra);
-}
-
-/* At most once a minute. */
-static void log_at_limit(const struct spop_server *server)
-{
-	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
-
-	log_limited(&limit, LOG_WARN, "spop_connections_full",
-		    LOG_INT("max_connections", server->max_connections));
 }
 
 static void on_accept(void *owner, int fd)
@@ -195,6 +201,7 @@ struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_serv
 	ev_init(&server->look_again, on_look_again);
 	server->look_again.repeat = (double)SPARED_US / 1e6;
 	server->max_connections = config->max_connections;
+	server->max_open = config->max_open;
 	server->peer_config = (struct spop_peer_config){
 		.engine = config->engine,
 		.streams = streams_new(loop, config->max_frame_size + SPOP_LENGTH_BYTES),

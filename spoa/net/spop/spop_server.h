@@ -27,6 +27,7 @@ struct spop_server_config {
 	struct engine *engine;   /* not owned */
 	uint32_t max_frame_size; /* of frames that HAProxy may send */
 	size_t max_connections;  /* beside these there are up to SPOP_SERVER_EXTRAS_MAX extras */
+	size_t max_open;         /* connections altogether, extras too; 0: no such bound */
 	unsigned vars;           /* optional variables of an ACK, bits by enum spop_var */
 };
 
