@@ -133,9 +133,26 @@ def test_no_check_of_a_million_entries_keeps_redis_for_a_millisecond():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_a_full_redis_forgets_is_measured():
+    done = subprocess.run([ROOT / "bench/run-evict", "redis-server", "--flood", "6400", "--memory",
+                           "300000", "--seconds", "1", "--algorithms", "fixed_window", "--policies",
+                           "noeviction,volatile-lfu,volatile-ttl"], capture_output=True, text=True,
+                          env=clean_environment(), timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    head, _, *rows = [[cell.strip(" `") for cell in line.strip("|").split("|")]
+                      for line in done.stdout.splitlines() if line.startswith("|")]
+    full, frequent, ttl = [dict(zip(head[2:], map(float, row[2:]))) for row in rows]
+    assert full["new keys failed open, %"] > 50 and full["newcomer passed"] > 90
+    assert full["silent forgotten, %"] == full["asking won, units"] == 0
+    assert frequent["new keys failed open, %"] == frequent["newcomer failed open"] == 0
+    assert frequent["silent forgotten, %"] < 20
+    assert ttl["silent forgotten, %"] > 50
+
+
 @pytest.mark.parametrize("name, options", [
     ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"]),
-    ("run-log", ["--entries", "many"])])
+    ("run-log", ["--entries", "many"]), ("run-evict", ["--policies", "all"])])
 def test_a_bench_that_is_called_wrongly_says_how(name, options):
     done = subprocess.run([ROOT / "bench" / name, *options], capture_output=True, text=True,
                           timeout=PATIENCE, check=False)
