@@ -79,6 +79,15 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
+static void on_store_forgets(void *owner, const char *policy, const char *hint)
+{
+	const struct agent *agent = owner;
+
+	log_event(LOG_WARN, "store_forgets",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_TEXT("maxmemory_policy", policy), LOG_TEXT("hint", hint));
+}
+
 /* The server gives one error for all checks that are charged together: any may be the cause. */
 static struct bytes failed_policies(const struct store_op *op, struct writer *w)
 {
@@ -243,6 +252,7 @@ static bool open_store(struct agent *agent)
 		.timeout_us = options->store_timeout_us,
 		.max_in_flight = options->max_in_flight,
 		.changed = on_store_changed,
+		.forgets = on_store_forgets,
 		.refused = on_store_refused,
 		.owner = agent,
 	};

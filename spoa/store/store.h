@@ -95,6 +95,11 @@ struct store_config {
 	 * reason of another name, or another text after a minute.
 	 */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
+	/*
+	 * The server forgets exhausted clients when it is full, since its maxmemory-policy is that
+	 * one; the hint says which clients, and what to do. Called once a connection; may be NULL.
+	 */
+	void (*forgets)(void *owner, const char *policy, const char *hint);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);

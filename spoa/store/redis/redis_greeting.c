@@ -9,6 +9,9 @@
  * The first reply that is bad decides what is told; the replies after it are ignored. INFO stands
  * before SELECT because it says more clearly what is wrong: a Sentinel and a node of a Cluster
  * answer SELECT with "unknown command" and "SELECT is not allowed in cluster mode".
+ *
+ * The same reply to INFO also has what the server does when it is full, so the warning about that
+ * needs no command and no right of its own. Without INFO only the warning is missing.
  */
 #include "store/redis/redis_greeting.h"
 
@@ -58,13 +61,20 @@ static const struct {
 	{"loading:1", STORE_LOADING, "it is loading its data"},
 };
 
+static bool next_line(struct bytes *info, struct bytes *ret_line)
+{
+	if (!bytes_next_item(info, '\n', ret_line))
+		return false;
+	if (ret_line->len > 0 && ret_line->data[ret_line->len - 1] == '\r')
+		ret_line->len--;
+	return true;
+}
+
 bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error, const char **ret_why)
 {
 	struct bytes line;
 
-	while (bytes_next_item(&info, '\n', &line)) {
-		if (line.len > 0 && line.data[line.len - 1] == '\r')
-			line.len--;
+	while (next_line(&info, &line)) {
 		for (size_t i = 0; i < ARRAY_SIZE(unusable); i++) {
 			if (!bytes_equal(line, bytes_from_text(unusable[i].line)))
 				continue;
@@ -74,6 +84,50 @@ bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error, cons
 		}
 	}
 	return true;
+}
+
+#define FORGETS(which)                       \
+	"when it is full, it forgets " which \
+	"; set maxmemory-policy volatile-lfu and lfu-decay-time 0"
+#define SILENT    FORGETS("exhausted clients that stopped asking")
+#define UNCHARGED FORGETS("exhausted clients first, since they are not charged any more")
+#define ANY       FORGETS("exhausted clients as soon as any others")
+#define WINDOWS   FORGETS("exhausted clients first, except those of token_bucket")
+
+/*
+ * docs/redis.md has the figures. The policies that are not here keep exhausted clients: noeviction,
+ * and those by frequency (lfu), since a client that is exhausted has asked often. Those by the time
+ * of the last write (lrm) are newer than the servers that were measured.
+ */
+static const struct redis_forgetful forgetful[] = {
+	{"allkeys-lru", SILENT},     {"volatile-lru", SILENT}, {"allkeys-lrm", UNCHARGED},
+	{"volatile-lrm", UNCHARGED}, {"allkeys-random", ANY},  {"volatile-random", ANY},
+	{"volatile-ttl", WINDOWS},
+};
+
+static const struct redis_forgetful *find_forgetful(struct bytes policy)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(forgetful); i++)
+		if (bytes_equal(policy, bytes_from_text(forgetful[i].policy)))
+			return &forgetful[i];
+	return NULL;
+}
+
+const struct redis_forgetful *redis_greeting_forgets(struct bytes info)
+{
+	const struct bytes maxmemory = BYTES("maxmemory:");
+	const struct bytes policy = BYTES("maxmemory_policy:");
+	bool has_limit = false;
+	const struct redis_forgetful *forgets = NULL;
+	struct bytes line;
+
+	while (next_line(&info, &line)) {
+		if (bytes_begin_with(line, maxmemory))
+			has_limit = !bytes_equal(bytes_skip(line, maxmemory.len), BYTES("0"));
+		else if (bytes_begin_with(line, policy))
+			forgets = find_forgetful(bytes_skip(line, policy.len));
+	}
+	return has_limit ? forgets : NULL;
 }
 
 /*
@@ -99,6 +153,8 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 		end_by_error(greeting, reply);
 	else if (first.kind == REDIS_TEXT && !redis_greeting_accepts(first.text, &error, &why))
 		end_greeting(greeting, error, bytes_from_text(why));
+	else if (first.kind == REDIS_TEXT)
+		greeting->forgets = redis_greeting_forgets(first.text);
 }
 
 /* ---- SCRIPT LOAD ---- */
@@ -132,6 +188,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	struct writer db = writer_on(digits, sizeof digits);
 
 	greeting->is_over = false;
+	greeting->forgets = NULL;
 	greeting->auth.replied = on_auth;
 	greeting->select.replied = on_select;
 	greeting->info.replied = on_info;

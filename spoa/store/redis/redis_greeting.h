@@ -15,6 +15,12 @@
 
 #define REDIS_HASH_LEN 40 /* of a script, in hex */
 
+/* A maxmemory-policy by which a full server forgets clients that are exhausted. */
+struct redis_forgetful {
+	const char *policy;
+	const char *hint; /* which clients, and what to do */
+};
+
 /* Embedded by who uses the connection. It must not move before the last command is replied to. */
 struct redis_greeting {
 	/*
@@ -24,6 +30,7 @@ struct redis_greeting {
 	 */
 	void (*ended)(struct redis_greeting *greeting, enum store_error error, struct bytes why);
 	char hash[REDIS_HASH_LEN + 1];
+	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
 	bool is_over;
 	struct redis_asked auth, select, info, script;
 };
@@ -37,5 +44,10 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
  */
 MUST_CHECK bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error,
 				       const char **ret_why);
+/*
+ * The policy of the server that replied `info` to INFO, a constant, if that server has a maxmemory
+ * and a policy that forgets exhausted clients. NULL if not, or if `info` does not say.
+ */
+const struct redis_forgetful *redis_greeting_forgets(struct bytes info);
 
 #endif

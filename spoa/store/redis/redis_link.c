@@ -79,7 +79,8 @@ struct redis_link {
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
 	struct redis_health health;
-	bool has_been_up; /* this connection */
+	bool has_been_up;     /* this connection */
+	bool is_told_forgets; /* of this connection */
 	struct redis_asked ping, reload;
 	bool is_pinged; /* a PING is on its way */
 	int64_t pinged_us;
@@ -122,6 +123,16 @@ static bool is_news(const struct redis_link *link)
 		return true;
 	return strcmp(link->told_why, link->why) != 0 &&
 	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
+}
+
+static void tell_forgets(struct redis_link *link)
+{
+	if (link->is_told_forgets)
+		return;
+	link->is_told_forgets = true;
+	if (link->greeting.forgets != NULL && link->config.forgets != NULL)
+		link->config.forgets(link->config.owner, link->greeting.forgets->policy,
+				     link->greeting.forgets->hint);
 }
 
 static void tell_down(struct redis_link *link)
@@ -238,6 +249,7 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 		link->state = LINK_GREETED;
 		redis_health_restart(&link->health);
 		link->has_been_up = false;
+		link->is_told_forgets = false;
 		link->silent_us = 0;
 		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
 		send_ping(link);
@@ -317,6 +329,7 @@ static void beat(struct redis_link *link)
 		return;
 	link->failures = 0;
 	tell_up(link);
+	tell_forgets(link);
 }
 
 static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)

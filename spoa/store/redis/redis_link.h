@@ -46,6 +46,11 @@ struct redis_link_config {
 	 * another text of an error whose name was told before.
 	 */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
+	/*
+	 * Called once a connection, when it has been UP for one heartbeat, if its server forgets
+	 * exhausted clients when it is full: what redis_greeting_forgets says. May be NULL.
+	 */
+	void (*forgets)(void *owner, const char *policy, const char *hint);
 	void *owner;
 };
 

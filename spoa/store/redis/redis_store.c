@@ -361,6 +361,14 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 	config->changed(config->owner, is_up, error, why);
 }
 
+static void on_forgets(void *owner, const char *policy, const char *hint)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->config.forgets != NULL)
+		redis->config.forgets(redis->config.owner, policy, hint);
+}
+
 /* ---- the store ---- */
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -461,6 +469,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 						   .silence_us = config->silence_us,
 						   .flush = on_before_wait,
 						   .changed = on_changed,
+						   .forgets = on_forgets,
 						   .owner = redis,
 					   });
 	if (redis->link == NULL) {

@@ -37,6 +37,15 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 	snprintf(change->why, sizeof change->why, "%s", why);
 }
 
+static void on_forgets(void *owner, const char *policy, const char *hint)
+{
+	struct world *world = owner;
+
+	assert_non_null(strstr(hint, "exhausted clients"));
+	world->forgets_count++;
+	snprintf(world->forgets, sizeof world->forgets, "%s", policy);
+}
+
 static void on_refused(void *owner, const struct store_op *op, enum store_error error,
 		       struct bytes why)
 {
@@ -69,6 +78,7 @@ void connect_store(struct world *world, struct store_config config)
 		assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)),
 					       &world->target, &err));
 	config.changed = on_changed;
+	config.forgets = on_forgets;
 	config.refused = on_refused;
 	config.owner = world;
 	world->store = redis_store_new(world->loop, &world->target, &config);

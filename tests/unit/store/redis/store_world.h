@@ -35,6 +35,8 @@ struct world {
 	bool is_asking;
 	struct change changes[CHANGES_MAX];
 	size_t change_count;
+	size_t forgets_count;
+	char forgets[32]; /* the policy that was told last */
 	size_t refused_count;
 	enum store_error refused_error;
 	char refused_why[200];

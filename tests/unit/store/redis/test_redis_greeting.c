@@ -315,3 +315,88 @@ TEST(greeting_accepts_not_what_can_not_keep_balances)
 		assert_non_null(strstr(why, cases[i].says));
 	}
 }
+
+/* ---- what a full server forgets ---- */
+
+#define MEMORY(limit, policy)                                                             \
+	"# Memory\r\nused_memory:893456\r\nmaxmemory:" limit "\r\nmaxmemory_human:0B\r\n" \
+	"maxmemory_policy:" policy "\r\nallocator_frag_ratio:1.06\r\n\r\n"
+
+TEST(greeting_forgets_by_maxmemory_and_its_policy)
+{
+	static const struct {
+		const char *info, *forgets;
+	} cases[] = {
+		{REDIS_7 MEMORY("1048576", "allkeys-lru") MASTER CPU, "allkeys-lru"},
+		{REDIS_8 MEMORY("1", "volatile-lru") MASTER, "volatile-lru"},
+		{VALKEY_8 MEMORY("100663296", "allkeys-random") MASTER, "allkeys-random"},
+		{REDIS_6_2 MEMORY("100663296", "volatile-random"), "volatile-random"},
+		{"maxmemory_policy:allkeys-lru\nmaxmemory:1", "allkeys-lru"},
+		{VALKEY_8 MEMORY("1048576", "volatile-ttl") MASTER, "volatile-ttl"},
+		/* Without a limit nothing is ever forgotten. */
+		{REDIS_7 MEMORY("0", "allkeys-lru") MASTER CPU, NULL},
+		{"maxmemory_policy:allkeys-lru\r\n", NULL},
+		{REDIS_7 MEMORY("1048576", "noeviction") MASTER CPU, NULL},
+		{VALKEY_8 MEMORY("1048576", "volatile-lfu") MASTER, NULL},
+		{VALKEY_8 MEMORY("1048576", "allkeys-lfu") MASTER, NULL},
+		/* Not these words, but others that have them. */
+		{"xmaxmemory:1\r\nmaxmemory_policy:allkeys-lru\r\n", NULL},
+		{"maxmemory:1\r\nmaxmemory_policy:allkeys-lru \r\n", NULL},
+		{"maxmemory:1\r\nmaxmemory_policy:allkeys-lr\r\n", NULL},
+		{"maxmemory:1\r\nmaxmemory_policy:\r\n", NULL},
+		{"maxmemory:1\r\nmaxmemory_policy:what-comes-later\r\n", NULL},
+		{"maxmemory:1\r\n", NULL},
+		{"", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct redis_forgetful *forgets =
+			redis_greeting_forgets(bytes_from_text(cases[i].info));
+		if (cases[i].forgets == NULL)
+			assert_null(forgets);
+		else
+			assert_string_equal(forgets->policy, cases[i].forgets);
+	}
+}
+
+TEST(greeting_forgetting_is_told_once_a_connection)
+{
+	struct world *world = world_open(false);
+
+	fake_redis_say(world->fake, FAKE_INFO,
+		       "$43\r\nmaxmemory:1\r\nmaxmemory_policy:allkeys-lru\r\n\r\n", FAKE_ALWAYS);
+	connect_store(world, usual);
+	await_change(world, 1);
+	AWAIT(world, commands(world, FAKE_PING) == 4); /* some heartbeats */
+	assert_int_equal(world->forgets_count, 1);
+	assert_string_equal(world->forgets, "allkeys-lru");
+
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, world->forgets_count == 2);
+
+	/* A server that is well now. */
+	fake_redis_say(world->fake, FAKE_INFO, NULL, 0);
+	fake_redis_hang_up(world->fake);
+	await_change(world, 5);
+	assert_true(world->changes[4].is_up);
+	assert_int_equal(world->forgets_count, 2);
+	world_close(world);
+}
+
+/* A user who may not ask for it, or a server that says nothing of it: only the warning is missing.
+ */
+TEST(greeting_forgetting_is_not_told_without_info)
+{
+	static const char *const says[] = {"-NOPERM no\r\n", "$-1\r\n",
+					   "$13\r\nmaxmemory:1\r\n\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		fake_redis_say(world->fake, FAKE_INFO, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		assert_true(await_change(world, 1)->is_up);
+		AWAIT(world, commands(world, FAKE_PING) == 3);
+		assert_int_equal(world->forgets_count, 0);
+		world_close(world);
+	}
+}
