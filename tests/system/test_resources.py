@@ -113,16 +113,27 @@ def test_a_long_log_of_a_sliding_window_stays_under_the_limit_too(start_agent):
         assert peer.ask(src=spop.ip("192.0.2.2")).reason in ("ok", "error")
 
 
-def test_a_forgotten_client_starts_afresh(start_agent):
+def test_an_exhausted_client_is_not_forgotten_for_new_keys(start_agent):
     agent = start_agent("--memory-limit", "64k", policies=policies_text(p=bucket(3)))
     with agent.connect() as peer:
         for _ in range(3):
             peer.ask(src=spop.ip("192.0.2.1"))
+
+        ask_all(peer, frames_from_addresses("11.0.0.0", 20_000), at_once=200)
+
+        assert not peer.ask(src=spop.ip("192.0.2.1")).allowed
+
+
+def test_a_forgotten_client_starts_afresh(start_agent):
+    """Each of the others is exhausted too, by its one request, and was used later."""
+    agent = start_agent("--memory-limit", "64k", policies=policies_text(p=bucket(1)))
+    with agent.connect() as peer:
+        assert peer.ask(src=spop.ip("192.0.2.1")).allowed
         assert not peer.ask(src=spop.ip("192.0.2.1")).allowed
 
         ask_all(peer, frames_from_addresses("11.0.0.0", 20_000), at_once=200)
 
-        assert peer.ask(src=spop.ip("192.0.2.1")).remaining == 2
+        assert peer.ask(src=spop.ip("192.0.2.1")).allowed
 
 
 # --- connections -------------------------------------------------------------------------------
