@@ -20,13 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ev.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/socket_file.h"
 
 #define BACKLOG        4096
 #define ACCEPTS_A_TURN 64
@@ -37,6 +37,7 @@ struct listener {
 	struct ev_io readable;
 	struct ev_timer pause;
 	struct address address;
+	struct socket_file file; /* of a Unix socket */
 	struct listener_owner owner;
 	bool pause_was_logged; /* and its end was not */
 };
@@ -127,55 +128,27 @@ static void on_connection(struct ev_loop *loop, struct ev_io *watcher, int event
 			return;
 }
 
-/* Whether somebody listens on the Unix socket, as far as this process can tell. */
-static bool has_listener(const struct address *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool refused;
-
-	if (fd < 0)
-		return true;
-	refused = connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0 &&
-		  errno == ECONNREFUSED;
-	close(fd);
-	return !refused;
-}
-
-/* An agent that was killed leaves its socket behind, and bind would fail with EADDRINUSE. */
-static void remove_stale_socket(const struct address *address)
-{
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->socket;
-	struct stat stat;
-
-	if (lstat(un->sun_path, &stat) == 0 && S_ISSOCK(stat.st_mode) && !has_listener(address))
-		unlink(un->sun_path);
-}
-
-static bool bind_and_listen(const struct address *address, int fd)
+static bool listen_on_inet(const struct address *address, int fd)
 {
 	int yes = 1, no = 0;
 
-	if (address->socket.ss_family == AF_UNIX)
-		remove_stale_socket(address);
-	else
-		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	if (address->socket.ss_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
-	if (bind(fd, (const struct sockaddr *)&address->socket, address->len) != 0)
-		return false;
-	if (address->has_mode &&
-	    chmod(((const struct sockaddr_un *)&address->socket)->sun_path, address->mode) != 0)
-		return false;
-	return listen(fd, BACKLOG) == 0;
+	return bind(fd, (const struct sockaddr *)&address->socket, address->len) == 0 &&
+	       listen(fd, BACKLOG) == 0;
 }
 
-static int open_socket(const struct address *address)
+static int open_socket(const struct address *address, struct socket_file *ret_file)
 {
 	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
-	if (!bind_and_listen(address, fd)) {
+	bool listens = address->socket.ss_family == AF_UNIX
+			       ? socket_file_listen(address, fd, BACKLOG, ret_file)
+			       : listen_on_inet(address, fd);
+	if (!listens) {
 		int error = errno;
 		close(fd);
 		errno = error;
@@ -188,7 +161,7 @@ struct listener *listener_new(struct ev_loop *loop, const struct address *addres
 			      const struct listener_owner *owner, struct err *err)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
-	int fd = listener == NULL ? -1 : open_socket(address);
+	int fd = listener == NULL ? -1 : open_socket(address, &listener->file);
 
 	if (fd < 0) {
 		(void)err_set(err, "can't listen on %s: %s", address->text, strerror(errno));
@@ -211,9 +184,10 @@ void listener_free(struct listener *listener)
 		return;
 	ev_io_stop(listener->loop, &listener->readable);
 	ev_timer_stop(listener->loop, &listener->pause);
-	/* In this order: once the socket is closed, another agent may make its own at this path. */
+	/* In this order: once the socket is closed, its inode's number may become another file's.
+	 */
 	if (listener->address.socket.ss_family == AF_UNIX)
-		unlink(((const struct sockaddr_un *)&listener->address.socket)->sun_path);
+		socket_file_remove(&listener->address, &listener->file);
 	close(listener->readable.fd);
 	free(listener);
 }

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -10,6 +11,7 @@ import agent as agents
 import spop
 import web
 from agent import bucket, policies_text
+from processes import wait_until
 
 SRC = spop.ip("192.0.2.1")
 
@@ -84,6 +86,36 @@ def test_a_unix_socket_has_the_mode_asked_for(start_agent, tmp_path):
 
     assert stat.S_IMODE(os.stat(tmp_path / "s").st_mode) == 0o620
     assert_serves(agent.address)
+
+
+def test_a_stopping_agent_leaves_the_socket_of_its_successor(start_agent, tmp_path):
+    old = start_agent(listen=f"unix:{tmp_path}/s")
+    (tmp_path / "s").unlink()
+    successor = start_agent(listen=f"unix:{tmp_path}/s")
+
+    assert old.stop() == 0
+
+    assert_serves(successor.address)
+    assert successor.stop() == 0
+    assert not (tmp_path / "s").exists()
+
+
+def test_of_agents_that_start_at_once_one_gets_the_socket_and_keeps_it(tmp_path):
+    """Each finds the socket of the one that was killed, and may replace that one alone."""
+    for n in range(10):
+        path = tmp_path / f"s{n}"
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(path))
+        command = [agents.BINARY, "--http-listen", "off", "--spop-listen", f"unix:{path}"]
+        racers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(6)]
+        try:
+            wait_until(lambda: sum(racer.poll() is None for racer in racers) <= 1, "one winner")
+            assert [racer.poll() for racer in racers].count(1) == 5
+            assert_serves(f"unix:{path}")
+        finally:
+            for racer in racers:
+                racer.terminate()
+                racer.wait()
 
 
 def test_a_socket_that_nobody_answers_on_is_replaced(start_agent, tmp_path):

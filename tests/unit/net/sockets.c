@@ -47,6 +47,13 @@ int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 	return (int)syscall(SYS_accept4, fd, address, len, flags);
 }
 
+int listen(int fd, int backlog)
+{
+	if (faults.before_listen != NULL)
+		faults.before_listen();
+	return (int)syscall(SYS_listen, fd, backlog);
+}
+
 struct pair pair_unix(void)
 {
 	int fds[2];

@@ -50,7 +50,8 @@ struct faults {
 	int read_error;
 	int accept_error;
 	unsigned accept_errors;
-	size_t accepts; /* how many there were, those that failed too */
+	size_t accepts;              /* how many there were, those that failed too */
+	void (*before_listen)(void); /* is called by the next listen() and by all after it */
 };
 
 extern struct faults faults;

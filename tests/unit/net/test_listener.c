@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -509,6 +510,78 @@ TEST(listener_replaces_a_unix_socket_on_which_nobody_listens)
 	loop_turn(loop);
 
 	assert_int_equal(taken.count, 1);
+	listener_free(listener);
+}
+
+TEST(listener_that_is_freed_leaves_the_file_of_its_successor)
+{
+	struct listener *old = listen_on(unix_address(""));
+	unlink(path);
+	struct listener *successor = listen_on(unix_address(""));
+
+	listener_free(old);
+
+	assert_int_equal(connect_unix(), 0);
+	listener_free(successor);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static int lock_directory(void)
+{
+	int fd = open(directory, O_RDONLY | O_CLOEXEC);
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	assert_int_equal(errno, EWOULDBLOCK);
+	close(fd);
+	return -1;
+}
+
+TEST(listener_that_is_freed_removes_nothing_while_another_agent_looks)
+{
+	struct listener *listener = listen_on(unix_address(""));
+	int lock = lock_directory();
+
+	assert_true(lock >= 0);
+	listener_free(listener);
+
+	assert_int_equal(access(path, F_OK), 0);
+	close(lock);
+}
+
+TEST(listener_replaces_nothing_while_another_agent_looks)
+{
+	struct listener *listener = listen_on(unix_address(""));
+	int lock = lock_directory();
+
+	listener_free(listener); /* its file stays, and nobody listens on it */
+	assert_not_listening(unix_address(""), "Address already in use");
+	close(lock);
+
+	listener_free(listen_on(unix_address("")));
+}
+
+static bool was_locked;
+
+static void note_lock(void)
+{
+	int fd = lock_directory();
+
+	was_locked = fd < 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Before listen() the file looks as if nobody listened on it. */
+TEST(listener_keeps_others_from_looking_until_it_listens)
+{
+	faults.before_listen = note_lock;
+	struct listener *listener = listen_on(unix_address(""));
+
+	assert_true(was_locked);
+	int lock = lock_directory();
+	assert_true(lock >= 0);
+	close(lock);
 	listener_free(listener);
 }
 
