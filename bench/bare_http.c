@@ -98,7 +98,7 @@ static bool start(struct bare *bare, const char *where, struct err *err)
 	};
 	if (bare->config.streams == NULL)
 		return err_set(err, "out of memory");
-	if (!address_parse(bytes_from_text(where), &address, err))
+	if (address_parse(bytes_from_text(where), &address, 1, err) == 0)
 		return false;
 	bare->listener = listener_new(bare->loop, &address, &owner, err);
 	return bare->listener != NULL;

@@ -73,44 +73,46 @@ static int print_help(void)
 	return EXIT_SUCCESS;
 }
 
-static int run_probe_http(const char *url)
+static int report_probe(bool is_good, const struct err *err)
 {
-	struct err err;
-
-	if (probe_http(url, &err))
+	if (is_good)
 		return EXIT_SUCCESS;
-	fprintf(stderr, "ratelimit-spoa: %s: %s\n", url, err.text);
+	fprintf(stderr, "ratelimit-spoa: %s\n", err->text);
 	return EXIT_FAILURE;
 }
 
+/* The address is given, or stands in the options. */
 static int run_probe(char **args)
 {
+	int64_t until_us = probe_begin();
+	bool has_address = args[0] != NULL && args[0][0] != '-';
+	struct address_list given, addresses;
 	struct options options;
-	struct address address;
 	struct err err;
 	bool help;
-
-	bool has_address = args[0] != NULL && args[0][0] != '-';
 
 	if (has_address && args[1] != NULL)
 		return report_usage("probe: more than one argument; accepted is one address");
 	if (has_address && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
-		return run_probe_http(args[0]);
+		return report_probe(
+			probe_http(args[0], until_us, &err) || err_at(&err, "%s: ", args[0]), &err);
 	if (has_address) {
-		if (!address_parse(bytes_from_text(args[0]), &address, &err))
+		given.count = address_parse(bytes_from_text(args[0]), given.items, ADDRESS_LIST_MAX,
+					    &err);
+		if (given.count == 0)
 			return report_usage(err.text);
 	} else {
 		if (!options_read(args, environ, &options, &help, &err))
 			return report_usage(err.text);
 		if (help)
 			return print_help();
-		address = options.spop_listen.items[0];
-		address_make_reachable(&address);
+		given = options.spop_listen;
 	}
-	if (probe_spop(&address, &err))
-		return EXIT_SUCCESS;
-	fprintf(stderr, "ratelimit-spoa: %s: %s\n", address.text, err.text);
-	return EXIT_FAILURE;
+	if (given.count == 0)
+		return report_usage("probe: --spop-listen is off, so there is no address to ask; "
+				    "accepted is one as an argument, also http://host:port/health");
+	addresses = address_list_first_reachable(&given);
+	return report_probe(probe_spop(&addresses, until_us, &err), &err);
 }
 
 static int print_version(void)

@@ -73,8 +73,7 @@ struct option_accepted option_accepted(const struct option *option)
 		put_range(&w, option, "a duration", put_duration);
 		break;
 	case OPTION_ADDRESSES:
-		writer_put_text(&w, ADDRESS_ACCEPTED "; several with commas between");
-		writer_put_text(&w, option->may_be_off ? "; or off" : "");
+		writer_put_text(&w, ADDRESS_ACCEPTED "; several with commas between; or off");
 		break;
 	case OPTION_MARK:
 		writer_put_text(&w, "no value");
@@ -145,40 +144,19 @@ static bool read_either(const struct option *option, bool *ret_is_second, const 
 	return true;
 }
 
-static bool has_no_addresses(const struct option *option, const char *value)
-{
-	return option->may_be_off ? strcmp(value, "off") == 0
-				  : *value == '\0' && *option->fallback == '\0';
-}
-
-static bool add_to_err(struct err *err, const char *text)
-{
-	struct err before = *err;
-
-	return err_set(err, "%.450s%s", before.text, text);
-}
-
 static bool read_addresses(const struct option *option, struct address_list *ret_list,
 			   const char *value, struct err *err)
 {
-	struct bytes rest = bytes_from_text(value), item;
-	struct address_list list = {.count = 0};
+	bool is_none = *value == '\0' && *option->fallback == '\0';
 
-	if (has_no_addresses(option, value)) {
+	if (is_none || strcmp(value, "off") == 0) {
 		ret_list->count = 0;
 		return true;
 	}
-	while (bytes_next_item(&rest, ',', &item)) {
-		if (list.count == OPTION_ADDRESSES_MAX)
-			return err_set(err,
-				       "%d addresses are the most; accepted is " ADDRESS_ACCEPTED,
-				       OPTION_ADDRESSES_MAX);
-		if (!address_parse(bytes_trim(item), &list.items[list.count], err))
-			return option->may_be_off ? add_to_err(err, ", or off") : false;
-		list.count++;
-	}
-	*ret_list = list;
-	return true;
+	if (address_list_parse(bytes_from_text(value), ret_list, err))
+		return true;
+	struct err why = *err;
+	return err_set(err, "%.450s, or off", why.text);
 }
 
 static bool read_text(const struct option *option, const char **ret_text, const char *value)

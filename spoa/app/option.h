@@ -17,14 +17,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/writer.h"
-#include "net/address.h"
-
-#define OPTION_ADDRESSES_MAX 16
-
-struct address_list {
-	struct address items[OPTION_ADDRESSES_MAX];
-	size_t count;
-};
+#include "net/address_list.h"
 
 /* What a value is, and the type of the field that it lands in. */
 enum option_kind {
@@ -35,7 +28,8 @@ enum option_kind {
 	OPTION_NUMBER,    /* uint64_t */
 	OPTION_SIZE,      /* uint64_t, in bytes */
 	OPTION_DURATION,  /* int64_t, in microseconds */
-	OPTION_ADDRESSES, /* struct address_list; without any when the default is none */
+	OPTION_ADDRESSES, /* struct address_list; without any for "off", or when the default is none
+			   */
 	OPTION_MARK,      /* bool: true when the flag is there; the flag has no value */
 };
 
@@ -53,7 +47,6 @@ struct option {
 			uint64_t min, max;
 		};
 		const char *const *names; /* OPTION_EITHER, OPTION_CHOICE; NULL ends them */
-		bool may_be_off;          /* OPTION_ADDRESSES: "off" is accepted, for none */
 		struct {                  /* OPTION_OWN; OPTION_TEXT has `accepted` alone */
 			const char *accepted;
 			/* NULL, or puts the end of what is accepted, which another module knows. */

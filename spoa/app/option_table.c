@@ -72,11 +72,10 @@ static const char *const log_decisions[] = {[LOG_DECISIONS_OFF] = "off",
 
 #define FIELD(field, type) OPTION_FIELD(struct options, field, type)
 
-#define ADDRESSES(field)        .kind = OPTION_ADDRESSES, .offset = FIELD(field, struct address_list)
-#define ADDRESSES_OR_OFF(field) ADDRESSES(field), .may_be_off = true
-#define PATH(field)             .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "a path"
-#define TEXT(field)             .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "text"
-#define SWITCH(field)           .kind = OPTION_EITHER, .offset = FIELD(field, bool), .names = off_on
+#define ADDRESSES(field) .kind = OPTION_ADDRESSES, .offset = FIELD(field, struct address_list)
+#define PATH(field)      .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "a path"
+#define TEXT(field)      .kind = OPTION_TEXT, .offset = FIELD(field, const char *), .accepted = "text"
+#define SWITCH(field)    .kind = OPTION_EITHER, .offset = FIELD(field, bool), .names = off_on
 #define CHOICE(field, choices) \
 	.kind = OPTION_CHOICE, .offset = OPTION_ENUM_FIELD(struct options, field), .names = choices
 #define NUMBER(field, from, to) \
@@ -92,7 +91,7 @@ const struct option options_table[] = {
 	 ADDRESSES(spop_listen)},
 	{"http-listen", "ADDRESS,...", "127.0.0.1:8080",
 	 "where /check, /health and /ready are, and the pages that show the agent",
-	 ADDRESSES_OR_OFF(http_listen)},
+	 ADDRESSES(http_listen)},
 	{"http-max-connections", "NUMBER", "1024", "the most HTTP connections at once",
 	 NUMBER(http_max_connections, 1, MILLION)},
 	{"http-max-per-address", "NUMBER", "512",

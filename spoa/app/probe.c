@@ -1,29 +1,75 @@
 #include "app/probe.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/authority.h"
+#include "base/clock.h"
 #include "wire/spop_hello.h"
 
-#define TIMEOUT_SECONDS 2
-#define ANSWER_MAX      1024
+#define ANSWER_MAX 1024
 
-static int open_connection(const struct address *address)
+/* ---- look-ups ---- */
+
+static void on_lookup_late(int signal)
 {
-	const struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
-	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	static const char line[] = "ratelimit-spoa: the look-up of the host name takes too long\n";
+
+	(void)signal;
+	ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+	(void)written; /* the status says it too */
+	_exit(EXIT_FAILURE);
+}
+
+int64_t probe_begin(void)
+{
+	(void)signal(SIGALRM, on_lookup_late);
+	(void)alarm(PROBE_SECONDS);
+	return clock_mono_us() + PROBE_SECONDS * US_PER_SECOND;
+}
+
+/* ---- a connection that ends in time ---- */
+
+/* True when the descriptor is ready; false, with errno, when the time is over. */
+static bool wait_for(int fd, short events, int64_t until_us)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = events};
+	int64_t left_us = until_us - clock_mono_us();
+	int ready = left_us <= 0 ? 0 : poll(&poll_fd, 1, (int)(left_us / US_PER_MS) + 1);
+
+	if (ready == 0)
+		errno = ETIMEDOUT;
+	return ready > 0;
+}
+
+static bool finish_connecting(int fd, int64_t until_us)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	/* A Unix socket whose backlog is full says EAGAIN. */
+	if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, until_us))
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return false;
+	errno = error;
+	return error == 0;
+}
+
+static int open_connection(const struct address *address, int64_t until_us)
+{
+	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -1;
-	/* On Linux the time-out to send bounds connect() as well. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-	if (connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0) {
+	if (connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0 &&
+	    !finish_connecting(fd, until_us)) {
 		int error = errno;
 		close(fd);
 		errno = error;
@@ -31,6 +77,53 @@ static int open_connection(const struct address *address)
 	}
 	return fd;
 }
+
+/* Receives some bytes; 0 when the other side ends or the time does. */
+static size_t receive_some(int fd, void *memory, size_t max, int64_t until_us)
+{
+	ssize_t got = wait_for(fd, POLLIN, until_us) ? recv(fd, memory, max, 0) : 0;
+
+	return got > 0 ? (size_t)got : 0;
+}
+
+/* ---- all addresses ---- */
+
+/* Asks for `what` over the connection. */
+typedef bool ask_fn(int fd, const void *what, int64_t until_us, struct err *err);
+
+static bool ask_one(const struct address *address, ask_fn *ask, const void *what, int64_t until_us,
+		    struct err *err)
+{
+	int fd = open_connection(address, until_us);
+
+	if (fd < 0)
+		return err_set(err, "can't connect: %s", strerror(errno));
+	bool is_good = ask(fd, what, until_us, err);
+	close(fd);
+	return is_good;
+}
+
+static bool ask_all(const struct address_list *addresses, ask_fn *ask, const void *what,
+		    int64_t until_us, struct err *err)
+{
+	struct err all = {""};
+
+	(void)alarm(0);
+	for (size_t i = 0; i < addresses->count; i++) {
+		const struct address *address = &addresses->items[i];
+		int64_t now_us = clock_mono_us();
+		int64_t share_us = (until_us - now_us) / (int64_t)(addresses->count - i);
+		struct err why, before = all;
+		if (ask_one(address, ask, what, now_us + share_us, &why))
+			return true;
+		(void)err_set(&all, "%s%s%s: %s", before.text, i == 0 ? "" : "; ", address->text,
+			      why.text);
+	}
+	*err = all;
+	return false;
+}
+
+/* ---- SPOP ---- */
 
 static bool send_healthcheck(int fd)
 {
@@ -41,15 +134,15 @@ static bool send_healthcheck(int fd)
 	return send(fd, memory, w.len, MSG_NOSIGNAL) == (ssize_t)w.len;
 }
 
-static bool read_answer(int fd, uint8_t *memory, struct spop_frame *ret_frame)
+static bool read_answer(int fd, uint8_t *memory, int64_t until_us, struct spop_frame *ret_frame)
 {
 	size_t len = 0;
 
 	while (len < ANSWER_MAX) {
-		ssize_t got = recv(fd, memory + len, ANSWER_MAX - len, 0);
-		if (got <= 0)
+		size_t got = receive_some(fd, memory + len, ANSWER_MAX - len, until_us);
+		if (got == 0)
 			return false;
-		len += (size_t)got;
+		len += got;
 		struct bytes answer = bytes_from(memory, len);
 		enum spop_status status;
 		switch (spop_frame_next(&answer, ANSWER_MAX - SPOP_LENGTH_BYTES, ret_frame,
@@ -79,18 +172,28 @@ static bool check_answer(const struct spop_frame *frame, struct err *err)
 	return err_set(err, "the answer is not an AGENT-HELLO");
 }
 
-bool probe_spop(const struct address *address, struct err *err)
+static bool ask_spop(int fd, const void *what, int64_t until_us, struct err *err)
 {
 	uint8_t memory[ANSWER_MAX];
 	struct spop_frame frame;
-	int fd = open_connection(address);
 
-	if (fd < 0)
-		return err_set(err, "can't connect: %s", strerror(errno));
-	bool is_answered = send_healthcheck(fd) && read_answer(fd, memory, &frame);
-	close(fd);
-	return is_answered ? check_answer(&frame, err) : err_set(err, "no answer");
+	(void)what;
+	if (!send_healthcheck(fd) || !read_answer(fd, memory, until_us, &frame))
+		return err_set(err, "no answer");
+	return check_answer(&frame, err);
 }
+
+bool probe_spop(const struct address_list *addresses, int64_t until_us, struct err *err)
+{
+	return ask_all(addresses, ask_spop, NULL, until_us, err);
+}
+
+/* ---- HTTP ---- */
+
+struct http_question {
+	char authority[ADDRESS_TEXT_MAX];
+	const char *path;
+};
 
 /* Cuts a URL into "host:port", with port 80 when it has none, and "/path". */
 static bool split_url(const char *url, char *authority, size_t max, const char **ret_path)
@@ -105,12 +208,12 @@ static bool split_url(const char *url, char *authority, size_t max, const char *
 	return written > 0 && (size_t)written < max;
 }
 
-static bool send_request(int fd, const char *authority, const char *path)
+static bool send_request(int fd, const struct http_question *question)
 {
 	char request[1024];
 	int len = snprintf(request, sizeof request,
-			   "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path,
-			   authority);
+			   "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+			   question->path, question->authority);
 
 	return len > 0 && (size_t)len < sizeof request &&
 	       send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
@@ -118,33 +221,34 @@ static bool send_request(int fd, const char *authority, const char *path)
 
 #define STATUS_LINE_BYTES 12 /* "HTTP/1.1 200" */
 
-static bool read_status(int fd, struct err *err)
+static bool ask_http(int fd, const void *what, int64_t until_us, struct err *err)
 {
 	char line[STATUS_LINE_BYTES];
 	struct bytes bytes = bytes_from(line, sizeof line);
 
-	if (recv(fd, line, sizeof line, MSG_WAITALL) != sizeof line)
-		return err_set(err, "no answer");
+	if (!send_request(fd, what))
+		return err_set(err, "can't send the request");
+	for (size_t len = 0, got; len < sizeof line; len += got) {
+		got = receive_some(fd, line + len, sizeof line - len, until_us);
+		if (got == 0)
+			return err_set(err, "no answer");
+	}
 	if (bytes_begin_with(bytes, BYTES("HTTP/1.1 200")))
 		return true;
 	return err_set(err, "the answer is %s, not 200", quoted(bytes).text);
 }
 
-bool probe_http(const char *url, struct err *err)
+bool probe_http(const char *url, int64_t until_us, struct err *err)
 {
-	char authority[ADDRESS_TEXT_MAX];
-	struct address address;
-	const char *path;
+	struct http_question question;
+	struct address_list given;
 
-	if (!split_url(url, authority, sizeof authority, &path))
+	if (!split_url(url, question.authority, sizeof question.authority, &question.path))
 		return err_set(err, "the URL is too long");
-	if (!address_parse(bytes_from_text(authority), &address, err))
+	given.count = address_parse(bytes_from_text(question.authority), given.items,
+				    ADDRESS_LIST_MAX, err);
+	if (given.count == 0)
 		return false;
-	int fd = open_connection(&address);
-	if (fd < 0)
-		return err_set(err, "can't connect: %s", strerror(errno));
-	bool is_good = send_request(fd, authority, path) ? read_status(fd, err)
-							 : err_set(err, "can't send the request");
-	close(fd);
-	return is_good;
+	struct address_list addresses = address_list_first_reachable(&given);
+	return ask_all(&addresses, ask_http, &question, until_us, err);
 }

@@ -351,11 +351,27 @@ static void warn_without_token(const struct options *options)
 			  LOG_TEXT("hint", "--http-token-file"));
 }
 
-static bool listen_on(struct agent *agent, const struct address_list *list, bool is_main,
-		      bool is_admin, struct err *err)
+static void log_skipped(const struct address *address, int error)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (!http_server_listen(agent->http, &list->items[i], is_main, is_admin, err))
+	log_event(LOG_WARN, "listener_skipped", LOG_TEXT("address", address->text),
+		  LOG_TEXT("reason", strerror(error)));
+}
+
+static bool listen_for_spop(struct agent *agent, struct address_list list, struct err *err)
+{
+	address_list_skip_missing(&list, log_skipped);
+	for (size_t i = 0; i < list.count; i++)
+		if (!spop_server_listen(agent->spop, &list.items[i], err))
+			return false;
+	return true;
+}
+
+static bool listen_for_http(struct agent *agent, struct address_list list, bool is_main,
+			    bool is_admin, struct err *err)
+{
+	address_list_skip_missing(&list, log_skipped);
+	for (size_t i = 0; i < list.count; i++)
+		if (!http_server_listen(agent->http, &list.items[i], is_main, is_admin, err))
 			return false;
 	return true;
 }
@@ -365,12 +381,11 @@ static bool listen_on_all(struct agent *agent, struct err *err)
 	const struct options *options = agent->options;
 	bool is_split = options->admin_listen.count > 0;
 
-	for (size_t i = 0; i < options->spop_listen.count; i++)
-		if (!spop_server_listen(agent->spop, &options->spop_listen.items[i], err))
-			return false;
+	if (!listen_for_spop(agent, options->spop_listen, err))
+		return false;
 	warn_without_token(options);
-	return listen_on(agent, &options->http_listen, true, !is_split, err) &&
-	       listen_on(agent, &options->admin_listen, false, true, err);
+	return listen_for_http(agent, options->http_listen, true, !is_split, err) &&
+	       listen_for_http(agent, options->admin_listen, false, true, err);
 }
 
 static void tear_down(struct agent *agent)

@@ -1,11 +1,14 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/authority.h"
 #include "base/parse.h"
@@ -31,21 +34,92 @@ static bool parse_mode(struct bytes text, mode_t *ret_mode)
 	return mode <= 0777;
 }
 
+static bool copy_text(struct bytes text, char *memory, size_t max)
+{
+	struct writer w = writer_on(memory, max);
+
+	writer_put(&w, text);
+	writer_put_u8(&w, '\0');
+	return !w.full;
+}
+
+/* A name that the system knows, or a number. (uid_t)-1 means "nobody" to chown, so it is no id. */
+static bool parse_user(struct bytes text, uid_t *ret_user)
+{
+	char name[256];
+	uint64_t number;
+
+	if (parse_whole(text, UINT32_MAX - 1, &number)) {
+		*ret_user = (uid_t)number;
+		return true;
+	}
+	if (!copy_text(text, name, sizeof name))
+		return false;
+	const struct passwd *found = getpwnam(name);
+	if (found != NULL)
+		*ret_user = found->pw_uid;
+	return found != NULL;
+}
+
+static bool parse_group(struct bytes text, gid_t *ret_group)
+{
+	char name[256];
+	uint64_t number;
+
+	if (parse_whole(text, UINT32_MAX - 1, &number)) {
+		*ret_group = (gid_t)number;
+		return true;
+	}
+	if (!copy_text(text, name, sizeof name))
+		return false;
+	const struct group *found = getgrnam(name);
+	if (found != NULL)
+		*ret_group = found->gr_gid;
+	return found != NULL;
+}
+
+/* Returns NULL, or what is wrong with the option, "mode=0660". */
+static const char *parse_unix_option(struct bytes option, struct address *address)
+{
+	bool *has = NULL;
+	const char *why = NULL;
+
+	if (bytes_begin_with(option, BYTES("mode="))) {
+		has = &address->has_mode;
+		if (!parse_mode(bytes_skip(option, strlen("mode=")), &address->mode))
+			why = "mode= takes three or four octal digits up to 0777";
+	} else if (bytes_begin_with(option, BYTES("user="))) {
+		has = &address->has_user;
+		if (!parse_user(bytes_skip(option, strlen("user=")), &address->user))
+			why = "user= takes a user of this system, by name or number";
+	} else if (bytes_begin_with(option, BYTES("group="))) {
+		has = &address->has_group;
+		if (!parse_group(bytes_skip(option, strlen("group=")), &address->group))
+			why = "group= takes a group of this system, by name or number";
+	} else {
+		return "only mode=, user= and group= may follow the path, after a ? and with & "
+		       "between";
+	}
+	if (*has)
+		why = "each of mode=, user= and group= may stand there once";
+	*has = true;
+	return why;
+}
+
 static bool parse_unix(struct bytes text, struct address *address, struct err *err)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&address->socket;
-	struct bytes path = bytes_skip(text, strlen("unix:"));
+	struct bytes path = bytes_skip(text, strlen("unix:")), option;
 	const uint8_t *query = memchr(path.data, '?', path.len);
 
 	if (query != NULL) {
-		struct bytes option = bytes_skip(path, (size_t)(query - path.data) + 1);
-		if (!bytes_begin_with(option, BYTES("mode=")) ||
-		    !parse_mode(bytes_skip(option, strlen("mode=")), &address->mode))
-			return refuse_address(err, text,
-					      "only ?mode= and three or four octal digits up to "
-					      "0777 may follow the path");
-		address->has_mode = true;
+		struct bytes rest = bytes_skip(path, (size_t)(query - path.data) + 1);
 		path.len = (size_t)(query - path.data);
+		while (bytes_next_item(&rest, '&', &option)) {
+			const char *why = parse_unix_option(option, address);
+			if (why != NULL)
+				return refuse_address(err, text, why);
+		}
 	}
 	if (path.len == 0 || path.data[0] != '/')
 		return refuse_address(err, text, "the path must begin with /");
@@ -55,15 +129,6 @@ static bool parse_unix(struct bytes text, struct address *address, struct err *e
 	memcpy(un->sun_path, path.data, path.len);
 	address->len = sizeof *un;
 	return true;
-}
-
-static bool copy_text(struct bytes text, char *memory, size_t max)
-{
-	struct writer w = writer_on(memory, max);
-
-	writer_put(&w, text);
-	writer_put_u8(&w, '\0');
-	return !w.full;
 }
 
 /* The host and the port as getaddrinfo takes them. */
@@ -79,7 +144,74 @@ static bool split_host_and_port(struct bytes text, char *host, size_t host_max, 
 	       copy_text(authority.port, port, port_max);
 }
 
-static bool parse_inet(struct bytes text, struct address *address, struct err *err)
+static bool has_ipv6(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno != EAFNOSUPPORT;
+	close(fd);
+	return true;
+}
+
+/* The address and the port in digits: "192.0.2.1:80", "[2001:db8::1]:80". */
+static bool write_numeric(const struct address *address, char *text, size_t max)
+{
+	char host[INET6_ADDRSTRLEN + 16], port[8]; /* 16: "%" and the name of an interface */
+
+	if (getnameinfo((const struct sockaddr *)&address->socket, address->len, host, sizeof host,
+			port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return false;
+	snprintf(text, max, address->socket.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		 port);
+	return true;
+}
+
+/* The list of a resolver may have an address twice, as when two lines of /etc/hosts say the same.
+ */
+static bool is_among(const struct address *address, const struct address *those, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (address_is_same(address, &those[i]))
+			return true;
+	return false;
+}
+
+static void set_text(struct address *address, struct bytes text, bool is_of_several)
+{
+	struct writer w = writer_on(address->text, sizeof address->text);
+	char numeric[80];
+
+	writer_put(&w, text);
+	if (is_of_several && write_numeric(address, numeric, sizeof numeric)) {
+		writer_put_text(&w, " (");
+		writer_put_text(&w, numeric);
+		writer_put_text(&w, ")");
+	}
+	(void)writer_text(&w);
+}
+
+/* Returns how many addresses there are; more than `max` when they are too many. */
+static size_t take_found(const struct addrinfo *found, struct address *ret_addresses, size_t max)
+{
+	size_t count = 0;
+
+	for (; found != NULL && count <= max; found = found->ai_next) {
+		struct address address = {.len = found->ai_addrlen, .is_same_name = count > 0};
+		if (found->ai_addrlen > sizeof address.socket)
+			continue;
+		memcpy(&address.socket, found->ai_addr, found->ai_addrlen);
+		if (is_among(&address, ret_addresses, count))
+			continue;
+		if (count < max)
+			ret_addresses[count] = address;
+		count++;
+	}
+	return count;
+}
+
+static size_t parse_inet(struct bytes text, struct address *ret_addresses, size_t max,
+			 struct err *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *found;
@@ -87,39 +219,57 @@ static bool parse_inet(struct bytes text, struct address *address, struct err *e
 
 	if (!split_host_and_port(text, host, sizeof host, port, sizeof port))
 		return refuse_address(err, text, "this is no address");
-	int status = getaddrinfo(host, port, &hints, &found);
+	const char *looked_up = strcmp(host, "*") != 0 ? host : has_ipv6() ? "::" : "0.0.0.0";
+	int status = getaddrinfo(looked_up, port, &hints, &found);
 	if (status != 0)
 		return refuse_address(err, text, gai_strerror(status));
-	memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
-	address->len = found->ai_addrlen;
+	size_t count = take_found(found, ret_addresses, max);
 	freeaddrinfo(found);
-	return true;
+	if (count > max)
+		return refuse_address(err, text, "there is no room for all addresses of this name");
+	for (size_t i = 0; i < count; i++)
+		set_text(&ret_addresses[i], text, count > 1);
+	return count;
 }
 
-bool address_parse(struct bytes text, struct address *ret_address, struct err *err)
+size_t address_parse(struct bytes text, struct address *ret_addresses, size_t max, struct err *err)
 {
 	struct address address = {0};
-	bool is_good = bytes_begin_with(text, BYTES("unix:")) ? parse_unix(text, &address, err)
-							      : parse_inet(text, &address, err);
 
-	if (!is_good)
-		return false;
-	struct writer w = writer_on(address.text, sizeof address.text);
-	writer_put(&w, text);
-	(void)writer_text(&w);
-	*ret_address = address;
-	return true;
+	if (!bytes_begin_with(text, BYTES("unix:")))
+		return parse_inet(text, ret_addresses, max, err);
+	if (!parse_unix(text, &address, err))
+		return 0;
+	set_text(&address, text, false);
+	*ret_addresses = address;
+	return 1;
 }
 
-void address_make_reachable(struct address *address)
+bool address_is_same(const struct address *a, const struct address *b)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&address->socket;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->socket;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a->socket;
+	const struct sockaddr_in *other_v4 = (const struct sockaddr_in *)&b->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->socket;
+	const struct sockaddr_in6 *other_v6 = (const struct sockaddr_in6 *)&b->socket;
 
-	if (address->socket.ss_family == AF_INET && v4->sin_addr.s_addr == htonl(INADDR_ANY))
-		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (address->socket.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
-		v6->sin6_addr = in6addr_loopback;
+	if (a->socket.ss_family != b->socket.ss_family)
+		return false;
+	if (a->socket.ss_family == AF_INET)
+		return v4->sin_port == other_v4->sin_port &&
+		       v4->sin_addr.s_addr == other_v4->sin_addr.s_addr;
+	return a->socket.ss_family == AF_INET6 && v6->sin6_port == other_v6->sin6_port &&
+	       v6->sin6_scope_id == other_v6->sin6_scope_id &&
+	       IN6_ARE_ADDR_EQUAL(&v6->sin6_addr, &other_v6->sin6_addr);
+}
+
+bool address_is_wildcard(const struct address *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->socket;
+
+	if (address->socket.ss_family == AF_INET)
+		return v4->sin_addr.s_addr == htonl(INADDR_ANY);
+	return address->socket.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
 }
 
 bool address_is_local(const struct address *address)
@@ -138,17 +288,31 @@ bool address_is_local(const struct address *address)
 	return true;
 }
 
+bool address_is_here(const struct address *address, int *ret_error)
+{
+	struct address any_port = *address;
+	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error = fd < 0 ? errno : 0;
+
+	if (address->socket.ss_family == AF_INET)
+		((struct sockaddr_in *)&any_port.socket)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&any_port.socket)->sin6_port = 0;
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&any_port.socket, any_port.len) != 0)
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	*ret_error = error;
+	return error != EADDRNOTAVAIL && error != EAFNOSUPPORT;
+}
+
 void address_update_text(struct address *address, int fd)
 {
-	char host[INET6_ADDRSTRLEN], port[8];
 	socklen_t len = sizeof address->socket;
 
 	if (address->socket.ss_family == AF_UNIX ||
-	    getsockname(fd, (struct sockaddr *)&address->socket, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&address->socket, len, host, sizeof host, port,
-			sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	    getsockname(fd, (struct sockaddr *)&address->socket, &len) != 0)
 		return;
 	address->len = len;
-	snprintf(address->text, sizeof address->text,
-		 address->socket.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	(void)write_numeric(address, address->text, sizeof address->text);
 }

@@ -130,11 +130,11 @@ static void on_connection(struct ev_loop *loop, struct ev_io *watcher, int event
 
 static bool listen_on_inet(const struct address *address, int fd)
 {
-	int yes = 1, no = 0;
+	int yes = 1, v6_only = address->is_v6_only;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	if (address->socket.ss_family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
 	return bind(fd, (const struct sockaddr *)&address->socket, address->len) == 0 &&
 	       listen(fd, BACKLOG) == 0;
 }

@@ -77,7 +77,18 @@ static bool is_ours(const struct address *address, const struct socket_file *fil
 
 /* ---- the file ---- */
 
-/* Nobody can connect before listen(), so the mode is set in time. */
+static bool set_rights(const struct address *address)
+{
+	const char *path = path_of(address);
+	uid_t user = address->has_user ? address->user : (uid_t)-1; /* -1: stays as it is */
+	gid_t group = address->has_group ? address->group : (gid_t)-1;
+
+	if ((address->has_user || address->has_group) && lchown(path, user, group) != 0)
+		return false;
+	return !address->has_mode || chmod(path, address->mode) == 0;
+}
+
+/* Nobody can connect before listen(), so the rights are set in time. */
 static bool listen_on_file(const struct address *address, int fd, int backlog,
 			   struct socket_file *ret_file)
 {
@@ -86,9 +97,7 @@ static bool listen_on_file(const struct address *address, int fd, int backlog,
 	if (lstat(path_of(address), &stat) != 0)
 		return false;
 	*ret_file = (struct socket_file){.device = stat.st_dev, .inode = stat.st_ino};
-	if (address->has_mode && chmod(path_of(address), address->mode) != 0)
-		return false;
-	return listen(fd, backlog) == 0;
+	return set_rights(address) && listen(fd, backlog) == 0;
 }
 
 /* Under the lock, where there is one. */

@@ -23,7 +23,7 @@ struct socket_file {
 };
 
 /*
- * Makes the file of `address`, with the mode that the address asks for, and has the
+ * Makes the file of `address`, with the mode, user and group that the address asks for, and has the
  * socket `fd` listen on it. False, with errno and without a file of ours, when that fails.
  */
 MUST_CHECK bool socket_file_listen(const struct address *address, int fd, int backlog,

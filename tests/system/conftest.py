@@ -1,3 +1,5 @@
+import os
+import pathlib
 import resource
 import signal
 import subprocess
@@ -56,6 +58,18 @@ def start_agent(tmp_path, started):
         started.append(agent)
         return agent
     return start
+
+
+@pytest.fixture(scope="session")
+def host_names(tmp_path_factory):
+    """Makes the environment of a program that knows other host names: see host_names.c."""
+    library = tmp_path_factory.mktemp("names") / "host_names.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O2", "-o", library,
+                    pathlib.Path(__file__).parent / "host_names.c"], check=True)
+
+    def environment(*names, **more):
+        return {"LD_PRELOAD": str(library), "HOST_NAMES": " ".join(names), **more}
+    return environment
 
 
 @pytest.fixture

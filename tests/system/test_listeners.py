@@ -1,6 +1,8 @@
 """Where the agent listens: TCP over IPv4 and IPv6, Unix sockets, several at once."""
 
+import grp
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -14,8 +16,7 @@ from agent import bucket, policies_text
 from processes import wait_until
 
 SRC = spop.ip("192.0.2.1")
-
-
+FREE = "127.0.0.1:0"
 
 def assert_serves(address):
     with spop.Peer(address.partition("?")[0]) as peer:
@@ -46,6 +47,109 @@ def test_the_ipv6_wildcard_takes_both_families(start_agent):
     port = agent.address.rsplit(":", 1)[1]
     assert_serves(f"127.0.0.1:{port}")
     assert_serves(f"[::1]:{port}")
+
+
+def free_port():
+    """A port that was free a moment ago, in both families."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:{0},[::]:{0}", "[::]:{0},0.0.0.0:{0}",
+                                    "0.0.0.0:{0},*:{0}"])
+def test_both_wildcards_on_one_port_are_one_family_each(start_agent, listen):
+    port = free_port()
+
+    start_agent(listen=listen.format(port))
+
+    assert_serves(f"127.0.0.1:{port}")
+    assert_serves(f"[::1]:{port}")
+
+
+def test_a_star_takes_both_families(start_agent):
+    port = start_agent(listen="*:0").address.rsplit(":", 1)[1]
+
+    assert_serves(f"127.0.0.1:{port}")
+    assert_serves(f"[::1]:{port}")
+
+
+def test_a_star_is_ipv4_where_there_is_no_ipv6(start_agent, host_names):
+    agent = start_agent(listen="*:0", env=host_names(NO_IPV6="1"))
+
+    host, port = agent.address.rsplit(":", 1)
+    assert host == "0.0.0.0"
+    assert_serves(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("name", ["two.test=::1,127.0.0.1", "two.test=127.0.0.1,::1,127.0.0.1"])
+def test_a_name_means_all_its_addresses(start_agent, host_names, name):
+    agent = start_agent(listen="two.test:0", http="two.test:0", env=host_names(name))
+
+    for protocol in ("spop", "http"):
+        bound = agent.listening(protocol, 2)
+        assert {address.rsplit(":", 1)[0] for address in bound} == {"127.0.0.1", "[::1]"}
+    for address in agent.listening("spop", 2):
+        assert_serves(address)
+    assert len(agent.events("listening")) == 4
+
+
+def test_an_address_of_a_name_that_is_not_here_is_skipped_and_said(start_agent, host_names):
+    agent = start_agent(listen="two.test:0", env=host_names("two.test=198.51.100.1,127.0.0.1"))
+
+    assert_serves(agent.address)
+    [event] = agent.events("listener_skipped")
+    assert event["level"] == "warn"
+    assert event["address"] == "two.test:0 (198.51.100.1:0)"
+    assert event["reason"] == "Cannot assign requested address"
+
+
+def test_the_ipv6_address_of_a_name_is_skipped_without_ipv6(start_agent, host_names):
+    agent = start_agent(listen="two.test:0",
+                        env=host_names("two.test=::1,127.0.0.1", NO_IPV6="1"))
+
+    assert_serves(agent.address)
+    [event] = agent.events("listener_skipped")
+    assert event["address"] == "two.test:0 ([::1]:0)"
+    assert event["reason"] == "Address family not supported by protocol"
+
+
+def test_a_name_without_an_address_of_this_machine_ends_the_start(host_names):
+    done = agents.run("--http-listen", "off", "--spop-listen", f"{FREE},two.test:1",
+                      "--log-level", "error", env=host_names("two.test=198.51.100.1,198.51.100.2"))
+
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "two.test:1 (198.51.100.2:1): Cannot assign requested address" in line
+
+
+def test_an_address_of_a_name_that_is_in_use_ends_the_start(start_agent, host_names):
+    port = start_agent().address.rsplit(":", 1)[1]
+
+    done = agents.run("--http-listen", "off", "--spop-listen", f"two.test:{port}",
+                      "--log-level", "error", env=host_names("two.test=::1,127.0.0.1"))
+
+    assert done.returncode == 1
+    assert f"two.test:{port} (127.0.0.1:{port}): Address already in use" in done.stderr
+
+
+def test_admin_pages_are_on_the_http_listener_when_theirs_is_off(start_agent):
+    agent = start_agent("--admin-listen", "off", http=True)
+
+    port = agent.http_address.rsplit(":", 1)[1]
+    assert web.get(port, path="/status").status == 200
+
+
+def test_an_agent_with_its_spop_listener_off_serves_http(tmp_path, started):
+    class HttpAgent(agents.Agent):
+        """Does not wait for a listener of SPOP."""
+        def listening(self, protocol, count):
+            return ["off"] if protocol == "spop" else super().listening(protocol, count)
+
+    agent = HttpAgent(tmp_path, listen="off", http=True)
+    started.append(agent)
+
+    assert web.get(agent.http_address.rsplit(":", 1)[1], path="/ready").status == 200
+    assert not agent.events("listening", protocol="spop")
 
 
 def test_a_list_of_addresses_is_one_agent(start_agent, tmp_path):
@@ -86,6 +190,17 @@ def test_a_unix_socket_has_the_mode_asked_for(start_agent, tmp_path):
 
     assert stat.S_IMODE(os.stat(tmp_path / "s").st_mode) == 0o620
     assert_serves(agent.address)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+@pytest.mark.parametrize("user,group", [("nobody", "nogroup"), ("12345", "54321")])
+def test_a_unix_socket_has_the_user_and_the_group_asked_for(start_agent, tmp_path, user, group):
+    start_agent(listen=f"unix:{tmp_path}/s?user={user}&group={group}&mode=0600")
+
+    status = os.stat(tmp_path / "s")
+    assert status.st_uid == (int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid)
+    assert status.st_gid == (int(group) if group.isdigit() else grp.getgrnam(group).gr_gid)
+    assert stat.S_IMODE(status.st_mode) == 0o600
 
 
 def test_a_stopping_agent_leaves_the_socket_of_its_successor(start_agent, tmp_path):

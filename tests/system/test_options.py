@@ -1,9 +1,12 @@
 """The command line: options, the environment, the sub-commands, what stops a start."""
 
+import contextlib
 import json
 import os
 import re
 import socket
+import threading
+import time
 
 import pytest
 
@@ -22,6 +25,10 @@ BAD_VALUES = [
     ("spop-listen", "unix:/tmp/x?mode=9", ["mode"]),
     ("spop-listen", "unix:/tmp/x?owner=me", ["mode"]),
     ("spop-listen", "unix:/" + "x" * 200, ["long"]),
+    ("spop-listen", "unix:/tmp/x?user=no-such-user", ["user=", "by name or number", "off"]),
+    ("spop-listen", "unix:/tmp/x?group=no-such-group", ["group=", "by name or number"]),
+    ("spop-listen", "off,127.0.0.1:1", ["host:port", "off"]),
+    ("admin-listen", "127.0.0.1", ["*:port", "off"]),
     ("http-listen", "127.0.0.1", ["off"]),
     ("store", "memory", ["memory:"]),
     ("store-timeout", "2", ["1ms"]),
@@ -403,6 +410,124 @@ def test_probe_of_nobody_fails_and_names_the_address():
 
     assert done.returncode == 1
     assert address in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_probe_of_a_name_asks_all_its_addresses(start_agent, host_names):
+    port = start_agent().address.rsplit(":", 1)[1]
+    names = host_names("two.test=::1,127.0.0.1", "none.test=::1,127.0.0.2")
+
+    good = agents.run("probe", f"two.test:{port}", env=names)
+    bad = agents.run("probe", f"none.test:{port}", env=names)
+
+    assert (good.returncode, good.stderr) == (0, "")
+    assert bad.returncode == 1
+    [line] = bad.stderr.splitlines()
+    assert f"none.test:{port} ([::1]:{port}): can't connect: Connection refused" in line
+    assert f"none.test:{port} (127.0.0.2:{port}): can't connect: Connection refused" in line
+
+
+def test_probe_over_http_asks_all_addresses_of_a_name(start_agent, host_names):
+    port = start_agent(http=True).http_address.rsplit(":", 1)[1]
+
+    done = agents.run("probe", f"http://two.test:{port}/health",
+                      env=host_names("two.test=::1,127.0.0.1"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("listen", ["*:{}", "[::]:{}", "0.0.0.0:{0},[::]:{0}"])
+def test_probe_finds_an_agent_that_listens_on_ipv4_alone(start_agent, host_names, listen):
+    """As where the loopback interface has no IPv6 address."""
+    port = start_agent().address.rsplit(":", 1)[1]
+
+    for env in (host_names(), host_names(NO_IPV6="1")):
+        assert agents.run("probe", "--spop-listen", listen.format(port), env=env).returncode == 0
+
+
+def test_probe_without_an_address_asks_where_spop_is_and_says_when_it_is_off():
+    line = the_one_line(agents.run("probe", "--spop-listen", "off"))
+
+    assert "--spop-listen is off" in line
+    assert "http://host:port/health" in line
+
+
+class Trickle:
+    """Accepts, and sends a byte of `data` each 0.2 s, for ever from its last one on."""
+
+    def __init__(self, data, address=("127.0.0.1", 0)):
+        self.data = data
+        self.server = socket.create_server(address)
+        self.address = f"127.0.0.1:{self.server.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.server.accept()
+                threading.Thread(target=self.send, args=(client,), daemon=True).start()
+
+    def send(self, client):
+        with contextlib.suppress(OSError), client:
+            for byte in self.data:
+                client.send(bytes([byte]))
+                time.sleep(0.2)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.close()
+
+
+def timed_probe(*arguments, **options):
+    begin = time.monotonic()
+    done = agents.run("probe", *arguments, **options)
+    return done, time.monotonic() - begin
+
+
+@pytest.mark.parametrize("address,data", [
+    ("{}", b"\0\0\1\0" + bytes(256)), ("http://{}/health", b"HTTP/1.1" + b" " * 100)],
+    ids=["spop", "http"])
+def test_probe_of_one_that_answers_byte_by_byte_ends_in_time(address, data):
+    with Trickle(data) as trickle:
+        done, seconds = timed_probe(address.format(trickle.address))
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"{trickle.address}: no answer\n")
+    assert 1.9 < seconds < 2.8
+
+
+def test_probe_of_one_that_never_accepts_ends_in_time(tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            done, seconds = timed_probe(f"127.0.0.1:{port}")
+
+    assert done.returncode == 1
+    assert "Connection timed out" in done.stderr
+    assert seconds < 2.8
+
+
+def test_probe_has_time_left_for_the_address_after_one_that_trickles(start_agent, host_names):
+    agent = start_agent()
+    address = ("127.0.0.2", int(agent.address.rsplit(":", 1)[1]))
+
+    with Trickle(b"\0\0\1\0" + bytes(256), address):
+        done, seconds = timed_probe(f"two.test:{address[1]}",
+                                    env=host_names("two.test=127.0.0.2,127.0.0.1"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("arguments", [["slow.test:1"], ["http://slow.test/"],
+                                       ["--spop-listen", "slow.test:1"]], ids=str)
+def test_probe_of_a_name_that_nobody_looks_up_ends_in_time(host_names, arguments):
+    done, seconds = timed_probe(*arguments, env=host_names("slow.test="))
+
+    assert done.returncode == 1
+    assert done.stderr == "ratelimit-spoa: the look-up of the host name takes too long\n"
+    assert 1.9 < seconds < 2.8
 
 
 def test_probe_of_something_else_fails(origin):

@@ -50,7 +50,7 @@ static const struct option table[] = {
 	{"addresses", "ADDRESS", OPTION_NONE, "addresses", .kind = OPTION_ADDRESSES,
 	 .offset = FIELD(addresses, struct address_list)},
 	{"wide", "ADDRESS", "127.0.0.1:1", "addresses", .kind = OPTION_ADDRESSES,
-	 .offset = FIELD(wide, struct address_list), .may_be_off = true},
+	 .offset = FIELD(wide, struct address_list)},
 	{"own", "X", "x", "its own", .kind = OPTION_OWN, .accepted = "a letter", .read = read_own},
 	{.name = NULL},
 };
@@ -84,10 +84,9 @@ TEST(option_accepted_is_made_from_the_row)
 		{"number", "a whole number from 2 to 7"},
 		{"size", "a size from 1000 to 3m"},
 		{"duration", "a duration from 1.5ms to 90m"},
-		{"addresses", "host:port, [v6]:port or unix:/path[?mode=0660]; several with "
-			      "commas between"},
-		{"wide", "host:port, [v6]:port or unix:/path[?mode=0660]; several with commas "
-			 "between; or off"},
+		{"addresses", "host:port, [v6]:port, *:port or "
+			      "unix:/path[?mode=0660&user=NAME&group=NAME]; several with commas "
+			      "between; or off"},
 		{"own", "a letter"},
 	};
 
@@ -203,19 +202,24 @@ TEST(option_read_own_flags_bad_values_are_refused)
 	}
 }
 
-/* "off" ends the sentence only where it is accepted. */
-TEST(option_read_own_flags_bad_address_says_whether_off_is_accepted)
+TEST(option_read_own_flags_bad_address_says_that_off_is_accepted)
 {
 	struct fields fields = {0};
-	struct err narrow, wide;
+	struct err err;
 
-	assert_false(option_read_own_flags(table, &fields, ARGS("--addresses=off"), &narrow));
-	assert_false(option_read_own_flags(table, &fields, ARGS("--wide=on"), &wide));
+	assert_false(option_read_own_flags(table, &fields, ARGS("--wide=on"), &err));
 
-	assert_string_equal(narrow.text, "--addresses: \"off\": this is no address; accepted is "
-					 "host:port, [v6]:port or unix:/path[?mode=0660]");
-	assert_string_equal(wide.text, "--wide: \"on\": this is no address; accepted is host:port, "
-				       "[v6]:port or unix:/path[?mode=0660], or off");
+	assert_string_equal(err.text, "--wide: \"on\": this is no address; accepted is host:port, "
+				      "[v6]:port, *:port or "
+				      "unix:/path[?mode=0660&user=NAME&group=NAME], or off");
+}
+
+TEST(option_read_own_flags_off_is_no_address_whatever_the_default)
+{
+	struct fields fields = read_flags(ARGS("--addresses=off", "--wide=off"));
+
+	assert_int_equal(fields.addresses.count, 0);
+	assert_int_equal(fields.wide.count, 0);
 }
 
 TEST(option_print_table_has_name_default_meaning_and_what_is_accepted)

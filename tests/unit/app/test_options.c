@@ -84,7 +84,7 @@ TEST(options_read_nothing_is_the_defaults)
 
 /* ---- every option: what is taken, what is not ---- */
 
-#define VALUES_MAX 20
+#define VALUES_MAX 22
 
 static const struct {
 	const char *option;
@@ -94,11 +94,28 @@ static const struct {
 	{"spop-listen",
 	 {"127.0.0.1:1", "[::1]:65535", "[::]:12345", "0.0.0.0:0", "127.0.0.1:1,[::1]:2",
 	  "127.0.0.1:1 , [::1]:2", "unix:/run/x.sock", "unix:/x?mode=0660", "unix:/x?mode=600",
-	  "unix:/x,127.0.0.1:1"},
-	 {"", "127.0.0.1", "127.0.0.1:", ":12345", "127.0.0.1:65536", "127.0.0.1:-1",
-	  "127.0.0.1:http", "::1:80", "[::1]", "[::1]80", "[]:80", "[127.0.0.1:80",
-	  "unix:", "unix:x.sock", "unix:/x?mode=888", "unix:/x?mode=1777", "unix:/x?x=1",
-	  "127.0.0.1:1,", ",127.0.0.1:1"}},
+	  "unix:/x,127.0.0.1:1", "off", "*:1", "unix:/x?user=root&group=0&mode=0660"},
+	 {"",
+	  "127.0.0.1",
+	  "127.0.0.1:",
+	  ":12345",
+	  "127.0.0.1:65536",
+	  "127.0.0.1:-1",
+	  "127.0.0.1:http",
+	  "::1:80",
+	  "[::1]",
+	  "[::1]80",
+	  "[]:80",
+	  "[127.0.0.1:80",
+	  "unix:",
+	  "unix:x.sock",
+	  "unix:/x?mode=888",
+	  "unix:/x?mode=1777",
+	  "unix:/x?x=1",
+	  "127.0.0.1:1,",
+	  ",127.0.0.1:1",
+	  "off,127.0.0.1:1",
+	  "*"}},
 	{"http-listen",
 	 {"off", "127.0.0.1:8080", "[::]:0", "unix:/x?mode=0660", "127.0.0.1:1,[::1]:2"},
 	 {"", "no", "OFF", "127.0.0.1", "off,127.0.0.1:1", "127.0.0.1:1,"}},
@@ -108,7 +125,9 @@ static const struct {
 	{"http-max-per-address",
 	 {"1", "512", "1000000"},
 	 {"", "0", "-1", "x", "1.5", "10k", "1000001", MANY}},
-	{"admin-listen", {"", "127.0.0.1:9090", "unix:/x"}, {"off", "127.0.0.1", "127.0.0.1:1,"}},
+	{"admin-listen",
+	 {"", "off", "127.0.0.1:9090", "unix:/x"},
+	 {"OFF", "127.0.0.1", "127.0.0.1:1,"}},
 	{"policies", {"", "x.json", "/x/y z.json"}, {NULL}},
 	{"policies-watch", {"on", "off"}, {"", "yes", "OFF", "1"}},
 	{"store",
@@ -291,14 +310,15 @@ TEST(options_read_more_addresses_than_fit_are_refused)
 {
 	char list[2 + 17 * 14] = "";
 
-	for (int i = 0; i < OPTION_ADDRESSES_MAX; i++)
+	for (int i = 0; i < ADDRESS_LIST_MAX; i++)
 		strcat(list, i == 0 ? "127.0.0.1:1" : ",127.0.0.1:1");
 	assert_int_equal(read_good(ARGS("--spop-listen", list), NOTHING).spop_listen.count,
-			 OPTION_ADDRESSES_MAX);
+			 ADDRESS_LIST_MAX);
 	strcat(list, ",127.0.0.1:1");
 
 	struct err err = read_bad(ARGS("--spop-listen", list), NOTHING);
 	assert_says(&err, "--spop-listen");
+	assert_says(&err, "\"127.0.0.1:1\": 16 addresses are the most; accepted is host:port");
 }
 
 TEST(options_read_unix_path_that_is_too_long_is_refused)

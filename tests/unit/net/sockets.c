@@ -47,6 +47,15 @@ int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 	return (int)syscall(SYS_accept4, fd, address, len, flags);
 }
 
+int socket(int family, int type, int protocol)
+{
+	if (family == AF_INET6 && faults.has_no_ipv6) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, family, type, protocol);
+}
+
 int listen(int fd, int backlog)
 {
 	if (faults.before_listen != NULL)

@@ -51,6 +51,7 @@ struct faults {
 	int accept_error;
 	unsigned accept_errors;
 	size_t accepts;              /* how many there were, those that failed too */
+	bool has_no_ipv6;            /* a socket for it fails with EAFNOSUPPORT */
 	void (*before_listen)(void); /* is called by the next listen() and by all after it */
 };
 

@@ -63,7 +63,7 @@ static struct listener *listen_on(const char *text)
 	struct address address;
 	struct err err;
 
-	assert_true(address_parse(bytes_from_text(text), &address, &err));
+	assert_int_equal(address_parse(bytes_from_text(text), &address, 1, &err), 1);
 	struct listener *listener = listener_new(loop, &address, &owner, &err);
 	if (listener == NULL)
 		fail_msg("%s", err.text);
@@ -78,7 +78,7 @@ static void assert_not_listening(const char *text, const char *why)
 	int next_fd = dup(0);
 
 	close(next_fd);
-	assert_true(address_parse(bytes_from_text(text), &address, &err));
+	assert_int_equal(address_parse(bytes_from_text(text), &address, 1, &err), 1);
 	assert_null(listener_new(loop, &address, &owner, &err));
 	snprintf(expected, sizeof expected, "can't listen on %s: %s", text, why);
 	assert_string_equal(err.text, expected);
@@ -212,6 +212,28 @@ TEST(listener_on_ipv6_takes_ipv4_too)
 	assert_int_equal(taken.count, 1);
 
 	listener_free(listener);
+}
+
+TEST(listener_on_ipv6_alone_leaves_ipv4_to_another)
+{
+	struct listener *v4 = listen_on("0.0.0.0:0");
+	struct address address;
+	struct err err;
+	char text[32];
+
+	snprintf(text, sizeof text, "[::]:%u", port_of(v4));
+	assert_not_listening(text, "Address already in use");
+	assert_int_equal(address_parse(bytes_from_text(text), &address, 1, &err), 1);
+	address.is_v6_only = true;
+	struct listener *v6 = listener_new(loop, &address, &owner, &err);
+	assert_non_null(v6);
+	connect_clients(v4, 1);
+	loop_turn(loop);
+	assert_int_equal(taken.count, 1);
+
+	listener_free(v4);
+	assert_int_equal(connect_to_port(port_of(v6)), -1);
+	listener_free(v6);
 }
 
 TEST(listener_that_is_freed_listens_no_more_and_its_port_is_free_at_once)
@@ -511,6 +533,34 @@ TEST(listener_replaces_a_unix_socket_on_which_nobody_listens)
 
 	assert_int_equal(taken.count, 1);
 	listener_free(listener);
+}
+
+TEST(listener_on_a_unix_socket_gives_it_user_and_group)
+{
+	struct stat status;
+	char query[80];
+
+	snprintf(query, sizeof query, "?user=%u&mode=0640&group=%u", geteuid(), getegid());
+	struct listener *listener = listen_on(unix_address(query));
+
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_uid, geteuid());
+	assert_int_equal(status.st_gid, getegid());
+	assert_int_equal(status.st_mode & 0777, 0640);
+	listener_free(listener);
+}
+
+/* Only root may give files away. */
+TEST(listener_that_may_not_give_its_socket_away_is_refused_and_leaves_no_file)
+{
+	if (getuid() == 0) {
+		assert_int_equal(chmod(directory, 0777), 0);
+		assert_int_equal(seteuid(65534), 0);
+	}
+	assert_not_listening(unix_address("?user=0"), "Operation not permitted");
+	assert_int_equal(access(path, F_OK), -1);
+
+	assert_int_equal(seteuid(getuid()), 0);
 }
 
 TEST(listener_that_is_freed_leaves_the_file_of_its_successor)

@@ -202,7 +202,7 @@ TEST(spop_server_listen_without_memory_says_so)
 	struct address address;
 	struct err err;
 
-	assert_true(address_parse(BYTES("127.0.0.1:0"), &address, &err));
+	assert_int_equal(address_parse(BYTES("127.0.0.1:0"), &address, 1, &err), 1);
 	allocations_fail_at(0);
 	assert_false(spop_server_listen(server, &address, &err));
 	assert_true(allocations_end());

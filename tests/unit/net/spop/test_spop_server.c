@@ -40,7 +40,7 @@ static bool listen_on(const char *text, struct err *err)
 {
 	struct address address;
 
-	assert_true(address_parse(bytes_from_text(text), &address, err));
+	assert_int_equal(address_parse(bytes_from_text(text), &address, 1, err), 1);
 	return spop_server_listen(server, &address, err);
 }
 
