@@ -33,6 +33,10 @@ static void use_policies(struct reload *reload, struct policies *policies,
 		  LOG_BOOL("reordered", changes->is_reordered),
 		  LOG_INT("policies", policies_count(policies)),
 		  LOG_TEXT("file", reload->config.options->policies));
+	for (size_t i = 0; i <= policies_count(policies); i++)
+		policies_inherit_at(policies, engine_policies(reload->config.engine), i);
+	for (size_t i = 0; i <= policies_count(policies); i++)
+		policies_forget_keys_at(policies, engine_policies(reload->config.engine), i);
 	engine_set_policies(reload->config.engine, policies);
 	reload->config.stats->generation++;
 	reload->config.stats->loaded_us = clock_now_us();

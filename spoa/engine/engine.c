@@ -74,11 +74,10 @@ void engine_free(struct engine *engine)
 	free(engine);
 }
 
-void engine_set_policies(struct engine *engine, struct policies *policies)
+void engine_set_policies(struct engine *engine, const struct policies *policies)
 {
 	const struct policies *old = engine->policies;
 
-	policies_inherit(policies, old);
 	engine->policies = policies_ref(policies);
 	policies_unref(old);
 }

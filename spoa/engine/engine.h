@@ -78,9 +78,12 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 /* No inquiry may wait in the store any more: free the stores first. */
 void engine_free(struct engine *engine);
 
-/* From now on requests are checked by these policies. Policies of the names that the old set had go
- * on counting where the old ones stopped. */
-void engine_set_policies(struct engine *engine, struct policies *policies);
+/*
+ * From now on requests are checked by these policies; a reference is taken. They have inherited the
+ * tallies of the old ones before (policies_inherit_at). The engine gives up its reference to the
+ * old ones: if no request has another and the caller has none, all of them are freed at once.
+ */
+void engine_set_policies(struct engine *engine, const struct policies *policies);
 
 struct inquiry *engine_begin(struct engine *engine);
 void engine_add(struct inquiry *inquiry, const struct attributes *attributes);

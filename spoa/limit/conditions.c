@@ -5,6 +5,8 @@
 
 #include "base/parse.h"
 
+#define RELEASED_AT_ONCE 256 /* patterns: some 10 us */
+
 /* ---- making them ---- */
 
 static bool copy_bytes(struct bytes bytes, struct bytes *ret_copy)
@@ -83,6 +85,22 @@ bool condition_add_pattern(struct condition *condition, struct bytes text)
 	pattern->has_star = text.len > 0 && memchr(text.data, '*', text.len) != NULL;
 	read_network(pattern);
 	condition->count++;
+	return true;
+}
+
+bool conditions_release_some(struct conditions *conditions)
+{
+	if (conditions->count == 0)
+		return false;
+	struct condition *condition = &conditions->items[conditions->count - 1];
+	for (size_t i = 0; i < RELEASED_AT_ONCE && condition->count > 0; i++)
+		free_bytes(condition->patterns[--condition->count].text);
+	if (condition->count > 0)
+		return true;
+	free(condition->patterns);
+	free_bytes(condition->attribute);
+	if (--conditions->count == 0)
+		conditions_release(conditions);
 	return true;
 }
 

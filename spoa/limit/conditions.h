@@ -41,6 +41,8 @@ struct conditions {
 struct condition *conditions_add(struct conditions *conditions, struct bytes attribute);
 MUST_CHECK bool condition_add_pattern(struct condition *condition, struct bytes text);
 void conditions_release(struct conditions *conditions);
+/* Frees a piece of conditions that nobody uses any more; false when nothing was left to free. */
+MUST_CHECK bool conditions_release_some(struct conditions *conditions);
 
 /* `instead`, or NULL, is an attribute that takes the place of those of its name. */
 bool conditions_fit(const struct conditions *conditions, const struct attributes *attributes,

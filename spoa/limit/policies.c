@@ -62,6 +62,31 @@ void policies_unref(const struct policies *unwanted)
 	free(policies);
 }
 
+bool policies_are_last_reference(const struct policies *policies)
+{
+	return policies->references == 1;
+}
+
+/*
+ * What is left stays a set that policies_unref frees. Policies go from the last one on, so that
+ * `count` tells which are left.
+ */
+bool policies_unref_some(const struct policies *unwanted)
+{
+	struct policies *policies = writable(unwanted);
+
+	ASSERT(policies->references == 1);
+	policy_index_free(policies->index);
+	policies->index = NULL;
+	if (policies->count == 0) {
+		policies_unref(policies);
+		return false;
+	}
+	if (!policy_free_some(policies->items[policies->count - 1]))
+		policies->count--;
+	return true;
+}
+
 static void insert_by_name(struct policy **sorted, size_t count, struct policy *policy)
 {
 	size_t low = 0, high = count;
@@ -112,22 +137,42 @@ void policies_hash_keys(struct policies *policies)
 		policies->items[i]->hash_keys = true;
 }
 
-static void inherit(struct policy *policy, const struct policy *before)
+/* The policy at the position; the one that stands for inline ones comes after the last. */
+static struct policy *policy_or_inline_at(struct policies *policies, size_t position)
 {
-	if (before == NULL)
-		return;
-	tally_unref(policy->tally);
-	policy->tally = tally_ref(before->tally);
-	if (strcmp(policy->terms.generation, before->terms.generation) != 0)
-		tally_forget_keys(policy->tally);
+	return position < policies->count ? policies->items[position] : &policies->fallback;
 }
 
-void policies_inherit(struct policies *policies, const struct policies *before)
+/* The policy of that name in the set before, or NULL. Most are where they were. */
+static const struct policy *find_before(const struct policies *before, const struct policy *policy,
+					size_t position)
 {
-	inherit(&policies->fallback, &before->fallback);
-	for (size_t i = 0; i < policies->count; i++)
-		inherit(policies->items[i],
-			policies_find(before, bytes_from_text(policies->items[i]->name)));
+	if (policy->position == SIZE_MAX)
+		return &before->fallback;
+	if (position < before->count && strcmp(before->items[position]->name, policy->name) == 0)
+		return before->items[position];
+	return policies_find(before, bytes_from_text(policy->name));
+}
+
+void policies_inherit_at(struct policies *policies, const struct policies *before, size_t position)
+{
+	struct policy *policy = policy_or_inline_at(policies, position);
+	const struct policy *old = find_before(before, policy, position);
+
+	if (old == NULL)
+		return;
+	tally_unref(policy->tally);
+	policy->tally = tally_ref(old->tally);
+}
+
+void policies_forget_keys_at(struct policies *policies, const struct policies *before,
+			     size_t position)
+{
+	struct policy *policy = policy_or_inline_at(policies, position);
+	const struct policy *old = find_before(before, policy, position);
+
+	if (old != NULL && strcmp(policy->terms.generation, old->terms.generation) != 0)
+		tally_forget_keys(policy->tally);
 }
 
 size_t policies_count(const struct policies *policies)

@@ -27,6 +27,13 @@ struct policies;
 struct policies *policies_new(enum on_error on_error);
 const struct policies *policies_ref(const struct policies *policies);
 void policies_unref(const struct policies *policies);
+/* Whether nobody but the caller has a reference. */
+bool policies_are_last_reference(const struct policies *policies);
+/*
+ * Frees a piece of the set, which only the caller has a reference to, and whose policies nobody may
+ * look at any more. False when that was the last piece: then the reference is gone too.
+ */
+MUST_CHECK bool policies_unref_some(const struct policies *policies);
 
 /* Puts policy_new's copy of `policy` at the end, as one of at most POLICIES_MAX. False when memory
  * is short. */
@@ -39,8 +46,20 @@ MUST_CHECK bool policies_add(struct policies *policies, const struct policy *pol
 MUST_CHECK bool policies_compile(struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
-/* The set goes on counting where `before` has counted for policies of the same names. */
-void policies_inherit(struct policies *policies, const struct policies *before);
+
+/*
+ * A set that takes the place of another goes on counting where that one has counted for policies of
+ * the same names. This is done policy by policy, because 10,000 of them at once would keep the loop
+ * for too long. Positions are those in `policies`; the position policies_count() stands for the
+ * inline policy.
+ *
+ * First each policy inherits; then `policies` come into use; then the keys that the tallies have
+ * seen are forgotten where a policy now counts by other ones. They are forgotten last because until
+ * then the old policies go on adding theirs.
+ */
+void policies_inherit_at(struct policies *policies, const struct policies *before, size_t position);
+void policies_forget_keys_at(struct policies *policies, const struct policies *before,
+			     size_t position);
 
 /*
  * The policies whose `match` fits a request, in file order. The set, the attributes and the search

@@ -40,6 +40,24 @@ void policy_free(struct policy *policy)
 	free(policy);
 }
 
+bool policy_free_some(struct policy *policy)
+{
+	policy_index_free(policy->override_index);
+	policy->override_index = NULL;
+	if (policy->override_count > 0) {
+		struct override *last = &policy->overrides[policy->override_count - 1];
+		if (!conditions_release_some(&last->match)) {
+			free_name(last->terms.cost_attribute);
+			policy->override_count--;
+		}
+		return true;
+	}
+	if (conditions_release_some(&policy->match))
+		return true;
+	policy_free(policy);
+	return false;
+}
+
 static bool is_name_byte(uint8_t byte)
 {
 	return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||

@@ -78,6 +78,8 @@ void policy_drop(struct policy *policy);
  */
 struct policy *policy_new(const struct policy *policy, size_t position);
 void policy_free(struct policy *policy);
+/* Frees a piece of a policy that nobody uses any more; false when that was the last piece. */
+MUST_CHECK bool policy_free_some(struct policy *policy);
 /* Makes the index by which policy_terms finds an override when there are many. False when memory is
  * short. */
 MUST_CHECK bool policy_compile(struct policy *policy);

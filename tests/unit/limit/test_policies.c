@@ -118,6 +118,15 @@ TEST(policies_unref_the_last_reference_frees)
 	policies_unref(again);
 }
 
+/* As a reload does for a set that comes into use. */
+static void inherit(struct policies *policies, const struct policies *before)
+{
+	for (size_t i = 0; i <= policies_count(policies); i++)
+		policies_inherit_at(policies, before, i);
+	for (size_t i = 0; i <= policies_count(policies); i++)
+		policies_forget_keys_at(policies, before, i);
+}
+
 TEST(policies_inherit_counts_on_by_name)
 {
 	struct policies *before = POLICIES("login:src", "gone:src");
@@ -125,7 +134,7 @@ TEST(policies_inherit_counts_on_by_name)
 
 	policies_at(before, 0)->tally->checks[TALLY_DENIED] = 3;
 	policies_inline(before)->tally->checks[TALLY_ALLOWED] = 4;
-	policies_inherit(after, before);
+	inherit(after, before);
 	policies_unref(before);
 
 	assert_int_equal(policies_at(after, 0)->tally->checks[TALLY_DENIED], 0);
@@ -141,12 +150,89 @@ TEST(policies_inherit_another_key_forgets_the_top_ones)
 
 	for (size_t i = 0; i < 2; i++)
 		policies_at(before, i)->tally->seen = calloc(1, sizeof(struct top_keys));
-	policies_inherit(after, before);
+	inherit(after, before);
 
 	assert_null(policies_at(after, 0)->tally->seen);
 	assert_non_null(policies_at(after, 1)->tally->seen);
 	policies_unref(before);
 	policies_unref(after);
+}
+
+TEST(policies_inherit_keys_of_the_old_policy_count_until_they_are_forgotten)
+{
+	struct policies *before = POLICIES("login:src");
+	struct policies *after = POLICIES("login:user");
+
+	for (size_t i = 0; i <= 1; i++)
+		policies_inherit_at(after, before, i);
+	policies_at(before, 0)->tally->seen = calloc(1, sizeof(struct top_keys));
+	assert_ptr_equal(policies_at(after, 0)->tally, policies_at(before, 0)->tally);
+	policies_forget_keys_at(after, before, 0);
+
+	assert_null(policies_at(after, 0)->tally->seen);
+	policies_unref(before);
+	policies_unref(after);
+}
+
+TEST(policies_are_last_reference_counts_the_others)
+{
+	struct policies *policies = POLICIES("login:src");
+
+	assert_true(policies_are_last_reference(policies));
+	const struct policies *again = policies_ref(policies);
+	assert_false(policies_are_last_reference(policies));
+	policies_unref(again);
+	assert_true(policies_are_last_reference(policies));
+	policies_unref(policies);
+}
+
+/* Two policies, one of which has two overrides, one of them with `patterns` patterns. */
+static struct policies *large_set(size_t patterns)
+{
+	struct policies *policies = POLICIES("first:src");
+	struct policy policy = policy_of("second:src");
+
+	(void)add_override(&policy, "path=/x");
+	(void)add_override(&policy, "path=/0");
+	for (size_t i = 1; i < patterns; i++) {
+		char text[32];
+		snprintf(text, sizeof text, "/%zu", i);
+		assert_true(condition_add_pattern(policy.overrides[1].match.items,
+						  bytes_from_text(text)));
+	}
+	add_policy(policies, &policy);
+	assert_true(policies_compile(policies));
+	return policies;
+}
+
+static size_t pieces_of(struct policies *policies)
+{
+	size_t pieces = 1;
+
+	while (policies_unref_some(policies))
+		pieces++;
+	return pieces;
+}
+
+TEST(policies_unref_some_frees_a_large_policy_in_pieces)
+{
+	size_t few = pieces_of(large_set(20)), many = pieces_of(large_set(20000));
+
+	assert_in_range(few, 4, 20);
+	assert_true(many > few + 20000 / 1000);
+}
+
+/* Stopped anywhere, as at the end of the agent. What leaks is the sanitizers' business. */
+TEST(policies_unref_some_what_is_left_is_freed_at_once)
+{
+	size_t pieces = pieces_of(large_set(1000));
+
+	for (size_t stop = 0; stop < pieces; stop++) {
+		struct policies *policies = large_set(1000);
+		for (size_t i = 0; i < stop; i++)
+			assert_true(policies_unref_some(policies));
+		policies_unref(policies);
+	}
 }
 
 TEST(policies_unref_takes_null)
