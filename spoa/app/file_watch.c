@@ -14,13 +14,18 @@
  * another release that is linked to, a file that is away for a moment, and (by the file itself) a
  * file that is mounted alone. Events of other names in the directories are ignored.
  *
- *               an event on the way            FILE_WATCH_SETTLE_S without another
- *     QUIET -----------------------> SETTLING ------------------------------------> QUIET, and the
- *       ^                               |                                           owner is told
- *       `-- the file is being written --'
+ *            an event on the way               FILE_WATCH_SETTLE_S without another, or
+ *                          .----------.        FILE_WATCH_LATEST_S after the first one
+ *     QUIET ------------> SETTLING <--'  ----------------------------------> QUIET, and the owner
+ *       |                  |     ^                                           is told, unless the
+ *       | the file is      |     | it is closed                              watch is held: then
+ *       v being written    v     |                                           after that
+ *     WRITING <----------- WRITING
  *
  * A file that is being written does not count until it is closed, which is an event of its own: a
- * half-written policy file would only be logged as an error.
+ * half-written policy file would only be logged as an error. This goes before FILE_WATCH_LATEST_S:
+ * a file that is rewritten all the time is closed between two writings, and then the owner is told
+ * at once.
  */
 #include "app/file_watch.h"
 
@@ -35,6 +40,7 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/log.h"
 
@@ -65,6 +71,10 @@ struct file_watch {
 	int inotify;
 	struct ev_io readable;
 	struct ev_timer settle;
+	int64_t first_us;      /* when the first event came that the owner was not told of; or 0 */
+	int64_t last_us;       /* the same of the last one */
+	int64_t held_until_us; /* the owner is not told before that */
+	bool is_written;       /* just now: the file will be closed */
 	struct way way;
 	bool was_there; /* the file, when the owner was last told or caught up */
 	bool is_warned; /* the last walk failed in part, and that was logged */
@@ -241,16 +251,50 @@ static bool is_being_written(const struct way *way, uint32_t events)
 	       ((events & (IN_CREATE | IN_ATTRIB)) != 0 && way->is_empty);
 }
 
+static int64_t later_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* When the owner is to be told of what has happened; INT64_MAX when of nothing, or not yet. */
+static int64_t due_us(const struct file_watch *watch)
+{
+	if (watch->first_us == 0 || watch->is_written || watch->held_until_us == FILE_WATCH_HELD)
+		return INT64_MAX;
+	int64_t settled_us = watch->last_us + (int64_t)(FILE_WATCH_SETTLE_S * US_PER_SECOND);
+	int64_t latest_us = watch->first_us + (int64_t)(FILE_WATCH_LATEST_S * US_PER_SECOND);
+	return later_of(settled_us < latest_us ? settled_us : latest_us, watch->held_until_us);
+}
+
+/* Called whenever what due_us looks at has changed. */
+static void set_timer(struct file_watch *watch)
+{
+	int64_t due = due_us(watch);
+
+	if (due == INT64_MAX) {
+		ev_timer_stop(watch->loop, &watch->settle);
+		return;
+	}
+	watch->settle.repeat = (double)later_of(due - clock_mono_us(), 1) / 1e6;
+	ev_timer_again(watch->loop, &watch->settle);
+}
+
+static void note_change(struct file_watch *watch)
+{
+	watch->last_us = clock_mono_us();
+	if (watch->first_us == 0)
+		watch->first_us = watch->last_us;
+}
+
 static void handle_event(struct file_watch *watch, const struct inotify_event *event)
 {
 	if (!is_on_the_way(&watch->way, event))
 		return;
 	if ((event->mask & IN_MODIFY) == 0)
 		renew_way(watch);
-	if (is_being_written(&watch->way, event->mask))
-		ev_timer_stop(watch->loop, &watch->settle);
-	else
-		ev_timer_again(watch->loop, &watch->settle);
+	watch->is_written = is_being_written(&watch->way, event->mask);
+	if (!watch->is_written)
+		note_change(watch);
 }
 
 static void read_events(struct file_watch *watch)
@@ -271,8 +315,18 @@ static void read_events(struct file_watch *watch)
 
 static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
+	struct file_watch *watch = CONTAINER_OF(watcher, struct file_watch, readable);
+
 	(void)loop, (void)events;
-	read_events(CONTAINER_OF(watcher, struct file_watch, readable));
+	read_events(watch);
+	set_timer(watch);
+}
+
+static void forget_changes(struct file_watch *watch)
+{
+	watch->first_us = 0;
+	watch->was_there = watch->way.is_there;
+	set_timer(watch);
 }
 
 static void on_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -280,9 +334,12 @@ static void on_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
 	struct file_watch *watch = CONTAINER_OF(timer, struct file_watch, settle);
 	bool exists_or_did = watch->way.is_there || watch->was_there;
 
-	(void)events;
-	ev_timer_stop(loop, timer);
-	watch->was_there = watch->way.is_there;
+	(void)loop, (void)events;
+	if (clock_mono_us() < due_us(watch)) { /* libev's time is that of the turn's begin */
+		set_timer(watch);
+		return;
+	}
+	forget_changes(watch);
 	if (exists_or_did)
 		watch->changed(watch->owner);
 }
@@ -292,8 +349,15 @@ void file_watch_catch_up(struct file_watch *watch)
 	if (watch == NULL)
 		return;
 	read_events(watch);
-	ev_timer_stop(watch->loop, &watch->settle);
-	watch->was_there = watch->way.is_there;
+	forget_changes(watch);
+}
+
+void file_watch_hold(struct file_watch *watch, int64_t until_us)
+{
+	if (watch == NULL)
+		return;
+	watch->held_until_us = until_us;
+	set_timer(watch);
 }
 
 struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
@@ -318,7 +382,6 @@ struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
 	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
 	ev_io_start(loop, &watch->readable);
 	ev_init(&watch->settle, on_settled);
-	watch->settle.repeat = FILE_WATCH_SETTLE_S;
 	return watch;
 }
 

@@ -2,9 +2,11 @@
  * file_watch.h - tells its owner when a file has changed: written and closed, renamed, or reached
  * by another symbolic link. It uses inotify; nothing is polled.
  *
- * The owner is told FILE_WATCH_SETTLE_S after the last event. The watch reads no file: the owner
- * does, and may find that nothing is different. The owner is not told while the file does not exist
- * and did not exist before.
+ * The owner is told FILE_WATCH_SETTLE_S after the last event, and FILE_WATCH_LATEST_S after the
+ * first one if there is always another. Once told, the owner can hold the watch, so that a file
+ * that is touched all the time does not keep it busy all the time. The watch reads no file: the
+ * owner does, and may find that nothing is different. The owner is not told while the file does not
+ * exist and did not exist before.
  *
  * A place that can't be watched (without inotify, at its limits, in a directory that must not be
  * read) is one line `policies_watch_failed` in the log, and the other places are watched. Some
@@ -14,9 +16,13 @@
 #ifndef APP_FILE_WATCH_H
 #define APP_FILE_WATCH_H
 
+#include <stdint.h>
+
 #include "base/compiler.h"
 
 #define FILE_WATCH_SETTLE_S 0.1
+#define FILE_WATCH_LATEST_S 1.0
+#define FILE_WATCH_HELD     INT64_MAX /* until file_watch_hold says another time */
 
 struct ev_loop;
 struct file_watch;
@@ -31,5 +37,10 @@ void file_watch_free(struct file_watch *watch);
 
 /* The owner knows all that happened until now, and is not told of it. `watch` may be NULL. */
 void file_watch_catch_up(struct file_watch *watch);
+/*
+ * The owner is told nothing until that moment on the monotonic clock. What happens until then is
+ * told after it. `watch` may be NULL.
+ */
+void file_watch_hold(struct file_watch *watch, int64_t until_us);
 
 #endif

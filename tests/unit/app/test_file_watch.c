@@ -15,6 +15,7 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "support/test.h"
 
@@ -175,6 +176,64 @@ TEST(file_watch_what_was_caught_up_with_is_not_told)
 	file_watch_catch_up(world->watch);
 
 	assert_true(is_silent(world));
+}
+
+/* Touches the file again and again, more often than an event settles. */
+static void on_touch(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop, (void)timer, (void)events;
+	write_file("f");
+}
+
+TEST(file_watch_a_file_that_is_touched_all_the_time_is_told)
+{
+	struct world *world = *state;
+	struct ev_timer touch;
+
+	write_file("f");
+	watch(world, "f");
+	ev_timer_init(&touch, on_touch, 0.0, FILE_WATCH_SETTLE_S / 5);
+	ev_timer_start(world->loop, &touch);
+	ev_now_update(world->loop);
+	double began = ev_now(world->loop);
+
+	assert_true(is_told(world));
+	assert_true(ev_now(world->loop) - began > FILE_WATCH_SETTLE_S);
+	assert_true(is_told(world)); /* and again */
+	ev_timer_stop(world->loop, &touch);
+}
+
+TEST(file_watch_what_happens_while_it_is_held_is_told_afterwards)
+{
+	struct world *world = *state;
+
+	write_file("f");
+	watch(world, "f");
+	file_watch_hold(world->watch, FILE_WATCH_HELD);
+	write_file("f");
+	assert_true(is_silent(world));
+
+	int64_t until_us = clock_mono_us() + 3 * (int64_t)(FILE_WATCH_SETTLE_S * US_PER_SECOND);
+	file_watch_hold(world->watch, until_us);
+	assert_true(is_told(world));
+
+	assert_true(clock_mono_us() >= until_us);
+	assert_true(is_silent(world)); /* once */
+	write_file("f");
+	assert_true(is_told(world));
+}
+
+TEST(file_watch_hold_without_a_change_tells_nothing)
+{
+	struct world *world = *state;
+
+	write_file("f");
+	watch(world, "f");
+	file_watch_hold(world->watch, FILE_WATCH_HELD);
+	file_watch_hold(world->watch, clock_mono_us());
+
+	assert_true(is_silent(world));
+	file_watch_hold(NULL, 0);
 }
 
 TEST(file_watch_a_file_is_told_when_it_is_closed)
