@@ -1,74 +1,312 @@
 /*
- * A reload, whoever asks for it:
+ * A reload, whoever asks for it, is a job:
  *
- *     the file is read --- it has an error --------> `reload_failed`, nothing changes
- *              |
- *              `---------- it is good
- *                            |-- it differs from what is in use, or SIGHUP asked,
- *                            |   or the last reload failed ---------> used, `reloaded`
- *                            `-- else -----------------------------> `reload_unneeded` (debug)
+ *               the thread reads the file,     1 ms at a time, the new
+ *     SIGHUP,   indexes the policies and       policies take over the
+ *     file      compares them with the old     old ones' tallies
+ *     -------> READING ------------------------> INHERITING -----------.
+ *                 |                                                    | the engine gets the
+ *                 |-- the file has an error:                           | pointer: `reloaded`
+ *                 |   `reload_failed`, nothing changes                 v
+ *                 |                                                FORGETTING
+ *                 |-- the file says what is in use, nobody asked,      | keys that the old
+ *                 |   and the last reload was good:                    | policies counted by,
+ *                 |   `reload_unneeded` (debug)                        | 1 ms at a time
+ *                 v                                                    |
+ *               LEAVING <----------------------------------------------'
+ *                 | waits until no request holds the policies that are
+ *                 | not needed any more, then frees them 1 ms at a time
+ *                 v
+ *               freed
  *
  * SIGHUP always has a visible answer. A file that was only touched has none: editors, configuration
  * management and Kubernetes touch files that do not change. After a failed reload there is one, so
  * that the log does not end with a failure when all is well again.
+ *
+ * One job at most is before LEAVING. All SIGHUPs that come while there is one make one more job
+ * after it, because the thread may have read the file before it changed. Changes of the file wait
+ * in the same way: in the file watch, which is held while there is such a job.
+ *
+ * The thread owns the new policies until it has ended. It reads names and fingerprints of the old
+ * policies, which never change, and the job holds a reference to them for that time. References and
+ * tallies are the loop's alone: they are counted without atomics. The thread does not log either.
  */
 #include "app/reload.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "app/file_watch.h"
 #include "app/load.h"
 #include "base/clock.h"
 #include "limit/policy_changes.h"
 
-static void use_policies(struct reload *reload, struct policies *policies,
-			 const struct policy_changes *changes, const char *cause)
+#define SLICE_US     (1 * US_PER_MS) /* what the loop spends on reloads at a time */
+#define PAUSE_S      0.001           /* between two slices: answers come first */
+#define LEAVING_S    0.1 /* between two looks whether requests still hold old policies */
+#define REST_FACTOR  5   /* the watch rests that many times as long as a parse took */
+#define THREAD_NICER 10  /* on one core, the loop runs first */
+
+enum reload_state { RELOAD_READING = 0, RELOAD_INHERITING, RELOAD_FORGETTING, RELOAD_LEAVING };
+
+struct reload_job {
+	enum reload_state state;
+	bool is_asked_for; /* by SIGHUP */
+	const struct policies *before;
+	size_t position; /* of the next policy that inherits or forgets */
+	const struct policies
+		*unwanted; /* LEAVING: the set that is freed, `before` or `policies` */
+	struct list link;  /* LEAVING: in reload.leaving */
+	/* The thread's until it has ended: */
+	pthread_t thread;
+	struct reload *reload;
+	struct policies *policies; /* NULL: the file has an error, `err` */
+	struct err err;
+	struct policy_changes changes;
+	int64_t took_us;
+};
+
+static const char *cause_text(bool is_asked_for)
 {
+	return is_asked_for ? "SIGHUP" : "file";
+}
+
+/* ---- the thread ---- */
+
+static void *run_thread(void *argument)
+{
+	struct reload_job *job = argument;
+	struct reload *reload = job->reload;
+	int64_t began_us = clock_mono_us();
+
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
+	job->policies = load_policies(reload->config.options, &job->err);
+	if (job->policies != NULL)
+		job->changes = policies_compare(job->before, job->policies);
+	job->took_us = clock_mono_us() - began_us;
+	ev_async_send(reload->config.loop, &reload->on_loaded);
+	return NULL;
+}
+
+/* The thread gets no signals: those are the loop's. Returns 0 or the errno. */
+static int start_thread(struct reload_job *job)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&job->thread, NULL, run_thread, job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+/* ---- the life of a job ---- */
+
+static void run_slice_in(struct reload *reload, double seconds)
+{
+	ev_timer_stop(reload->config.loop, &reload->next_slice);
+	ev_timer_set(&reload->next_slice, seconds, 0.0);
+	ev_timer_start(reload->config.loop, &reload->next_slice);
+}
+
+static void note_failure(struct reload *reload, bool is_asked_for, const char *reason)
+{
+	reload->config.stats->last_failed = true;
+	reload->config.stats->errors++;
+	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause_text(is_asked_for)),
+		  LOG_TEXT("reason", reason));
+}
+
+/*
+ * From now on another job may begin. Of its two sets, this job keeps the one that the engine does
+ * not have.
+ */
+static void leave(struct reload *reload, struct reload_job *job)
+{
+	int64_t rested_us = clock_mono_us() + REST_FACTOR * job->took_us;
+	bool is_used = job->state == RELOAD_FORGETTING;
+
+	job->unwanted = is_used ? job->before : job->policies;
+	policies_unref(is_used ? job->policies : job->before);
+	job->state = RELOAD_LEAVING;
+	list_append(&reload->leaving, &job->link);
+	reload->job = NULL;
+	run_slice_in(reload, PAUSE_S);
+	file_watch_hold(reload->watch, rested_us);
+}
+
+static void use_policies(struct reload *reload, struct reload_job *job)
+{
+	const struct policy_changes *changes = &job->changes;
 	struct policy_names_text added = policy_names_text(&changes->added);
 	struct policy_names_text changed = policy_names_text(&changes->changed);
 	struct policy_names_text removed = policy_names_text(&changes->removed);
 
-	log_event(LOG_INFO, "reloaded", LOG_TEXT("cause", cause), LOG_TEXT("added", added.text),
-		  LOG_TEXT("changed", changed.text), LOG_TEXT("removed", removed.text),
-		  LOG_BOOL("reordered", changes->is_reordered),
-		  LOG_INT("policies", policies_count(policies)),
-		  LOG_TEXT("file", reload->config.options->policies));
-	for (size_t i = 0; i <= policies_count(policies); i++)
-		policies_inherit_at(policies, engine_policies(reload->config.engine), i);
-	for (size_t i = 0; i <= policies_count(policies); i++)
-		policies_forget_keys_at(policies, engine_policies(reload->config.engine), i);
-	engine_set_policies(reload->config.engine, policies);
+	engine_set_policies(reload->config.engine, job->policies);
 	reload->config.stats->generation++;
 	reload->config.stats->loaded_us = clock_now_us();
+	reload->config.stats->last_failed = false;
+	log_event(LOG_INFO, "reloaded", LOG_TEXT("cause", cause_text(job->is_asked_for)),
+		  LOG_TEXT("added", added.text), LOG_TEXT("changed", changed.text),
+		  LOG_TEXT("removed", removed.text), LOG_BOOL("reordered", changes->is_reordered),
+		  LOG_INT("policies", policies_count(job->policies)),
+		  LOG_TEXT("file", reload->config.options->policies));
 }
 
-static void keep_policies(struct reload *reload, const char *reason, const char *cause)
+static void judge(struct reload *reload, struct reload_job *job)
 {
-	reload->config.stats->last_failed = true;
-	reload->config.stats->errors++;
-	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause), LOG_TEXT("reason", reason));
-}
+	const struct load_stats *stats = reload->config.stats;
 
-static void reload_policies(struct reload *reload, bool is_asked_for)
-{
-	const char *cause = is_asked_for ? "SIGHUP" : "file";
-	struct load_stats *stats = reload->config.stats;
-	struct err err;
-	struct policies *policies = load_policies(reload->config.options, &err);
-
-	if (policies == NULL) {
-		keep_policies(reload, err.text, cause);
-		return;
-	}
-	struct policy_changes changes =
-		policies_compare(engine_policies(reload->config.engine), policies);
-	if (is_asked_for || stats->last_failed || !policy_changes_are_none(&changes))
-		use_policies(reload, policies, &changes, cause);
-	else
+	if (job->policies == NULL) {
+		note_failure(reload, job->is_asked_for, job->err.text);
+		leave(reload, job);
+	} else if (job->is_asked_for || stats->last_failed ||
+		   !policy_changes_are_none(&job->changes)) {
+		job->state = RELOAD_INHERITING;
+		run_slice_in(reload, 0.0);
+	} else {
 		log_event(LOG_DEBUG, "reload_unneeded",
 			  LOG_TEXT("file", reload->config.options->policies));
-	stats->last_failed = false;
-	policies_unref(policies);
+		leave(reload, job);
+	}
+}
+
+static void on_loaded(struct ev_loop *loop, struct ev_async *watcher, int events)
+{
+	struct reload *reload = CONTAINER_OF(watcher, struct reload, on_loaded);
+	struct reload_job *job = reload->job;
+
+	(void)loop, (void)events;
+	(void)pthread_join(job->thread, NULL);
+	judge(reload, job);
+}
+
+/* Returns 0, or the errno that says why the file can't be read now. */
+static int try_job(struct reload *reload, bool is_asked_for)
+{
+	struct reload_job *job = malloc(sizeof *job);
+
+	if (job == NULL)
+		return ENOMEM;
+	*job = (struct reload_job){
+		.is_asked_for = is_asked_for,
+		.before = policies_ref(engine_policies(reload->config.engine)),
+		.reload = reload,
+	};
+	int error = start_thread(job);
+	if (error != 0) {
+		policies_unref(job->before);
+		free(job);
+		return error;
+	}
+	reload->job = job;
+	return 0;
+}
+
+static void note_no_thread(struct reload *reload, bool is_asked_for, int error)
+{
+	struct err err;
+
+	(void)err_set(&err, "no thread can be started to read the policy file: %s",
+		      strerror(error));
+	note_failure(reload, is_asked_for, err.text);
+}
+
+static void begin_job(struct reload *reload, bool is_asked_for)
+{
+	if (is_asked_for) {
+		reload->has_sighup = false;
+		file_watch_catch_up(reload->watch);
+	}
+	int error = try_job(reload, is_asked_for);
+	if (error != 0)
+		note_no_thread(reload, is_asked_for, error);
+	else
+		file_watch_hold(reload->watch, FILE_WATCH_HELD);
+}
+
+/* ---- slices ---- */
+
+/* Work for one policy, which is some microseconds at most. */
+static void advance(struct reload *reload, struct reload_job *job)
+{
+	bool is_inheriting = job->state == RELOAD_INHERITING;
+
+	if (job->position <= policies_count(job->policies)) {
+		(is_inheriting ? policies_inherit_at : policies_forget_keys_at)(
+			job->policies, job->before, job->position++);
+		return;
+	}
+	if (!is_inheriting) {
+		leave(reload, job);
+		return;
+	}
+	use_policies(reload, job);
+	job->state = RELOAD_FORGETTING;
+	job->position = 0;
+}
+
+/* Frees a piece of a set; false when there is no set, or requests still hold all of them. */
+static bool free_some(struct reload *reload)
+{
+	for (struct list *at = reload->leaving.next; at != &reload->leaving; at = at->next) {
+		struct reload_job *job = CONTAINER_OF(at, struct reload_job, link);
+		if (job->unwanted != NULL && !policies_are_last_reference(job->unwanted))
+			continue;
+		if (job->unwanted == NULL || !policies_unref_some(job->unwanted)) {
+			list_remove(&job->link);
+			free(job);
+		}
+		return true;
+	}
+	return false;
+}
+
+/*
+ * False when there is nothing to do now. Nothing is freed while a thread reads: the thread may be
+ * held up with the lock of the allocator in its hands, and free() would wait for it.
+ */
+static bool work_some(struct reload *reload)
+{
+	if (reload->job == NULL)
+		return free_some(reload);
+	if (reload->job->state == RELOAD_READING)
+		return false;
+	advance(reload, reload->job);
+	return true;
+}
+
+static void on_next_slice(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct reload *reload = CONTAINER_OF(timer, struct reload, next_slice);
+	int64_t end_us = clock_mono_us() + SLICE_US;
+
+	(void)loop, (void)events;
+	while (work_some(reload)) {
+		if (clock_mono_us() < end_us)
+			continue;
+		run_slice_in(reload, PAUSE_S);
+		return;
+	}
+	if (reload->has_sighup && reload->job == NULL)
+		begin_job(reload, true);
+	if (!list_is_empty(&reload->leaving))
+		run_slice_in(reload, LEAVING_S);
+}
+
+/* ---- who asks ---- */
+
+/* What there is to free goes first, so that SIGHUPs without end don't fill the memory. */
+static void ask(struct reload *reload)
+{
+	reload->has_sighup = true;
+	if (reload->job == NULL)
+		run_slice_in(reload, 0.0);
 }
 
 static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int events)
@@ -76,18 +314,19 @@ static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int event
 	struct reload *reload = CONTAINER_OF(watcher, struct reload, on_signal);
 
 	(void)loop, (void)events;
-	if (reload->config.options->policies == NULL) {
+	if (reload->config.options->policies == NULL)
 		log_event(LOG_WARN, "reload_ignored",
 			  LOG_TEXT("reason", "there is no policy file: --policies is not set"));
-		return;
-	}
-	file_watch_catch_up(reload->watch);
-	reload_policies(reload, true);
+	else
+		ask(reload);
 }
 
 static void on_file_changed(void *owner)
 {
-	reload_policies(owner, false);
+	struct reload *reload = owner;
+
+	ASSERT(reload->job == NULL); /* the watch is held while there is one */
+	begin_job(reload, false);
 }
 
 /* main held it back until there was somebody to take it. */
@@ -105,6 +344,11 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	const struct options *options = config->options;
 
 	*reload = (struct reload){.config = *config};
+	list_init(&reload->leaving);
+	ev_async_init(&reload->on_loaded, on_loaded);
+	ev_async_start(config->loop, &reload->on_loaded);
+	ev_init(&reload->next_slice, on_next_slice);
+	ev_set_priority(&reload->next_slice, EV_MINPRI); /* answers come first */
 	ev_signal_init(&reload->on_signal, on_sighup, SIGHUP);
 	ev_signal_start(config->loop, &reload->on_signal);
 	let_sighup_in();
@@ -113,7 +357,34 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 			file_watch_new(config->loop, options->policies, on_file_changed, reload);
 }
 
+static void stop_job(struct reload_job *job)
+{
+	if (job->state == RELOAD_READING) {
+		/* The loop has ended: without this, nobody would see a second signal. */
+		(void)signal(SIGTERM, SIG_DFL);
+		(void)signal(SIGINT, SIG_DFL);
+		(void)pthread_join(job->thread, NULL);
+	}
+	policies_unref(job->policies);
+	policies_unref(job->before);
+	free(job);
+}
+
 void reload_release(struct reload *reload)
 {
+	if (reload->config.loop == NULL)
+		return;
 	file_watch_free(reload->watch);
+	if (reload->job != NULL)
+		stop_job(reload->job);
+	while (!list_is_empty(&reload->leaving)) {
+		struct reload_job *job =
+			CONTAINER_OF(reload->leaving.next, struct reload_job, link);
+		policies_unref(job->unwanted);
+		list_remove(&job->link);
+		free(job);
+	}
+	ev_signal_stop(reload->config.loop, &reload->on_signal);
+	ev_async_stop(reload->config.loop, &reload->on_loaded);
+	ev_timer_stop(reload->config.loop, &reload->next_slice);
 }

@@ -2,6 +2,9 @@
  * reload.h - other policies while the agent runs: on SIGHUP, and with --policies-watch when the
  * policy file changes. The file is taken whole or not at all.
  *
+ * The loop answers requests all the time: a thread reads the file, and what the loop itself has to
+ * do for a reload is done in slices of 1 ms.
+ *
  * Requests that are on their way finish with the policies that they began with, because they hold a
  * reference. A balance belongs to a policy and its generation (limit/generation.h), so balances of
  * unchanged policies stay.
@@ -13,9 +16,11 @@
 
 #include "app/options.h"
 #include "app/view/agent_view.h"
+#include "base/list.h"
 #include "engine/engine.h"
 
 struct file_watch;
+struct reload_job;
 
 struct reload_config { /* nothing of it is owned */
 	struct ev_loop *loop;
@@ -27,10 +32,19 @@ struct reload_config { /* nothing of it is owned */
 struct reload {
 	struct reload_config config;
 	struct ev_signal on_signal;
-	struct file_watch *watch; /* NULL: the file is not watched */
+	struct ev_async on_loaded;  /* sent by the thread of `job` */
+	struct ev_timer next_slice; /* active while the loop has something to do */
+	struct reload_job *job;     /* the reload that is under way, or NULL */
+	struct list leaving;        /* jobs that have sets of policies to free */
+	bool has_sighup;            /* there was a SIGHUP that no job has begun for */
+	struct file_watch *watch;   /* NULL: the file is not watched */
 };
 
 void reload_init(struct reload *reload, const struct reload_config *config);
+/*
+ * A thread that still reads the file is waited for; what it has read is dropped. `reload` may be
+ * all zeros, as when the start failed before reload_init.
+ */
 void reload_release(struct reload *reload);
 
 #endif

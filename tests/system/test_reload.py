@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
 
 import spop
-from agent import SHIPPED_POLICIES, bucket, policies_text, window
+from agent import BINARY, SHIPPED_POLICIES, bucket, policies_text, window
 from http_client import HttpClient
 from processes import wait_until
 from spop_load import SpopLoad
@@ -582,6 +583,141 @@ def test_without_inotify_the_agent_warns_once_and_sighup_reloads(start_agent, ca
     assert [event["level"] for event in warnings] == ["warn"]
     assert reason in warnings[0]["reason"]
     assert warnings[0]["file"] == str(agent.policy_file)
+
+
+# --- large files -------------------------------------------------------------------------------
+
+LARGE = 10_000
+
+
+@functools.cache
+def large_text(capacity):
+    """10,000 policies, one of which every request finds."""
+    many = {f"p{n:05}": {**bucket(10, key=["x"]), "match": {"path": f"/{n}/*"}}
+            for n in range(LARGE - 1)}
+    return policies_text(flip=bucket(capacity, key=["flip"]), **many)
+
+
+def prepare(agent, *capacities):
+    """Files beside the policy file, so that a reload costs the test only a rename."""
+    for capacity in capacities:
+        agent.policy_file.with_name(str(capacity)).write_text(large_text(capacity))
+
+
+def put(agent, capacity):
+    file, link = agent.policy_file.with_name(str(capacity)), agent.policy_file.with_name("link")
+    os.link(file, link)
+    os.replace(link, agent.policy_file)
+
+
+def worst_time(load, work):
+    """The longest that a request waited for its answer while `work` ran."""
+    first = len(load.answers)
+    work()
+    load.wait_for_more(2 * len(load.clients))
+    return max(answer.seconds for answer in load.answers[first:])
+
+
+def test_no_answer_waits_for_a_reload_of_10000_policies(start_agent):
+    """Beside each reload, another process reads the same file: the machine has as much to do then,
+    but the agent has not. When the loop read the file itself, answers waited 0.2 s longer."""
+    agent = start_agent("--policies-watch", "off", policies=large_text(1))
+    prepare(agent, 2, 3)
+    reloads, others = [], []
+
+    def reload_once(capacity):
+        put(agent, capacity)
+        wait_for_reload(agent, lambda: agent.signal(signal.SIGHUP), "SIGHUP")
+
+    def read_elsewhere():
+        subprocess.run(["nice", BINARY, "check-config", "--policies", agent.policy_file],
+                       stdout=subprocess.DEVNULL, check=True)
+
+    with SpopLoad([agent.address], {"flip": {"flip": "x"}}, clients=2, pause=0.001) as load:
+        load.wait_for_more(100)
+        for turn in range(10):
+            reloads.append(worst_time(load, lambda c=2 + turn % 2: reload_once(c)))
+            others.append(worst_time(load, read_elsewhere))
+
+    assert (load.wrong, load.lost) == ([], 0)
+    assert {answer.vars["limit"] for answer in load.answers} == {1, 2, 3}
+    # The quieter runs count: what else the machine does hits any of them.
+    reloads.sort()
+    others.sort()
+    assert sum(reloads[:5]) / 5 < sum(others[:5]) / 5 + 0.005, (reloads, others)
+
+
+def test_signals_during_a_reload_make_one_more(start_agent):
+    agent = start_agent("--policies-watch", "off", http=True, policies=large_text(1))
+    prepare(agent, 2)
+
+    agent.signal(signal.SIGHUP)
+    for _ in range(20):
+        time.sleep(0.001)  # more than one signal is seen
+        agent.signal(signal.SIGHUP)
+    put(agent, 2)
+    agent.signal(signal.SIGHUP)
+    agent.wait_for_event("reloaded", changed="flip")
+
+    time.sleep(0.5)  # in which nothing happens
+    assert len(agent.events("reloaded")) in (2, 3)
+    assert loads(agent)[1] == 0
+
+
+def test_changes_during_a_reload_make_one_more(start_agent):
+    agent = start_agent(http=True, policies=large_text(1))
+    prepare(agent, 2, 3)
+
+    agent.signal(signal.SIGHUP)
+    put(agent, 2)
+    put(agent, 3)
+    with agent.connect() as peer:
+        wait_until(lambda: peer.ask(policy="flip", flip="x", cost=0).limit == 3, "the last change")
+
+    assert len(agent.events("reloaded")) <= 3
+
+
+def test_a_file_that_is_touched_all_the_time_is_reloaded(start_agent):
+    """Again and again, but the agent has time for other things in between."""
+    agent = start_agent(http=True, policies=large_text(1))
+    prepare(agent, 2, 3)
+    began, turn = time.time(), 0
+
+    while len(agent.events("reloaded")) < 3:
+        assert time.time() - began < 60
+        turn += 1
+        put(agent, 2 + turn % 2)
+        time.sleep(SETTLE_SECONDS / 3)
+
+    assert turn > 3 * len(agent.events("reloaded"))
+    assert agent.events("reload_failed") == []
+
+
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.1, 0.3])
+def test_an_agent_stops_in_the_midst_of_a_reload(start_agent, seconds):
+    agent = start_agent(policies=large_text(1))
+    prepare(agent, 2)
+    put(agent, 2)
+
+    agent.signal(signal.SIGHUP)
+    time.sleep(seconds)
+
+    assert agent.stop() == 0, agent.output.read_text()
+
+
+def test_without_a_thread_a_reload_fails_and_the_next_one_is_taken(start_agent):
+    agent = start_agent("--policies-watch", "off", http=True, policies=policies_text(p=bucket(10)),
+                        wrapper=["strace", "-D", "-qq", "-o", "/dev/null", "-e",
+                                 "inject=clone,clone3:error=EAGAIN:when=1..2"])
+
+    failed = reload_policies(agent, policies_text(q=bucket(10)))
+    assert (failed["event"], failed["level"]) == ("reload_failed", "error")
+    assert "thread" in failed["reason"]
+    wait_until(lambda: reload_policies(agent, policies_text(q=bucket(10)))["event"] == "reloaded",
+               "a good reload")
+
+    with agent.connect() as peer:
+        assert peer.ask(src=SRC).policy == "q"
 
 
 # --- under load --------------------------------------------------------------------------------
