@@ -76,8 +76,11 @@ bool policies_unref_some(const struct policies *unwanted)
 	struct policies *policies = writable(unwanted);
 
 	ASSERT(policies->references == 1);
-	policy_index_free(policies->index);
-	policies->index = NULL;
+	if (policies->index != NULL) {
+		policy_index_free(policies->index);
+		policies->index = NULL;
+		return true;
+	}
 	if (policies->count == 0) {
 		policies_unref(policies);
 		return false;

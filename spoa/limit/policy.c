@@ -42,8 +42,11 @@ void policy_free(struct policy *policy)
 
 bool policy_free_some(struct policy *policy)
 {
-	policy_index_free(policy->override_index);
-	policy->override_index = NULL;
+	if (policy->override_index != NULL) {
+		policy_index_free(policy->override_index);
+		policy->override_index = NULL;
+		return true;
+	}
 	if (policy->override_count > 0) {
 		struct override *last = &policy->overrides[policy->override_count - 1];
 		if (!conditions_release_some(&last->match)) {
