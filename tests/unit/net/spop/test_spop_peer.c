@@ -757,6 +757,53 @@ TEST(spop_peer_reads_only_what_it_has_room_to_answer)
 	assert_int_equal(stats.acks, 30);
 }
 
+/* NOTIFYs whose ids make their ACKs so many bytes longer than those with ids of one byte. */
+static size_t put_notifies(struct writer *w, size_t count, size_t longer)
+{
+	static const uint64_t ids[] = {1, 240, 2288, 264432, 33818864, 4328786160};
+	const size_t most = ARRAY_SIZE(ids) - 1;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t of_stream = longer < most ? longer : most;
+		longer -= of_stream;
+		size_t of_frame = longer < most ? longer : most;
+		longer -= of_frame;
+		struct vector payload = vector_of("05'check' 01 03'src' 06 c0000201");
+		size_t begin = spop_frame_begin(w, SPOP_NOTIFY, ids[of_stream], ids[of_frame]);
+		writer_put(w, bytes_from(payload.data, payload.len));
+		spop_frame_end(w, begin);
+	}
+	return longer;
+}
+
+/* A NOTIFY is read as long as 16,383 bytes hold what was put, 700 bytes more and a DISCONNECT. */
+TEST(spop_peer_reads_as_long_as_one_more_answer_fits_exactly)
+{
+	const size_t put = 16383 - 700 - 128;
+	uint8_t memory[8192];
+	size_t ack;
+	int fd = serve();
+
+	send_notify(fd, 1, 1);
+	turns(2);
+	(void)receive(fd, memory, sizeof memory, &ack);
+	for (size_t over = 0; over <= 1; over++) {
+		struct writer w = writer_on(memory, sizeof memory);
+		size_t fit = put / ack, before = fake.asked_count;
+		assert_int_equal(put_notifies(&w, fit, put % ack + over), 0);
+		assert_int_equal(put_notifies(&w, 1, 0), 0);
+		assert_false(w.full);
+		send_bytes(fd, writer_bytes(&w));
+		turns(1);
+		assert_int_equal(fake.asked_count - before, fit + 1 - over);
+		turns(5);
+		assert_int_equal(fake.asked_count - before, fit + 1);
+		(void)receive(fd, memory, sizeof memory, &w.len);
+		while (w.len == sizeof memory)
+			(void)receive(fd, memory, sizeof memory, &w.len);
+	}
+}
+
 TEST(spop_peer_of_a_client_that_does_not_read_stops_reading)
 {
 	struct pair pair = pair_unix();
