@@ -288,3 +288,30 @@ TEST(http_reply_put_problem_every_error_fits)
 
 	assert_false(w.full);
 }
+
+TEST(http_reply_status_text_is_that_of_rfc_9110)
+{
+	static const struct {
+		unsigned status;
+		const char *text;
+	} cases[] = {
+		{200, "OK"},
+		{400, "Bad Request"},
+		{401, "Unauthorized"},
+		{403, "Forbidden"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{413, "Content Too Large"},
+		{414, "URI Too Long"},
+		{415, "Unsupported Media Type"},
+		{421, "Misdirected Request"},
+		{429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"},
+		{503, "Service Unavailable"},
+		{505, "HTTP Version Not Supported"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(http_reply_status_text(cases[i].status), cases[i].text);
+	assert_string_equal(http_reply_status_text(418), "Error");
+}
