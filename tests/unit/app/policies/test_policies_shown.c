@@ -68,6 +68,16 @@ TEST(policies_table_put_what_no_policy_has_is_left_out)
 	assert_table("{\"policies\":{}}", "");
 }
 
+TEST(policies_table_put_a_cost_is_a_number_or_a_name)
+{
+	assert_table("{\"policies\":{"
+		     "\"a\":{" WINDOW ",\"key\":[],\"cost\":12},"
+		     "\"b\":{" WINDOW ",\"key\":[],\"cost\":\"bytes\"}}}",
+		     "POLICY  ALGORITHM     LIMIT     KEY    COST   ON ERROR\n"
+		     "a       fixed_window  5 per 1m  (all)  12     allow\n"
+		     "b       fixed_window  5 per 1m  (all)  bytes  allow\n");
+}
+
 TEST(policies_table_put_long_match_is_cut)
 {
 	char json[2000], path[1000];
