@@ -145,8 +145,8 @@ static struct outcome blocked(void)
 	return (struct outcome){.allowed = false, .retry_after_us = -1, .reset_us = -1};
 }
 
-/* False when an attribute that the policy counts by is absent. */
-static bool add_check(struct request *request, const struct policy *policy,
+/* Nothing is added when an attribute that the policy counts by is absent. */
+static void add_check(struct request *request, const struct policy *policy,
 		      const struct reserved *reserved, const struct attributes *attributes)
 {
 	bool is_inline = policy == policies_inline(request->policies);
@@ -154,10 +154,10 @@ static bool add_check(struct request *request, const struct policy *policy,
 	size_t count;
 
 	if (!find_values(policy, reserved, attributes, values, &count))
-		return false;
+		return;
 	const struct terms *terms = policy_terms(policy, attributes, reserved->key);
 	if (terms->is_unlimited)
-		return true;
+		return;
 	struct check *check = pool_get(request->slots);
 	ASSERT(check != NULL);
 	check->policy = policy;
@@ -174,7 +174,6 @@ static bool add_check(struct request *request, const struct policy *policy,
 		pool_put(request->slots, check);
 	else
 		insert(request, check);
-	return true;
 }
 
 /* Policies that a message names, each once. */
@@ -238,7 +237,7 @@ static void add_named(struct request *request, const struct reserved *reserved,
 	}
 	request->left_out += named.left_out;
 	for (size_t i = 0; i < named.count; i++)
-		(void)add_check(request, named.policies[i], reserved, attributes);
+		add_check(request, named.policies[i], reserved, attributes);
 }
 
 static void add_matching(struct request *request, const struct reserved *reserved,
@@ -249,7 +248,7 @@ static void add_matching(struct request *request, const struct reserved *reserve
 
 	policy_search_begin(&search, request->policies, attributes);
 	while ((policy = policy_search_next(&search)) != NULL)
-		(void)add_check(request, policy, reserved, attributes);
+		add_check(request, policy, reserved, attributes);
 }
 
 void request_add(struct request *request, const struct attributes *attributes)
@@ -264,7 +263,7 @@ void request_add(struct request *request, const struct attributes *attributes)
 	if (reserved.has_policy) {
 		add_named(request, &reserved, attributes);
 	} else if (reserved.has_algorithm) {
-		(void)add_check(request, policies_inline(request->policies), &reserved, attributes);
+		add_check(request, policies_inline(request->policies), &reserved, attributes);
 	} else {
 		add_matching(request, &reserved, attributes);
 	}
