@@ -4,7 +4,7 @@
 
 struct agent_stats agent_stats_of(const struct agent_view *view)
 {
-	struct agent_stats stats = {
+	return (struct agent_stats){
 		.options = view->options,
 		.policies = engine_policies(view->engine),
 		.history = &view->history,
@@ -12,6 +12,7 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.memory = memory_store_stats(view->memory),
 		.store = store_describe(view->store),
 		.spop = spop_server_stats(view->spop),
+		.http = http_server_stats(view->http),
 		.process = process_stats(),
 		.load = view->load,
 		.started_us = view->started_us,
@@ -20,8 +21,4 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.uptime_us = clock_mono_us() - view->started_mono_us,
 		.is_draining = view->is_draining,
 	};
-
-	if (view->http != NULL)
-		stats.http = http_server_stats(view->http);
-	return stats;
 }

@@ -34,7 +34,7 @@ struct agent_view {
 	const struct store *memory;
 	const struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	const struct spop_server *spop;
-	const struct http_server *http; /* NULL while there is none */
+	const struct http_server *http;
 	struct history history;
 	struct load_stats load;
 	int64_t started_us; /* since the epoch */
