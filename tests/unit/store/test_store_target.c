@@ -65,3 +65,14 @@ TEST(store_target_memory_is_not_opened)
 	assert_true(store_target_delete(&target, loop, BYTES("rl:"), &err));
 	ev_loop_destroy(loop);
 }
+
+TEST(store_target_delete_of_a_server_that_is_away_says_why)
+{
+	struct store_target target = target_of("redis+unix:///nowhere/redis.sock");
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct err err = {""};
+
+	assert_false(store_target_delete(&target, loop, BYTES("rl:"), &err));
+	assert_non_null(strstr(err.text, "No such file or directory"));
+	ev_loop_destroy(loop);
+}
