@@ -4,23 +4,7 @@
 
 #include "limit/request.h"
 
-/*
- * Of a check: the longest name, "$22\r\nsliding_window_counter\r\n", four numbers of at most 16
- * digits, and the length and line ends of the key.
- */
-#define CHECK_BYTES (29 + 4 * 23 + 8)
-#define OP_BYTES    16 /* of an op: how many checks it has, and how many in shadow */
-
 /* ---- the call ---- */
-
-size_t redis_call_size(const struct store_op *op, struct bytes prefix)
-{
-	size_t size = OP_BYTES;
-
-	for (size_t i = 0; i < op->count; i++)
-		size += CHECK_BYTES + prefix.len + op->checks[i]->key_len;
-	return size;
-}
 
 static void put_len(struct writer *w, char kind, size_t len)
 {

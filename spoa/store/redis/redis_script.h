@@ -17,20 +17,29 @@
 
 #include "base/list.h"
 #include "base/writer.h"
+#include "limit/check.h"
 #include "store/redis/redis_reply.h"
 #include "store/store.h"
 
 #define REDIS_CALL_OPS_MAX 32
 #define REDIS_STATE_MAX    5  /* numbers that a reply has for one check, at most */
 #define REDIS_PREFIX_MAX   88 /* --key-prefix, and what replay adds */
-/* Bytes of a call. 32 checks with the longest keys take some 20 KB. */
-#define REDIS_CALL_MAX 32768
+
+/*
+ * Bytes of a call: what stands around its ops; of an op, how many checks it has and how many are in
+ * shadow; of a check, the longest name, "$22\r\nsliding_window_counter\r\n", four numbers of at
+ * most 16 digits, and the length and line ends of the key.
+ */
+#define REDIS_CALL_BYTES  128
+#define REDIS_OP_BYTES    16
+#define REDIS_CHECK_BYTES (29 + 4 * 23 + 8)
+/* The most: each op has one check, and prefix and keys are the longest. */
+#define REDIS_CALL_MAX                                                                 \
+	(REDIS_CALL_BYTES + REDIS_CALL_OPS_MAX * (REDIS_OP_BYTES + REDIS_CHECK_BYTES + \
+						  REDIS_PREFIX_MAX + CHECK_KEY_MAX))
 
 /* The script, put together from lua/ at build time. */
 struct bytes redis_script_text(void);
-
-/* An upper bound of the bytes that the op takes in a call whose keys begin with `prefix`. */
-size_t redis_call_size(const struct store_op *op, struct bytes prefix);
 
 /* What the ops of a call have in common. */
 struct redis_call_form {

@@ -35,11 +35,13 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/pool.h"
+#include "limit/request.h"
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
 
-/* A call has more than one request only as far as its checks are no more than these. */
-#define CALL_CHECKS_MAX 32
+/* A call has as many requests as have no more checks than these together. */
+#define CALL_CHECKS_MAX REDIS_CALL_OPS_MAX
+_Static_assert(REQUEST_CHECKS_MAX <= CALL_CHECKS_MAX, "a call has room for any request");
 /* A call that is not full waits while so many are on their way: then calls are full under load. */
 #define CALLS_UNDER_WAY 2
 
@@ -238,21 +240,18 @@ static void count_batch(struct store_stats *stats, size_t ops)
 	stats->requests += ops;
 }
 
-/* Moves ops from the list into the call: as many as fit, and at least the first. */
+/* Moves ops from the list into the call: as many as may be in one, which is at least the first. */
 static void fill_call(struct redis_store *redis, struct list *ops, struct call *call)
 {
-	size_t room = sizeof redis->command - 128; /* less what stands around the checks */
 	int64_t now_us = first_op(ops)->now_us;
 	struct store_op *op;
 	size_t count;
 
 	call->checks = 0;
 	for (count = 0; (op = first_op(ops)) != NULL; count++) {
-		size_t size = redis_call_size(op, redis->config.prefix);
-		if (size > room || (count > 0 && call->checks + op->count > CALL_CHECKS_MAX) ||
+		if (call->checks + op->count > CALL_CHECKS_MAX ||
 		    (redis->config.is_time_given && op->now_us != now_us))
 			break;
-		room -= size;
 		call->checks += (uint32_t)op->count;
 		list_remove(&op->link);
 		list_append(&call->ops, &op->link);

@@ -50,7 +50,7 @@ struct fake_counts {
 	size_t connections;
 	size_t reads; /* that brought something */
 	size_t commands[FAKE_KINDS];
-	size_t longest; /* command, in bytes */
+	size_t longest; /* EVALSHA, in bytes */
 };
 
 const struct fake_counts *fake_redis_counts(const struct fake_redis *fake);

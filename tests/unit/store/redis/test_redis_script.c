@@ -11,8 +11,15 @@
 
 #define HASH "0123456789abcdef0123456789abcdef01234567"
 
-/* What redis.c leaves around the ops: the array, EVALSHA, hash, number of keys, time. */
-#define AROUND_OPS 128
+/* What an op may need of a call. */
+static size_t size_of(const struct store_op *op, struct bytes prefix)
+{
+	size_t size = REDIS_OP_BYTES;
+
+	for (size_t i = 0; i < op->count; i++)
+		size += REDIS_CHECK_BYTES + prefix.len + op->checks[i]->key_len;
+	return size;
+}
 
 /* ---- the call ---- */
 
@@ -163,7 +170,7 @@ TEST(redis_call_put_shadow_and_denied_are_told_by_the_counts)
 
 		struct bytes expected = protocol_of(writer_text(&w), memory, sizeof memory);
 		sweep_encoder(expected, put_call, &call);
-		assert_true(expected.len <= AROUND_OPS + redis_call_size(&op, BYTES("")));
+		assert_true(expected.len <= REDIS_CALL_BYTES + size_of(&op, BYTES("")));
 	}
 }
 
@@ -263,7 +270,7 @@ static size_t fill_random(struct random_call *r)
 		op_in(&r->ops[i], &r->call.ops, r->pointers[i], checks);
 		r->ops[i].shadow = random_below(checks + 1);
 		r->ops[i].is_denied = random_below(3) == 0;
-		size += redis_call_size(&r->ops[i], r->call.form.prefix);
+		size += size_of(&r->ops[i], r->call.form.prefix);
 	}
 	return size;
 }
@@ -271,7 +278,7 @@ static size_t fill_random(struct random_call *r)
 TEST(redis_call_size_is_never_exceeded)
 {
 	static struct random_call r;
-	static uint8_t memory[REDIS_CALL_OPS_MAX * 8192 + AROUND_OPS];
+	static uint8_t memory[REDIS_CALL_OPS_MAX * 8192 + REDIS_CALL_BYTES];
 	static uint8_t prefix[REDIS_PREFIX_MAX];
 
 	memset(prefix, 'p', sizeof prefix);
@@ -283,24 +290,34 @@ TEST(redis_call_size_is_never_exceeded)
 		size_t size = fill_random(&r);
 		redis_call_put(&w, &r.call.form, &r.call.ops);
 		assert_false(w.full);
-		assert_in_range(w.len, 1, AROUND_OPS + size);
+		assert_in_range(w.len, 1, REDIS_CALL_BYTES + size);
 	}
 }
 
-TEST(redis_call_size_of_the_longest_request_fits_into_a_call)
+/* The most checks, each in an op of its own, with the longest prefix, keys and numbers. */
+TEST(redis_call_size_of_the_longest_is_within_the_most)
 {
+	static uint8_t memory[REDIS_CALL_MAX], prefix[REDIS_PREFIX_MAX];
 	struct quota quota = {SLIDING_WINDOW_COUNTER, EXACT / 2, 0, 0, QUOTA_WINDOW_MAX_US};
 	struct check check, *checks[REQUEST_CHECKS_MAX];
-	struct store_op op = {.checks = checks, .count = REQUEST_CHECKS_MAX};
+	struct store_op ops[REDIS_CALL_OPS_MAX];
+	struct call call = {.form = {HASH, bytes_from(prefix, sizeof prefix), true, EXACT}};
+	struct writer w = writer_on(memory, sizeof memory);
 
+	memset(prefix, 'p', sizeof prefix);
 	check_make(&check, "", &quota, INT64_MAX);
 	check.key_len = CHECK_KEY_MAX;
+	memset(check.key, 'k', check.key_len);
 	for (size_t i = 0; i < REQUEST_CHECKS_MAX; i++)
 		checks[i] = &check;
+	list_init(&call.ops);
+	for (size_t i = 0; i < REDIS_CALL_OPS_MAX; i++)
+		op_in(&ops[i], &call.ops, checks, 1);
+	redis_call_put(&w, &call.form, &call.ops);
 
-	size_t size = redis_call_size(&op, (struct bytes){NULL, REDIS_PREFIX_MAX});
-
-	assert_true(size + AROUND_OPS <= REDIS_CALL_MAX);
+	assert_false(w.full);
+	op_in(&ops[0], &call.ops, checks, REQUEST_CHECKS_MAX);
+	assert_true(size_of(&ops[0], call.form.prefix) + REDIS_CALL_BYTES <= REDIS_CALL_MAX);
 }
 
 /* ---- the script ---- */
