@@ -1,6 +1,7 @@
 /* The whole command with balances in memory: what stands in standard input, output and error. */
 #include "app/replay/replay.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,18 @@ static void read_back(int fd, char text[8192])
 	close(fd);
 }
 
+static size_t count_descriptors(void)
+{
+	DIR *all = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	assert_non_null(all);
+	while (readdir(all) != NULL)
+		count++;
+	closedir(all);
+	return count;
+}
+
 static struct run run(struct replay_options own, const char *input)
 {
 	static struct run run;
@@ -79,10 +92,13 @@ static struct run run(struct replay_options own, const char *input)
 	close(in[1]);
 	fflush(NULL);
 	int kept[] = {exchange(0, in[0]), exchange(1, out), exchange(2, error)};
+	size_t before = count_descriptors();
 	run.status = replay(&options, &own, policies);
+	size_t after = count_descriptors();
 	fflush(stderr);
 	for (int i = 0; i < 3; i++)
 		give_back(i, kept[i]);
+	assert_int_equal(after, before);
 	close(in[0]);
 	read_back(out, run.output);
 	read_back(error, run.error);
