@@ -42,6 +42,15 @@ struct condition *conditions_add(struct conditions *conditions, struct bytes att
 	return condition;
 }
 
+/* No memchr: link-time optimization of gcc 12 warns of lengths that no text can have. */
+static bool has_colon(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] == ':')
+			return true;
+	return false;
+}
+
 /* "10.0.0.0/8", or an address alone. Bits behind the prefix are as good as 0. */
 static void read_network(struct pattern *pattern)
 {
@@ -52,7 +61,7 @@ static void read_network(struct pattern *pattern)
 	(void)bytes_next_item(&length, '/', &address);
 	value = value_text(address);
 	unsigned max = 32, mapped = 0;
-	bool is_ipv6 = address.len > 0 && memchr(address.data, ':', address.len) != NULL;
+	bool is_ipv6 = has_colon(address);
 
 	value = value_canonical(&value);
 	if (value.kind == VALUE_IPV6)
