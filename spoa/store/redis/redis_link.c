@@ -30,7 +30,8 @@
  *
  * While the link is up a timer beats four times a second, else ten times. Each beat sends a PING,
  * unless the last one is still on its way. If something is outstanding and no reply at all came for
- * half a second, the link fails.
+ * half a second, the link fails. It fails as well when something else than PONG answers a PING:
+ * then replies and commands are out of step.
  */
 #include "store/redis/redis_link.h"
 
@@ -279,12 +280,27 @@ static void come_up(struct redis_link *link)
 	set_timer(link, HEARTBEAT_US / 1e6);
 }
 
+/*
+ * A reply that was lost, or came twice, shifts all that follow: each then answers another command
+ * than the one that it came for. Only a new connection ends that, and no time-out would: replies
+ * keep coming.
+ */
+static bool check_pong(struct redis_link *link, const struct redis_reply *reply)
+{
+	const struct redis_item *item = &reply->items[0];
+
+	if (item->kind == REDIS_TEXT && bytes_equal(item->text, BYTES("PONG")))
+		return true;
+	fail_link(link, STORE_OTHER, BYTES("a PING was not answered by PONG"));
+	return false;
+}
+
 static void on_ping(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, ping);
 
 	link->is_pinged = false;
-	if (!check_reply(link, reply))
+	if (!check_reply(link, reply) || !check_pong(link, reply))
 		return;
 	link->heartbeat_us = clock_mono_us() - link->pinged_us;
 	if (redis_link_is_up(link))

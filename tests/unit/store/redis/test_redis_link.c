@@ -336,6 +336,23 @@ TEST(heartbeat_error_gives_the_connection_up)
 	world_close(world);
 }
 
+TEST(heartbeat_that_another_reply_answers_gives_the_connection_up)
+{
+	static const char *const replies[] = {"+OK\r\n", "$-1\r\n", ":1\r\n", "*2\r\n:1\r\n:2\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
+		struct world *world = world_up();
+
+		fake_redis_say(world->fake, FAKE_PING, replies[i], 1);
+		assert_true(await_change(world, 1)->is_up);
+
+		assert_int_equal(await_change(world, 2)->error, STORE_OTHER);
+		assert_string_equal(world->changes[1].why, "a PING was not answered by PONG");
+		assert_true(await_change(world, 3)->is_up);
+		world_close(world);
+	}
+}
+
 /* ---- what is told ---- */
 
 TEST(changed_is_told_once_a_change)
