@@ -2,6 +2,7 @@
 
 #include "base/pool.h"
 
+#define LOOKS       4  /* for each new balance */
 #define DUE_SHIFT   16 /* struct balance_due */
 #define INDEX_START 64
 
@@ -239,6 +240,7 @@ uint32_t balances_remember(struct balances *b, struct balance_id id)
 	if (b->count > b->index_size)
 		split_one_place(b);
 	put_in_place(b, cell);
+	b->looks_due += LOOKS;
 	return cell;
 }
 
@@ -271,6 +273,12 @@ void balances_forget_full(struct balances *b, int64_t now_us, unsigned max)
 		else /* it was used since */
 			sift_down(b, 1, (struct balance_due){due.cell, when_of(b, full_us)});
 	}
+}
+
+void balances_forget_due(struct balances *b, int64_t now_us)
+{
+	balances_forget_full(b, now_us, b->looks_due);
+	b->looks_due = 0;
 }
 
 static struct balance_class *class_to_forget_of(struct balances *b)

@@ -86,6 +86,7 @@ struct balances {
 	struct balance_due *due; /* the heap: count items from 1 on, the earliest first */
 	uint32_t due_count;
 	int64_t due_base_us; /* what `when` is counted from */
+	uint32_t looks_due;  /* how many balances_forget_due may forget */
 	uint64_t evicted;    /* forgotten though not full */
 	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
@@ -108,6 +109,8 @@ void balances_let_go(struct balances *b, uint32_t cell);
 /* After each write of a held one. */
 void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us);
 
+/* Forgets balances that are full, at most 4 for each that was remembered since the last time. */
+void balances_forget_due(struct balances *b, int64_t now_us);
 /* Forgets at most `max` of those that are full, also held ones. */
 void balances_forget_full(struct balances *b, int64_t now_us, unsigned max);
 /* Forgets one that is not held; false when there is none. */

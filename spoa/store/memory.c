@@ -6,10 +6,7 @@
 #include "limit/request.h"
 #include "store/balances.h"
 
-/* Balances looked at by the time at which they are full, at each request and when memory is short.
- */
-#define FORGET_FULL      4
-#define FORGET_FULL_MORE 32
+#define FORGET_FULL_MORE 32 /* when memory is short */
 
 struct memory_store {
 	struct store store;
@@ -258,7 +255,7 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	struct part all = {0, op->count};
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
-	balances_forget_full(balances, op->now_us - m->keep_full_us, FORGET_FULL);
+	balances_forget_due(balances, op->now_us - m->keep_full_us);
 	locate(balances, op, all, findings);
 	decide(balances, op, findings);
 	let_all_go(balances, op, findings);

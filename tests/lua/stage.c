@@ -305,8 +305,12 @@ void stage_ask(struct stage *stage, struct question *question)
 	if (stage->on_their_way == 0)
 		ev_run(stage->loop, EVRUN_NOWAIT);
 	list_remove(&question->op.link);
+	enum store_state state;
+	while ((state = store_ask(stage->store, &question->op)) == STORE_DONE &&
+	       store_op_error(&question->op) == STORE_FULL)
+		stage_turn(stage); /* more than the window takes: some are to be answered first */
 	stage->on_their_way++;
-	if (store_ask(stage->store, &question->op) == STORE_DONE)
+	if (state == STORE_DONE)
 		on_answered(&question->op);
 }
 
