@@ -20,6 +20,7 @@ void redis_health_restart(struct redis_health *health)
 	health->window = health->window_max < REDIS_HEALTH_WINDOW_START ? health->window_max
 									: REDIS_HEALTH_WINDOW_START;
 	health->cut_us = INT64_MIN;
+	health->has_cut = false;
 	health->shed_us = INT64_MIN;
 	health->pause_us = 0;
 	health->resume_us = INT64_MIN;
@@ -86,11 +87,21 @@ static void add_late_alone(struct redis_health *health, int64_t now_us)
 		go_down(health);
 }
 
-static void add_late(struct redis_health *health, int64_t sent_us, int64_t now_us)
+/* A window that is far larger than what is in use would be cut for long before that helps. */
+static void fit_to_use(struct redis_health *health, uint32_t in_use)
+{
+	if (in_use < health->window)
+		health->window = in_use > 0 ? in_use : 1;
+}
+
+static void add_late(struct redis_health *health, uint32_t in_use, int64_t sent_us, int64_t now_us)
 {
 	health->took_us = now_us - sent_us;
 	if (sent_us < health->cut_us)
 		return;
+	if (health->has_cut)
+		fit_to_use(health, in_use);
+	health->has_cut = true;
 	health->cut_us = now_us;
 	if (health->window > 1)
 		health->window -= (health->window + 2) / 3;
@@ -102,6 +113,7 @@ static void add_in_time(struct redis_health *health, uint32_t in_use, int64_t to
 {
 	health->pause_us = 0;
 	health->late_calls = 0;
+	health->has_cut = false;
 	if (took_us <= health->timeout_us / 2 && 2 * in_use >= health->window &&
 	    health->window < health->window_max)
 		health->window++;
@@ -114,7 +126,7 @@ void redis_health_add_call(struct redis_health *health, uint32_t checks, int64_t
 
 	redis_health_withdraw(health, checks);
 	if (is_late)
-		add_late(health, sent_us, now_us);
+		add_late(health, in_use, sent_us, now_us);
 	else
 		add_in_time(health, in_use, now_us - sent_us);
 }

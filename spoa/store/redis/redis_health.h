@@ -18,7 +18,8 @@
  * The window grows by one check for each call that came back within half of the time, while at
  * least half of the window was in use: so Redis keeps a queue of about half of the time, and has
  * always something to do. A call that came back late cuts the window by a third, but at most once a
- * round trip: calls that were sent before the cut say nothing about the window after it. An idle
+ * round trip: calls that were sent before the cut say nothing about the window after it. When no
+ * call came back in time since the last cut, the window first becomes what is in use. An idle
  * time leaves the window as it is. When nothing is on its way, the next request is asked even if
  * it is larger than the window. If such a call is late, a pause follows in which nothing is asked;
  * the pause doubles with each late call.
@@ -55,6 +56,7 @@ struct redis_health {
 	uint32_t window;    /* checks; at least 1 */
 	uint32_t in_flight; /* checks that were admitted and have no reply yet */
 	int64_t cut_us;     /* when the window was cut */
+	bool has_cut;       /* and no call came back in time since then */
 	int64_t shed_us;    /* when a request did not fit */
 	int64_t pause_us;   /* 0: the last call was in time */
 	int64_t resume_us;  /* the end of that pause */

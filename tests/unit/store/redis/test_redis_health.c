@@ -97,6 +97,22 @@ TEST(redis_health_add_call_late_cuts_a_third_once_a_round_trip)
 	redis_health_add_call(&health, 32, 10, true, 3001); /* sent before the cut */
 	assert_int_equal(health.window, 170);
 	redis_health_add_call(&health, 32, 3000, true, 6000);
+	assert_int_equal(health.window, 90); /* of the 136 that were in use */
+}
+
+TEST(redis_health_add_call_late_again_and_none_in_time_cuts_what_is_in_use)
+{
+	ask_alone(9, 0, true, 3000);
+	assert_int_equal(health.window, 170);
+	ask_alone(9, 3000, true, 6000);
+	assert_int_equal(health.window, 6);
+}
+
+TEST(redis_health_add_call_late_and_in_time_by_turns_cuts_the_window)
+{
+	ask_alone(9, 0, true, 3000);
+	ask_alone(9, 3000, false, 3100);
+	ask_alone(9, 4000, true, 7000);
 	assert_int_equal(health.window, 113);
 }
 
