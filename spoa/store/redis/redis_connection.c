@@ -31,8 +31,9 @@
 #include "base/compiler.h"
 #include "base/socket.h"
 
-#define UNFINISHED_MAX (1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
-				      */
+#define UNFINISHED_MAX                                                             \
+	(1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
+		       */
 #define WORDS_MAX 5
 #define READS_MAX 64 /* of at most 16 KiB each */
 #define NO_MEMORY "out of memory"

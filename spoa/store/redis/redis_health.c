@@ -73,6 +73,7 @@ static void go_down(struct redis_health *health)
 {
 	health->state = REDIS_HEALTH_DOWN;
 	health->pings_in_time = 0;
+	health->late_pings = 0;
 }
 
 /* Alone on its way, and late all the same: the next one is asked after a pause. */
@@ -144,13 +145,26 @@ static void come_up(struct redis_health *health)
 	health->late_calls = 0;
 }
 
+/* Two PINGs in a row were late, and no call came back in time meanwhile: single requests are late.
+ */
+static void add_ping_while_up(struct redis_health *health, int64_t took_us)
+{
+	bool is_late = took_us > health->timeout_us && health->has_cut;
+
+	health->late_pings = is_late ? health->late_pings + 1 : 0;
+	if (health->late_pings < REDIS_HEALTH_LATE_PINGS_MAX)
+		return;
+	health->took_us = took_us;
+	go_down(health);
+}
+
 void redis_health_add_ping(struct redis_health *health, int64_t took_us)
 {
 	unsigned needed = health->state == REDIS_HEALTH_DOWN ? REDIS_HEALTH_PINGS_IN_TIME : 1;
 
-	if (redis_health_is_up(health))
-		return;
-	if (took_us > health->timeout_us) {
+	if (redis_health_is_up(health)) {
+		add_ping_while_up(health, took_us);
+	} else if (took_us > health->timeout_us) {
 		health->took_us = took_us;
 		health->pings_in_time = 0;
 	} else if (++health->pings_in_time >= needed) {

@@ -12,8 +12,8 @@
  *         | the connection           | `----- every request fitted for a second ------'    |
  *         | is a new one             |                                                     |
  *       (any state)                  `-- two PINGs in a row in time -- DOWN <--------------'
- *                                                                        8 late calls in a row,
- *                                                                        one request at a time
+ *                                                     8 late calls in a row, one request at a time;
+ *                                                     or 2 late PINGs, and no call in time
  *
  * The window grows by one check for each call that came back within half of the time, while at
  * least half of the window was in use: so Redis keeps a queue of about half of the time, and has
@@ -39,6 +39,7 @@
 #define REDIS_HEALTH_PAUSE_MAX_US   INT64_C(100000)
 #define REDIS_HEALTH_LATE_CALLS_MAX 8                /* in a row, with nothing else on its way */
 #define REDIS_HEALTH_PING_US        INT64_C(100000)  /* between two PINGs while it is not up */
+#define REDIS_HEALTH_LATE_PINGS_MAX 2                /* in a row, while no call is in time */
 #define REDIS_HEALTH_PINGS_IN_TIME  2                /* in a row, to leave DOWN */
 #define REDIS_HEALTH_SHEDDING_US    INT64_C(1000000) /* after the last request that did not fit */
 
@@ -62,6 +63,7 @@ struct redis_health {
 	int64_t resume_us;  /* the end of that pause */
 	unsigned late_calls;
 	unsigned pings_in_time;
+	unsigned late_pings;
 	int64_t took_us; /* the last late call or PING */
 };
 

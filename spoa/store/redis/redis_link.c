@@ -295,20 +295,32 @@ static bool check_pong(struct redis_link *link, const struct redis_reply *reply)
 	return false;
 }
 
+/* What a PING or a call said may have made the link up or down. */
+static void follow_health(struct redis_link *link, bool was_up)
+{
+	bool is_up = redis_link_is_up(link);
+
+	if (is_up && !was_up) {
+		come_up(link);
+	} else if (!is_up && was_up) {
+		link->since_us = clock_mono_us();
+		be_down_for_slowness(link);
+		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
+	}
+}
+
 static void on_ping(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, ping);
+	bool was_up = redis_link_is_up(link);
 
 	link->is_pinged = false;
 	if (!check_reply(link, reply) || !check_pong(link, reply))
 		return;
 	link->heartbeat_us = clock_mono_us() - link->pinged_us;
-	if (redis_link_is_up(link))
-		return;
 	redis_health_add_ping(&link->health, link->heartbeat_us);
-	if (redis_link_is_up(link))
-		come_up(link);
-	else if (link->heartbeat_us > link->config.timeout_us)
+	follow_health(link, was_up);
+	if (!was_up && link->heartbeat_us > link->config.timeout_us)
 		be_down_for_slowness(link);
 }
 
@@ -319,11 +331,7 @@ void redis_link_add_call(struct redis_link *link, uint32_t checks, int64_t sent_
 	bool was_up = redis_link_is_up(link);
 
 	redis_health_add_call(&link->health, checks, sent_us, is_late, clock_mono_us());
-	if (!was_up || redis_link_is_up(link))
-		return;
-	link->since_us = clock_mono_us();
-	be_down_for_slowness(link);
-	set_timer(link, REDIS_HEALTH_PING_US / 1e6);
+	follow_health(link, was_up);
 }
 
 static void beat(struct redis_link *link)

@@ -172,6 +172,31 @@ static void go_down(void)
 	assert_int_equal(redis_health_state(&health, 0), REDIS_HEALTH_DOWN);
 }
 
+TEST(redis_health_two_late_pings_while_no_call_is_in_time_are_down)
+{
+	ask_alone(9, 0, true, 3000);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	assert_true(redis_health_is_up(&health));
+	redis_health_add_ping(&health, TIMEOUT_US + 5);
+	assert_false(redis_health_is_up(&health));
+	assert_int_equal(health.took_us, TIMEOUT_US + 5);
+}
+
+TEST(redis_health_late_pings_with_a_call_in_time_between_are_not)
+{
+	ask_alone(9, 0, true, 3000);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	ask_alone(9, 3000, false, 3100);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	assert_true(redis_health_is_up(&health));
+	ask_alone(9, 5000, true, 9000);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	redis_health_add_ping(&health, TIMEOUT_US);
+	redis_health_add_ping(&health, TIMEOUT_US + 1);
+	assert_true(redis_health_is_up(&health));
+}
+
 TEST(redis_health_down_two_pings_in_time_bring_one_request)
 {
 	go_down();
