@@ -45,11 +45,6 @@ struct policy_value {
 	struct policy_source *source;
 };
 
-static inline bool policy_value_is(const struct policy_value *value, enum json_kind kind)
-{
-	return value->is_given && value->kind == kind;
-}
-
 /* The root of the file. The text has been checked by json_read. */
 struct policy_value policy_value_root(const struct json_value *root, struct policy_source *source,
 				      struct problems *problems);

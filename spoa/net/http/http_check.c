@@ -172,7 +172,7 @@ static bool is_origin_of(struct bytes origin, struct bytes host)
 	struct bytes scheme;
 
 	return bytes_next_item(&origin, ':', &scheme) && bytes_begin_with(origin, BYTES("//")) &&
-	       http_same_word(bytes_skip(origin, 2), host);
+	       bytes_equal_in_any_case(bytes_skip(origin, 2), host);
 }
 
 /*
@@ -187,8 +187,8 @@ static bool is_for_another_site(const struct http_head *head)
 	if (http_head_find(head, BYTES("X-Forwarded-For"), &value))
 		return false;
 	if (http_head_find(head, BYTES("Sec-Fetch-Site"), &value) &&
-	    (http_same_word(value, BYTES("cross-site")) ||
-	     http_same_word(value, BYTES("same-site"))))
+	    (bytes_equal_in_any_case(value, BYTES("cross-site")) ||
+	     bytes_equal_in_any_case(value, BYTES("same-site"))))
 		return true;
 	return http_head_find(head, BYTES("Origin"), &value) && !is_origin_of(value, head->host);
 }
@@ -266,10 +266,10 @@ static bool is_json(const struct http_exchange *exchange)
 
 	if (!http_head_find(head, BYTES("Content-Type"), &list) ||
 	    !bytes_next_item(&list, ';', &type) ||
-	    !http_same_word(bytes_trim(type), BYTES("application/json")))
+	    !bytes_equal_in_any_case(bytes_trim(type), BYTES("application/json")))
 		return false;
 	return !http_head_find(head, BYTES("Content-Encoding"), &coding) ||
-	       http_same_word(coding, BYTES("identity"));
+	       bytes_equal_in_any_case(coding, BYTES("identity"));
 }
 
 /* The query of a POST may have this parameter only. */

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/parse.h"
 #include "net/http/http_bounds.h"
 #include "net/http/http_head.h"
 
@@ -119,22 +120,13 @@ static bool are_extensions(struct bytes text)
 
 /* ---- chunks ---- */
 
-static int hex_value(uint8_t c)
-{
-	uint8_t letter = c | 0x20;
-
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 static enum http_chunks_found read_size(struct http_chunks *chunks, struct bytes line)
 {
 	size_t digits = 0, size = 0;
 	int digit = 0;
 
 	for (; digits < line.len; digits++) {
-		digit = hex_value(line.data[digits]);
+		digit = parse_hex_digit(line.data[digits]);
 		if (digit < 0)
 			break;
 		/* `max` is far below what would overflow; above it the value does not matter. */

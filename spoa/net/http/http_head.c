@@ -13,8 +13,6 @@
  */
 #include "net/http/http_head.h"
 
-#include <strings.h>
-
 #include "base/parse.h"
 #include "net/http/http_bounds.h"
 
@@ -87,12 +85,6 @@ bool http_is_field_value(struct bytes text)
 	return consists_of(text, IN_VALUE);
 }
 
-bool http_same_word(struct bytes a, struct bytes b)
-{
-	return a.len == b.len &&
-	       (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
-}
-
 static enum http_head_found refuse(struct http_head *head, unsigned status, const char *why)
 {
 	head->status = status;
@@ -107,20 +99,13 @@ static bool is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-static bool is_hex_digit(uint8_t c)
-{
-	uint8_t letter = c | 0x20;
-
-	return is_digit(c) || (letter >= 'a' && letter <= 'f');
-}
-
 /* How many bytes of `text` are [address], which is not looked at more closely; 0: none. */
 static size_t read_ip_literal(struct bytes text)
 {
 	size_t i = 1;
 
 	while (i < text.len &&
-	       (is_hex_digit(text.data[i]) || text.data[i] == ':' || text.data[i] == '.'))
+	       (parse_hex_digit(text.data[i]) >= 0 || text.data[i] == ':' || text.data[i] == '.'))
 		i++;
 	return i > 1 && i < text.len && text.data[i] == ']' ? i + 1 : 0;
 }
@@ -131,8 +116,9 @@ static size_t read_name(struct bytes text)
 	size_t i = 0;
 
 	while (i < text.len) {
-		if (text.data[i] == '%' && text.len - i > 2 && is_hex_digit(text.data[i + 1]) &&
-		    is_hex_digit(text.data[i + 2]))
+		if (text.data[i] == '%' && text.len - i > 2 &&
+		    parse_hex_digit(text.data[i + 1]) >= 0 &&
+		    parse_hex_digit(text.data[i + 2]) >= 0)
 			i += 3;
 		else if ((places[text.data[i]] & IN_HOST) != 0)
 			i++;
@@ -241,7 +227,7 @@ static enum http_head_found read_encoding(struct http_head *head, struct bytes v
 {
 	if (head->is_chunked)
 		return refuse(head, 400, "Transfer-Encoding: the field is given twice");
-	if (!http_same_word(value, BYTES("chunked")))
+	if (!bytes_equal_in_any_case(value, BYTES("chunked")))
 		return refuse(head, 400, "Transfer-Encoding: the value is not chunked");
 	if (head->is_http_1_0)
 		return refuse(head, 400, "Transfer-Encoding: HTTP/1.0 does not have it");
@@ -255,8 +241,8 @@ static enum http_head_found read_connection(struct http_head *head, struct bytes
 
 	while (bytes_next_item(&value, ',', &option)) {
 		option = bytes_trim(option);
-		head->wants_close |= http_same_word(option, BYTES("close"));
-		head->wants_keep_alive |= http_same_word(option, BYTES("keep-alive"));
+		head->wants_close |= bytes_equal_in_any_case(option, BYTES("close"));
+		head->wants_keep_alive |= bytes_equal_in_any_case(option, BYTES("keep-alive"));
 	}
 	return HTTP_HEAD_MORE;
 }
@@ -267,21 +253,25 @@ static enum http_head_found judge_field(struct http_head *head, struct bytes inp
 {
 	switch (name.len) {
 	case 4:
-		return http_same_word(name, BYTES("Host")) ? read_host(head, input, value)
-							   : HTTP_HEAD_MORE;
+		return bytes_equal_in_any_case(name, BYTES("Host")) ? read_host(head, input, value)
+								    : HTTP_HEAD_MORE;
 	case 6:
-		if (http_same_word(name, BYTES("Expect")))
-			head->expects_continue |= http_same_word(value, BYTES("100-continue"));
+		if (bytes_equal_in_any_case(name, BYTES("Expect")))
+			head->expects_continue |=
+				bytes_equal_in_any_case(value, BYTES("100-continue"));
 		return HTTP_HEAD_MORE;
 	case 10:
-		return http_same_word(name, BYTES("Connection")) ? read_connection(head, value)
-								 : HTTP_HEAD_MORE;
+		return bytes_equal_in_any_case(name, BYTES("Connection"))
+			       ? read_connection(head, value)
+			       : HTTP_HEAD_MORE;
 	case 14:
-		return http_same_word(name, BYTES("Content-Length")) ? read_length(head, value)
-								     : HTTP_HEAD_MORE;
+		return bytes_equal_in_any_case(name, BYTES("Content-Length"))
+			       ? read_length(head, value)
+			       : HTTP_HEAD_MORE;
 	case 17:
-		return http_same_word(name, BYTES("Transfer-Encoding")) ? read_encoding(head, value)
-									: HTTP_HEAD_MORE;
+		return bytes_equal_in_any_case(name, BYTES("Transfer-Encoding"))
+			       ? read_encoding(head, value)
+			       : HTTP_HEAD_MORE;
 	default:
 		return HTTP_HEAD_MORE;
 	}
@@ -333,7 +323,7 @@ bool http_head_find(const struct http_head *head, struct bytes name, struct byte
 	while (fields.len > 0) {
 		(void)bytes_next_item(&fields, '\n', &line);
 		if (line.len > name.len && line.data[name.len] == ':' &&
-		    http_same_word(bytes_from(line.data, name.len), name)) {
+		    bytes_equal_in_any_case(bytes_from(line.data, name.len), name)) {
 			line.len--; /* the CR */
 			*ret_value = bytes_trim(bytes_skip(line, name.len + 1));
 			return true;
@@ -351,7 +341,7 @@ static struct bytes skip_scheme(struct bytes target)
 	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
 		struct bytes scheme = bytes_from_text(schemes[i]);
 		if (target.len >= scheme.len &&
-		    http_same_word(bytes_from(target.data, scheme.len), scheme))
+		    bytes_equal_in_any_case(bytes_from(target.data, scheme.len), scheme))
 			return bytes_skip(target, scheme.len);
 	}
 	return (struct bytes){0};
@@ -373,7 +363,7 @@ static bool strip_authority(const struct http_head *head, struct bytes *target)
 	struct bytes authority = bytes_from(rest.data, len);
 	*target = bytes_skip(rest, len);
 	return http_host_name(authority).len > 0 &&
-	       (!head->has_host || http_same_word(authority, head->host));
+	       (!head->has_host || bytes_equal_in_any_case(authority, head->host));
 }
 
 static enum http_head_found split_target(struct http_head *head, struct bytes target)

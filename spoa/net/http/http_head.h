@@ -76,8 +76,6 @@ const char *http_split_field(struct bytes line, struct bytes *ret_name, struct b
 bool http_is_token(struct bytes text);
 /* Printable ASCII, tabs, and bytes above 0x7f: what a field's value may have (RFC 9110, 5.5). */
 bool http_is_field_value(struct bytes text);
-/* Whether the two are equal when the case of ASCII letters is not looked at. */
-bool http_same_word(struct bytes a, struct bytes b);
 /* A host name or an IP literal, and a port or none: without the port. Empty when it is invalid. */
 struct bytes http_host_name(struct bytes host);
 

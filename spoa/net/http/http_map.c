@@ -34,28 +34,17 @@ static struct writer writer_of(struct http_question *question)
 
 /* ---- JSON ---- */
 
-/* "0.0", "0e5". */
-static bool is_zero(struct bytes text)
-{
-	for (; text.len > 0 && (text.data[0] | 0x20) != 'e'; text = bytes_skip(text, 1))
-		if (text.data[0] != '0' && text.data[0] != '.')
-			return false;
-	return true;
-}
-
 /* 1.0 and 1e3 are whole numbers too. */
 static bool parse_whole_number(struct bytes text, int64_t *ret_number)
 {
 	bool is_negative = bytes_begin_with(text, BYTES("-"));
-	struct ratio ratio = {0, 1};
+	struct ratio ratio;
 	uint64_t number;
 
 	if (is_negative)
 		text = bytes_skip(text, 1);
 	if (!parse_whole(text, (uint64_t)INT64_MAX + is_negative, &number)) {
-		if (!is_zero(text) && !parse_decimal(text, &ratio))
-			return false;
-		if (ratio.den != 1)
+		if (!parse_decimal_or_zero(text, &ratio) || ratio.den != 1)
 			return false;
 		number = (uint64_t)ratio.num;
 	}

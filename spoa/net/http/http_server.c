@@ -59,7 +59,7 @@ static bool is_bearer(struct bytes credentials, struct bytes token)
 	struct bytes scheme = {0};
 
 	if (!bytes_next_item(&credentials, ' ', &scheme) ||
-	    !http_same_word(scheme, BYTES("Bearer")))
+	    !bytes_equal_in_any_case(scheme, BYTES("Bearer")))
 		return false;
 	credentials = bytes_trim(credentials);
 	return credentials.len == token.len &&
@@ -88,7 +88,8 @@ static bool is_host_of_this_machine(const struct http_exchange *exchange)
 {
 	struct bytes name = http_host_name(exchange->head.host);
 
-	return exchange->is_unix || http_same_word(name, BYTES("localhost")) || is_ip_literal(name);
+	return exchange->is_unix || bytes_equal_in_any_case(name, BYTES("localhost")) ||
+	       is_ip_literal(name);
 }
 
 /* Answers and returns false when the client may not see what it asks for. */
