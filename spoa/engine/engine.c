@@ -1,3 +1,19 @@
+/*
+ * The life of an inquiry:
+ *
+ *  begin --> submit --> DONE ------------------------------------------> end
+ *               |
+ *               `-----> PENDING --> the store answers -----> done() ---> end
+ *                          |
+ *                          `------> the deadline --> done() --> LATE
+ *                                                     the store answers --> end
+ *
+ * Why a late inquiry lives on: the store still has its op and will write into its checks. Until the
+ * store answers, the inquiry keeps its slot and counts in max_in_flight, so a store that answers
+ * nothing leads to answers at once and not to growth. All inquiries have the same time, so a list
+ * in the order in which they were submitted is in the order of their deadlines, and one timer is
+ * enough.
+ */
 #include "engine/engine.h"
 
 #include <stdlib.h>
@@ -15,14 +31,6 @@ struct engine {
 	struct counter counter;
 };
 
-/*
- *  begin --> submit --> DONE ------------------------------------------> end
- *               |
- *               `-----> PENDING --> the store answers -----> done() ---> end
- *                          |
- *                          `------> the deadline --> done() --> LATE
- *                                                     the store answers --> end
- */
 struct inquiry {
 	struct engine *engine;
 	struct request request;

@@ -1,3 +1,10 @@
+/*
+ * A check becomes one inquiry of the engine, and its exchange is answered at once (DONE) or by
+ * on_verdict (PENDING). A batch asks all its checks in one turn of the loop, so that they leave for
+ * the store in one write; the batch collects the verdicts in the order of the checks and is
+ * answered when the last one is there. If the client goes away, http_check_forget takes the
+ * exchange off its inquiries: the engine then calls nobody.
+ */
 #include "net/http/http_check.h"
 
 #include <stdlib.h>

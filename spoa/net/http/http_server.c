@@ -1,3 +1,16 @@
+/*
+ * Who a request is for, and who may ask it: listeners and connections come from here, a request
+ * goes to /check (http_check.h) or to a page.
+ *
+ * A large page is made when it is asked for, unless a copy that is less than a second old is still
+ * being sent to somebody: that copy is shared. So many clients that ask for /metrics at once, or do
+ * not read it, cost the memory of one page. The server holds a copy weakly: the copy ends with its
+ * last reader.
+ *
+ * When all connections are taken and all of them wait for their verdict, nobody can be closed for a
+ * newcomer. Then the listeners are paused, newcomers wait in the backlog, and the listeners go on
+ * when a connection ends or changes what it does.
+ */
 #include "net/http/http_server.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,11 @@
+/*
+ *   the link comes up --> SCAN with the cursor --> a cursor --> SCAN with that one ...
+ *                               |                     `--> "0": all is deleted
+ *                               `--> an error, or no reply for 5 s: given up, with the reason
+ *
+ * The keys are deleted by the script that scans, so that no list of keys comes back, which might be
+ * of any length.
+ */
 #include "store/redis/redis_sweep.h"
 
 #include <stdlib.h>
