@@ -26,6 +26,7 @@ void redis_health_restart(struct redis_health *health)
 	health->resume_us = INT64_MIN;
 	health->late_calls = 0;
 	health->pings_in_time = 0;
+	health->late_pings = 0;
 }
 
 bool redis_health_is_up(const struct redis_health *health)
