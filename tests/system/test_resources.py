@@ -2,6 +2,7 @@
 
 The figures are those of the release build, since sanitizers need memory, too."""
 
+import contextlib
 import functools
 import ipaddress
 import mmap
@@ -280,10 +281,13 @@ def test_above_max_connections_an_extra_takes_a_place_that_becomes_free(start_ag
 
 
 def agent_ends(agent):
-    """The descriptors of the agent's connections with HAProxy."""
-    fds = Path(f"/proc/{agent.pid}/fd")
-    # One of them is the listener.
-    return [fd for fd in fds.iterdir() if os.readlink(fd).startswith("socket:")][1:]
+    """What the agent's descriptors of its connections with HAProxy refer to."""
+    ends = []
+    for fd in Path(f"/proc/{agent.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            ends.append(os.readlink(fd))
+    # One of the sockets is the listener.
+    return [end for end in ends if end.startswith("socket:")][1:]
 
 
 @pytest.mark.parametrize("come", [say_nothing, say_hello_only])
