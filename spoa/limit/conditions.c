@@ -180,7 +180,7 @@ static bool condition_fits(const struct condition *condition, const struct value
 
 	if (found == NULL)
 		return false;
-	struct value value = value_canonical(found);
+	struct value value = attribute_canonical(condition->attribute, found);
 	struct bytes text = value_to_text(&value, memory);
 	for (size_t i = 0; i < condition->count; i++)
 		if (pattern_fits(&condition->patterns[i], &value, text))

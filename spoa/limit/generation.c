@@ -22,6 +22,17 @@ static void hash_text(crypto_hash_sha256_state *state, struct bytes text)
 	crypto_hash_sha256_update(state, text.data, text.len);
 }
 
+/*
+ * An attribute that the policy counts by. The mark behind `src` says that its port and zone are cut
+ * off: agents that did not do so counted by other keys.
+ */
+static void hash_attribute(crypto_hash_sha256_state *state, struct bytes name)
+{
+	hash_text(state, name);
+	if (bytes_equal(name, BYTES("src")))
+		hash_text(state, BYTES(":"));
+}
+
 /* Counts too: a pattern is any text, and could else be taken for an attribute. */
 static void hash_conditions(crypto_hash_sha256_state *state, const struct conditions *conditions)
 {
@@ -58,7 +69,7 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 	}
 	hash_text(&state, bytes_from(numbers, (size_t)len));
 	for (size_t i = 0; i < policy->key_count; i++)
-		hash_text(&state, policy->key[i]);
+		hash_attribute(&state, policy->key[i]);
 	crypto_hash_sha256_final(&state, hash);
 
 	struct writer w = writer_on(terms->generation, sizeof terms->generation);

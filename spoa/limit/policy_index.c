@@ -406,7 +406,7 @@ static void search_value(struct search *search, size_t attribute, const struct v
 {
 	const struct indexed *indexed = &search->index->indexed[attribute];
 	char memory[VALUE_SHORT_TEXT_MAX];
-	struct value canonical = value_canonical(value);
+	struct value canonical = attribute_canonical(indexed->name, value);
 
 	if (canonical.kind == VALUE_IPV4)
 		search_networks(search, attribute, &canonical, &indexed->ipv4, 1);

@@ -93,6 +93,12 @@ static void insert(struct request *request, struct check *check)
 	request->checks[at] = check;
 }
 
+/* Whose value a given key is: `key` stands for the policy's one attribute, else for none. */
+static struct bytes name_of_key(const struct policy *policy)
+{
+	return policy->key_count == 1 ? policy->key[0] : BYTES("key");
+}
+
 /* The values that `policy` counts this message by; false when an attribute is absent. */
 static bool find_values(const struct policy *policy, const struct reserved *reserved,
 			const struct attributes *attributes, struct value *values,
@@ -101,12 +107,13 @@ static bool find_values(const struct policy *policy, const struct reserved *rese
 	size_t count = reserved->key != NULL ? 1 : policy->key_count;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct value *value = reserved->key != NULL
-						    ? reserved->key
-						    : attributes_find(attributes, policy->key[i]);
+		bool is_given = reserved->key != NULL;
+		struct bytes name = is_given ? name_of_key(policy) : policy->key[i];
+		const struct value *value =
+			is_given ? reserved->key : attributes_find(attributes, name);
 		if (value == NULL)
 			return false;
-		values[i] = value_canonical(value);
+		values[i] = attribute_canonical(name, value);
 		value_cut_address(&values[i], policy->ipv4_prefix, policy->ipv6_prefix);
 	}
 	*ret_count = count;

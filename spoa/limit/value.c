@@ -57,6 +57,80 @@ struct value value_canonical(const struct value *value)
 	return canonical;
 }
 
+#define ABSENT ((struct value){.kind = VALUE_ABSENT})
+
+/* Without ":4711" at the end; a text without a port stays as it is. */
+static struct bytes without_port(struct bytes text)
+{
+	size_t len = text.len;
+	uint64_t port;
+
+	while (len > 0 && text.data[len - 1] >= '0' && text.data[len - 1] <= '9')
+		len--;
+	if (len == 0 || text.data[len - 1] != ':' ||
+	    !parse_whole(bytes_skip(text, len), UINT16_MAX, &port))
+		return text;
+	return bytes_from(text.data, len - 1);
+}
+
+/* Without "%eth0" at the end (RFC 4007, section 11); an empty zone is none. */
+static struct bytes without_zone(struct bytes text)
+{
+	const uint8_t *percent = text.len == 0 ? NULL : memchr(text.data, '%', text.len);
+
+	if (percent == NULL || percent == text.data + text.len - 1)
+		return text;
+	return bytes_from(text.data, (size_t)(percent - text.data));
+}
+
+/* "203.0.113.9:4711". An IPv6 address has a port only behind brackets: its end can't be told else.
+ */
+static struct value address_before_port(struct bytes text)
+{
+	struct value value = address_in_text(without_port(text));
+
+	return value.kind == VALUE_IPV4 ? value : ABSENT;
+}
+
+/* "fe80::1%eth0" */
+static struct value address_before_zone(struct bytes text)
+{
+	struct value value = address_in_text(without_zone(text));
+
+	return value.kind == VALUE_IPV6 ? value : ABSENT;
+}
+
+/* "[2001:db8::1]:443", "[2001:db8::1]", "[fe80::1%eth0]:443" */
+static struct value address_in_brackets(struct bytes text)
+{
+	text = without_port(text);
+	if (text.len < 2 || text.data[text.len - 1] != ']')
+		return ABSENT;
+	return address_before_zone(bytes_from(text.data + 1, text.len - 2));
+}
+
+/* The text was found to be no address as it stands. */
+static struct value find_source(struct bytes text)
+{
+	if (text.len == 0)
+		return ABSENT;
+	if (text.data[0] == '[')
+		return address_in_brackets(text);
+	if (memchr(text.data, '%', text.len) != NULL)
+		return address_before_zone(text);
+	return address_before_port(text);
+}
+
+struct value attribute_canonical(struct bytes name, const struct value *value)
+{
+	struct value canonical = value_canonical(value);
+
+	if (canonical.kind != VALUE_TEXT || !bytes_equal(name, BYTES("src")))
+		return canonical;
+	struct value source = find_source(canonical.text);
+	return source.kind == VALUE_ABSENT ? canonical : value_canonical(&source);
+}
+
 static void cut(uint8_t *address, unsigned bytes, unsigned prefix)
 {
 	for (unsigned i = 0; i < bytes; i++) {

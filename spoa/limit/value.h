@@ -63,6 +63,17 @@ static inline struct value value_integer(int64_t number)
 const struct value *attributes_find(const struct attributes *attributes, struct bytes name);
 
 struct value value_canonical(const struct value *value);
+/*
+ * The same for the value of the attribute `name`. In `src` alone, text that is an address but for a
+ * port ("203.0.113.9:4711", "[2001:db8::1]:443"), brackets or a zone ("fe80::1%eth0") is that
+ * address: proxies and log files write a client so. Of a server two ports are two values.
+ */
+struct value attribute_canonical(struct bytes name, const struct value *value);
+/* Of a canonical value. */
+static inline bool value_is_address(const struct value *value)
+{
+	return value->kind == VALUE_IPV4 || value->kind == VALUE_IPV6;
+}
 /* Clears what stands behind the prefix of an address; other values stay as they are. */
 void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_prefix);
 

@@ -98,6 +98,8 @@ static void assert_sample_policies(struct policies *policies)
 	assert_found(policies,
 		     ATTRIBUTES(text("path", "/x.css"), address("src", "::ffff:10.1.2.3")),
 		     "p2 p3 p4");
+	assert_found(policies, ATTRIBUTES(text("path", "/x.css"), text("src", "10.1.2.3:4711")),
+		     "p2 p3 p4");
 	assert_found(policies, ATTRIBUTES(text("path", "/login"), text("path", "/c")), "p1 p3 p4");
 }
 

@@ -155,6 +155,25 @@ static const struct request_row requests[] = {
 	 .checks = "a:1 a:3",
 	 .invalid_why = "cost is not a whole number from 0 on"},
 
+	/* ---- ports and zones ---- */
+	{"in src alone a port is cut off",
+	 {"a:src", "b:server", "c:src,server"},
+	 {"src=192.0.2.1:80&server=192.0.2.1:80", "src=192.0.2.1&server=192.0.2.1"},
+	 .checks = "a:192.0.2.1*2 b:192.0.2.1:80 b:192.0.2.1 c:192.0.2.1|192.0.2.1:80 "
+		   "c:192.0.2.1|192.0.2.1"},
+	{"a zone is cut off before the prefix counts",
+	 {"a:src"},
+	 {"src=fe80::1%eth0", "src=[fe80::2%eth1]:80"},
+	 .checks = "a:fe80::*2"},
+	{"a key in place of src is one",
+	 {"a:src", "b:server", "c:src,server"},
+	 {"policy=a,b,c&key=192.0.2.1:80"},
+	 .checks = "a:192.0.2.1 b:192.0.2.1:80 c:=192.0.2.1:80"},
+	{"the key of an inline policy is not src",
+	 {"a:src"},
+	 {WINDOW("fixed_window", "5", "1m", "192.0.2.1:80")},
+	 .checks = "inline:1f5,60000000:192.0.2.1:80"},
+
 	/* ---- more than 16 ---- */
 	{"sixteen fit and all apply", {SIXTEEN}, {"x=1"}, .checks = SIXTEEN_CHECKS},
 	{"more fit and the first sixteen of the file apply",
