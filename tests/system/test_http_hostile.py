@@ -200,13 +200,13 @@ def test_a_broken_query_is_400(watched, key):
 @pytest.mark.parametrize("value", named({
     "UTF-8 cut": "\xc3", "UTF-8 FF": "\xff", "overlong": "\xc0\xaf"}))
 def test_a_broken_header_of_an_attribute_is_400(watched, value):
-    data = get_bytes("/check?policy=login", f"X-Attr-Key: {value}\r\n" + CLOSE)
+    data = get_bytes("/check?policy=login", f"X-Attr-Src: {value}\r\n" + CLOSE)
     with watched.raw(data) as raw:
-        assert_problem(raw.read_answer(), 400, "key")
+        assert_problem(raw.read_answer(), 400, "src")
 
 
 @pytest.mark.parametrize("data", named({
-    "a field twice": get_bytes("/check?policy=login", "X-Attr-Key: x\r\nX-Attr-Key: x\r\n" + CLOSE),
+    "a field twice": get_bytes("/check?policy=login", "X-Attr-Src: x\r\nX-Attr-Src: x\r\n" + CLOSE),
     "without a name": get_bytes("/check?policy=login&key=x", "X-Attr-: x\r\n" + CLOSE),
 }))
 def test_a_header_of_no_attribute_is_400(watched, data):

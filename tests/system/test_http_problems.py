@@ -126,8 +126,16 @@ def test_a_bad_query_is_named_and_charges_nothing(client, path, status, words):
 
 
 def test_a_name_in_the_query_and_in_a_header_is_400(client):
-    assert_problem(client.check_get(policy="login", key="x", headers={"X-Attr-Key": "x"}),
-                   400, "key")
+    assert_problem(client.check_get(policy="login", src="x", headers={"X-Attr-Src": "x"}),
+                   400, "src")
+    assert client.left("x") == CAPACITY
+
+
+@pytest.mark.parametrize("name", ["policy", "key", "cost", "algorithm", "capacity", "refill_rate",
+                                  "limit", "window", "COST"])
+def test_a_reserved_name_in_a_header_is_400(client, name):
+    assert_problem(client.check_get(policy="login", src="x", headers={f"X-Attr-{name}": "1"}),
+                   400, name.lower(), "reserved")
     assert client.left("x") == CAPACITY
 
 

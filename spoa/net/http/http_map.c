@@ -3,34 +3,7 @@
 #include <strings.h>
 
 #include "base/parse.h"
-#include "base/utf8.h"
-
-/* ---- into the list ---- */
-
-static bool refuse(struct err *err, const char *place, struct bytes name, const char *why)
-{
-	return err_set(err, "%s%s: %s", place, quoted_unless_plain(name).text, why);
-}
-
-static bool add(struct http_question *question, const char *place, struct bytes name,
-		struct value value, struct err *err)
-{
-	for (size_t i = 0; i < question->count; i++)
-		if (bytes_equal(question->items[i].name, name))
-			return refuse(err, place, name, "is given twice");
-	if (name.len == 0)
-		return refuse(err, place, name, "a name is empty");
-	if (question->count == HTTP_ATTRIBUTES_MAX)
-		return refuse(err, place, name, "more than 255 attributes");
-	question->items[question->count++] = (struct attribute){name, value};
-	return true;
-}
-
-static struct writer writer_of(struct http_question *question)
-{
-	return writer_on(question->memory + question->text_len,
-			 sizeof question->memory - question->text_len);
-}
+#include "limit/reserved.h"
 
 /* ---- JSON ---- */
 
@@ -54,10 +27,10 @@ static bool parse_whole_number(struct bytes text, int64_t *ret_number)
 
 static struct bytes read_string(struct http_question *question, const struct json_value *string)
 {
-	struct writer w = writer_of(question);
+	struct writer w = http_question_writer(question);
 	struct bytes text = json_string(string, &w);
 
-	question->text_len += w.len;
+	http_question_keep(question, &w);
 	return text;
 }
 
@@ -118,11 +91,11 @@ static bool add_attributes(struct http_question *question, struct json_value obj
 	while (json_next_field(&object, &name_json, &json)) {
 		struct bytes name = read_string(question, &name_json);
 		if (attribute_name_is_reserved(name))
-			return refuse(err, "attributes.", name,
-				      "a reserved name; it stands beside attributes");
+			return http_question_refuse(err, "attributes.", name,
+						    "a reserved name; it stands beside attributes");
 		if (!read_value(question, &json, &value) || is_fraction(&json, &value))
-			return refuse(err, "attributes.", name, VALUES_ACCEPTED);
-		if (!add(question, "attributes.", name, value, err))
+			return http_question_refuse(err, "attributes.", name, VALUES_ACCEPTED);
+		if (!http_question_add(question, "attributes.", name, value, err))
 			return false;
 	}
 	return true;
@@ -134,13 +107,14 @@ static bool add_reserved(struct http_question *question, struct bytes name,
 	struct value value;
 
 	if (!attribute_name_is_reserved(name))
-		return refuse(err, "", name,
-			      "unknown field; accepted are policy, key, cost, algorithm, capacity, "
-			      "refill_rate, limit, window and attributes");
+		return http_question_refuse(
+			err, "", name,
+			"unknown field; accepted are policy, key, cost, algorithm, capacity, "
+			"refill_rate, limit, window and attributes");
 	if (!read_value(question, json, &value) ||
 	    (is_fraction(json, &value) && takes_text_alone(name)))
-		return refuse(err, "", name, VALUES_ACCEPTED);
-	return add(question, "", name, value, err);
+		return http_question_refuse(err, "", name, VALUES_ACCEPTED);
+	return http_question_add(question, "", name, value, err);
 }
 
 /* A check has one of the three forms of docs/reference.md, section HTTP. */
@@ -175,7 +149,7 @@ bool http_map_read_check(struct http_question *question, struct json_value check
 			continue;
 		}
 		if (has_attributes)
-			return refuse(err, "", name, "is given twice");
+			return http_question_refuse(err, "", name, "is given twice");
 		has_attributes = true;
 		attributes = json;
 	}
@@ -209,7 +183,7 @@ static bool sort_fields(struct json_value object, struct bytes beside, struct ht
 		bool is_batch = bytes_equal(name.text, BYTES("checks"));
 		bool is_beside = is_field(name.text, beside);
 		if ((is_batch && body->is_batch) || (is_beside && has_beside))
-			return refuse(err, "", name.text, "is given twice");
+			return http_question_refuse(err, "", name.text, "is given twice");
 		if (is_batch)
 			body->check = value;
 		if (is_beside)
@@ -247,39 +221,7 @@ bool http_map_read_body(struct bytes text, struct bytes beside, struct http_body
 
 /* ---- query and headers ---- */
 
-static const char *why_text_is_bad(struct bytes text)
-{
-	if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
-		return "a NUL character";
-	return utf8_is_good(text) ? NULL : "invalid UTF-8";
-}
-
-/* A name or a value of a query: application/x-www-form-urlencoded. NULL, or what is wrong. */
-static const char *decode(struct http_question *question, struct bytes text,
-			  struct bytes *ret_decoded)
-{
-	struct writer w = writer_of(question);
-
-	for (; text.len > 0; text = bytes_skip(text, 1)) {
-		if (text.data[0] != '%') {
-			writer_put_u8(&w, text.data[0] == '+' ? ' ' : text.data[0]);
-			continue;
-		}
-		int high = text.len < 3 ? -1 : parse_hex_digit(text.data[1]);
-		int low = text.len < 3 ? -1 : parse_hex_digit(text.data[2]);
-		if (high < 0 || low < 0)
-			return "% without two hexadecimal digits";
-		writer_put_u8(&w, (uint8_t)(high << 4 | low));
-		text = bytes_skip(text, 2);
-	}
-	if (w.full)
-		return "too long";
-	question->text_len += w.len;
-	*ret_decoded = writer_bytes(&w);
-	return why_text_is_bad(*ret_decoded);
-}
-
-static bool read_deny_status(struct bytes text, unsigned *deny_status, struct err *err)
+bool http_map_read_deny_status(struct bytes text, unsigned *deny_status, struct err *err)
 {
 	uint64_t status;
 
@@ -299,15 +241,15 @@ static bool read_parameter(struct http_question *question, struct bytes pair, un
 	struct bytes rest = pair, raw_name = {0}, name = {0}, value = {0};
 
 	(void)bytes_next_item(&rest, '=', &raw_name);
-	const char *why = decode(question, raw_name, &name);
+	const char *why = http_question_decode(question, raw_name, &name);
 	if (why != NULL)
-		return refuse(err, "query: ", raw_name, why);
-	why = decode(question, rest, &value);
+		return http_question_refuse(err, "query: ", raw_name, why);
+	why = http_question_decode(question, rest, &value);
 	if (why != NULL)
-		return refuse(err, "", name, why);
+		return http_question_refuse(err, "", name, why);
 	if (bytes_equal(name, BYTES("deny_status")))
-		return read_deny_status(value, deny_status, err);
-	return add(question, "", name, value_text(value), err);
+		return http_map_read_deny_status(value, deny_status, err);
+	return http_question_add(question, "", name, value_text(value), err);
 }
 
 bool http_map_read_query(struct http_question *question, struct bytes query,
@@ -325,20 +267,6 @@ bool http_map_read_query(struct http_question *question, struct bytes query,
 
 #define HEADER_PREFIX "x-attr-"
 
-/* Header names have no case, and clients and proxies change it: the attribute's is lower. */
-static const char *lower(struct http_question *question, struct bytes name, struct bytes *ret_lower)
-{
-	struct writer w = writer_of(question);
-
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t c = name.data[i];
-		writer_put_u8(&w, c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-	}
-	question->text_len += w.len;
-	*ret_lower = writer_bytes(&w);
-	return w.full ? "too long" : NULL;
-}
-
 bool http_map_read_header(struct http_question *question, struct bytes name, struct bytes value,
 			  struct err *err)
 {
@@ -348,14 +276,16 @@ bool http_map_read_header(struct http_question *question, struct bytes name, str
 	if (name.len < prefix || strncasecmp((const char *)name.data, HEADER_PREFIX, prefix) != 0)
 		return true;
 	value = bytes_trim(value);
-	const char *why = lower(question, bytes_skip(name, prefix), &attribute);
+	const char *why = http_question_lower(question, bytes_skip(name, prefix), &attribute);
+	if (why == NULL && attribute_name_is_reserved(attribute))
+		why = "a reserved name; it stands in the query";
 	if (why == NULL)
-		why = why_text_is_bad(attribute);
+		why = http_question_why_bad(attribute);
 	if (why == NULL)
-		why = why_text_is_bad(value);
+		why = http_question_why_bad(value);
 	if (why != NULL)
-		return refuse(err, "", attribute, why);
-	return add(question, "", attribute, value_text(value), err);
+		return http_question_refuse(err, "", attribute, why);
+	return http_question_add(question, "", attribute, value_text(value), err);
 }
 
 unsigned http_map_refuse(const struct http_question *question, const struct request *request,

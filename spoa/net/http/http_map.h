@@ -3,8 +3,6 @@
  * (docs/reference.md, section HTTP). http_reply.h writes the verdict as JSON and headers.
  *
  * The reader is strict: a field that is unknown or given twice is an error that names the field.
- * Attributes and reserved names (policy, key, cost ...) are put into one list; limit/reserved.h
- * knows what the reserved names mean and which values they may have.
  */
 #ifndef NET_HTTP_MAP_H
 #define NET_HTTP_MAP_H
@@ -16,27 +14,8 @@
 #include "base/err.h"
 #include "base/json_reader.h"
 #include "limit/request.h"
-#include "limit/value.h"
 #include "net/http/http_bounds.h"
-
-/* The attributes of one check. It is large, so one is allocated once and cleared for each check. */
-struct http_question {
-	struct attribute items[HTTP_ATTRIBUTES_MAX]; /* views of the request, or of `memory` */
-	size_t count;
-	size_t text_len; /* of `memory` in use */
-	uint8_t memory[HTTP_BODY_MAX];
-};
-
-static inline void http_question_clear(struct http_question *question)
-{
-	question->count = 0;
-	question->text_len = 0;
-}
-
-static inline struct attributes http_question_attributes(const struct http_question *question)
-{
-	return (struct attributes){question->items, question->count};
-}
+#include "net/http/http_question.h"
 
 /* What a POST asks: one check, or a batch of them. */
 struct http_body {
@@ -59,6 +38,9 @@ MUST_CHECK bool http_map_read_check(struct http_question *question, struct json_
  */
 MUST_CHECK bool http_map_read_query(struct http_question *question, struct bytes query,
 				    unsigned *ret_deny_status, struct err *err);
+/* The statuses that a denial may have. */
+MUST_CHECK bool http_map_read_deny_status(struct bytes text, unsigned *deny_status,
+					  struct err *err);
 /* Adds the attribute of an X-Attr- header; other headers are skipped. */
 MUST_CHECK bool http_map_read_header(struct http_question *question, struct bytes name,
 				     struct bytes value, struct err *err);

@@ -402,6 +402,8 @@ TEST(http_map_read_header_bad_ones_are_refused_by_name)
 	assert_says("X-Attr-A", &err, "a: invalid UTF-8");
 	assert_false(read_header("X-Attr-", "x", &err));
 	assert_says("X-Attr-", &err, "a name is empty");
+	assert_false(read_header("X-Attr-Cost", "0", &err));
+	assert_says("X-Attr-Cost", &err, "cost: a reserved name; it stands in the query");
 	assert_false(http_map_read_header(question, BYTES("X-Attr-A"), BYTES("b\0c"), &err));
 	assert_says("X-Attr-A", &err, "a: a NUL character");
 }
