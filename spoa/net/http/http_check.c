@@ -1,54 +1,19 @@
 /*
- * A check becomes one inquiry of the engine, and its exchange is answered at once (DONE) or by
- * on_verdict (PENDING). A batch asks all its checks in one turn of the loop, so that they leave for
- * the store in one write; the batch collects the verdicts in the order of the checks and is
- * answered when the last one is there. If the client goes away, http_check_forget takes the
+ * One check is asked by http_ask_one. A batch asks all its checks in one turn of the loop, so that
+ * they leave for the store in one write; the batch collects the verdicts in the order of the checks
+ * and is answered when the last one is there. If the client goes away, http_check_forget takes the
  * exchange off its inquiries: the engine then calls nobody.
  */
 #include "net/http/http_check.h"
 
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "net/http/http_ask.h"
 #include "net/http/http_batch.h"
 #include "net/http/http_map.h"
 #include "net/http/http_reply.h"
-#include "net/request_log.h"
-
-struct http_checks {
-	struct engine *engine;
-	struct http_question question; /* of the check that is being read */
-};
 
 /* ---- answers ---- */
-
-static void add_common_fields(struct http_answer *answer)
-{
-	http_answer_add(answer, "Content-Type", "application/json");
-	http_answer_add(answer, "Cache-Control", "no-store");
-}
-
-static void answer_verdict(struct http_exchange *exchange, const struct verdict *verdict,
-			   unsigned deny_status)
-{
-	uint8_t memory[HTTP_VERDICT_MAX];
-	struct writer w = writer_on(memory, sizeof memory);
-	struct http_limits limits;
-	struct http_answer answer = {.status = http_reply_status(verdict, deny_status)};
-
-	http_reply_put_verdict(&w, verdict);
-	ASSERT(!w.full);
-	answer.body = writer_bytes(&w);
-	http_reply_set_limits(&limits, verdict);
-	add_common_fields(&answer);
-	if (*limits.ratelimit != '\0') {
-		http_answer_add(&answer, "RateLimit", limits.ratelimit);
-		http_answer_add(&answer, "RateLimit-Policy", limits.ratelimit_policy);
-	}
-	if (*limits.retry_after != '\0')
-		http_answer_add(&answer, "Retry-After", limits.retry_after);
-	http_answer_send(exchange, &answer);
-}
 
 static void answer_batch(struct http_exchange *exchange)
 {
@@ -62,7 +27,7 @@ static void answer_batch(struct http_exchange *exchange)
 		http_answer_problem(exchange, 503, "out of memory");
 		return;
 	}
-	add_common_fields(&answer);
+	http_ask_add_common_fields(&answer);
 	http_answer_send(exchange, &answer);
 }
 
@@ -76,63 +41,13 @@ static void add_verdict(struct http_batch *batch, size_t index, const struct ver
 	http_batch_add(batch, index, writer_bytes(&w));
 }
 
-/* ---- asking the engine ---- */
-
-/*
- * Asks the engine the question. Returns 200 when the verdict is there: the caller takes it from
- * the inquiry and ends the inquiry. Returns 0 when the verdict comes later. Any other value is the
- * status of a problem, `err` has its reason, and the engine was not asked.
- */
-static unsigned ask(struct http_checks *checks, const struct asker *asker,
-		    struct inquiry **ret_inquiry, struct err *err)
-{
-	const struct attributes attributes = http_question_attributes(&checks->question);
-	struct inquiry *inquiry = engine_begin(checks->engine);
-	const struct request *request = engine_request(inquiry);
-
-	engine_add(inquiry, &attributes);
-	if (request->is_invalid) {
-		unsigned status = http_map_refuse(&checks->question, request, err);
-		engine_end(inquiry);
-		return status;
-	}
-	request_log_left_out(request);
-	if (engine_submit(inquiry, asker, clock_now_us(), clock_mono_us()) == ENGINE_PENDING)
-		return 0;
-	*ret_inquiry = inquiry;
-	return 200;
-}
-
-static void on_verdict(const struct asker *asker, const struct verdict *verdict)
-{
-	answer_verdict(asker->owner, verdict, (unsigned)asker->tag[0]);
-}
-
-static void ask_one(struct http_checks *checks, struct http_exchange *exchange,
-		    unsigned deny_status)
-{
-	const struct asker asker = {
-		.done = on_verdict,
-		.open = &exchange->open,
-		.owner = exchange,
-		.tag = {deny_status},
-		.source = SOURCE_HTTP,
-	};
-	struct inquiry *inquiry;
-	struct err err;
-	unsigned status = ask(checks, &asker, &inquiry, &err);
-
-	if (status == 0)
-		return;
-	if (status != 200) {
-		http_answer_problem(exchange, status, err.text);
-		return;
-	}
-	answer_verdict(exchange, engine_verdict(inquiry), deny_status);
-	engine_end(inquiry);
-}
-
 /* ---- GET ---- */
+
+/* A denial by on_error is 503, whatever status the request wants. */
+static struct http_denial denial_of(unsigned deny_status)
+{
+	return (struct http_denial){deny_status != 0 ? deny_status : 429, 503};
+}
 
 /* For the log: the header's traceparent (W3C Trace Context), unless the request has that attribute.
  */
@@ -170,7 +85,7 @@ void http_check_get(struct http_checks *checks, struct http_exchange *exchange)
 		return;
 	}
 	add_trace(question, exchange);
-	ask_one(checks, exchange, deny_status);
+	http_ask_one(checks, exchange, denial_of(deny_status));
 }
 
 /* "https://agent:8080" of "agent:8080". */
@@ -237,7 +152,7 @@ static void ask_of_batch(struct http_checks *checks, struct http_exchange *excha
 	http_question_clear(&checks->question);
 	if (http_map_read_check(&checks->question, check, BYTES(""), &err)) {
 		add_trace(&checks->question, exchange);
-		status = ask(checks, &asker, &inquiry, &err);
+		status = http_ask(checks, &asker, &inquiry, &err);
 	}
 	if (status == 0)
 		return;
@@ -324,7 +239,7 @@ void http_check_post(struct http_checks *checks, struct http_exchange *exchange)
 		return;
 	}
 	add_trace(question, exchange);
-	ask_one(checks, exchange, deny_status);
+	http_ask_one(checks, exchange, denial_of(deny_status));
 }
 
 void http_check_forget(struct http_exchange *exchange)
@@ -332,20 +247,4 @@ void http_check_forget(struct http_exchange *exchange)
 	engine_abandon(&exchange->open);
 	http_batch_free(exchange->data);
 	exchange->data = NULL;
-}
-
-struct http_checks *http_checks_new(struct engine *engine)
-{
-	struct http_checks *checks = malloc(sizeof *checks);
-
-	if (checks == NULL)
-		return NULL;
-	checks->engine = engine;
-	http_question_clear(&checks->question);
-	return checks;
-}
-
-void http_checks_free(struct http_checks *checks)
-{
-	free(checks);
 }

@@ -8,14 +8,8 @@
 #ifndef NET_HTTP_CHECK_H
 #define NET_HTTP_CHECK_H
 
-#include "engine/engine.h"
 #include "net/http/http_answer.h"
-
-struct http_checks;
-
-/* The engine is not owned. NULL when memory is short. */
-struct http_checks *http_checks_new(struct engine *engine);
-void http_checks_free(struct http_checks *checks);
+#include "net/http/http_ask.h"
 
 /* The head is complete: answers what is refused before the body has come. */
 void http_check_begin_get(struct http_exchange *exchange);

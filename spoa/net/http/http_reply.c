@@ -1,12 +1,10 @@
 #include "net/http/http_reply.h"
 
-unsigned http_reply_status(const struct verdict *verdict, unsigned deny_status)
+unsigned http_reply_status(const struct verdict *verdict, struct http_denial denial)
 {
 	if (verdict->allowed)
 		return 200;
-	if (verdict->reason == REASON_ERROR)
-		return 503;
-	return deny_status != 0 ? deny_status : 429;
+	return verdict->reason == REASON_ERROR ? denial.error : denial.limited;
 }
 
 static void put_bool(struct writer *w, const char *name, bool value)

@@ -11,8 +11,14 @@
 #define HTTP_VERDICT_MAX 5120 /* sixteen policies with long names and large numbers fit */
 #define HTTP_PROBLEM_MAX 2048
 
-/* The status of a verdict that is not `invalid`. `deny_status`: the status of a denial, or 0. */
-unsigned http_reply_status(const struct verdict *verdict, unsigned deny_status);
+/* The statuses of a denial: by a limit, and by on_error. */
+struct http_denial {
+	unsigned limited;
+	unsigned error;
+};
+
+/* The status of a verdict that is not `invalid`. */
+unsigned http_reply_status(const struct verdict *verdict, struct http_denial denial);
 /* What the status is called (RFC 9110, section 15; RFC 6585). */
 const char *http_reply_status_text(unsigned status);
 void http_reply_put_verdict(struct writer *w, const struct verdict *verdict);

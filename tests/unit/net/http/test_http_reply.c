@@ -245,19 +245,18 @@ TEST(http_reply_status_follows_the_reason)
 	static const struct {
 		bool allowed;
 		enum reason reason;
-		unsigned deny_status;
+		struct http_denial denial;
 		unsigned expected;
 	} cases[] = {
-		{true, REASON_OK, 0, 200},         {true, REASON_NONE, 403, 200},
-		{true, REASON_ERROR, 403, 200},    {false, REASON_LIMITED, 0, 429},
-		{false, REASON_LIMITED, 401, 401}, {false, REASON_LIMITED, 403, 403},
-		{false, REASON_ERROR, 0, 503},     {false, REASON_ERROR, 403, 503},
+		{true, REASON_OK, {429, 503}, 200},       {true, REASON_NONE, {403, 503}, 200},
+		{true, REASON_ERROR, {403, 503}, 200},    {false, REASON_LIMITED, {429, 503}, 429},
+		{false, REASON_LIMITED, {401, 503}, 401}, {false, REASON_BLOCKED, {403, 503}, 403},
+		{false, REASON_ERROR, {429, 503}, 503},   {false, REASON_ERROR, {403, 403}, 403},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct verdict verdict = {.allowed = cases[i].allowed, .reason = cases[i].reason};
-		assert_int_equal(http_reply_status(&verdict, cases[i].deny_status),
-				 cases[i].expected);
+		assert_int_equal(http_reply_status(&verdict, cases[i].denial), cases[i].expected);
 	}
 }
 
