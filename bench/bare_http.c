@@ -92,7 +92,11 @@ static bool start(struct bare *bare, const char *where, struct err *err)
 		.streams = streams_new_small(bare->loop, HTTP_PEER_INPUT_MAX),
 		.crowd = &bare->crowd,
 		.stats = &bare->stats,
-		.handler = {on_begun, on_requested, on_refused, on_ended, bare},
+		.handler = {.begun = on_begun,
+			    .requested = on_requested,
+			    .refused = on_refused,
+			    .ended = on_ended,
+			    .owner = bare},
 		.mono_us = clock_mono_us,
 		.now_us = clock_now_us,
 	};

@@ -61,7 +61,12 @@ static void check_head(const struct http_head *head, struct bytes input)
 {
 	struct bytes whole = bytes_from(input.data, head->len);
 
-	ASSERT(head->len <= input.len && head->len <= HTTP_HEADER_MAX);
+	size_t max = bytes_equal(head->path, BYTES(HTTP_AUTH_PATH))
+			     ? 2 + HTTP_AUTH_LINE_MAX + HTTP_AUTH_FIELDS_MAX
+			     : HTTP_HEADER_MAX;
+	ASSERT(head->len <= input.len && head->len <= max);
+	check_inside(head->method_name, whole);
+	ASSERT(http_is_token(head->method_name));
 	ASSERT(memcmp(input.data + head->len - 4, "\r\n\r\n", 4) == 0);
 	if (!bytes_equal(head->path, BYTES("/")))
 		check_inside(head->path, whole);
@@ -180,8 +185,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	enum http_head_found found = http_head_read(&whole, input);
 	ASSERT(read_in_pieces(&pieces, input, step) == found);
-	if (found == HTTP_HEAD_BAD)
+	if (found == HTTP_HEAD_BAD) {
 		check_refusal(whole.status, whole.why);
+		if (!bytes_equal(whole.path, BYTES("/")))
+			check_inside(whole.path, input);
+		check_inside(whole.query, input);
+	}
 	if (found != HTTP_HEAD_MORE)
 		compare_heads(&whole, &pieces, found);
 	if (found == HTTP_HEAD_DONE) {

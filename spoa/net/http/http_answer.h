@@ -4,16 +4,21 @@
  * The handler is told of a request in two steps, so that it can refuse a request whose body has not
  * come yet. It answers each request once: in either step, or any time after the second one.
  *
- *   begun()      the head is complete and good; the body may still be missing.
- *   requested()  all of the request is there. It comes only if begun() did not answer.
- *   refused()    the request is broken or too large, or the server ends: the handler answers at
- *                once, in its own words, by the given status. It may come in place of begun() or of
- *                requested(), or while the request waits for its answer.
- *   ended()      once for each request that any of the others was called for, when its answer is on
- *                its way or its client is gone.
+ *   ignores_body()  is asked first, when the head is complete and good. If the handler says yes,
+ *                   requested() comes right behind begun() and without a body, however large one is
+ *                   announced. The body is not read; if it is not here yet, the connection ends
+ *                   with the answer. NULL says no.
+ *   begun()         the body may still be missing.
+ *   requested()     all of the request is there. It comes only if begun() did not answer.
+ *   refused()       the request is broken or too large, or the server ends: the handler answers at
+ *                   once, in its own words, by the given status. It may come in place of begun() or
+ *                   of requested(), or while the request waits for its answer.
+ *   ended()         once for each request that begun(), requested() or refused() was called for,
+ *                   when its answer is on its way or its client is gone.
  *
  * The views in an exchange, and the fields that http_head_find reads, live only inside begun() and
- * requested().
+ * requested(), and inside refused() if `head.status` is not 0: then the head was refused, and its
+ * `path` and `query` are what its request line names.
  */
 #ifndef NET_HTTP_ANSWER_H
 #define NET_HTTP_ANSWER_H
@@ -32,9 +37,10 @@
 struct http_exchange {
 	struct http_head head;
 	struct bytes body;
-	unsigned door; /* what its listener was opened with */
-	bool is_local; /* the client is on this machine */
-	bool is_unix;  /* it came over a Unix socket */
+	bool ignores_body; /* what the handler said */
+	unsigned door;     /* what its listener was opened with */
+	bool is_local;     /* the client is on this machine */
+	bool is_unix;      /* it came over a Unix socket */
 	struct streams *streams;
 	struct http_server_stats *stats;
 	/* The handler's own: an empty list and NULL at first. */
@@ -44,6 +50,7 @@ struct http_exchange {
 };
 
 struct http_handler {
+	bool (*ignores_body)(void *owner, const struct http_exchange *exchange);
 	void (*begun)(void *owner, struct http_exchange *exchange);
 	void (*requested)(void *owner, struct http_exchange *exchange);
 	void (*refused)(void *owner, struct http_exchange *exchange, unsigned status,

@@ -7,7 +7,7 @@
  *     |    ^  |                     |    ^                            |
  *     |    `--' one empty line      |    `----------------------------'
  *     |                             `----- an empty line -----> judge_head: DONE or BAD
- *     `---- a bad line, a line without an end, or above 12 KiB ------> BAD
+ *     `---- a bad line, a line without an end, or too many bytes ----> BAD
  *
  * An error is the end: the reader is not called again after BAD.
  */
@@ -181,6 +181,8 @@ static enum http_head_found read_request_line(struct http_head *head, struct byt
 	if (!consists_of(target, IN_TARGET))
 		return refuse(head, 400, "the target has a character that may not be there");
 	head->method = method_of(method);
+	head->method_at = (size_t)(method.data - input.data);
+	head->method_len = method.len;
 	head->is_http_1_0 = rest.data[7] == '0';
 	head->target = (size_t)(target.data - input.data);
 	head->target_len = target.len;
@@ -366,16 +368,21 @@ static bool strip_authority(const struct http_head *head, struct bytes *target)
 	       (!head->has_host || bytes_equal_in_any_case(authority, head->host));
 }
 
-static enum http_head_found split_target(struct http_head *head, struct bytes target)
+static void split_at_mark(struct http_head *head, struct bytes target)
 {
-	if (!strip_authority(head, &target))
-		return refuse(head, 400,
-			      "the target is neither a path nor the http:// URL of the host");
 	const uint8_t *mark = target.len == 0 ? NULL : memchr(target.data, '?', target.len);
 	size_t path_len = mark == NULL ? target.len : (size_t)(mark - target.data);
 
 	head->path = path_len == 0 ? BYTES("/") : bytes_from(target.data, path_len);
 	head->query = mark == NULL ? BYTES("") : bytes_skip(target, path_len + 1);
+}
+
+static enum http_head_found split_target(struct http_head *head, struct bytes target)
+{
+	if (!strip_authority(head, &target))
+		return refuse(head, 400,
+			      "the target is neither a path nor the http:// URL of the host");
+	split_at_mark(head, target);
 	return HTTP_HEAD_DONE;
 }
 
@@ -386,16 +393,66 @@ static enum http_head_found judge_head(struct http_head *head, struct bytes inpu
 		return refuse(head, 400, "Host: the field is missing");
 	if (head->has_length && head->is_chunked)
 		return refuse(head, 400, "Content-Length together with Transfer-Encoding");
+	head->method_name = bytes_from(input.data + head->method_at, head->method_len);
 	head->host = bytes_from(input.data + head->host_at, head->host_len);
 	head->fields = bytes_from(input.data + head->first_field, end - head->first_field);
 	return split_target(head, bytes_from(input.data + head->target, head->target_len));
 }
 
-static enum http_head_found refuse_length(struct http_head *head)
+/*
+ * The target as far as the request line has come, good or not: what follows the method and one
+ * space. Its end is not looked for.
+ */
+static struct bytes begun_target(const struct http_head *head, struct bytes input)
+{
+	struct bytes line =
+		bytes_skip(input, head->has_request_line ? head->method_at : head->line);
+	size_t method_len = 0;
+
+	while (method_len < line.len && (places[line.data[method_len]] & IN_TOKEN) != 0)
+		method_len++;
+	if (method_len == line.len || line.data[method_len] != ' ')
+		return (struct bytes){0};
+	return bytes_skip(line, method_len + 1);
+}
+
+static bool is_for_auth(const struct http_head *head, struct bytes input)
+{
+	struct bytes target = begun_target(head, input), path = BYTES(HTTP_AUTH_PATH);
+
+	return bytes_begin_with(target, path) && target.len > path.len &&
+	       (target.data[path.len] == '?' || target.data[path.len] == ' ');
+}
+
+/* How many bytes of the input the request line, or the whole head, may have. */
+static size_t bound_of(const struct http_head *head, struct bytes input)
+{
+	if (input.len < HTTP_HEADER_MAX || !is_for_auth(head, input))
+		return HTTP_HEADER_MAX;
+	return head->has_request_line ? head->first_field + HTTP_AUTH_FIELDS_MAX
+				      : head->line + HTTP_AUTH_LINE_MAX;
+}
+
+static enum http_head_found refuse_length(struct http_head *head, bool is_auth)
 {
 	if (head->has_request_line)
-		return refuse(head, 431, "the header is larger than 12 KiB");
-	return refuse(head, 414, "the request line is longer than 12 KiB");
+		return refuse(head, 431,
+			      is_auth ? "the header fields are larger than 32 KiB"
+				      : "the header is larger than 12 KiB");
+	return refuse(head, 414,
+		      is_auth ? "the request line is longer than 32 KiB"
+			      : "the request line is longer than 12 KiB");
+}
+
+/* So that whoever answers knows what was asked for. */
+static void name_refused(struct http_head *head, struct bytes input)
+{
+	struct bytes rest = begun_target(head, input);
+	size_t len = 0;
+
+	while (len < rest.len && (places[rest.data[len]] & IN_TARGET) != 0)
+		len++;
+	split_at_mark(head, bytes_from(rest.data, len));
 }
 
 /* The line from `begin` to its LF at `end`. */
@@ -419,19 +476,26 @@ static enum http_head_found read_line(struct http_head *head, struct bytes input
 enum http_head_found http_head_read(struct http_head *head, struct bytes input)
 {
 	enum http_head_found found = HTTP_HEAD_MORE;
-	size_t max = input.len < HTTP_HEADER_MAX ? input.len : HTTP_HEADER_MAX;
 
 	while (found == HTTP_HEAD_MORE) {
+		size_t bound = bound_of(head, input);
+		size_t max = input.len < bound ? input.len : bound;
 		const uint8_t *lf =
 			head->seen == max ? NULL
 					  : memchr(input.data + head->seen, '\n', max - head->seen);
 		if (lf == NULL) {
 			head->seen = max;
-			return max == HTTP_HEADER_MAX ? refuse_length(head) : HTTP_HEAD_MORE;
+			if (max < bound)
+				return HTTP_HEAD_MORE;
+			found = refuse_length(head, bound != HTTP_HEADER_MAX);
+			break;
 		}
 		size_t end = (size_t)(lf - input.data);
 		found = read_line(head, input, head->line, end);
-		head->line = head->seen = end + 1;
+		if (found == HTTP_HEAD_MORE)
+			head->line = head->seen = end + 1;
 	}
+	if (found == HTTP_HEAD_BAD)
+		name_refused(head, input);
 	return found;
 }

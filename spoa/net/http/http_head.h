@@ -17,6 +17,9 @@
  * What is accepted beyond the usual form: one empty line before the request line (section 2.2); a
  * target in absolute form (section 3.2.2) if its authority is the value of Host; bytes above 0x7e
  * in a target, which are judged where the target is decoded.
+ *
+ * A head may have 12 KiB. That of a request for /auth, which a proxy makes of whatever a visitor
+ * sent, may have 32 KiB of request line and 32 KiB of fields.
  */
 #ifndef NET_HTTP_HEAD_H
 #define NET_HTTP_HEAD_H
@@ -28,6 +31,8 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 
+#define HTTP_AUTH_PATH "/auth"
+
 enum http_method { METHOD_GET = 0, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
 
 enum http_head_found { HTTP_HEAD_MORE = 0, HTTP_HEAD_DONE, HTTP_HEAD_BAD };
@@ -35,6 +40,7 @@ enum http_head_found { HTTP_HEAD_MORE = 0, HTTP_HEAD_DONE, HTTP_HEAD_BAD };
 struct http_head {
 	/* With DONE. */
 	enum http_method method;
+	struct bytes method_name; /* as it was sent: a token */
 	bool is_http_1_0;
 	struct bytes path;   /* as it was sent: %XX is not decoded */
 	struct bytes query;  /* behind the `?` */
@@ -49,10 +55,12 @@ struct http_head {
 	/* With BAD: the status of the answer, and what is wrong in one line of plain ASCII. */
 	unsigned status;
 	const char *why;
+	/* With BAD, `path` and `query` are what the request line names, as far as it has come. */
 
 	/* The reader's own. Offsets, since the input may move between two calls. */
-	size_t line;   /* where the line begins that is not read yet */
-	size_t seen;   /* no line ends between `line` and here */
+	size_t line; /* where the line begins that is not read yet */
+	size_t seen; /* no line ends between `line` and here */
+	size_t method_at, method_len;
 	size_t target; /* where the target begins */
 	size_t target_len;
 	size_t first_field;

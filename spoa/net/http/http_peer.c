@@ -221,6 +221,7 @@ static void end_request(struct http_peer *peer)
 	exchange->head = (struct http_head){0};
 	exchange->data = NULL;
 	exchange->route = NULL;
+	exchange->ignores_body = false;
 }
 
 void http_answer_send(struct http_exchange *exchange, const struct http_answer *answer)
@@ -344,6 +345,22 @@ static void await_body(struct http_peer *peer, struct bytes *input)
 	*input = bytes_skip(*input, head_len);
 }
 
+/* The handler wants the body. Most have none, or it came together with the head. */
+static void handle_body(struct http_peer *peer, struct bytes *input, bool is_here)
+{
+	const struct http_head *head = &peer->exchange.head;
+	struct bytes behind = bytes_skip(*input, head->len);
+
+	peer->is_last = is_last_by_head(head);
+	if (!is_here || head->is_chunked) {
+		await_body(peer, input);
+	} else {
+		struct bytes body = bytes_from(behind.data, (size_t)head->length);
+		request(peer, body); /* the head may be gone after it */
+		*input = bytes_skip(behind, body.len);
+	}
+}
+
 static void handle_head(struct http_peer *peer, struct bytes *input)
 {
 	const struct http_handler *handler = &peer->config->handler;
@@ -357,24 +374,23 @@ static void handle_head(struct http_peer *peer, struct bytes *input)
 	peer->is_told = true;
 	peer->is_last = is_last_by_head(head) || !is_here;
 	handler->begun(handler->owner, exchange);
-	if (peer->is_answered) {
+	if (!peer->is_answered && !exchange->ignores_body) {
+		handle_body(peer, input, is_here);
+		return;
+	}
+	if (peer->is_answered)
 		end_request(peer);
-		*input = bytes_skip(*input, len);
-		return;
-	}
-	peer->is_last = is_last_by_head(head);
-	if (!is_here || head->is_chunked) {
-		await_body(peer, input);
-		return;
-	}
-	request(peer, bytes_from(behind.data, body_len));
+	else
+		request(peer, (struct bytes){0});
 	*input = bytes_skip(*input, len);
 }
 
 /* Returns false when more input is needed. */
 static bool take_head(struct http_peer *peer, struct bytes *input)
 {
-	struct http_head *head = &peer->exchange.head;
+	const struct http_handler *handler = &peer->config->handler;
+	struct http_exchange *exchange = &peer->exchange;
+	struct http_head *head = &exchange->head;
 
 	switch (http_head_read(head, *input)) {
 	case HTTP_HEAD_MORE:
@@ -385,7 +401,9 @@ static bool take_head(struct http_peer *peer, struct bytes *input)
 	case HTTP_HEAD_DONE:
 		break;
 	}
-	if (head->length > HTTP_BODY_MAX)
+	exchange->ignores_body =
+		handler->ignores_body != NULL && handler->ignores_body(handler->owner, exchange);
+	if (head->length > HTTP_BODY_MAX && !exchange->ignores_body)
 		refuse(peer, 413, HTTP_BODY_TOO_LARGE);
 	else
 		handle_head(peer, input);

@@ -21,8 +21,8 @@
 #include "net/http/http_stats.h"
 #include "net/stream.h"
 
-/* A peer leaves at most an unfinished header (12 KiB) in its stream. */
-#define HTTP_PEER_INPUT_MAX 16384
+/* A peer leaves at most an unfinished header of /auth (64 KiB and line ends) in its stream. */
+#define HTTP_PEER_INPUT_MAX (65 * 1024)
 
 struct http_peer;
 

@@ -14,7 +14,7 @@ static struct guarded *memory;
 
 BEFORE_ALL
 {
-	memory = guarded_new(2 * HTTP_HEADER_MAX);
+	memory = guarded_new(2 * HTTP_AUTH_LINE_MAX + HTTP_AUTH_FIELDS_MAX);
 }
 
 AFTER_ALL
@@ -354,4 +354,95 @@ TEST(http_head_read_a_long_request_line_is_414_before_it_ends)
 	assert_int_equal(http_head_read(&head, bytes_from(text, sizeof text - 1)), HTTP_HEAD_MORE);
 	assert_int_equal(http_head_read(&head, bytes_from(text, sizeof text)), HTTP_HEAD_BAD);
 	assert_int_equal(head.status, 414);
+}
+
+/* ---- /auth ---- */
+
+/* A request for `target` with a request line and with fields of so many bytes, line ends included.
+ */
+static struct bytes auth_of(const char *target, size_t line_len, size_t fields_len)
+{
+	static char text[2 * (HTTP_AUTH_LINE_MAX + HTTP_AUTH_FIELDS_MAX)];
+	int begin = snprintf(text, sizeof text, "PURGE %s?from=envoy&uri=/", target);
+
+	memset(text + begin, 'u', line_len - (size_t)begin);
+	memcpy(text + line_len - strlen(" HTTP/1.1\r\n"), " HTTP/1.1\r\n", strlen(" HTTP/1.1\r\n"));
+	begin = snprintf(text + line_len, 64, "Host: a\r\nCookie: ");
+	memset(text + line_len + begin, 'c', fields_len - (size_t)begin);
+	memcpy(text + line_len + fields_len - 4, "\r\n\r\n", 4);
+	return guarded_copy(memory, bytes_from(text, line_len + fields_len));
+}
+
+static void assert_auth_is(struct bytes input, enum http_head_found expected, unsigned status)
+{
+	struct http_head whole = {0}, pieces = {0};
+	enum http_head_found found = HTTP_HEAD_MORE;
+
+	assert_int_equal(http_head_read(&whole, input), expected);
+	assert_int_equal(whole.status, status);
+	for (size_t len = 1; found == HTTP_HEAD_MORE && len <= input.len; len += 97)
+		found = http_head_read(&pieces, bytes_from(input.data, len));
+	if (found == HTTP_HEAD_MORE)
+		found = http_head_read(&pieces, input);
+	assert_int_equal(found, expected);
+	assert_int_equal(pieces.status, status);
+}
+
+static const struct {
+	const char *name;
+	const char *target;
+	size_t line_len, fields_len;
+	enum http_head_found found;
+	unsigned status;
+} auth_heads[] = {
+	{"/auth: as much as there may be", "/auth", HTTP_AUTH_LINE_MAX, HTTP_AUTH_FIELDS_MAX,
+	 HTTP_HEAD_DONE, 0},
+	{"/auth: a line too long", "/auth", HTTP_AUTH_LINE_MAX + 1, 100, HTTP_HEAD_BAD, 414},
+	{"/auth: fields too large", "/auth", 100, HTTP_AUTH_FIELDS_MAX + 1, HTTP_HEAD_BAD, 431},
+	{"/check: a long line", "/check", HTTP_HEADER_MAX + 1, 100, HTTP_HEAD_BAD, 414},
+	{"/check: large fields", "/check", 100, HTTP_HEADER_MAX, HTTP_HEAD_BAD, 431},
+	{"/authority: a long line", "/authority", HTTP_HEADER_MAX + 1, 100, HTTP_HEAD_BAD, 414},
+	{"/Auth: a long line", "/Auth", HTTP_HEADER_MAX + 1, 100, HTTP_HEAD_BAD, 414},
+	{"/auth/: large fields", "/auth/", 100, HTTP_HEADER_MAX, HTTP_HEAD_BAD, 431},
+};
+
+TEST_ROWS(auth_heads)
+{
+	assert_auth_is(auth_of(row->target, row->line_len, row->fields_len), row->found,
+		       row->status);
+}
+
+TEST(http_head_read_has_the_method_as_it_was_sent)
+{
+	assert_bytes_text(
+		read_text("pUrGe /a HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_HEAD_DONE).method_name,
+		"pUrGe");
+	assert_bytes_text(
+		read_text("\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_HEAD_DONE).method_name,
+		"GET");
+}
+
+/* What was asked for, of a head that is refused. */
+static const struct {
+	const char *name;
+	const char *text;
+	const char *path, *query;
+} refused_heads[] = {
+	{"a bad field", "\r\nGET /auth?a=b?c HTTP/1.1\r\nHost: a\r\nb\r\n", "/auth", "a=b?c"},
+	{"no host", "GET /auth?a HTTP/1.1\r\n\r\n", "/auth", "a"},
+	{"a version", "GET /auth?a HTTP/2.0\r\n", "/auth", "a"},
+	{"a space in the target", "GET /auth?a b HTTP/1.1\r\n", "/auth", "a"},
+	{"a control character", "GET /auth?a\1b HTTP/1.1\r\n", "/auth", "a"},
+	{"LF alone", "GET /auth?a HTTP/1.1\n", "/auth", "a"},
+	{"no target", "GET\r\n", "/", ""},
+	{"no method", " /auth?a HTTP/1.1\r\n", "/auth", "a"},
+	{"a broken method", "G(T /auth?a HTTP/1.1\r\n", "/", ""},
+};
+
+TEST_ROWS(refused_heads)
+{
+	struct http_head head = read_text(row->text, HTTP_HEAD_BAD);
+
+	assert_bytes_text(head.path, row->path);
+	assert_bytes_text(head.query, row->query);
 }

@@ -26,6 +26,7 @@ enum when { AT_ONCE = 0, AT_BEGUN, LATER };
 
 static struct {
 	enum when when;
+	bool ignores_body;
 	size_t large; /* answers with a body of so many bytes */
 	struct stream_body *shared;
 	unsigned begun, requested, refused, ended;
@@ -61,6 +62,12 @@ static void answer(struct http_exchange *exchange)
 		answer.large =
 			stream_body_new(config.streams, filled(handler.large), handler.large);
 	http_answer_send(exchange, &answer);
+}
+
+static bool on_ignores_body(void *owner, const struct http_exchange *exchange)
+{
+	(void)owner, (void)exchange;
+	return handler.ignores_body;
 }
 
 static void on_begun(void *owner, struct http_exchange *exchange)
@@ -142,7 +149,12 @@ BEFORE_EACH
 		.streams = streams_new_small(loop, HTTP_PEER_INPUT_MAX),
 		.crowd = &crowd,
 		.stats = &stats,
-		.handler = {on_begun, on_requested, on_refused, on_ended, NULL},
+		.handler = {.ignores_body = on_ignores_body,
+			    .begun = on_begun,
+			    .requested = on_requested,
+			    .refused = on_refused,
+			    .ended = on_ended,
+			    .owner = NULL},
 		.mono_us = clock_mono_us,
 		.now_us = clock_now_us,
 	};
@@ -544,6 +556,52 @@ TEST(http_peer_what_is_refused_by_its_head_goes_on_behind_a_body_that_is_here)
 	turns(2);
 	assert_gets(fd, "200, 200, 200");
 	assert_told(3, 0, 0, 3);
+	close(fd);
+}
+
+TEST(http_peer_ignored_body_that_is_not_here_ends_the_connection)
+{
+	int fd = open_peer();
+
+	handler.ignores_body = true;
+	handler.when = LATER;
+	send_text(fd, POST "Expect: 100-continue\r\nContent-Length: 70000000\r\n\r\nhel");
+	turns(2);
+	assert_gets(fd, "");
+	assert_phase(PHASE_WAITING);
+	send_text(fd, "lo" GET);
+	turns(2);
+	verdict_comes();
+	turns(2);
+	assert_gets(fd, "200 close, end");
+	assert_told(1, 1, 0, 1);
+	assert_int_equal(handler.body_len, 0);
+	assert_phase(PHASE_LEAVING);
+	close(fd);
+}
+
+TEST(http_peer_ignored_body_that_is_here_is_skipped)
+{
+	int fd = open_peer();
+
+	handler.ignores_body = true;
+	send_text(fd, POST "Content-Length: 5\r\n\r\nhello" CHUNKED "1\r\nx\r\n0\r\n\r\n" GET);
+	turns(2);
+	assert_gets(fd, "200, 200, 200");
+	assert_told(3, 3, 0, 3);
+	assert_int_equal(handler.body_len, 0);
+	close(fd);
+}
+
+TEST(http_peer_chunks_that_are_ignored_end_the_connection)
+{
+	int fd = open_peer();
+
+	handler.ignores_body = true;
+	send_text(fd, CHUNKED "1\r\nx\r\n");
+	turns(2);
+	assert_gets(fd, "200 close, end");
+	assert_told(1, 1, 0, 1);
 	close(fd);
 }
 
