@@ -125,7 +125,26 @@ def test_problems_are_described(client, status, method, arguments):
     assert_is_described(answer, method, "/check")
 
 
-PAGES = [path for path in DOCUMENT["paths"] if path != "/check"]
+AUTH = {"X-Original-Method": "GET", "X-Original-Host": "a", "X-Original-URI": "/",
+        "X-Real-IP": "192.0.2.1"}
+
+
+@pytest.mark.parametrize("status, query", named({
+    "allowed": (200, "from=nginx&policy=wide&wide=x"), "denied": (403, "from=nginx&policy=login"),
+    "a field is missing": (429, "from=caddy&policy=login"),
+    "a mistake": (400, "from=nginx&cost=0"),
+    "401": (401, "from=nginx&policy=login&deny_status=401"), "404": (404, "from=nginx&policy=no"),
+}))
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_answers_to_proxies_are_described(client, status, query, method):
+    for _ in range(CAPACITY):
+        client.request(method, "/auth?from=nginx&policy=login", headers=AUTH)
+    answer = client.request(method, f"/auth?{query}", headers=AUTH)
+    assert answer.status == status
+    assert_is_described(answer, "get", "/auth")
+
+
+PAGES = [path for path in DOCUMENT["paths"] if path not in ("/check", "/auth")]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -152,6 +171,9 @@ def test_errors_of_the_store_are_described(start_agent):
         assert_is_described(answer, "get", "/check")
         assert_is_described(client.post({"policy": "login", "key": "x"}), "post", "/check")
         assert_is_described(client.post({"checks": [INLINE]}), "post", "/check")
+        answer = client.get("/auth?from=nginx&policy=login", AUTH)
+        assert answer.status == 403
+        assert_is_described(answer, "get", "/auth")
         wait_until(lambda: client.get("/health").json["store"]["state"] == "down", "an outage")
         for path in ("/health", "/status"):
             assert_is_described(client.get(path), "get", path)

@@ -1,6 +1,6 @@
 /*
  * Who a request is for, and who may ask it: listeners and connections come from here, a request
- * goes to /check (http_check.h) or to a page.
+ * goes to /check (http_check.h), to /auth (http_auth.h) or to a page.
  *
  * A large page is made when it is asked for, unless a copy that is less than a second old is still
  * being sent to somebody: that copy is shared. So many clients that ask for /metrics at once, or do
@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/socket.h"
+#include "net/http/http_auth.h"
 #include "net/http/http_check.h"
 #include "net/http/http_peer.h"
 #include "net/listener.h"
@@ -252,6 +253,13 @@ static const struct http_page *find_page(const struct http_server *server,
 
 /* ---- requests ---- */
 
+/* A request for /auth, which is answered by its head alone. */
+static bool on_ignores_body(void *owner, const struct http_exchange *exchange)
+{
+	(void)owner;
+	return (exchange->door & DOOR_MAIN) != 0 && http_auth_is_asked(&exchange->head);
+}
+
 /* Answers what is refused before the body has come. */
 static void begin_check(const struct http_server *server, struct http_exchange *exchange)
 {
@@ -288,6 +296,9 @@ static void on_begun(void *owner, struct http_exchange *exchange)
 	const struct http_page *page;
 
 	server->stats.requests++;
+	if (exchange->ignores_body)
+		return; /* who may ask /auth is --http-listen's matter: a token in it is a visitor's
+			 */
 	if ((exchange->door & DOOR_MAIN) != 0 &&
 	    bytes_equal(exchange->head.path, BYTES("/check"))) {
 		begin_check(server, exchange);
@@ -304,7 +315,9 @@ static void on_requested(void *owner, struct http_exchange *exchange)
 {
 	struct http_server *server = owner;
 
-	if (exchange->route != NULL)
+	if (exchange->ignores_body)
+		http_auth_ask(server->checks, exchange);
+	else if (exchange->route != NULL)
 		send_page(server, exchange, exchange->route);
 	else if (exchange->head.method == METHOD_GET)
 		http_check_get(server->checks, exchange);
@@ -315,8 +328,11 @@ static void on_requested(void *owner, struct http_exchange *exchange)
 static void on_refused(void *owner, struct http_exchange *exchange, unsigned status,
 		       const char *why)
 {
-	(void)owner;
+	struct http_server *server = owner;
+
 	http_check_forget(exchange);
+	if (exchange->head.status != 0 && (exchange->door & DOOR_MAIN) != 0)
+		status = http_auth_status_of_refused(server->checks, &exchange->head);
 	http_answer_problem(exchange, status, why);
 }
 
@@ -402,6 +418,7 @@ static void set_peer_config(struct http_server *server)
 		.stats = &server->stats,
 		.handler =
 			{
+				.ignores_body = on_ignores_body,
 				.begun = on_begun,
 				.requested = on_requested,
 				.refused = on_refused,
