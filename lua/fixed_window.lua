@@ -10,7 +10,7 @@ algorithms.fixed_window = function()
             return broken('fixed_window')
         end
         local used, last = struct.unpack('>I8I8', raw)
-        if used > LARGEST or last > LARGEST then
+        if used > LARGEST / 2 or last > LARGEST then
             return broken('fixed_window')
         end
 
@@ -18,8 +18,8 @@ algorithms.fixed_window = function()
         if not is_mended and time - time % window ~= last - last % window then
             used = 0
         end
-        used = math.min(used, limit) -- it may have been lowered
-        return {used, time, remaining = limit - used, is_mended = is_mended}
+        -- More than the limit is used when the limit was lowered.
+        return {used, time, remaining = math.max(limit - used, 0), is_mended = is_mended}
     end
 
     local function take(key, state, units, _, window)

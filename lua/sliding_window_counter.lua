@@ -2,6 +2,8 @@
 -- kept in ticks, W a window and e of them gone:
 --
 --     previous * (W - e) + (current + units) * W <= limit * W
+--
+-- When the limit was lowered, both counts may be above it, and all of them counts still.
 algorithms.sliding_window_counter = function()
     local function look(key, _, limit, window)
         local raw = redis.pcall('GET', key)
@@ -13,7 +15,10 @@ algorithms.sliding_window_counter = function()
             return broken('sliding_window_counter')
         end
         local previous, current, last = struct.unpack('>I8I8I8', raw)
-        if previous > LARGEST or current > LARGEST or last > LARGEST then
+        local tick = math.ceil(window / 1000000)
+        local ticks = math.ceil(window / tick)
+        local largest = LARGEST / 2 / ticks -- limit of such a window
+        if previous > largest or current > largest or last > LARGEST then
             return broken('sliding_window_counter')
         end
 
@@ -23,11 +28,7 @@ algorithms.sliding_window_counter = function()
             previous = passed < 2 * window and current or 0
             current = 0
         end
-        previous = math.min(previous, limit) -- it may have been lowered
-        current = math.min(current, limit)
 
-        local tick = math.ceil(window / 1000000)
-        local ticks = math.ceil(window / tick)
         local gone = math.floor(time % window / tick)
         local used = current + math.ceil(previous * (ticks - gone) / ticks)
         return {previous, current, time, remaining = math.max(limit - used, 0),

@@ -1,6 +1,29 @@
 -- 1/3 token a second is 1 token every 3000000 us: a microsecond adds 1 to the level, and 3000000 of
 -- it are a token.
 algorithms.token_bucket = function()
+    -- part * factor / unit, rounded down, for a part below the unit. A product that has more bits than
+    -- a number holds is computed bit by bit of the factor, the highest first.
+    local function scale_part(part, factor, unit)
+        if part * factor < LARGEST then
+            return math.floor(part * factor / unit)
+        end
+        local quotient, rest, bit = 0, 0, LARGEST
+        while bit >= 1 do
+            quotient, rest = 2 * quotient, 2 * rest
+            if rest >= unit then
+                quotient, rest = quotient + 1, rest - unit
+            end
+            if factor >= bit then
+                factor, rest = factor - bit, rest + part
+            end
+            if rest >= unit then
+                quotient, rest = quotient + 1, rest - unit
+            end
+            bit = bit / 2
+        end
+        return quotient
+    end
+
     local function look(key, _, capacity, tokens, us)
         local raw = redis.pcall('GET', key)
         local full = capacity * us
@@ -16,9 +39,12 @@ algorithms.token_bucket = function()
             return broken('token_bucket')
         end
 
-        -- With another rate than when it was written, whole tokens stay.
-        if unit ~= us then
-            level = math.min(math.floor(level / unit), capacity) * us
+        -- With another rate than when it was written, the level stays, rounded down.
+        local whole = math.floor(level / unit)
+        if whole >= capacity then
+            level = full
+        elseif unit ~= us then
+            level = whole * us + scale_part(level % unit, us, unit)
         end
         local time, is_mended = time_of(last, math.ceil(full / tokens))
         local elapsed = is_mended and 0 or time - last

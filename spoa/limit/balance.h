@@ -15,6 +15,11 @@
  * balance_look brings this state back to now and keeps its level (`mended`). The store writes it
  * also when the request is denied, since the wait in the answer would not come true otherwise.
  *
+ * The numbers of the quota may be others than at the last write, since a reload keeps balances. A
+ * bucket keeps its level then, no more than its capacity, and a window what was used, which may be
+ * above the limit. A bucket that was full before the reload is full after it: who keeps the state
+ * knows that, and says `is_new`.
+ *
  * A clock that stepped back by less than that refills nothing: the balance stays at its own time
  * until the clock has reached it, and waits are counted from the clock's time.
  */
@@ -30,7 +35,7 @@
 
 /*
  * token_bucket: the level in 1/unit_us tokens, `unit_us` being the quota's refill_us when it was
- * written; after a reload with another rate whole tokens stay and the fraction of one is dropped.
+ * written. After a reload with another rate the level is converted, and rounded down.
  */
 struct token_bucket {
 	int64_t level;
@@ -86,7 +91,12 @@ union plain_state {
 };
 
 struct balance {
-	bool is_new; /* set by the store: there is no state; balance_look fills in the rest */
+	/*
+	 * Set by the store: there is no state, or the bucket was full again by the terms of its
+	 * last write, which may have been others than those of today; balance_look fills in the
+	 * rest. A window is empty by itself by then, whatever the limit.
+	 */
+	bool is_new;
 	bool mended; /* set by balance_look: write it back even if nothing is taken */
 	union {
 		union plain_state plain;

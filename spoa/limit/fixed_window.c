@@ -21,14 +21,13 @@ static void look(struct balance *b, const struct quota *quota, int64_t now_us)
 
 	if (!b->mended && start_us(time_us, quota) != start_us(window->last_us, quota))
 		window->used = 0;
-	if (window->used > quota->limit) /* it was lowered */
-		window->used = quota->limit;
 	window->last_us = time_us;
 }
 
 static int64_t remaining(const struct balance *b, const struct quota *quota)
 {
-	return quota->limit - b->plain.fixed.used;
+	/* More than the limit is used when the limit was lowered. */
+	return b->plain.fixed.used < quota->limit ? quota->limit - b->plain.fixed.used : 0;
 }
 
 static int64_t wait_us(const struct balance *b, const struct quota *quota, int64_t now_us,
@@ -48,7 +47,8 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
 {
 	b->plain.fixed = (struct fixed_window){reply->numbers[0], reply->numbers[1]};
-	return reply->numbers[0] <= quota->limit &&
+	/* The limit may have been lowered, from the largest that there is. */
+	return reply->numbers[0] <= QUOTA_EXACT_MAX / 2 &&
 	       reply_time_is_sane(reply, quota, reply->numbers[1]);
 }
 

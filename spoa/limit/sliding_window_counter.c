@@ -5,6 +5,8 @@
  * The share is kept in ticks, W a window and e of them gone, so that it is exact:
  *
  *     previous * (W - e) + (current + units) * W <= limit * W
+ *
+ * When the limit was lowered, both counts may be above it, and all of them counts still.
  */
 #include "base/clock.h"
 #include "limit/balance.h"
@@ -45,8 +47,6 @@ static void look(struct balance *b, const struct quota *quota, int64_t now_us)
 
 	if (!b->mended)
 		roll(counter, quota, time_us);
-	counter->previous = min(counter->previous, quota->limit); /* it may have been lowered */
-	counter->current = min(counter->current, quota->limit);
 	counter->last_us = time_us;
 }
 
@@ -99,9 +99,10 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
 {
 	const int64_t *numbers = reply->numbers;
+	int64_t largest = QUOTA_EXACT_MAX / 2 / quota_ticks(quota); /* limit of such a window */
 
 	b->plain.counter = (struct window_counter){numbers[0], numbers[1], numbers[2]};
-	return numbers[0] <= quota->limit && numbers[1] <= quota->limit &&
+	return numbers[0] <= largest && numbers[1] <= largest &&
 	       reply_time_is_sane(reply, quota, numbers[2]);
 }
 

@@ -6,19 +6,37 @@
 #include "base/clock.h"
 #include "limit/balance.h"
 
-static int64_t min(int64_t a, int64_t b)
+/*
+ * part * factor / unit, rounded down, for a part below the unit. The product can have 104 bits, so
+ * this is a long multiplication, from the highest bit of the factor on, that divides at each bit.
+ * Lua has to do it so (lua/token_bucket.lua).
+ */
+static int64_t scale_part(int64_t part, int64_t factor, int64_t unit)
 {
-	return a < b ? a : b;
+	int64_t quotient = 0, rest = 0;
+
+	for (int64_t bit = QUOTA_EXACT_MAX; bit > 0; bit /= 2) {
+		quotient *= 2;
+		rest = 2 * rest + ((factor & bit) != 0 ? part : 0);
+		quotient += rest / unit;
+		rest %= unit;
+	}
+	return quotient;
 }
 
-/* What the bucket held, in the units of the quota of today, and no more than fits in it. */
+/*
+ * What the bucket held, in the units of the quota of today, and no more than fits in it. Another
+ * rate keeps the level: of 2.5 tokens 2 stay, and the half is converted and rounded down.
+ */
 static int64_t level_in_units_of(const struct token_bucket *bucket, const struct quota *quota)
 {
-	int64_t full = quota->limit * quota->refill_us;
+	int64_t unit = bucket->unit_us, tokens = bucket->level / unit;
 
-	if (bucket->unit_us == quota->refill_us)
-		return min(bucket->level, full);
-	return min(bucket->level / bucket->unit_us, quota->limit) * quota->refill_us;
+	if (tokens >= quota->limit)
+		return quota->limit * quota->refill_us;
+	if (unit == quota->refill_us)
+		return bucket->level;
+	return tokens * quota->refill_us + scale_part(bucket->level % unit, quota->refill_us, unit);
 }
 
 /* Compared before it is multiplied: the product stays below the full level plus one refill. */

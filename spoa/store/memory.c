@@ -54,10 +54,17 @@ static void read_balance(struct finding *finding, enum algorithm algorithm)
 		b->plain = cell->plain;
 }
 
+/* By the terms of its last write, which may have been others than those of the check. */
+static bool was_full(const struct balance_cell *cell, int64_t now_us)
+{
+	return !cell->is_log && now_us >= cell->full_us;
+}
+
 static void look_at(struct finding *finding, const struct check *check, int64_t now_us)
 {
-	finding->balance.is_new = finding->cell == 0;
-	if (finding->cell != 0)
+	finding->balance.is_new = finding->cell == 0 ||
+				  was_full(balances_at(finding->balances, finding->cell), now_us);
+	if (!finding->balance.is_new)
 		read_balance(finding, check->quota->algorithm);
 	balance_look(&finding->balance, check->quota, now_us);
 }

@@ -40,6 +40,7 @@ struct pair {
 	struct store *memory;
 	struct chance chance;
 	int64_t now_us;
+	bool has_other; /* the last request had other terms */
 	/* Requests that passed; that were denied, but one of their checks alone would have passed.
 	 */
 	int64_t allowed, denied_as_one, unusable;
@@ -100,7 +101,9 @@ static void add_checks(struct pair *pair, struct question *question)
 	if (chance_is_one_in(&pair->chance, 16))
 		count = REQUEST_CHECKS_MAX - 1;
 	for (size_t i = 0; i < count; i++, key = (key + 1) % KEYS) {
-		struct quota quota = quota_of_key(key, chance_is_one_in(&pair->chance, 32));
+		bool is_other = chance_is_one_in(&pair->chance, 32);
+		struct quota quota = quota_of_key(key, is_other);
+		pair->has_other = pair->has_other || is_other;
 		int64_t cost = chance_between(&pair->chance, 0, 2);
 		if (chance_is_one_in(&pair->chance, 64))
 			cost = quota.limit + chance_between(&pair->chance, 0, 1);
@@ -223,14 +226,90 @@ static void step_time(struct pair *pair)
 		pair->now_us = START_US;
 }
 
+/* ---- buckets that are full ---- */
+
+/* The state of a bucket in Redis (docs/redis.md). */
+struct state {
+	uint8_t bytes[24];
+	bool is_there;
+};
+
+static int64_t number_at(const uint8_t *bytes)
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | bytes[i];
+	return (int64_t)number;
+}
+
+/* By the terms that it was written by: their unit says which of the two. */
+static bool is_full(const struct pair *pair, size_t key, const struct state *state)
+{
+	struct quota quota = quota_of_key(key, true);
+	int64_t level = number_at(state->bytes), unit = number_at(state->bytes + 8);
+
+	if (quota.refill_us != unit)
+		quota = quota_of_key(key, false);
+	assert_int_equal(quota.refill_us, unit);
+	int64_t missing = quota.limit * unit - level;
+	return pair->now_us >=
+	       number_at(state->bytes + 16) + divide_up(missing, quota.refill_tokens);
+}
+
+/* As Redis ends the keys of full buckets. Here the time is given, and ends no key. */
+static void end_full_buckets(struct pair *pair, struct state *ended)
+{
+	struct redis_server *server = stage_server(pair->stage);
+
+	stage_settle(pair->stage);
+	for (size_t key = 0; key < KEYS; key++) {
+		if (!algorithm_traits(quota_of_key(key, false).algorithm)->is_by_rate)
+			continue;
+		const redisReply *reply = redis_server_ask(server, "GET " PREFIX "key%d", (int)key);
+		if (reply->type == REDIS_REPLY_NIL)
+			continue;
+		assert_int_equal(reply->len, sizeof ended[key].bytes);
+		memcpy(ended[key].bytes, reply->str, reply->len);
+		ended[key].is_there = is_full(pair, key, &ended[key]);
+		if (ended[key].is_there)
+			(void)redis_server_ask_number(server, "DEL " PREFIX "key%d", (int)key);
+	}
+}
+
+/* The clock may step back to before they were full. */
+static void put_back_untouched(struct pair *pair, struct state *ended)
+{
+	for (size_t key = 0; key < KEYS; key++) {
+		if (ended[key].is_there)
+			(void)redis_server_ask(stage_server(pair->stage),
+					       "SET " PREFIX "key%d %b PX 3600000 NX", (int)key,
+					       ended[key].bytes, sizeof ended[key].bytes);
+		ended[key].is_there = false;
+	}
+}
+
+/* A request by other terms may leave a bucket full, when it brings a state back to now. */
+static void ask_round(struct pair *pair, bool with_unusable, struct state *ended)
+{
+	pair->has_other = true;
+	for (int64_t left = chance_between(&pair->chance, 1, 70); left > 0; left--) {
+		if (pair->has_other)
+			end_full_buckets(pair, ended);
+		pair->has_other = false;
+		ask_randomly(pair, with_unusable);
+	}
+	stage_settle(pair->stage);
+	put_back_untouched(pair, ended);
+}
+
 static void play_rounds(struct pair *pair, bool with_unusable)
 {
+	struct state ended[KEYS] = {0};
+
 	touch_all_keys(pair);
 	for (int round = 0; round < ROUNDS; round++) {
-		int64_t requests = chance_between(&pair->chance, 1, 70);
-		for (int64_t i = 0; i < requests; i++)
-			ask_randomly(pair, with_unusable);
-		stage_settle(pair->stage);
+		ask_round(pair, with_unusable, ended);
 		step_time(pair);
 	}
 	print_message("%d requests passed, %d were denied as one, %d before they were asked; of "

@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
 
 #include "base/clock.h"
 #include "stage.h"
@@ -84,13 +87,10 @@ static void add_company(struct play *play, struct question *question)
 	}
 }
 
-static void take_step(void *owner, const struct step *step)
+static void ask_step(struct play *play, const struct step *step, const char *key)
 {
-	struct play *play = owner;
 	struct question *question = stage_question(play->stage, step->now_us);
-	char key[32];
 
-	snprintf(key, sizeof key, "run:%" PRId64, step->run);
 	(void)question_add(question, key, &step->quota, step->cost);
 	question->outcomes[0] = step->outcome;
 	question->expectation = EXPECT_OUTCOMES;
@@ -99,6 +99,37 @@ static void take_step(void *owner, const struct step *step)
 	else
 		add_company(play, question);
 	stage_ask(play->stage, question);
+}
+
+/*
+ * As Redis does with a balance that is full, the key is ended; the time that is given here ends
+ * none. If nothing is written, the state comes back, since the next step may be before that time.
+ */
+static void ask_step_without_key(struct play *play, const struct step *step, const char *key)
+{
+	struct redis_server *server = stage_server(play->stage);
+	char state[64];
+
+	stage_settle(play->stage);
+	const redisReply *reply = redis_server_ask(server, "GET rl:%s", key);
+	size_t len = (size_t)reply->len;
+	assert_in_range(len, 1, sizeof state);
+	memcpy(state, reply->str, len);
+	(void)redis_server_ask_number(server, "DEL rl:%s", key);
+	ask_step(play, step, key);
+	stage_settle(play->stage);
+	(void)redis_server_ask(server, "SET rl:%s %b PX 3600000 NX", key, state, len);
+}
+
+static void take_step(void *owner, const struct step *step)
+{
+	char key[32];
+
+	snprintf(key, sizeof key, "run:%" PRId64, step->run);
+	if (step->is_gone)
+		ask_step_without_key(owner, step, key);
+	else
+		ask_step(owner, step, key);
 }
 
 BEFORE_EACH

@@ -145,6 +145,44 @@ def test_a_balance_stays_over_a_change_that_is_taken_back(start_with_store):
         assert left(peer, "p") == 8
 
 
+def test_a_drained_bucket_that_a_reload_raises_keeps_its_level(start_with_store):
+    agent = start_with_store(policies_text(p=bucket(10)))
+    with agent.connect() as peer:
+        peer.ask(src=SRC, cost=10)
+
+        reload_policies(agent, policies_text(p=bucket(10_000)))
+
+        assert left(peer, "p") == 0
+        assert not peer.ask(src=SRC).allowed
+
+
+def test_a_bucket_that_was_full_before_it_was_asked_for_again_is_full(start_with_store):
+    """It has 10 tokens a tenth of a second after it was drained, when its capacity is 10."""
+    agent = start_with_store(policies_text(p=bucket(10, refill_rate=100)))
+    with agent.connect() as peer:
+        peer.ask(src=SRC, cost=10)
+
+        reload_policies(agent, policies_text(p=bucket(10_000, refill_rate=100)))
+
+        # Asking alone writes nothing, so it is judged again each time.
+        wait_until(lambda: left(peer, "p") == 10_000, "the bucket")
+
+
+def test_a_fraction_of_a_token_stays_when_a_reload_changes_the_rate(start_with_store):
+    """Of a token and a half, one is taken. The other half of it takes 50 of 100 days."""
+    agent = start_with_store(policies_text(p=bucket(10, refill_rate="0.5")))
+    with agent.connect() as peer:
+        peer.ask(src=SRC, cost=10)
+        wait_until(lambda: peer.ask(src=SRC, cost=2).retry_after_ms < 1000, "one and a half")
+        assert peer.ask(src=SRC).remaining == 0
+
+        reload_policies(agent, policies_text(p=bucket(10, refill_rate="1/100d")))
+
+        verdict = peer.ask(src=SRC)
+        assert not verdict.allowed
+        assert verdict.retry_after_ms < 51 * 86400 * 1000
+
+
 def test_a_policy_that_a_reload_takes_away_is_unknown(start_agent):
     agent = start_agent(policies=policies_text(p=bucket(10), q=bucket(10)))
     with agent.connect() as peer:

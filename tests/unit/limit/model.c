@@ -17,11 +17,15 @@ static void set_tokens(struct model *m, __int128 num, __int128 den, int64_t capa
 	m->tokens_den = is_more ? 1 : den;
 }
 
-/* After a change of the rate only whole tokens stay; after a lower capacity as many as fit. */
+/*
+ * After a change of the rate the tokens stay, rounded down to what the new rate adds in a
+ * microsecond; after a lower capacity as many as fit.
+ */
 static void bucket_adopt(struct model *m, const struct quota *quota)
 {
 	if (m->refill_us != quota->refill_us)
-		set_tokens(m, floor_divide(m->tokens_num, m->tokens_den), 1, quota->limit);
+		set_tokens(m, floor_divide(m->tokens_num * quota->refill_us, m->tokens_den),
+			   quota->refill_us, quota->limit);
 	else
 		set_tokens(m, m->tokens_num, m->tokens_den, quota->limit);
 	m->refill_us = quota->refill_us;
@@ -56,8 +60,9 @@ static int64_t window_number(const struct quota *quota, int64_t time_us)
 static int64_t fixed_remaining(const struct model *m, const struct quota *quota, int64_t time_us)
 {
 	bool is_same = window_number(quota, time_us) == window_number(quota, m->last_us);
+	int64_t used = is_same ? m->current : 0;
 
-	return quota->limit - (is_same ? m->current : 0);
+	return used < quota->limit ? quota->limit - used : 0;
 }
 
 /* The largest n with previous * (W - e) / W + current + n <= limit, or 0. */
@@ -154,15 +159,11 @@ static void begin(struct model *m, const struct quota *quota, int64_t now_us)
 	m->take_count = 0;
 }
 
-/* When the limit was lowered, no more than the new limit counts as used. */
+/* Of a window all that was used counts, also when the limit was lowered. */
 static void adopt(struct model *m, const struct quota *quota)
 {
 	if (quota->algorithm == TOKEN_BUCKET)
 		bucket_adopt(m, quota);
-	if (m->current > quota->limit)
-		m->current = quota->limit;
-	if (m->previous > quota->limit)
-		m->previous = quota->limit;
 }
 
 static bool mend(struct model *m, const struct quota *quota, int64_t now_us)
@@ -249,7 +250,8 @@ struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now
 	bool mended = false;
 
 	memcpy(&copy, m, sizeof copy);
-	if (copy.exists)
+	/* What was full by the terms of its last write is full by those of today. */
+	if (copy.exists && now_us < copy.full_us)
 		mended = mend(&copy, quota, now_us);
 	else
 		begin(&copy, quota, now_us);
@@ -260,6 +262,7 @@ struct outcome model_ask(struct model *m, const struct quota *quota, int64_t now
 		take(&copy, quota, cost);
 		copy.exists = true;
 	}
+	copy.full_us = now_us + wait_us(&copy, quota, now_us, quota->limit);
 	/* A denied request writes nothing, except that it mends a time that can't be right. */
 	if ((charged && cost > 0) || mended)
 		memcpy(m, &copy, sizeof copy);

@@ -15,6 +15,7 @@
 struct model {
 	bool exists;
 	int64_t last_us;
+	int64_t full_us; /* when it is full, by the terms of its last write */
 	/* token_bucket: tokens, as a fraction */
 	__int128 tokens_num, tokens_den;
 	int64_t refill_us; /* of the quota by which the tokens were counted */

@@ -37,6 +37,8 @@ struct subject {
 	struct window_entry entries[MODEL_TAKES_MAX];
 	size_t entry_count;
 	int64_t total_before;
+	int64_t full_us;          /* when it is full, by the terms of its last write ... */
+	struct quota terms;       /* ... which are these */
 	bool is_ahead, is_mended; /* whether its time was ahead, or was mended, at the last step */
 };
 
@@ -45,11 +47,15 @@ static struct window_entry entry_of(const void *state, size_t index)
 	return ((const struct subject *)state)->entries[index];
 }
 
-static struct balance read_subject(const struct subject *s, enum algorithm algorithm)
+static struct balance read_subject(const struct subject *s, enum algorithm algorithm,
+				   int64_t now_us)
 {
 	struct balance b = {.is_new = !s->exists};
+	bool is_log = algorithm_traits(algorithm)->is_log;
 
-	if (algorithm_traits(algorithm)->is_log)
+	if (s->exists && !is_log && now_us >= s->full_us)
+		b.is_new = true;
+	if (is_log)
 		b.log = (struct window_log){.count = s->entry_count,
 					    .entry = entry_of,
 					    .state = s,
@@ -75,11 +81,13 @@ static void write_log(struct subject *s, const struct window_log *log, int64_t u
 		(struct window_entry){log->last_us, total + (log->mended ? log->used : units)};
 }
 
-static void write_subject(struct subject *s, const struct balance *b, enum algorithm algorithm,
-			  int64_t units)
+static void write_subject(struct subject *s, const struct balance *b, const struct quota *quota,
+			  int64_t units, int64_t full_us)
 {
 	s->exists = true;
-	if (algorithm_traits(algorithm)->is_log)
+	s->full_us = full_us;
+	s->terms = *quota;
+	if (algorithm_traits(quota->algorithm)->is_log)
 		write_log(s, &b->log, units);
 	else
 		s->plain = b->plain;
@@ -105,7 +113,7 @@ static int64_t last_us_of(const struct balance *b, enum algorithm algorithm)
 static struct outcome subject_ask(struct subject *s, const struct quota *quota, int64_t now_us,
 				  int64_t cost, bool vetoed)
 {
-	struct balance b = read_subject(s, quota->algorithm);
+	struct balance b = read_subject(s, quota->algorithm, now_us);
 
 	balance_look(&b, quota, now_us);
 	s->is_mended = b.mended && s->exists;
@@ -117,7 +125,7 @@ static struct outcome subject_ask(struct subject *s, const struct quota *quota, 
 	/* A store asks for this time by itself, to know when it may forget the balance. */
 	assert_int_equal(balance_wait_us(&b, quota, now_us, quota->limit), outcome.reset_us);
 	if ((charged && cost > 0) || s->is_mended)
-		write_subject(s, &b, quota->algorithm, charged ? cost : 0);
+		write_subject(s, &b, quota, charged ? cost : 0, now_us + outcome.reset_us);
 	return outcome;
 }
 
@@ -210,6 +218,7 @@ static struct quota changed(const struct quota *quota)
 
 struct tally {
 	int64_t steps, at_edge, us_before, ms_before;
+	int64_t gone; /* full by the terms before */
 	/* What was denied [0], and what was allowed [1]: of all, with a limit that is about the
 	 * largest, at a time that is, with a clock that had stepped back, and so far that the state
 	 * was mended.
@@ -238,7 +247,23 @@ static void fail_step(const struct run *run, const char *field, int64_t ours, in
 		 run->now_us, cost, field, ours, model);
 }
 
-static void tell(const struct run *run, int64_t cost, bool vetoed, struct outcome outcome)
+/*
+ * Whether it is a bucket that is full, at that time, by the terms of its last write, which are
+ * others than today's. A window is empty at the same moment by both.
+ */
+static bool is_full_by_others(const struct run *run, int64_t time_us)
+{
+	const struct subject *s = &run->subject;
+
+	return s->exists && algorithm_traits(run->quota.algorithm)->is_by_rate &&
+	       time_us >= s->full_us &&
+	       (s->terms.limit != run->quota.limit ||
+		s->terms.refill_tokens != run->quota.refill_tokens ||
+		s->terms.refill_us != run->quota.refill_us);
+}
+
+static void tell(const struct run *run, int64_t cost, bool vetoed, bool is_gone,
+		 struct outcome outcome)
 {
 	if (run->observe == NULL)
 		return;
@@ -248,16 +273,18 @@ static void tell(const struct run *run, int64_t cost, bool vetoed, struct outcom
 						.now_us = run->now_us,
 						.cost = cost,
 						.vetoed = vetoed,
+						.is_gone = is_gone,
 						.outcome = outcome});
 }
 
-static void count(const struct run *run, bool is_allowed)
+static void count(const struct run *run, bool is_gone, bool is_allowed)
 {
 	struct tally *tally = run->tally;
 
 	tally->steps++;
 	tally->all[is_allowed]++;
 	tally->large[is_allowed] += is_large(&run->quota);
+	tally->gone += is_gone;
 	tally->late[is_allowed] += run->now_us >= QUOTA_EXACT_MAX - QUOTA_EXACT_MAX / 16;
 	tally->behind[is_allowed] += run->subject.is_ahead;
 	tally->mended[is_allowed] += run->subject.is_mended;
@@ -265,6 +292,7 @@ static void count(const struct run *run, bool is_allowed)
 
 static struct outcome ask_both(struct run *run, int64_t cost, bool vetoed)
 {
+	bool is_gone = is_full_by_others(run, run->now_us);
 	struct outcome ours = subject_ask(&run->subject, &run->quota, run->now_us, cost, vetoed);
 	struct outcome model = model_ask(&run->model, &run->quota, run->now_us, cost, vetoed);
 
@@ -278,8 +306,8 @@ static struct outcome ask_both(struct run *run, int64_t cost, bool vetoed)
 		fail_step(run, "reset", ours.reset_us, model.reset_us, cost);
 	if (ours.grows_us != model.grows_us)
 		fail_step(run, "grows", ours.grows_us, model.grows_us, cost);
-	tell(run, cost, vetoed, ours);
-	count(run, ours.allowed);
+	tell(run, cost, vetoed, is_gone, ours);
+	count(run, is_gone, ours.allowed);
 	run->remaining = ours.remaining;
 	return ours;
 }
@@ -371,18 +399,30 @@ static bool is_time(int64_t time_us)
 	return time_us > 0 && time_us <= TIME_MAX_US;
 }
 
+/* The next step is often one at which the balance is just full by its old terms, or not yet. */
+static void change_terms(struct run *run)
+{
+	const struct subject *s = &run->subject;
+
+	run->quota = changed(&run->quota);
+	int64_t full_us = s->full_us + random_between(-1, 1);
+	if (s->exists && random_bits() % 4 == 0 && full_us > run->now_us && is_time(full_us))
+		run->now_us = full_us;
+}
+
 static void take_step(struct run *run)
 {
 	int64_t cost = random_cost(run);
 
 	if (random_bits() % 64 == 0)
-		run->quota = changed(&run->quota);
+		change_terms(run);
 	int64_t time_step_us = random_time_step(&run->quota);
 	if (is_time(run->now_us + time_step_us))
 		run->now_us += time_step_us;
 	struct outcome outcome = ask_both(run, cost, random_bits() % 16 == 0);
+	/* What is full by other terms before the wait is over passes earlier. */
 	if (outcome.retry_after_us > 0 && is_time(run->now_us + outcome.retry_after_us) &&
-	    random_bits() % 4 == 0)
+	    !is_full_by_others(run, run->now_us + outcome.retry_after_us) && random_bits() % 4 == 0)
 		walk_to_retry(run, cost, outcome.retry_after_us);
 }
 
@@ -425,7 +465,7 @@ static void assert_both(const struct tally *tally, const char *name, const int64
 }
 
 /* Enough steps must have hit the edges: of a million at least 10,000 at each. */
-static void assert_worth(const struct tally *tally)
+static void assert_worth(const struct tally *tally, enum algorithm algorithm)
 {
 	print_message("%" PRId64 " steps: %" PRId64 " at a retry_after, %" PRId64
 		      " 1 us and %" PRId64 " 1 ms before one\n",
@@ -435,6 +475,8 @@ static void assert_worth(const struct tally *tally)
 	assert_share(tally, tally->ms_before, 10);
 	assert_both(tally, "all", tally->all, 300);
 	assert_both(tally, "with the largest limits", tally->large, 20);
+	if (algorithm_traits(algorithm)->is_by_rate)
+		assert_share(tally, tally->gone, 2);
 	assert_both(tally, "at the largest times", tally->late, 20);
 	assert_both(tally, "with a clock that stepped back", tally->behind, 10);
 	assert_both(tally, "mended", tally->mended, 2);
@@ -458,5 +500,5 @@ void steps_take(enum algorithm algorithm, step_fn *observe, void *owner)
 		for (int i = 0; i < RUN_STEPS; i++)
 			take_step(&run);
 	}
-	assert_worth(&tally);
+	assert_worth(&tally, algorithm);
 }

@@ -26,6 +26,11 @@ struct step {
 	int64_t now_us;
 	int64_t cost;
 	bool vetoed; /* another check of the same request is denied, so this one takes nothing */
+	/*
+	 * The balance is a bucket that was full by the terms of its last write, which were others
+	 * than these. In Redis its key is gone, by Redis' own time.
+	 */
+	bool is_gone;
 	struct outcome outcome;
 };
 

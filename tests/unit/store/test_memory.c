@@ -463,3 +463,73 @@ TEST(describe_is_up_since_it_was_made)
 	assert_int_equal(description.stats.calls, 0);
 	store_free(store);
 }
+
+/* ---- other terms, as after a reload ---- */
+
+/* Drained, a bucket of 10 is full after a second, and then it is one of 10,000. */
+TEST(ask_drained_bucket_that_is_raised_keeps_its_level_until_it_was_full)
+{
+	struct quota low = bucket_of(10, "10"), high = bucket_of(10000, "10");
+	static const struct {
+		int64_t after_us, remaining;
+	} cases[] = {{0, 0}, {100000, 1}, {999999, 9}, {1000000, 10000}, {1300000, 10000}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct store *store = make_default();
+		int64_t now_us = START_US + cases[i].after_us;
+		assert_true(take(store, "k", &low, 10, START_US).allowed);
+		assert_int_equal(take(store, "k", &high, 0, now_us).remaining, cases[i].remaining);
+		store_free(store);
+	}
+}
+
+/* The first write by the new terms counts from then on: 10,000 tokens take 1,000 s. */
+TEST(ask_raised_bucket_that_was_written_is_full_by_its_new_terms)
+{
+	struct store *store = make_default();
+	struct quota low = bucket_of(10, "10"), high = bucket_of(10000, "10");
+
+	assert_true(take(store, "k", &low, 10, START_US).allowed);
+	assert_true(take(store, "k", &high, 5, START_US + SECOND / 2).allowed);
+
+	assert_int_equal(take(store, "k", &high, 0, START_US + 3 * SECOND / 2).remaining, 10);
+	assert_int_equal(take(store, "k", &high, 0, START_US + 1000 * SECOND).remaining, 9995);
+	store_free(store);
+}
+
+TEST(ask_bucket_with_another_rate_converts_the_fraction_of_a_token)
+{
+	struct store *store = make_default();
+	struct quota seconds = bucket_of(10, "1"), thirds = bucket_of(10, "1/3s");
+
+	/* 2.5 tokens; at one in 3 s another half takes 1.5 s. */
+	assert_true(take(store, "k", &seconds, 10, START_US).allowed);
+	assert_true(take(store, "k", &seconds, 1, START_US + 3500000).allowed);
+
+	struct outcome outcome = take(store, "k", &thirds, 3, START_US + 3500000);
+	assert_int_equal(outcome.remaining, 2);
+	assert_int_equal(outcome.retry_after_us, 1500000);
+	store_free(store);
+}
+
+TEST(ask_window_keeps_what_was_used_above_a_lowered_limit)
+{
+	static const enum algorithm windows[] = {SLIDING_WINDOW, SLIDING_WINDOW_COUNTER,
+						 FIXED_WINDOW};
+
+	for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
+		struct store *store = make_default();
+		struct quota high = window_of(windows[i], 100, 10 * SECOND);
+		struct quota low = window_of(windows[i], 10, 10 * SECOND);
+		assert_true(take(store, "k", &high, 60, START_US).allowed);
+
+		assert_false(take(store, "k", &low, 1, START_US + 1).allowed);
+		assert_int_equal(take(store, "k", &high, 0, START_US + 2).remaining, 40);
+		/* One passes when 9 of the 60 count: with 8.5 s of the next window gone. */
+		if (windows[i] == SLIDING_WINDOW_COUNTER) {
+			int64_t wait_us = take(store, "k", &low, 1, START_US).retry_after_us;
+			assert_int_equal(wait_us, 18500000);
+		}
+		store_free(store);
+	}
+}

@@ -250,9 +250,13 @@ TEST(redis_call_next_state_that_contradicts_is_refused)
 		{FIXED, 1, "T 2 4 T"},
 		/* above the limit */
 		{BUCKET, 1, "T 1 10000001 T"},
-		{COUNTER, 1, "T 1 11 0 T"},
-		{COUNTER, 1, "T 0 0 11 T"},
-		{FIXED, 1, "T 0 6 T"},
+		{COUNTER, 1, "T 1 15 0 T"},
+		{COUNTER, 1, "T 1 0 11 T"},
+		{FIXED, 1, "T 1 6 T"},
+		/* above the largest limit, from which it may have been lowered */
+		{COUNTER, 1, "T 0 4503599628 0 T"},
+		{COUNTER, 1, "T 0 0 4503599628 T"},
+		{FIXED, 1, "T 0 4503599627370497 T"},
 		/* a balance behind the time that it was brought up to, or too far ahead */
 		{BUCKET, 1, "T 0 0 T-1"},
 		{BUCKET, 1, "T 0 0 T-0.000001"},

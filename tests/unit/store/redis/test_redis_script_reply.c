@@ -160,7 +160,7 @@ static const struct {
 	{"T 1 0 T 0 !WRONGTYPE", 2, 1, false, ""},
 	{"T 1 0 T", 2, 1, false, ""},
 	{"T 1 0 T 0", 2, 1, false, ""},
-	{"T 1 0 T 6 T", 2, 1, false, ""},
+	{"T 1 0 T 4503599627370497 T", 2, 1, false, ""},
 	{"T 1 0 T 0 T-1", 2, 1, false, ""},
 	{"T 1 0 T nil nil", 2, 1, false, ""},
 };
