@@ -30,7 +30,10 @@ BROKENSTATE for a value that is no state. Nothing of it was charged; when a writ
 looks can't foresee, nothing after it. A check in shadow has one in place of its own state only.
 
 A denied request writes nothing but a state whose time lies further ahead than from empty to full,
-which a wrong clock wrote: it is brought back to now.
+which a wrong clock wrote: it is brought back to now. A write never shortens the life of its key.
+
+The numbers of a check may be others than those by which its state was written: a bucket keeps its
+level, rounded down, and at most its capacity; a window keeps what was used, which may be above the limit.
 
     $ redis-cli EVALSHA <sha> 1 rl:example now 1 0 token_bucket 1 10 1 1000000
     1) (integer) 1764000000000000    the time

@@ -44,6 +44,9 @@ while arg < #ARGV do
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
         if units > 0 or state.is_mended then
+            -- Without the right to PTTL the life is not known; the agent says so when it connects.
+            local life = redis.pcall('PTTL', check.key)
+            life_ms = type(life) == 'number' and life or 0
             local written = algorithm.take(check.key, state, units, check.limit,
                 check.tokens_or_window, check.us)
             if written.err and i <= count then

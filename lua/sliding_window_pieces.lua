@@ -50,7 +50,7 @@ algorithms.sliding_window_pieces = function(search)
     local RING_HEADER, RING_ENTRY = 32, 16
     local INDEX_MAX = 16384 -- bytes; a million entries need 14,795
     local TURN = 2 ^ 32
-    local MINUTE_US = 60000000
+    local MINUTE_MS = 60000
 
     -- A user of Redis who was made for an earlier version lacks rights to some commands. The error of
     -- Redis 7.0 ("can't run") does not name the command, that of 8 ("to run") does.
@@ -366,7 +366,7 @@ algorithms.sliding_window_pieces = function(search)
             return renamed
         end
         -- It ends later than the hash, so that no check is the one that meets its end and has to free it.
-        redis.call('PEXPIRE', ring_key(log.key), ttl_ms(us_until_new + MINUTE_US))
+        redis.call('PEXPIRE', ring_key(log.key), ttl_ms(us_until_new, MINUTE_MS))
         return set_or_undo(log, {'log', pack_log(log, oldest, new)}, us_until_new, function()
             redis.call('RENAME', ring_key(log.key), log.key)
         end)
@@ -416,7 +416,7 @@ algorithms.sliding_window_pieces = function(search)
         if is_ring_over then
             redis.call('PEXPIRE', log.ring, 1)
         elseif log.moved > 0 then
-            redis.call('PEXPIRE', log.ring, ttl_ms(us_until_new + MINUTE_US))
+            redis.call('PEXPIRE', log.ring, ttl_ms(us_until_new, MINUTE_MS))
         end
         return type(written) == 'table' and written or {ok = true}
     end

@@ -24,11 +24,16 @@ local function broken(algorithm)
     return {err = 'BROKENSTATE the value is not what a ' .. algorithm .. ' writes'}
 end
 
+-- A write never shortens the life of its key: an agent with other terms may have written the key, and by
+-- those the balance takes longer to be full. An old agent that lets a drained bucket of 10 end after
+-- a second would give a new one, whose bucket has 10,000, all of them at once.
+local life_ms -- of the key that is written, before the write
+
 -- The TTL of a balance that is as good as new in so many microseconds. Redis counts it from the begin
--- of the millisecond.
-local function ttl_ms(us)
-    local ms = math.ceil(us / 1000) + 1
-    return string.format('%d', is_server_time and ms or math.max(ms, HOUR_MS))
+-- of the millisecond. What belongs to the balance may live for so much longer.
+local function ttl_ms(us, longer_ms)
+    local ms = math.max(math.ceil(us / 1000) + 1, life_ms, is_server_time and 0 or HOUR_MS)
+    return string.format('%d', ms + (longer_ms or 0))
 end
 
 local function write(key, value, us_until_new)

@@ -88,6 +88,15 @@ static void on_store_forgets(void *owner, const char *policy, const char *hint)
 		  LOG_TEXT("maxmemory_policy", policy), LOG_TEXT("hint", hint));
 }
 
+static void on_store_lacks_right(void *owner, const char *command, const char *hint)
+{
+	const struct agent *agent = owner;
+
+	log_event(LOG_WARN, "store_lacks_right",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_TEXT("command", command), LOG_TEXT("hint", hint));
+}
+
 /* The server gives one error for all checks that are charged together: any may be the cause. */
 static struct bytes failed_policies(const struct store_op *op, struct writer *w)
 {
@@ -253,6 +262,7 @@ static bool open_store(struct agent *agent)
 		.max_in_flight = options->max_in_flight,
 		.changed = on_store_changed,
 		.forgets = on_store_forgets,
+		.lacks_right = on_store_lacks_right,
 		.refused = on_store_refused,
 		.owner = agent,
 	};

@@ -100,6 +100,11 @@ struct store_config {
 	 * one; the hint says which clients, and what to do. Called once a connection; may be NULL.
 	 */
 	void (*forgets)(void *owner, const char *policy, const char *hint);
+	/*
+	 * The server refuses a command, without which the store works, but for what the hint says.
+	 * Called once a connection; may be NULL.
+	 */
+	void (*lacks_right)(void *owner, const char *command, const char *hint);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);

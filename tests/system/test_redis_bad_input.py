@@ -344,6 +344,30 @@ def test_a_user_with_the_rights_of_an_earlier_version(start_redis, start_agent, 
         assert peer.ask(k="x").remaining == 68
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_user_without_the_right_to_pttl(start_redis, start_agent, flavour):
+    """All limits hold; what is missing is said once a connection."""
+    redis = start_redis(flavour)
+    redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~rl:*", "resetchannels", "+@all", "-pttl")
+    policies = policies_text(
+        b=bucket(3, key=["k"]), s=window(40, key=["k"]),
+        c=window(3, algorithm="sliding_window_counter", key=["k"], length="100d"),
+        f=window(3, algorithm="fixed_window", key=["k"], length="100d"))
+    agent = start_agent(*PATIENT, "--on-error", "deny", store=redis.url, policies=policies, env={
+        "RATELIMIT_REDIS_USER": "agent", "RATELIMIT_REDIS_PASSWORD": "p"})
+    agent.wait_for_event("store_up")
+
+    line = agent.wait_for_event("store_lacks_right", level="warn", command="PTTL")
+    assert "+pttl" in line["hint"]
+    with agent.connect() as peer:
+        for policy, limit in (("b", 3), ("s", 40), ("c", 3), ("f", 3)):
+            for n in range(limit + 1):
+                verdict = peer.ask(k="x", policy=policy)
+                assert (verdict.reason, verdict.remaining) == \
+                    (("ok", limit - n - 1) if n < limit else ("limited", 0))
+    assert len(agent.events("store_lacks_right")) == 1 and not agent.events("store_error")
+
+
 def test_a_user_who_may_not_touch_our_keys(start_redis, start_agent):
     redis = start_redis()
     redis.ask("ACL", "SETUSER", "agent", "on", ">p", "~others:*", "+@all")

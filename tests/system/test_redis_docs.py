@@ -113,3 +113,4 @@ def test_the_user_of_the_page_may_do_what_an_agent_does(redis, start_agent):
             assert (verdict.reason, verdict.allowed) == \
                 (("ok", True) if n < 40 else ("limited", False))
         assert peer.ask(src=spop.ip("203.0.113.8")).reason == "ok"
+    assert not agent.events("store_lacks_right")

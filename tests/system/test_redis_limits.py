@@ -285,3 +285,23 @@ def test_the_headers_come_from_redis_too(each_redis, start_haproxy, start_patien
         '"all";r=1', '"all";r=0', '"all";r=0']
     assert {answer.limits["ratelimit-policy"] for answer in answers} == {'"all";q=2;w=7200'}
     assert 3590 < int(answers[2].limits["retry-after"]) <= 3600
+
+
+def test_an_agent_with_old_numbers_forgives_nobody_in_a_rollout(start_agent, redis):
+    """By the old numbers the bucket is full after 50 ms, by the new ones after 10,000 s."""
+    numbers = {"old": (1, 20), "new": (200_000, 20)}
+    agents = {name: start_agent("--store-timeout", "5s", store=redis.url, policies=policies_text(
+        p=bucket(capacity, refill_rate=rate, key=KEY))).wait_for_store()
+              for name, (capacity, rate) in numbers.items()}
+    with agents["old"].connect() as old, agents["new"].connect() as new:
+        begin = time.monotonic()
+        assert new.ask(who="x", cost=200_000).remaining == 0
+        granted, turns = 0, 0
+        while time.monotonic() < begin + 1:
+            granted += old.ask(who="x").allowed
+            granted += new.ask(who="x").allowed
+            turns += 1
+            time.sleep(0.02)  # so that each finds a new part of a token
+        granted += new.ask(who="x", cost=0).remaining
+
+        assert turns >= 5 and 1 <= granted <= 20 * (time.monotonic() - begin) + 1

@@ -1,9 +1,10 @@
 /*
- * The four commands leave in one write, so a greeting takes one round trip:
+ * The five commands leave in one write, so a greeting takes one round trip:
  *
  *     AUTH          an error ends the greeting (only sent when there is a password)
  *     INFO          an unusable server ends the greeting; so does an error, except "not allowed"
  *     SELECT        an error ends the greeting
+ *     PTTL          ends nothing: without the right to it only one thing is missing (below)
  *     SCRIPT LOAD   the last reply: the hash of the script, or an error, ends the greeting
  *
  * The first reply that is bad decides what is told; the replies after it are ignored. INFO stands
@@ -12,6 +13,11 @@
  *
  * The same reply to INFO also has what the server does when it is full, so the warning about that
  * needs no command and no right of its own. Without INFO only the warning is missing.
+ *
+ * The script calls PTTL before each write, so that no write shortens the life of a key. Users that
+ * were made for a version before may not call it: their writes work as they did in that version,
+ * and the agent has to say what is missing. The script can't say so, since its reply is that of a
+ * check that went well. So PTTL is tried here, of a key that is the prefix alone.
  */
 #include "store/redis/redis_greeting.h"
 
@@ -131,10 +137,10 @@ const struct redis_forgetful *redis_greeting_forgets(struct bytes info)
 }
 
 /*
- * The user may not call INFO: by an ACL, or because the command was renamed. Then nothing is known
- * of the server, and whoever set it up so has to know that it can keep balances.
+ * The user may not call the command: by an ACL, or because the command was renamed. Without INFO
+ * nothing is known of the server, and whoever set it up so has to know that it can keep balances.
  */
-static bool is_info_forbidden(struct bytes error)
+static bool is_forbidden(struct bytes error)
 {
 	return bytes_begin_with(error, BYTES("NOPERM")) ||
 	       bytes_begin_with(error, BYTES("ERR unknown command"));
@@ -149,12 +155,21 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 	if (reply == NULL)
 		return;
 	struct redis_item first = reply->items[0];
-	if (first.kind == REDIS_ERROR && !is_info_forbidden(first.text))
+	if (first.kind == REDIS_ERROR && !is_forbidden(first.text))
 		end_by_error(greeting, reply);
 	else if (first.kind == REDIS_TEXT && !redis_greeting_accepts(first.text, &error, &why))
 		end_greeting(greeting, error, bytes_from_text(why));
 	else if (first.kind == REDIS_TEXT)
 		greeting->forgets = redis_greeting_forgets(first.text);
+}
+
+/* ---- PTTL ---- */
+
+static void on_pttl(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	if (reply != NULL && redis_reply_is_error(reply))
+		CONTAINER_OF(asked, struct redis_greeting, pttl)->lacks_pttl =
+			is_forbidden(reply->items[0].text);
 }
 
 /* ---- SCRIPT LOAD ---- */
@@ -177,10 +192,11 @@ static void on_script(struct redis_asked *asked, const struct redis_reply *reply
 	}
 }
 
-/* ---- all four ---- */
+/* ---- all five ---- */
 
 void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connection *connection,
-			  const struct redis_target *target, struct bytes script)
+			  const struct redis_target *target, struct bytes prefix,
+			  struct bytes script)
 {
 	struct bytes user = bytes_from_text(target->user);
 	struct bytes password = bytes_from_text(target->password);
@@ -189,9 +205,11 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 
 	greeting->is_over = false;
 	greeting->forgets = NULL;
+	greeting->lacks_pttl = false;
 	greeting->auth.replied = on_auth;
 	greeting->select.replied = on_select;
 	greeting->info.replied = on_info;
+	greeting->pttl.replied = on_pttl;
 	greeting->script.replied = on_script;
 	if (user.len > 0)
 		REDIS_ASK(connection, &greeting->auth, BYTES("AUTH"), user, password);
@@ -200,5 +218,6 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	REDIS_ASK(connection, &greeting->info, BYTES("INFO"));
 	writer_put_unsigned(&db, target->db);
 	REDIS_ASK(connection, &greeting->select, BYTES("SELECT"), writer_bytes(&db));
+	REDIS_ASK(connection, &greeting->pttl, BYTES("PTTL"), prefix);
 	REDIS_ASK(connection, &greeting->script, BYTES("SCRIPT"), BYTES("LOAD"), script);
 }

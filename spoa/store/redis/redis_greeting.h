@@ -1,6 +1,6 @@
 /*
- * redis_greeting.h - the first commands on a connection to Redis: AUTH, INFO, SELECT and SCRIPT
- * LOAD, all in one write. Their replies say whether this server can keep balances.
+ * redis_greeting.h - the first commands on a connection to Redis: AUTH, INFO, SELECT, PTTL and
+ * SCRIPT LOAD, all in one write. Their replies say whether this server can keep balances.
  */
 #ifndef STORE_REDIS_GREETING_H
 #define STORE_REDIS_GREETING_H
@@ -31,12 +31,15 @@ struct redis_greeting {
 	void (*ended)(struct redis_greeting *greeting, enum store_error error, struct bytes why);
 	char hash[REDIS_HASH_LEN + 1];
 	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
+	bool lacks_pttl;                       /* the user may not call it */
 	bool is_over;
-	struct redis_asked auth, select, info, script;
+	struct redis_asked auth, select, info, pttl, script;
 };
 
+/* `prefix` is that of the keys. */
 void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connection *connection,
-			  const struct redis_target *target, struct bytes script);
+			  const struct redis_target *target, struct bytes prefix,
+			  struct bytes script);
 
 /*
  * Whether the server that replied `info` to INFO can keep balances. It can't if it is a Sentinel,

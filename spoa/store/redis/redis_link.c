@@ -80,8 +80,8 @@ struct redis_link {
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
 	struct redis_health health;
-	bool has_been_up;     /* this connection */
-	bool is_told_forgets; /* of this connection */
+	bool has_been_up;       /* this connection */
+	bool are_warnings_told; /* of this connection */
 	struct redis_asked ping, reload;
 	bool is_pinged; /* a PING is on its way */
 	int64_t pinged_us;
@@ -126,11 +126,17 @@ static bool is_news(const struct redis_link *link)
 	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
 }
 
-static void tell_forgets(struct redis_link *link)
+#define LACKS_PTTL                                                                                 \
+	"a raised capacity may let clients whose bucket was drained start with a full one, while " \
+	"agents with the old capacity still run; allow +pttl"
+
+static void tell_warnings(struct redis_link *link)
 {
-	if (link->is_told_forgets)
+	if (link->are_warnings_told)
 		return;
-	link->is_told_forgets = true;
+	link->are_warnings_told = true;
+	if (link->greeting.lacks_pttl && link->config.lacks_right != NULL)
+		link->config.lacks_right(link->config.owner, "PTTL", LACKS_PTTL);
 	if (link->greeting.forgets != NULL && link->config.forgets != NULL)
 		link->config.forgets(link->config.owner, link->greeting.forgets->policy,
 				     link->greeting.forgets->hint);
@@ -228,7 +234,7 @@ static void on_connected(void *owner)
 		return;
 	link->state = LINK_GREETING;
 	redis_greeting_begin(&link->greeting, link->connection, link->config.target,
-			     link->config.script);
+			     link->config.prefix, link->config.script);
 }
 
 static void send_ping(struct redis_link *link)
@@ -250,7 +256,7 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 		link->state = LINK_GREETED;
 		redis_health_restart(&link->health);
 		link->has_been_up = false;
-		link->is_told_forgets = false;
+		link->are_warnings_told = false;
 		link->silent_us = 0;
 		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
 		send_ping(link);
@@ -353,7 +359,7 @@ static void beat(struct redis_link *link)
 		return;
 	link->failures = 0;
 	tell_up(link);
-	tell_forgets(link);
+	tell_warnings(link);
 }
 
 static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)

@@ -31,7 +31,7 @@ struct redis_link;
 
 struct redis_link_config {
 	const struct redis_target *target; /* lives as long as the link */
-	struct bytes script;               /* a constant */
+	struct bytes script, prefix;       /* constants; the prefix is that of the keys */
 	int64_t timeout_us;                /* of a request: a PING is not given more */
 	uint32_t window_max;               /* of redis_health.h */
 	int64_t silence_us;                /* store_config.silence_us */
@@ -51,6 +51,8 @@ struct redis_link_config {
 	 * exhausted clients when it is full: what redis_greeting_forgets says. May be NULL.
 	 */
 	void (*forgets)(void *owner, const char *policy, const char *hint);
+	/* Called once a connection, at the same time: store_config.lacks_right. May be NULL. */
+	void (*lacks_right)(void *owner, const char *command, const char *hint);
 	void *owner;
 };
 

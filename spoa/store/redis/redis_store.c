@@ -368,6 +368,14 @@ static void on_forgets(void *owner, const char *policy, const char *hint)
 		redis->config.forgets(redis->config.owner, policy, hint);
 }
 
+static void on_lacks_right(void *owner, const char *command, const char *hint)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->config.lacks_right != NULL)
+		redis->config.lacks_right(redis->config.owner, command, hint);
+}
+
 /* ---- the store ---- */
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -463,12 +471,14 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->link = redis_link_new(loop, &(struct redis_link_config){
 						   .target = target,
 						   .script = redis_script_text(),
+						   .prefix = config->prefix,
 						   .timeout_us = config->timeout_us,
 						   .window_max = (uint32_t)config->max_in_flight,
 						   .silence_us = config->silence_us,
 						   .flush = on_before_wait,
 						   .changed = on_changed,
 						   .forgets = on_forgets,
+						   .lacks_right = on_lacks_right,
 						   .owner = redis,
 					   });
 	if (redis->link == NULL) {

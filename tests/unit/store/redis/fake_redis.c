@@ -129,7 +129,8 @@ static bool next_command(struct bytes *from, struct bytes *words, size_t *ret_co
 
 static enum fake_kind kind_of(struct bytes word)
 {
-	static const char *const names[] = {"AUTH", "SELECT", "INFO", "SCRIPT", "PING", "EVALSHA"};
+	static const char *const names[] = {"AUTH", "SELECT",  "INFO", "SCRIPT",
+					    "PING", "EVALSHA", "PTTL"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (bytes_equal(word, bytes_from_text(names[i])))
@@ -198,6 +199,7 @@ static void put_good(struct connection *c, enum fake_kind kind, const struct byt
 		[FAKE_INFO] = "$36\r\nredis_mode:standalone\r\nrole:master\r\n\r\n",
 		[FAKE_SCRIPT] = "$40\r\n" FAKE_HASH "\r\n",
 		[FAKE_PING] = "+PONG\r\n",
+		[FAKE_PTTL] = ":-2\r\n",
 		[FAKE_OTHER] = "-ERR unknown command\r\n",
 	};
 

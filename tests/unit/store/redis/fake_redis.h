@@ -21,6 +21,7 @@ enum fake_kind {
 	FAKE_SCRIPT,
 	FAKE_PING,
 	FAKE_EVALSHA,
+	FAKE_PTTL,
 	FAKE_OTHER,
 	FAKE_KINDS
 };

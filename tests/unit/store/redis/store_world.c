@@ -46,6 +46,15 @@ static void on_forgets(void *owner, const char *policy, const char *hint)
 	snprintf(world->forgets, sizeof world->forgets, "%s", policy);
 }
 
+static void on_lacks_right(void *owner, const char *command, const char *hint)
+{
+	struct world *world = owner;
+
+	assert_non_null(strstr(hint, "+pttl"));
+	assert_string_equal(command, "PTTL");
+	world->lacks_right_count++;
+}
+
 static void on_refused(void *owner, const struct store_op *op, enum store_error error,
 		       struct bytes why)
 {
@@ -79,6 +88,7 @@ void connect_store(struct world *world, struct store_config config)
 					       &world->target, &err));
 	config.changed = on_changed;
 	config.forgets = on_forgets;
+	config.lacks_right = on_lacks_right;
 	config.refused = on_refused;
 	config.owner = world;
 	world->store = redis_store_new(world->loop, &world->target, &config);

@@ -35,7 +35,7 @@ struct world {
 	bool is_asking;
 	struct change changes[CHANGES_MAX];
 	size_t change_count;
-	size_t forgets_count;
+	size_t forgets_count, lacks_right_count;
 	char forgets[32]; /* the policy that was told last */
 	size_t refused_count;
 	enum store_error refused_error;

@@ -20,6 +20,7 @@ TEST(greeting_of_the_default_user_says_no_login)
 	assert_int_equal(commands(world, FAKE_AUTH), 0);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_SELECT), "SELECT 0");
 	assert_string_equal(fake_redis_last(world->fake, FAKE_INFO), "INFO");
+	assert_string_equal(fake_redis_last(world->fake, FAKE_PTTL), "PTTL rl:");
 	assert_memory_equal(fake_redis_last(world->fake, FAKE_SCRIPT), "SCRIPT LOAD --[[", 16);
 	assert_string_equal(fake_redis_last(world->fake, FAKE_PING), "PING");
 	assert_string_equal(fake_redis_last(world->fake, FAKE_EVALSHA),
@@ -397,6 +398,48 @@ TEST(greeting_forgetting_is_not_told_without_info)
 		assert_true(await_change(world, 1)->is_up);
 		AWAIT(world, commands(world, FAKE_PING) == 3);
 		assert_int_equal(world->forgets_count, 0);
+		world_close(world);
+	}
+}
+
+/* ---- rights that are missing ---- */
+
+TEST(greeting_without_the_right_to_pttl_is_well_and_told_once_a_connection)
+{
+	static const char *const says[] = {"-NOPERM no\r\n", "-ERR unknown command 'PTTL'\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		fake_redis_say(world->fake, FAKE_PTTL, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		assert_true(await_change(world, 1)->is_up);
+		AWAIT(world, commands(world, FAKE_PING) == 4); /* some heartbeats */
+		assert_int_equal(world->lacks_right_count, 1);
+
+		fake_redis_hang_up(world->fake);
+		AWAIT(world, world->lacks_right_count == 2);
+
+		/* The right was given. */
+		fake_redis_say(world->fake, FAKE_PTTL, NULL, 0);
+		fake_redis_hang_up(world->fake);
+		await_change(world, 5);
+		assert_true(world->changes[4].is_up);
+		assert_int_equal(world->lacks_right_count, 2);
+		world_close(world);
+	}
+}
+
+TEST(greeting_another_reply_to_pttl_says_nothing_of_rights)
+{
+	static const char *const says[] = {":-1\r\n", "$-1\r\n", "-WRONGTYPE no\r\n", "*0\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		fake_redis_say(world->fake, FAKE_PTTL, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		assert_true(await_change(world, 1)->is_up);
+		AWAIT(world, commands(world, FAKE_PING) == 3);
+		assert_int_equal(world->lacks_right_count, 0);
 		world_close(world);
 	}
 }
