@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/options.h"
+#include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "net/spop/spop_map.h"
 #include "store/memory.h"
@@ -55,8 +56,6 @@ static bool read_spop_vars(void *into, const char *value, struct err *err)
 }
 
 static const char *const off_on[] = {"off", "on", NULL};
-static const char *const on_errors[] = {
-	[ON_ERROR_ALLOW] = "allow", [ON_ERROR_DENY] = "deny", [ON_ERROR_LOCAL] = "local", NULL};
 static const char *const log_levels[] = {[LOG_ERROR] = "error",
 					 [LOG_WARN] = "warn",
 					 [LOG_INFO] = "info",
@@ -113,7 +112,7 @@ const struct option options_table[] = {
 	 DURATION(store_timeout_us, US_PER_MS, DAY_US)},
 	{"on-error", "WORD", "allow",
 	 "what a check gets when the store can't answer; local: the agent's memory decides",
-	 CHOICE(on_error, on_errors)},
+	 CHOICE(on_error, on_error_names)},
 	{"key-prefix", "TEXT", "rl:", "the beginning of every key in Redis",
 	 OWN(read_key_prefix,
 	     "at most " AS_TEXT(KEY_PREFIX_MAX) " printable characters, no spaces or braces")},

@@ -2,6 +2,14 @@
 
 #include <stdlib.h>
 
+const char *source_name(enum source source)
+{
+	static const char *const names[] = {[SOURCE_SPOP] = "spop", [SOURCE_HTTP] = "http"};
+
+	_Static_assert(ARRAY_SIZE(names) == SOURCE_COUNT, "a source has no name");
+	return names[source];
+}
+
 struct tally *tally_new(void)
 {
 	struct tally *tally = calloc(1, sizeof *tally);

@@ -15,6 +15,9 @@
 /* Who asked. */
 enum source { SOURCE_SPOP = 0, SOURCE_HTTP, SOURCE_COUNT };
 
+/* As the metrics and the log name it. */
+const char *source_name(enum source source);
+
 /* The result of one check, whatever became of the request. */
 enum tally_result {
 	TALLY_ALLOWED = 0,

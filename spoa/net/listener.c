@@ -86,7 +86,7 @@ static void log_end_of_pause(struct listener *listener)
 /* Returns whether there may be another connection to accept in this turn. */
 static bool accept_one(struct listener *listener)
 {
-	if (listener->owner.is_full(listener->owner.owner)) {
+	if (listener->owner.pause_if_full(listener->owner.owner)) {
 		pause_accepting(listener);
 		return false;
 	}

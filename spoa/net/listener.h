@@ -19,7 +19,7 @@ struct listener;
 
 struct listener_owner {
 	void (*accept)(void *owner, int fd); /* takes the descriptor */
-	bool (*is_full)(void *owner);        /* is asked before each accept */
+	bool (*pause_if_full)(void *owner);  /* is asked before each accept */
 	void *owner;
 };
 

@@ -50,7 +50,7 @@ static void add_terms(struct json_node in, const struct terms *terms)
 	else if (terms->cost_attribute.data != NULL)
 		json_add_utf8(in, "cost", terms->cost_attribute);
 	json_add_bool(in, "shadow", terms->is_shadow);
-	json_add_text(in, "on_error", policy_text_on_error(terms->on_error));
+	json_add_text(in, "on_error", on_error_names[terms->on_error]);
 	json_add_text(in, "generation", terms->generation);
 }
 

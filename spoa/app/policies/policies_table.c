@@ -91,7 +91,7 @@ static void put_shadow(struct writer *w, const struct policy *policy)
 
 static void put_on_error(struct writer *w, const struct policy *policy)
 {
-	writer_put_text(w, policy_text_on_error(policy->terms.on_error));
+	writer_put_text(w, on_error_names[policy->terms.on_error]);
 }
 
 /* ---- the table ---- */

@@ -5,13 +5,8 @@
 
 #define DECIMALS 3 /* of tokens per second, at most */
 
-const char *policy_text_on_error(enum on_error on_error)
-{
-	static const char *const names[] = {
-		[ON_ERROR_ALLOW] = "allow", [ON_ERROR_DENY] = "deny", [ON_ERROR_LOCAL] = "local"};
-
-	return names[on_error];
-}
+const char *const on_error_names[] = {
+	[ON_ERROR_ALLOW] = "allow", [ON_ERROR_DENY] = "deny", [ON_ERROR_LOCAL] = "local", NULL};
 
 void policy_text_put_duration(struct writer *w, int64_t us)
 {

@@ -9,8 +9,7 @@
 #include "base/writer.h"
 #include "limit/policy.h"
 
-/* "allow", "deny" or "local". */
-const char *policy_text_on_error(enum on_error on_error);
+extern const char *const on_error_names[]; /* by enum on_error, then NULL */
 /* The shortest exact notation: "1d", "90s", "1.5ms". */
 void policy_text_put_duration(struct writer *w, int64_t us);
 /* Tokens per second, "50" or "0.5"; when that is not exact, a ratio: "1000/1m". */

@@ -191,7 +191,7 @@ void policy_value_set_on_error(const struct policy_value *value, enum on_error *
 	if (!value->is_given)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		names[i] = policy_text_on_error(all[i]);
+		names[i] = on_error_names[all[i]];
 		if (value->kind == JSON_STRING &&
 		    bytes_equal(value->text, bytes_from_text(names[i]))) {
 			*on_error = all[i];

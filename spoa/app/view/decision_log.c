@@ -45,13 +45,12 @@ static const struct check *find_named_check(const struct verdict *verdict)
 
 static void write_line(const struct decision *decision, int64_t suppressed)
 {
-	static const char *const sources[SOURCE_COUNT] = {"spop", "http"};
 	const struct verdict *verdict = decision->verdict;
 	const struct check *check = find_named_check(verdict);
 	char memory[2 * HASH_BYTES_SEEN];
 	struct fields fields = {.count = 0};
 
-	add_field(&fields, LOG_TEXT("source", sources[decision->source]));
+	add_field(&fields, LOG_TEXT("source", source_name(decision->source)));
 	add_field(&fields, LOG_TEXT("policy", check == NULL ? "none" : check->policy->name));
 	add_field(&fields, LOG_TEXT("reason", reason_text(verdict->reason)));
 	add_field(&fields, LOG_BOOL("allowed", verdict->allowed));

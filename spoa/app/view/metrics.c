@@ -5,8 +5,6 @@
 #include "app/view/exposition.h"
 #include "version.h"
 
-static const char *const source_names[SOURCE_COUNT] = {"spop", "http"};
-
 /* A metric of one sample. */
 static void put_one(struct exposition *e, const char *name, const char *type, const char *help,
 		    uint64_t value)
@@ -21,7 +19,8 @@ static void put_by_source(struct exposition *e, const char *policy,
 			  const uint64_t counts[SOURCE_COUNT])
 {
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
-		exposition_put(e, LABELS({"policy", policy}, {"source", source_names[i]}),
+		exposition_put(e,
+			       LABELS({"policy", policy}, {"source", source_name((enum source)i)}),
 			       counts[i]);
 }
 
@@ -57,13 +56,13 @@ static void put_reasons(struct exposition *e, const struct engine_stats *engine)
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
 		for (size_t j = 0; j < REASON_COUNT; j++)
 			exposition_put(e,
-				       LABELS({"source", source_names[i]},
+				       LABELS({"source", source_name((enum source)i)},
 					      {"reason", reason_text((enum reason)j)}),
 				       engine->reasons[i][j]);
 	exposition_begin(e, "ratelimit_request_duration_seconds", "histogram",
 			 "Time from reading a request to its verdict.");
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
-		exposition_put_histogram(e, LABELS({"source", source_names[i]}),
+		exposition_put_histogram(e, LABELS({"source", source_name((enum source)i)}),
 					 &engine->latency[i], 6);
 }
 

@@ -22,19 +22,19 @@ static struct http_guest *guest_of(struct list *link)
 
 /* ---- addresses ---- */
 
-/* Sets what the guest counts by; IPv4 as ::ffff:a.b.c.d, as a listener for both families sees it.
- */
+/* An IPv4 address counts as ::ffff:a.b.c.d, as a listener for both families sees it. */
+static const uint8_t ipv4_prefix[12] = {[10] = 0xff, 0xff};
+
+/* Sets what the guest counts by. */
 static void set_address(struct http_guest *guest, const struct address *peer)
 {
-	static const struct in6_addr mapped = {.s6_addr = {[10] = 0xff, 0xff}};
-
 	guest->has_address = false;
 	if (address_is_local(peer))
 		return;
 	if (peer->socket.ss_family == AF_INET) {
 		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->socket;
-		memcpy(guest->address, &mapped, sizeof guest->address);
-		memcpy(guest->address + 12, &v4->sin_addr, sizeof v4->sin_addr);
+		memcpy(guest->address, ipv4_prefix, sizeof ipv4_prefix);
+		memcpy(guest->address + sizeof ipv4_prefix, &v4->sin_addr, sizeof v4->sin_addr);
 		guest->has_address = true;
 	} else if (peer->socket.ss_family == AF_INET6) {
 		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->socket;
@@ -46,8 +46,8 @@ static void set_address(struct http_guest *guest, const struct address *peer)
 /* Of IPv6 the /64 counts, which is what one subscriber has. */
 static bool is_same(const struct http_guest *a, const struct http_guest *b)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-	size_t len = memcmp(a->address, mapped, sizeof mapped) == 0 ? 16 : 8;
+	bool is_ipv4 = memcmp(a->address, ipv4_prefix, sizeof ipv4_prefix) == 0;
+	size_t len = is_ipv4 ? 16 : 8;
 
 	return a->has_address && b->has_address && memcmp(a->address, b->address, len) == 0;
 }

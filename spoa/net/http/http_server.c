@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/socket.h"
+#include "net/address_list.h"
 #include "net/http/http_auth.h"
 #include "net/http/http_check.h"
 #include "net/http/http_peer.h"
@@ -34,7 +35,7 @@
 /* What a listener serves. */
 enum door { DOOR_MAIN = 1, DOOR_ADMIN = 2 };
 
-#define DOORS_MAX       32
+#define DOORS_MAX       (2 * ADDRESS_LIST_MAX) /* of --http-listen and --admin-listen */
 #define PAGE_FIELDS_MAX 1024
 #define PAGE_SHARED_US  US_PER_SECOND
 #define SWEEP_SECONDS   0.5
@@ -397,7 +398,7 @@ static void on_accept(void *owner, int fd)
 		ev_timer_again(server->loop, &server->sweep);
 }
 
-static bool is_full(void *owner)
+static bool pause_if_full(void *owner)
 {
 	const struct http_door *door = owner;
 	struct http_server *server = door->server;
@@ -456,7 +457,7 @@ bool http_server_listen(struct http_server *server, const struct address *addres
 			bool is_admin, struct err *err)
 {
 	struct http_door *door = &server->doors[server->door_count];
-	const struct listener_owner owner = {on_accept, is_full, door};
+	const struct listener_owner owner = {on_accept, pause_if_full, door};
 
 	if (server->door_count == DOORS_MAX)
 		return err_set(err, "more than %d addresses", DOORS_MAX);

@@ -37,11 +37,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/socket.h"
+#include "net/address_list.h"
 #include "net/listener.h"
 #include "net/spop/spop_peer.h"
 #include "wire/spop_frame.h"
 
-#define LISTENERS_MAX 16
+#define LISTENERS_MAX ADDRESS_LIST_MAX
 #define ENDING_US     (10 * US_PER_MS) /* from one share of the connections to the next */
 #define SPARED_US     (20 * US_PER_MS) /* so long an extra is not displaced after a sign of it */
 

@@ -177,22 +177,22 @@ static void fail_link(struct redis_link *link, enum store_error error, struct by
 
 /* ---- slowness ---- */
 
+/* To a tenth of a millisecond. */
 static void put_milliseconds(struct writer *w, int64_t us)
 {
-	writer_put_decimal(w, us / US_PER_MS);
-	if (us % US_PER_MS == 0)
-		return;
-	writer_put_u8(w, '.');
-	writer_put_decimal(w, us % US_PER_MS / 100);
+	writer_put_fraction(w, (uint64_t)us / (US_PER_MS / 10), 1);
 }
 
 void redis_link_put_slowness(const struct redis_link *link, struct writer *w)
 {
 	writer_put_text(w, "answered after ");
 	put_milliseconds(w, link->health.took_us);
-	writer_put_text(w, " ms; --store-timeout is ");
+	writer_put_text(w, " ms");
+	writer_put_text(w, "; --store-timeout is ");
 	put_milliseconds(w, link->config.timeout_us);
 	writer_put_text(w, "ms");
+	if (link->health.took_us < link->config.timeout_us)
+		writer_put_text(w, ", and the request had waited in the agent before");
 }
 
 /* The connection stays: PINGs find out when Redis is fast enough again. */
