@@ -6,7 +6,7 @@
  *
  * All samples of a metric follow its exposition_begin. Names and labels are constants or names of
  * policies, which need no escaping. A line is built in memory and written at once, without printf:
- * ten thousand policies have ninety thousand lines, for which the whole loop waits.
+ * ten thousand policies have ninety thousand lines.
  */
 #ifndef APP_EXPOSITION_H
 #define APP_EXPOSITION_H

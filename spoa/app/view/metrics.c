@@ -13,7 +13,7 @@ static void put_one(struct exposition *e, const char *name, const char *type, co
 	exposition_put(e, NO_LABELS, value);
 }
 
-/* ---- requests and checks ---- */
+/* ---- requests and checks: a few samples of each policy ---- */
 
 static void put_by_source(struct exposition *e, const char *policy,
 			  const uint64_t counts[SOURCE_COUNT])
@@ -24,33 +24,70 @@ static void put_by_source(struct exposition *e, const char *policy,
 			       counts[i]);
 }
 
-/* The policies of the file, and behind them the one that stands for all inline policies. */
-static const struct policy *policy_or_inline_at(const struct agent_stats *stats, size_t index)
+static void begin_allowed(struct exposition *e, const struct agent_stats *stats)
 {
-	return index < policies_count(stats->policies) ? policies_at(stats->policies, index)
-						       : policies_inline(stats->policies);
-}
-
-static void put_decided(struct exposition *e, const struct agent_stats *stats)
-{
-	size_t count = policies_count(stats->policies) + 1;
-
 	exposition_begin(e, "requests_allowed_total", "counter",
 			 "Requests allowed, by the policy that the verdict names.");
-	for (size_t i = 0; i < count; i++)
-		put_by_source(e, policy_or_inline_at(stats, i)->name,
-			      policy_or_inline_at(stats, i)->tally->requests_allowed);
 	put_by_source(e, "none", stats->engine.none_allowed);
+}
+
+static void put_allowed(struct exposition *e, const struct policy *policy)
+{
+	put_by_source(e, policy->name, policy->tally->requests_allowed);
+}
+
+static void begin_blocked(struct exposition *e, const struct agent_stats *stats)
+{
 	exposition_begin(e, "requests_blocked_total", "counter",
 			 "Requests blocked, by the policy that the verdict names.");
-	for (size_t i = 0; i < count; i++)
-		put_by_source(e, policy_or_inline_at(stats, i)->name,
-			      policy_or_inline_at(stats, i)->tally->requests_blocked);
 	put_by_source(e, "none", stats->engine.none_blocked);
 }
 
-static void put_reasons(struct exposition *e, const struct engine_stats *engine)
+static void put_blocked(struct exposition *e, const struct policy *policy)
 {
+	put_by_source(e, policy->name, policy->tally->requests_blocked);
+}
+
+static void begin_checks(struct exposition *e, const struct agent_stats *stats)
+{
+	(void)stats;
+	exposition_begin(e, "ratelimit_checks_total", "counter",
+			 "Checks of one policy each, by what the check came to by itself.");
+}
+
+static void put_checks(struct exposition *e, const struct policy *policy)
+{
+	static const char *const results[TALLY_RESULT_COUNT] = {
+		[TALLY_ALLOWED] = "allowed",
+		[TALLY_DENIED] = "denied",
+		[TALLY_SHADOW_DENIED] = "shadow_denied",
+		[TALLY_ERROR] = "error",
+	};
+
+	for (size_t i = 0; i < TALLY_RESULT_COUNT; i++)
+		exposition_put(e, LABELS({"policy", policy->name}, {"result", results[i]}),
+			       policy->tally->checks[i]);
+}
+
+static void begin_bad_costs(struct exposition *e, const struct agent_stats *stats)
+{
+	(void)stats;
+	exposition_begin(
+		e, "ratelimit_bad_costs_total", "counter",
+		"Checks that cost 1, since the attribute of cost was not there or no number.");
+}
+
+static void put_bad_costs(struct exposition *e, const struct policy *policy)
+{
+	exposition_put(e, LABELS({"policy", policy->name}), policy->tally->bad_costs);
+}
+
+/* ---- requests ---- */
+
+static void put_reasons(struct exposition *e, const struct agent_stats *stats)
+{
+	const struct engine_stats *engine = &stats->engine;
+
 	exposition_begin(e, "ratelimit_requests_total", "counter",
 			 "Requests decided, by the reason of the verdict.");
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
@@ -64,35 +101,6 @@ static void put_reasons(struct exposition *e, const struct engine_stats *engine)
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
 		exposition_put_histogram(e, LABELS({"source", source_name((enum source)i)}),
 					 &engine->latency[i], 6);
-}
-
-static void put_checks(struct exposition *e, const struct agent_stats *stats)
-{
-	static const char *const results[TALLY_RESULT_COUNT] = {
-		[TALLY_ALLOWED] = "allowed",
-		[TALLY_DENIED] = "denied",
-		[TALLY_SHADOW_DENIED] = "shadow_denied",
-		[TALLY_ERROR] = "error",
-	};
-
-	exposition_begin(e, "ratelimit_checks_total", "counter",
-			 "Checks of one policy each, by what the check came to by itself.");
-	for (size_t i = 0; i <= policies_count(stats->policies); i++)
-		for (size_t j = 0; j < TALLY_RESULT_COUNT; j++)
-			exposition_put(e,
-				       LABELS({"policy", policy_or_inline_at(stats, i)->name},
-					      {"result", results[j]}),
-				       policy_or_inline_at(stats, i)->tally->checks[j]);
-}
-
-static void put_bad_costs(struct exposition *e, const struct agent_stats *stats)
-{
-	exposition_begin(
-		e, "ratelimit_bad_costs_total", "counter",
-		"Checks that cost 1, since the attribute of cost was not there or no number.");
-	for (size_t i = 0; i < policies_count(stats->policies); i++)
-		exposition_put(e, LABELS({"policy", policy_or_inline_at(stats, i)->name}),
-			       policy_or_inline_at(stats, i)->tally->bad_costs);
 }
 
 static void put_engine(struct exposition *e, const struct agent_stats *stats)
@@ -241,8 +249,10 @@ static void put_statuses(struct exposition *e, const char *found_by,
 	}
 }
 
-static void put_spop(struct exposition *e, const struct spop_server_stats *spop)
+static void put_spop(struct exposition *e, const struct agent_stats *stats)
 {
+	const struct spop_server_stats *spop = &stats->spop;
+
 	put_frames(e, spop);
 	exposition_begin(e, "ratelimit_spop_errors_total", "counter",
 			 "SPOP connections ended by an error, by its status in SPOE.txt.");
@@ -253,9 +263,10 @@ static void put_spop(struct exposition *e, const struct spop_server_stats *spop)
 		spop->hello_timeouts);
 }
 
-static void put_http(struct exposition *e, const struct http_server_stats *http)
+static void put_http(struct exposition *e, const struct agent_stats *stats)
 {
 	static const char *const classes[] = {"4xx", "5xx"};
+	const struct http_server_stats *http = &stats->http;
 
 	put_one(e, "ratelimit_http_requests_total", "counter", "HTTP requests, of any path.",
 		http->requests);
@@ -313,27 +324,91 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 	put_process(e, stats);
 }
 
-void metrics_put(FILE *to, const struct agent_stats *stats)
-{
-	struct exposition e = {.to = to};
+/* ---- the page ---- */
 
-	put_decided(&e, stats);
-	put_reasons(&e, &stats->engine);
-	put_checks(&e, stats);
-	put_bad_costs(&e, stats);
-	put_engine(&e, stats);
-	put_store(&e, stats);
-	put_memory(&e, stats);
-	put_connections(&e, stats);
-	put_spop(&e, &stats->spop);
-	put_http(&e, &stats->http);
-	put_agent(&e, stats);
+/* In the page's order. Of each policy only `put_policy` writes; then the policies come after `put`.
+ */
+static const struct part {
+	void (*put)(struct exposition *e, const struct agent_stats *stats);
+	void (*put_policy)(struct exposition *e, const struct policy *policy);
+	bool has_inline; /* the one that stands for all inline policies comes last */
+} parts[] = {
+	{begin_allowed, put_allowed, true},
+	{begin_blocked, put_blocked, true},
+	{.put = put_reasons},
+	{begin_checks, put_checks, true},
+	{begin_bad_costs, put_bad_costs, false},
+	{.put = put_engine},
+	{.put = put_store},
+	{.put = put_memory},
+	{.put = put_connections},
+	{.put = put_spop},
+	{.put = put_http},
+	{.put = put_agent},
+};
+
+#define POLICIES_AT_ONCE 64
+
+struct metrics_writing {
+	struct agent_stats stats;
+	const struct policies *policies; /* a reference: a reload may come in between */
+	struct exposition exposition;
+	size_t part;
+	size_t policy; /* the next of the part */
+};
+
+/* Returns whether that was all of the part. */
+static bool put_some_policies(struct metrics_writing *writing, const struct part *part)
+{
+	size_t count = policies_count(writing->policies), end = writing->policy + POLICIES_AT_ONCE;
+
+	for (; writing->policy < count && writing->policy < end; writing->policy++)
+		part->put_policy(&writing->exposition,
+				 policies_at(writing->policies, writing->policy));
+	if (writing->policy < count)
+		return false;
+	if (part->has_inline)
+		part->put_policy(&writing->exposition, policies_inline(writing->policies));
+	return true;
 }
 
-bool metrics_write(const void *view, FILE *to)
+void *metrics_begin(const void *view)
 {
-	struct agent_stats stats = agent_stats_of(view);
+	struct metrics_writing *writing = calloc(1, sizeof *writing);
 
-	metrics_put(to, &stats);
-	return true;
+	if (writing == NULL)
+		return NULL;
+	writing->stats = agent_stats_of(view);
+	writing->policies = policies_ref(writing->stats.policies);
+	return writing;
+}
+
+bool metrics_write_some(void *state, FILE *to)
+{
+	struct metrics_writing *writing = state;
+	const struct part *part = &parts[writing->part];
+
+	writing->exposition.to = to;
+	if (writing->policy == 0)
+		part->put(&writing->exposition, &writing->stats);
+	if (part->put_policy != NULL && !put_some_policies(writing, part))
+		return true;
+	writing->policy = 0;
+	return ++writing->part < ARRAY_SIZE(parts);
+}
+
+void metrics_put(FILE *to, const struct agent_stats *stats)
+{
+	struct metrics_writing writing = {.stats = *stats, .policies = stats->policies};
+
+	while (metrics_write_some(&writing, to))
+		;
+}
+
+void metrics_end(void *state)
+{
+	struct metrics_writing *writing = state;
+
+	policies_unref(writing->policies);
+	free(writing);
 }

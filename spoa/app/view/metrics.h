@@ -16,8 +16,12 @@
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* For struct http_page: `view` is a struct agent_view. */
-bool metrics_write(const void *view, FILE *to);
+/* For struct http_page: `view` is a struct agent_view, and the counters are those of the beginning.
+ */
+void *metrics_begin(const void *view);
+bool metrics_write_some(void *writing, FILE *to);
+void metrics_end(void *writing);
+/* The whole page at once. */
 void metrics_put(FILE *to, const struct agent_stats *stats);
 
 #endif

@@ -68,7 +68,9 @@ const struct http_page pages[] = {
 		.content_type = METRICS_CONTENT_TYPE,
 		.access = ACCESS_TOKEN,
 		.is_admin = true,
-		.write = metrics_write,
+		.begin = metrics_begin,
+		.write_some = metrics_write_some,
+		.end = metrics_end,
 	},
 	{
 		.path = "/",

@@ -35,22 +35,14 @@
 /* What a listener serves. */
 enum door { DOOR_MAIN = 1, DOOR_ADMIN = 2 };
 
-#define DOORS_MAX       (2 * ADDRESS_LIST_MAX) /* of --http-listen and --admin-listen */
-#define PAGE_FIELDS_MAX 1024
-#define PAGE_SHARED_US  US_PER_SECOND
-#define SWEEP_SECONDS   0.5
+#define DOORS_MAX     (2 * ADDRESS_LIST_MAX) /* of --http-listen and --admin-listen */
+#define SWEEP_SECONDS 0.5
 
 /* A listener, and what is behind it. */
 struct http_door {
 	struct http_server *server;
 	struct listener *listener;
 	unsigned number;
-};
-
-/* The last large copy of a page that is still being sent to somebody. */
-struct page_copy {
-	struct stream_body *body; /* weak: NULL when the last one who reads it is gone */
-	int64_t made_us;
 };
 
 struct http_server {
@@ -60,7 +52,7 @@ struct http_server {
 	struct http_crowd crowd;
 	struct http_server_stats stats;
 	struct http_checks *checks;
-	struct page_copy *copies; /* one for each page */
+	struct http_pages *pages;
 	struct http_door doors[DOORS_MAX];
 	size_t door_count;
 	struct ev_timer sweep; /* while somebody is connected */
@@ -145,92 +137,6 @@ static void refuse_method(struct http_exchange *exchange, const char *accepted)
 }
 
 /* ---- pages ---- */
-
-/* Cuts "Name: value" off the front; the text is cut up for it. */
-static void add_fields(struct http_answer *answer, char *lines)
-{
-	char *line, *rest = lines;
-
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		char *colon = strchr(line, ':');
-		if (colon == NULL)
-			continue;
-		*colon = '\0';
-		http_answer_add(answer, line, colon + 1 + strspn(colon + 1, " "));
-	}
-}
-
-static void answer_page(const struct http_server *server, struct http_exchange *exchange,
-			const struct http_page *page, struct stream_body *body)
-{
-	const void *owner = server->config.owner;
-	char lines[PAGE_FIELDS_MAX] = "";
-	struct http_answer answer = {
-		.status = page->status == NULL ? 200 : page->status(owner),
-		.large = body,
-	};
-
-	http_answer_add(&answer, "Content-Type", page->content_type);
-	http_answer_add(&answer, "Cache-Control", "no-store");
-	http_answer_add(&answer, "X-Content-Type-Options", "nosniff");
-	http_answer_add(&answer, "Referrer-Policy", "no-referrer");
-	if (page->headers != NULL) {
-		const char *headers = page->headers();
-		ASSERT(strlen(headers) < sizeof lines);
-		strcpy(lines, headers);
-		add_fields(&answer, lines);
-	}
-	http_answer_send(exchange, &answer);
-}
-
-/* NULL when memory is short. */
-static struct stream_body *write_page(const struct http_server *server,
-				      const struct http_page *page)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
-	bool is_whole = to != NULL;
-
-	if (is_whole) {
-		is_whole = page->write(server->config.owner, to) && !ferror(to);
-		is_whole = fclose(to) == 0 && is_whole;
-	}
-	if (is_whole)
-		return stream_body_new(server->peer_config.streams, text, len);
-	free(text);
-	return NULL;
-}
-
-/* The page as it is now; or, while a large copy that is less than a second old is sent, that one.
- */
-static struct stream_body *copy_of_page(struct http_server *server, const struct http_page *page)
-{
-	struct page_copy *copy = &server->copies[page - server->config.pages];
-	int64_t mono_us = server->peer_config.mono_us();
-
-	if (copy->body != NULL && mono_us - copy->made_us < PAGE_SHARED_US)
-		return stream_body_ref(copy->body);
-	struct stream_body *body = write_page(server, page);
-	if (body == NULL || page->status != NULL) /* its body says what its status says */
-		return body;
-	if (copy->body != NULL)
-		copy->body->weak = NULL;
-	*copy = (struct page_copy){body, mono_us};
-	body->weak = &copy->body;
-	return body;
-}
-
-static void send_page(struct http_server *server, struct http_exchange *exchange,
-		      const struct http_page *page)
-{
-	struct stream_body *body = copy_of_page(server, page);
-
-	if (body == NULL)
-		http_answer_problem(exchange, 503, "out of memory");
-	else
-		answer_page(server, exchange, page, body);
-}
 
 /* Whoever asks for health may ask anywhere. */
 static bool is_served(const struct http_page *page, unsigned door)
@@ -319,11 +225,20 @@ static void on_requested(void *owner, struct http_exchange *exchange)
 	if (exchange->ignores_body)
 		http_auth_ask(server->checks, exchange);
 	else if (exchange->route != NULL)
-		send_page(server, exchange, exchange->route);
+		http_pages_answer(server->pages, exchange);
 	else if (exchange->head.method == METHOD_GET)
 		http_check_get(server->checks, exchange);
 	else
 		http_check_post(server->checks, exchange);
+}
+
+/* The exchange waits for no verdict and no page any more. */
+static void forget(struct http_exchange *exchange)
+{
+	if (exchange->route != NULL)
+		http_pages_forget(exchange);
+	else
+		http_check_forget(exchange);
 }
 
 static void on_refused(void *owner, struct http_exchange *exchange, unsigned status,
@@ -331,7 +246,7 @@ static void on_refused(void *owner, struct http_exchange *exchange, unsigned sta
 {
 	struct http_server *server = owner;
 
-	http_check_forget(exchange);
+	forget(exchange);
 	if (exchange->head.status != 0 && (exchange->door & DOOR_MAIN) != 0)
 		status = http_auth_status_of_refused(server->checks, &exchange->head);
 	http_answer_problem(exchange, status, why);
@@ -349,7 +264,7 @@ static void on_ended(void *owner, struct http_exchange *exchange)
 {
 	struct http_server *server = owner;
 
-	http_check_forget(exchange);
+	forget(exchange);
 	if (server->is_paused)
 		resume_listeners(server);
 }
@@ -443,9 +358,10 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 	ev_init(&server->sweep, on_sweep);
 	server->sweep.repeat = SWEEP_SECONDS;
 	server->checks = http_checks_new(config->engine);
-	server->copies = calloc(config->page_count + 1, sizeof *server->copies);
 	set_peer_config(server);
-	if (server->checks == NULL || server->copies == NULL ||
+	server->pages = http_pages_new(loop, config->pages, config->page_count, config->owner,
+				       server->peer_config.mono_us);
+	if (server->checks == NULL || server->pages == NULL ||
 	    server->peer_config.streams == NULL) {
 		http_server_free(server);
 		return NULL;
@@ -524,6 +440,6 @@ void http_server_free(struct http_server *server)
 	streams_free(server->peer_config.streams);
 	ev_timer_stop(server->loop, &server->sweep);
 	http_checks_free(server->checks);
-	free(server->copies);
+	http_pages_free(server->pages);
 	free(server);
 }

@@ -8,33 +8,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
 #include "engine/engine.h"
 #include "net/address.h"
+#include "net/http/http_pages.h"
 #include "net/http/http_stats.h"
 
 struct ev_loop;
 struct http_server;
-
-/* Who may see a page. */
-enum http_access {
-	ACCESS_PUBLIC = 0, /* everybody: health checks */
-	ACCESS_TOKEN,      /* who has the token, if one is set */
-	ACCESS_PRIVATE,    /* who has the token; if none is set, who is on this machine */
-};
-
-struct http_page {
-	const char *path;
-	const char *content_type;
-	enum http_access access;
-	bool is_admin;                              /* with --admin-listen only there */
-	unsigned (*status)(const void *owner);      /* NULL: 200, and the body may be shared */
-	bool (*write)(const void *owner, FILE *to); /* the body; false: out of memory */
-	const char *(*headers)(void);               /* NULL, or more lines: "Name: value\n" */
-};
 
 struct http_server_config {
 	struct engine *engine; /* not owned */

@@ -46,7 +46,37 @@ static unsigned ready_status(const void *owner)
 	return 503;
 }
 
+/* A large page: `pieces` of them are left to write, each takes longer than a turn may. */
+static unsigned pieces, large_begun, large_ended;
+
+static void *begin_large(const void *owner)
+{
+	(void)owner;
+	large_begun++;
+	return &pieces;
+}
+
+static bool write_some(void *writing, FILE *to)
+{
+	unsigned *left = writing;
+
+	fputc('x', to);
+	loop_time_pass(0.001);
+	return --*left > 0;
+}
+
+static void end_large(void *writing)
+{
+	(void)writing;
+	large_ended++;
+}
+
 static const struct http_page pages[] = {
+	{.path = "/large",
+	 .content_type = "text/plain",
+	 .begin = begin_large,
+	 .write_some = write_some,
+	 .end = end_large},
 	{.path = "/page",
 	 .content_type = "text/plain",
 	 .access = ACCESS_PRIVATE,
@@ -78,6 +108,9 @@ BEFORE_EACH
 	log_lines_clear();
 	pages_written = 0;
 	page_len = 10;
+	pieces = 20;
+	large_begun = 0;
+	large_ended = 0;
 	loop = ev_loop_new(EVFLAG_NOENV);
 	fake_engine_init(&fake);
 	server = http_server_new(loop, &(struct http_server_config){
@@ -317,6 +350,42 @@ TEST(http_server_a_large_page_is_shared_while_it_is_young_and_being_sent)
 	ask(four, GET("/page")); /* young, but nobody reads the other one any more */
 	assert_int_equal(pages_written, 3);
 	close(four);
+}
+
+TEST(http_server_answers_others_between_the_pieces_of_a_large_page)
+{
+	int one = client(), two = client(), other = client();
+
+	ask(one, GET("/large"));
+	ask(two, GET("/large"));
+	ask(other, GET("/ready"));
+	assert_status(other, "503");
+	assert_int_equal(receive_all(one), RECEIVED_SOME);
+	assert_string_equal(got, "");
+	assert_true(pieces > 0);
+	assert_int_equal(http_server_unanswered(server), 2);
+	turns(20);
+	assert_status(one, "200");
+	assert_non_null(strstr(got, "\r\n\r\nxxxxxxxxxxxxxxxxxxxx"));
+	assert_status(two, "200");
+	assert_int_equal(pieces, 0);
+	assert_int_equal(large_begun, 1);
+	assert_int_equal(large_ended, 1);
+	close(one);
+	close(two);
+	close(other);
+}
+
+TEST(http_server_that_ends_refuses_who_waits_for_a_large_page)
+{
+	int fd = client();
+
+	ask(fd, GET("/large"));
+	http_server_free(server);
+	server = NULL;
+	assert_status(fd, "503");
+	assert_int_equal(large_ended, 1);
+	close(fd);
 }
 
 TEST(http_server_a_page_with_a_status_is_never_shared)
