@@ -99,6 +99,18 @@ def test_the_variables_are_those_of_an_ack(start_agent):
     assert {plain(row[0]) for row in rows if row[2] == "with a check"} == nothing.unset
 
 
+SPOE_FILES = [path for folder in ("haproxy-conf", "k8s")
+              for path in sorted((ROOT / folder).rglob("*spoe*.conf"))]
+
+
+@pytest.mark.parametrize("path", SPOE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_shipped_file_registers_all_variables(path):
+    """HAProxy refuses to set a variable that nobody registered; `err` is HAProxy's own."""
+    registered = re.findall(r"^ *register-var-names (.*)", path.read_text(), re.MULTILINE)
+    variables = [plain(row[0]) for row in table("What HAProxy gets", "variable")]
+    assert sorted(" ".join(registered).split()) == sorted([*variables, "err"])
+
+
 def test_the_endpoints_are_those_of_openapi():
     paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
 
