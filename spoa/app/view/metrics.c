@@ -137,8 +137,9 @@ static void put_store_errors(struct exposition *e, const struct store_stats *sto
 			 "Requests that got an error in place of an answer of Redis, by its kind.");
 	for (size_t i = 0; i < STORE_ERROR_COUNT; i++)
 		by_name[store_error_first((enum store_error)i)] += store->errors[i];
-	for (size_t i = STORE_TIMEOUT; i <= STORE_OTHER; i++)
-		if (store_error_first((enum store_error)i) == (enum store_error)i)
+	for (size_t i = STORE_OK + 1; i < STORE_ERROR_COUNT; i++)
+		if (i != STORE_FULL &&
+		    store_error_first((enum store_error)i) == (enum store_error)i)
 			exposition_put(e, LABELS({"kind", store_error_text((enum store_error)i)}),
 				       by_name[i]);
 }
