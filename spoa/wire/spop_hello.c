@@ -61,14 +61,16 @@ static bool read_items(struct bytes payload, struct items *items)
 	return true;
 }
 
-/* "2.0", " 1.0, 2.1": any 2.x will do, since 2.0 is what it is answered with. */
+/* "2.0", "2", " 1.0, 2.1": any 2 or 2.x will do, since 2.0 is what it is answered with. */
 static bool has_version_2(struct bytes versions)
 {
 	struct bytes version;
 
-	while (bytes_next_item(&versions, ',', &version))
-		if (bytes_begin_with(bytes_trim(version), BYTES("2.")))
+	while (bytes_next_item(&versions, ',', &version)) {
+		version = bytes_trim(version);
+		if (bytes_equal(version, BYTES("2")) || bytes_begin_with(version, BYTES("2.")))
 			return true;
+	}
 	return false;
 }
 

@@ -1,10 +1,13 @@
 """HELLO and its answer, byte by byte as HAProxy needs them (docs/reference.md, section SPOP)."""
 
+import contextlib
 import socket
 
 import pytest
 
 import spop
+from agent import bucket, policies_text
+from cases import named
 
 
 def handshake(agent, hello):
@@ -26,7 +29,8 @@ def test_agent_hello_is_complete_and_says_nothing_else(agent):
         "version": "2.0", "max-frame-size": 16380, "capabilities": "pipelining"}
 
 
-@pytest.mark.parametrize("versions", ["2.0", "2.1", "2.9", "1.0,2.0", " 1.0 , 2.3 "])
+@pytest.mark.parametrize("versions", [
+    "2.0", "2.1", "2.9", "2", "1.0,2.0", " 1.0 , 2.3 ", "1,2", " 2 "])
 def test_any_version_2_is_answered_with_2_0(agent, versions):
     answer = handshake(agent, spop.hello(supported_versions=versions))
 
@@ -157,3 +161,70 @@ def test_what_came_before_the_end_of_the_input_is_answered(peer):
 
     assert peer.read_verdict().frame.stream_id == 7
     assert peer.is_ended()
+
+
+# --- behind a DISCONNECT ------------------------------------------------------------------------
+
+CLIENT = spop.ip("192.0.2.1")
+POLICIES = policies_text(per_ip=bucket(10))
+
+
+@pytest.fixture
+def slow_store(start_agent, wire):
+    """An agent that can ask Redis, and gets each reply half a second later."""
+    agent = start_agent("--store-timeout", "20s", store=wire.url, policies=POLICIES)
+    agent.wait_for_store()
+    wire.set_delay(0.5)
+    return agent
+
+
+def left(agent):
+    with agent.connect() as peer:
+        return peer.ask(src=CLIENT, cost=0).remaining
+
+
+@pytest.fixture
+def counting(start_agent):
+    return start_agent(policies=POLICIES)
+
+
+def test_a_notify_behind_a_disconnect_is_neither_answered_nor_charged(counting):
+    with counting.connect() as peer:
+        peer.send(disconnect(0) + spop.notify({"src": CLIENT}))
+
+        assert peer.read_disconnect() == 0
+    assert left(counting) == 10
+
+
+def test_a_notify_that_comes_some_time_after_a_disconnect_is_neither_answered_nor_charged(counting):
+    with counting.connect() as peer:
+        peer.send(disconnect(0))
+        assert (peer.read().type, peer.buffer) == (spop.AGENT_DISCONNECT, b"")
+        with contextlib.suppress(ConnectionError):
+            peer.send(spop.notify({"src": CLIENT}))
+
+        assert peer.is_ended()
+    assert left(counting) == 10
+
+
+@pytest.mark.parametrize("behind", named({
+    "a HELLO": spop.hello(), "a health check": spop.HEALTHCHECK, "half a frame": b"\0\0\0\x20\x03",
+    "a broken frame": spop.frame(99, b"", flags=0), "garbage": b"\xff" * 100,
+    "another DISCONNECT": disconnect(1)}))
+@pytest.mark.parametrize("is_before_the_hello", [False, True])
+def test_whatever_stands_behind_a_disconnect_is_thrown_away(counting, behind, is_before_the_hello):
+    with counting.connect(**{"hello": None} if is_before_the_hello else {}) as peer:
+        peer.send(disconnect(0) + behind)
+
+        assert peer.read_disconnect() == 0
+    assert counting.events("spop_refused") == counting.events("spop_disconnected") == []
+
+
+def test_a_notify_behind_a_disconnect_is_thrown_away_while_another_is_awaited(slow_store):
+    with slow_store.connect() as peer:
+        peer.send(spop.notify({"src": CLIENT}, stream_id=7) + disconnect(0))
+        peer.send(spop.notify({"src": CLIENT}, stream_id=9))
+
+        assert peer.read_verdict().frame.stream_id == 7
+        assert peer.read_disconnect() == 0
+    assert left(slow_store) == 9

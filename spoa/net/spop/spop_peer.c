@@ -10,6 +10,9 @@
  *       v
  *     ENDED        the stream sends its output and ends; then the peer is freed
  *
+ * What comes behind a DISCONNECT of HAProxy's is thrown away, whatever it is: HAProxy has given up
+ * the answer, so a NOTIFY there must not be charged either.
+ *
  * HELLO leads to ENDED too: by the HELLO of a health check once it is answered, by a DISCONNECT,
  * and when HAProxy sends no more. After 10 s the stream is closed without an answer. Any state
  * leads to ENDED by a frame that breaks the protocol: its status is sent by DISCONNECT.
@@ -46,11 +49,11 @@ struct spop_peer {
 	const struct spop_peer_config *config;
 	struct stream stream;
 	enum peer_state state;
-	bool end_when_idle;      /* end as soon as nothing is in flight */
-	bool takes_no_more;      /* frames that still come are thrown away */
-	bool is_extra;           /* above the server's limit: it gets on_error, and then ends */
-	int64_t opened_us;       /* on the monotonic clock, as is used_us */
-	int64_t used_us;         /* when its last frame was read */
+	bool end_when_idle; /* end as soon as nothing is in flight */
+	bool takes_no_more; /* frames that still come are thrown away: not answered, not charged */
+	bool is_extra;      /* above the server's limit: it gets on_error, and then ends */
+	int64_t opened_us;  /* on the monotonic clock, as is used_us */
+	int64_t used_us;    /* when its last frame was read */
 	uint32_t max_frame_size; /* of frames that we send, as the HELLOs agreed on */
 	size_t in_flight;        /* NOTIFYs that wait for their verdict */
 	struct list open;        /* their inquiries */
@@ -272,6 +275,8 @@ static void note_disconnect(struct spop_peer *peer, const struct spop_frame *fra
 		log_limited(&limit, LOG_WARN, "spop_disconnected", LOG_INT("status", status),
 			    LOG_BYTES("message", message));
 	}
+	/* Behind its DISCONNECT HAProxy waits for ours alone, and ignores every other frame. */
+	peer->takes_no_more = true;
 	peer->end_when_idle = true;
 }
 
@@ -313,7 +318,7 @@ static void handle_frames(struct spop_peer *peer, struct bytes *input)
 {
 	int64_t now_us = clock_now_us(), mono_us = clock_mono_us();
 
-	while (peer->stream.state == STREAM_OPEN) {
+	while (peer->stream.state == STREAM_OPEN && !peer->takes_no_more) {
 		struct spop_frame frame;
 		enum spop_status status;
 		if (!has_room_for_answer(peer)) {
@@ -335,10 +340,10 @@ static void on_input(struct stream *stream, struct bytes *input)
 {
 	struct spop_peer *peer = peer_of(stream);
 
+	if (!peer->takes_no_more)
+		handle_frames(peer, input);
 	if (peer->takes_no_more)
 		*input = bytes_skip(*input, input->len);
-	else
-		handle_frames(peer, input);
 	if (peer->end_when_idle && input->len == 0) /* else a NOTIFY has begun, and is answered */
 		end_if_idle(peer);
 }

@@ -247,7 +247,9 @@ static const struct {
 	{"1.0,2.0,3.0", SPOP_NORMAL},   {"  2.0  ", SPOP_NORMAL},    {",,2.0", SPOP_NORMAL},
 	{"", SPOP_BAD_VERSION},         {"1.0", SPOP_BAD_VERSION},   {"3.0", SPOP_BAD_VERSION},
 	{"1.0, 3.2", SPOP_BAD_VERSION}, {"1.2.0", SPOP_BAD_VERSION}, {"12.0", SPOP_BAD_VERSION},
-	{"20.0", SPOP_BAD_VERSION},     {"2", SPOP_BAD_VERSION},     {",", SPOP_BAD_VERSION},
+	{"20.0", SPOP_BAD_VERSION},     {",", SPOP_BAD_VERSION},     {"2", SPOP_NORMAL},
+	{" 1.0 , 2 ", SPOP_NORMAL},     {"2,3", SPOP_NORMAL},        {"20", SPOP_BAD_VERSION},
+	{"2-0", SPOP_BAD_VERSION},      {"2 0", SPOP_BAD_VERSION},
 };
 
 TEST_ROWS(versions_of_hellos)

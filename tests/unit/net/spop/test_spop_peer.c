@@ -670,11 +670,77 @@ TEST(spop_peer_disconnect_waits_for_what_is_in_flight)
 	assert_gets(fd, "ack 2.1, bye 0 normal, end");
 }
 
-TEST(spop_peer_disconnect_waits_for_a_notify_that_has_begun)
+/* What may stand behind a DISCONNECT of HAProxy's. */
+static const struct {
+	const char *name, *frames;
+} frames_behind_a_disconnect[] = {
+	{"a NOTIFY", "00000017 03 00000001 01 01 05'check' 01 03'src' 06 c0000201"},
+	{"half a NOTIFY", "00000017 03 00000001 01 01 05'check'"},
+	{"a NOTIFY without FIN", "00000017 03 00000000 01 01 05'check' 01 03'src' 06 c0000201"},
+	{"a second DISCONNECT", FRAME_HAPROXY_DISCONNECT_IDLE},
+	{"a HELLO", FRAME_HELLO_3_0},
+	{"a frame that breaks the protocol", "00000000"},
+	{"a length that is too large", "7fffffff"},
+};
+
+static void assert_nothing_but_goodbye(int fd)
+{
+	assert_gets(fd, "bye 0 normal, end");
+	assert_int_equal(fake.asked_count, 0);
+	assert_int_equal(stats.notifies, 0);
+	assert_int_equal(stats.disconnects, 1);
+	assert_int_equal(log_lines_count(), 0);
+}
+
+TEST_ROWS(frames_behind_a_disconnect)
+{
+	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_NORMAL);
+	int fd = serve();
+
+	vector_append(&v, row->frames, 1);
+	assert_int_equal(send(fd, v.data, v.len, MSG_NOSIGNAL), v.len);
+	turns(2);
+	assert_nothing_but_goodbye(fd);
+}
+
+TEST(spop_peer_throws_away_what_comes_behind_a_disconnect_before_the_hello)
+{
+	struct vector v = vector_of(FRAME_HAPROXY_DISCONNECT_NORMAL);
+	int fd = open_peer();
+
+	vector_append(&v, FRAME_HELLO_3_0, 1);
+	assert_int_equal(send(fd, v.data, v.len, MSG_NOSIGNAL), v.len);
+	turns(2);
+	assert_nothing_but_goodbye(fd);
+	assert_int_equal(stats.hellos, 0);
+}
+
+TEST(spop_peer_throws_away_what_comes_behind_a_disconnect_while_a_verdict_is_awaited)
 {
 	int fd = serve();
 
+	fake.waits = true;
+	send_notify(fd, 1, 1);
 	send_notation(fd, FRAME_HAPROXY_DISCONNECT_NORMAL);
+	turns(2);
+	send_notify(fd, 2, 1);
+	turns(2);
+	send_notation(fd, "00000017 03 00000001 03 01 05'check'");
+	turns(2);
+	assert_int_equal(fake.asked_count, 1);
+	assert_receives_nothing(fd);
+	fake_engine_answer(&fake, 0);
+	turns(2);
+	assert_gets(fd, "ack 1.1, bye 0 normal, end");
+	assert_int_equal(stats.notifies, 1);
+}
+
+/* The server drains: unlike HAProxy's DISCONNECT this can't be known by who sends the NOTIFY. */
+TEST(spop_peer_that_drains_waits_for_a_notify_that_has_begun)
+{
+	int fd = serve();
+
+	assert_true(spop_peer_end_with_answer(last_peer()));
 	send_notation(fd, "00000017 03 00000001 01 01 05'check'");
 	turns(2);
 	assert_receives_nothing(fd);
