@@ -36,10 +36,9 @@ bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, int64_t cap
 	ASSERT(algorithm_traits(algorithm)->is_by_rate);
 	if (capacity < 1)
 		return err_set(err, "capacity: must be a whole number of at least 1");
+	if (capacity > QUOTA_UNITS_MAX)
+		return err_set(err, "capacity: must be at most %lld", (long long)QUOTA_UNITS_MAX);
 	/* The level of a bucket is kept in 1/refill_us tokens, and twice the full one must fit. */
-	if (!is_exact(2, capacity, 1, 0))
-		return err_set(err, "capacity: must be at most %lld",
-			       (long long)(QUOTA_EXACT_MAX / 2));
 	if (!is_exact(2, capacity, tokens_per_us.den, tokens_per_us.num))
 		return err_set(err,
 			       "refill_rate: with a capacity of %lld it can't be kept exactly; "
@@ -52,6 +51,11 @@ bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, int64_t cap
 		.refill_us = tokens_per_us.den,
 	};
 	return true;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
 }
 
 bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
@@ -71,7 +75,9 @@ bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t lim
 	int64_t parts = traits->parts != NULL ? traits->parts(&new) : 1;
 	if (!is_exact(2, limit, parts, 0))
 		return err_set(err, "limit: must be at most %lld with this window",
-			       (long long)(QUOTA_EXACT_MAX / 2 / parts));
+			       (long long)least(QUOTA_EXACT_MAX / 2 / parts, QUOTA_UNITS_MAX));
+	if (limit > QUOTA_UNITS_MAX)
+		return err_set(err, "limit: must be at most %lld", (long long)QUOTA_UNITS_MAX);
 	*quota = new;
 	return true;
 }

@@ -25,7 +25,13 @@ struct quota {
 	int64_t window_us;     /* by window */
 };
 
-#define QUOTA_EXACT_MAX     (INT64_C(1) << 53)
+#define QUOTA_EXACT_MAX (INT64_C(1) << 53)
+/*
+ * A capacity or a limit, and what remains of it, stand in the fields RateLimit and
+ * RateLimit-Policy, whose integers have at most 15 digits (RFC 8941, section 3.3.1): a client that
+ * reads a longer one throws the whole field away.
+ */
+#define QUOTA_UNITS_MAX     999999999999999
 #define QUOTA_LOG_LIMIT_MAX INT64_C(1000000) /* units in the log of a sliding_window */
 #define QUOTA_WINDOW_MIN_US INT64_C(1000)
 #define QUOTA_WINDOW_MAX_US (INT64_C(3650) * 86400 * 1000000) /* waits may be four of them */

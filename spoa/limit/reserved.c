@@ -99,14 +99,29 @@ static bool read_window(const struct value *value, int64_t *ret_us)
 	return true;
 }
 
+/* What an inline policy may have is what a policy of the file may have. */
+#define UNITS_ACCEPTED           "is not a whole number from 1 to " IN_TEXT(QUOTA_UNITS_MAX)
+#define IN_TEXT(number)          IN_TEXT_EXPANDED(number)
+#define IN_TEXT_EXPANDED(number) #number
+
+static bool read_units(const struct value *value, int64_t *ret_units)
+{
+	int64_t units;
+
+	if (!value_to_whole(value, 1, &units) || units > QUOTA_UNITS_MAX)
+		return false;
+	*ret_units = units;
+	return true;
+}
+
 static const char *read_numbers(const struct arguments *a, struct numbers *numbers)
 {
-	if (a->capacity != NULL && !value_to_whole(a->capacity, 1, &numbers->capacity))
-		return "capacity is not a whole number of at least 1";
+	if (a->capacity != NULL && !read_units(a->capacity, &numbers->capacity))
+		return "capacity " UNITS_ACCEPTED;
 	if (a->refill_rate != NULL && !read_refill_rate(a->refill_rate, &numbers->tokens_per_us))
 		return "refill_rate is not a rate";
-	if (a->limit != NULL && !value_to_whole(a->limit, 1, &numbers->limit))
-		return "limit is not a whole number of at least 1";
+	if (a->limit != NULL && !read_units(a->limit, &numbers->limit))
+		return "limit " UNITS_ACCEPTED;
 	if (a->window != NULL && !read_window(a->window, &numbers->window_us))
 		return "window is not a duration from 1ms to 3650d";
 	return NULL;

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_quota(const struct quota *quota)
 {
-	ASSERT(quota->limit >= 1 && quota->limit <= QUOTA_EXACT_MAX / 2);
+	ASSERT(quota->limit >= 1 && quota->limit <= QUOTA_UNITS_MAX);
 	ASSERT(quota_full_us(quota) > 0);
 	if (algorithm_traits(quota->algorithm)->is_by_rate) {
 		ASSERT(quota->refill_tokens > 0 && quota->refill_us > 0);
@@ -41,7 +41,7 @@ static void check_match(const struct conditions *match)
 static void check_terms(const struct terms *terms)
 {
 	ASSERT(strlen(terms->generation) == POLICY_GENERATION_MAX);
-	ASSERT(terms->cost >= 0 && terms->cost <= QUOTA_EXACT_MAX / 2);
+	ASSERT(terms->cost >= 0 && terms->cost <= QUOTA_UNITS_MAX);
 	ASSERT(terms->cost == 0 || terms->cost_attribute.data == NULL);
 	ASSERT(!terms->is_unlimited || !terms->is_blocked);
 	if (terms->cost_attribute.data != NULL)

@@ -104,6 +104,25 @@ def test_an_inline_policy(client, parse):
     assert parse(*fields(answer)) == [[["inline", {"r": 9, "t": 2}]], [["inline", {"q": 10, "w": 20}]]]
 
 
+def test_the_largest_numbers_are_integers_of_the_field(start_agent, parse):
+    """RFC 8941 has 15 digits: a parser throws the field away at the sixteenth."""
+    most = 10**15 - 1
+    agent = start_agent(http=True, policies=policies_text(
+        p=window(most, "3650d", "fixed_window"), q=bucket(most, 10**6)))
+    with HttpClient(agent) as client:
+        answer = client.post({"attributes": {"src": "192.0.2.1"}})
+        inline = client.post({"key": "k", "algorithm": "fixed_window", "limit": most, "window": 1})
+        refused = client.post({"key": "k", "algorithm": "fixed_window", "limit": 10**15,
+                               "window": 1})
+
+    for answered in (answer, inline):
+        limits, policies = parse(*fields(answered))
+        assert {parameters["r"] for _, parameters in limits} == {most - 1}
+        assert {parameters["q"] for _, parameters in policies} == {most}
+    assert refused.status == 400
+    assert "limit is not a whole number from 1 to 999999999999999" in refused.json["detail"]
+
+
 def test_sixteen_with_long_names_are_whole_lists(start_agent, parse):
     """HAProxy gets at most 700 bytes of answer, HTTP more; either is a list, and both the same."""
     names = [f"{n:02}{'x' * 62}" for n in range(16)]

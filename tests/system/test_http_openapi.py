@@ -67,6 +67,7 @@ GOOD_BODIES = {
     "cost": {"policy": "login", "key": "x", "cost": 0},
     "a batch": {"checks": [{"policy": "login", "key": "x"}, INLINE]},
     "denied for ever": {"policy": "login", "key": "x", "cost": 99},
+    "limit 10^15 - 1": {"algorithm": "fixed_window", "limit": 10**15 - 1, "window": 1, "key": 5},
     "window": {"algorithm": "sliding_window", "limit": 5, "window": "1m", "key": 5},
     "an example": DOCUMENT["paths"]["/check"]["post"]["requestBody"]["content"]
                   ["application/json"]["examples"]["batch"]["value"],
@@ -78,7 +79,8 @@ BAD_BODIES = {
     "cost 1.5": {"policy": "login", "key": "x", "cost": 1.5},
     "a list": {"attributes": {"src": []}}, "algorithm": {**INLINE, "algorithm": "leaky"},
     "101": {"checks": [INLINE] * 101}, "both": {"checks": [INLINE], "cost": 1},
-    "capacity 0": {**INLINE, "capacity": 0}, "key a list": {"policy": "login", "key": [1]},
+    "capacity 0": {**INLINE, "capacity": 0}, "capacity 10^15": {**INLINE, "capacity": 10**15},
+    "limit 10^15": {"algorithm": "fixed_window", "limit": 10**15, "window": 1, "key": "x"}, "key a list": {"policy": "login", "key": [1]},
 }
 
 

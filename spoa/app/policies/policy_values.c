@@ -232,9 +232,11 @@ static bool read_whole(const struct policy_value *value, int64_t min, int64_t ma
 
 bool policy_value_units(const struct policy_value *value, int64_t *ret_units)
 {
-	if (!read_whole(value, 1, QUOTA_EXACT_MAX / 2, ret_units))
-		return place_refuse(&value->place, "%s is not a whole number from 1 to 2^52",
-				    policy_value_shown(value).text);
+	if (!read_whole(value, 1, QUOTA_UNITS_MAX, ret_units))
+		return place_refuse(&value->place,
+				    "%s is not a whole number from 1 to %lld, the most that a "
+				    "RateLimit field can say",
+				    policy_value_shown(value).text, (long long)QUOTA_UNITS_MAX);
 	return true;
 }
 

@@ -67,7 +67,7 @@ struct quoted policy_value_shown(const struct policy_value *value);
 /* These want a value that is given, and return false when they have refused it. */
 MUST_CHECK bool policy_value_algorithm(const struct policy_value *value,
 				       enum algorithm *ret_algorithm);
-/* A whole number from 1 to 2^52. */
+/* A whole number from 1 to QUOTA_UNITS_MAX. */
 MUST_CHECK bool policy_value_units(const struct policy_value *value, int64_t *ret_units);
 MUST_CHECK bool policy_value_refill_rate(const struct policy_value *value,
 					 struct ratio *ret_tokens_per_us);

@@ -131,8 +131,8 @@ static struct outcome subject_ask(struct subject *s, const struct quota *quota, 
 
 /* ---- quotas ---- */
 
-/* The largest limit of a policy: half of 2^53, in the parts of a unit that the algorithm counts. */
-static int64_t largest_limit(const struct quota *quota)
+/* Half of 2^53, in the parts of a unit that the algorithm counts. */
+static int64_t largest_exact_limit(const struct quota *quota)
 {
 	switch (quota->algorithm) {
 	case TOKEN_BUCKET:
@@ -147,6 +147,14 @@ static int64_t largest_limit(const struct quota *quota)
 		break;
 	}
 	return 0;
+}
+
+/* The largest limit of a policy. */
+static int64_t largest_limit(const struct quota *quota)
+{
+	int64_t exact = largest_exact_limit(quota);
+
+	return exact < QUOTA_UNITS_MAX ? exact : QUOTA_UNITS_MAX;
 }
 
 /* Products with this limit need nearly all 53 bits. The log counts units, a million at most. */

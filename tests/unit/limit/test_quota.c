@@ -56,7 +56,12 @@ TEST(set_bucket_keeps_what_is_exact_and_refuses_the_rest)
 	assert_false(quota_set_bucket(&quota, TOKEN_BUCKET, INT64_MAX, rate("1"), &err));
 	assert_false(quota_set_bucket(&quota, TOKEN_BUCKET, 0, rate("1"), &err));
 	assert_non_null(strstr(err.text, "capacity: "));
+	assert_false(quota_set_bucket(&quota, TOKEN_BUCKET, INT64_C(1000000000000000),
+				      rate("1000000"), &err));
+	assert_string_equal(err.text, "capacity: must be at most 999999999999999");
 	assert_int_equal(quota.limit, 52124);
+	assert_true(quota_set_bucket(&quota, TOKEN_BUCKET, INT64_C(999999999999999),
+				     rate("1000000"), &err));
 }
 
 TEST(set_window_checks_each_bound)
@@ -71,8 +76,9 @@ TEST(set_window_checks_each_bound)
 		{FIXED_WINDOW, 1, QUOTA_WINDOW_MAX_US, NULL},
 		{FIXED_WINDOW, 1, QUOTA_WINDOW_MAX_US + 1, "window: "},
 		{FIXED_WINDOW, 0, 1000, "limit: "},
-		{FIXED_WINDOW, INT64_C(1) << 52, 1000, NULL},
-		{FIXED_WINDOW, (INT64_C(1) << 52) + 1, 1000, "limit: "},
+		{FIXED_WINDOW, INT64_C(999999999999999), 1000, NULL},
+		{FIXED_WINDOW, INT64_C(1000000000000000), 1000, "limit: "},
+		{FIXED_WINDOW, INT64_MAX, 1000, "limit: "},
 		{SLIDING_WINDOW, 1000000, 1000, NULL},
 		{SLIDING_WINDOW, 1000001, 1000, "limit: "},
 		{SLIDING_WINDOW_COUNTER, INT64_C(4503599627), 1000000, NULL},

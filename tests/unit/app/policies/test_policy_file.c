@@ -106,7 +106,7 @@ TEST(policy_file_parse_numbers_are_exact)
 		{CAPACITY("1e6"), {TOKEN_BUCKET, 1000000, 1, SECOND, 0}},
 		{CAPACITY("10.0"), {TOKEN_BUCKET, 10, 1, SECOND, 0}},
 		{LIMIT("1"), {FIXED_WINDOW, 1, 0, 0, SECOND}},
-		{LIMIT("4503599627370496"), {FIXED_WINDOW, INT64_C(1) << 52, 0, 0, SECOND}},
+		{LIMIT("999999999999999"), {FIXED_WINDOW, QUOTA_UNITS_MAX, 0, 0, SECOND}},
 		{LENGTH("60"), {FIXED_WINDOW, 10, 0, 0, 60 * SECOND}},
 		{LENGTH("0.5"), {FIXED_WINDOW, 10, 0, 0, SECOND / 2}},
 		{LENGTH("0.001"), {FIXED_WINDOW, 10, 0, 0, 1000}},
@@ -513,6 +513,13 @@ static const struct {
 	{FIELDS(WINDOW "\"window\":1" KEY), "policies.p.limit: is missing"},
 	{LIMIT("0"), "policies.p.limit: "},
 	{LIMIT("0.5"), "policies.p.limit: "},
+	{LIMIT("1000000000000000"),
+	 "policies.p.limit: 1000000000000000 is not a whole number from 1 to 999999999999999, the "
+	 "most that a RateLimit field can say"},
+	{LIMIT("1e15"), "policies.p.limit: 1e15 is not a whole number from 1 to 999999999999999"},
+	{CAPACITY("1e15"),
+	 "policies.p.capacity: 1e15 is not a whole number from 1 to 999999999999999"},
+	{LIMIT("4503599627370496"), "policies.p.limit: "},
 	{LIMIT("4503599627370497"), "policies.p.limit: "},
 	{LIMIT("9007199254740993"), "policies.p.limit: "},
 	{LIMIT("1e308"), "policies.p.limit: "},
@@ -607,9 +614,9 @@ static const struct {
 	 "policies.p.match.s: \"10.0.0.0/-1\" is not a network"},
 
 	/* cost and the others */
-	{AND("\"cost\":4503599627370497"),
-	 "policies.p.cost: 4503599627370497 is not a whole number"},
-	{AND("\"cost\":0"), "policies.p.cost: 0 is not a whole number from 1 to 2^52"},
+	{AND("\"cost\":1000000000000000"),
+	 "policies.p.cost: 1000000000000000 is not a whole number"},
+	{AND("\"cost\":0"), "policies.p.cost: 0 is not a whole number from 1 to 999999999999999"},
 	{AND("\"cost\":true"),
 	 "policies.p.cost: true is neither a whole number from 1 on nor the name"},
 	{AND("\"cost\":\"2\""), "policies.p.cost: \"2\": a number stands without quotes"},
@@ -790,7 +797,7 @@ TEST(policy_file_parse_all_problems_are_told)
 {
 	static const char *const expected[] = {
 		"x: unknown field; accepted is policies",
-		"policies.a.limit: 0 is not a whole number from 1 to 2^52",
+		"policies.a.limit: 0 is not a whole number from 1 to 999999999999999",
 		"policies.a.window: \"1x\" is not a duration",
 		"policies.a.key: is missing",
 		"policies.a.overrides[0].match: is missing",
@@ -965,6 +972,7 @@ TEST(policy_file_parse_number_that_does_not_fit_is_refused)
 {
 	(void)parse_bad(BYTES(RATE("0.30000000000000000001")));
 	(void)parse_bad(BYTES(LIMIT("4503599627370495.9")));
+	(void)parse_bad(BYTES(LIMIT("999999999999998.9")));
 	(void)parse_bad(BYTES(CAPACITY("1.0000000000000000001")));
 	(void)parse_bad(BYTES(CAPACITY("10000000000000001e-16")));
 }

@@ -21,7 +21,7 @@
 	"{\"policies\":{"                                                                      \
 	"\"login\":{\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1.5s\",\"key\":" \
 	"[\"src\"],\"match\":{\"a\":[\"b\",\"c\"]},\"cost\":\"units\"},"                       \
-	"\"large\":{\"algorithm\":\"fixed_window\",\"limit\":4503599627370496,\"window\":1,"   \
+	"\"large\":{\"algorithm\":\"fixed_window\",\"limit\":999999999999999,\"window\":1,"   \
 	"\"key\":[]}}}"
 
 BEFORE_ALL

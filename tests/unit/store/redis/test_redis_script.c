@@ -186,7 +186,8 @@ TEST(redis_call_put_cost_above_the_limit_is_the_limit_and_one)
 		{5, 6, "fixed_window 6 5 60000000"},
 		{5, 7, "fixed_window 6 5 60000000"},
 		{5, INT64_MAX, "fixed_window 6 5 60000000"},
-		{EXACT / 2, INT64_MAX, "fixed_window 4503599627370497 4503599627370496 60000000"},
+		{QUOTA_UNITS_MAX, INT64_MAX,
+		 "fixed_window 1000000000000000 999999999999999 60000000"},
 	};
 	char words[256];
 
