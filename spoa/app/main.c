@@ -10,6 +10,7 @@
 #include "app/options.h"
 #include "app/policies/policies_json.h"
 #include "app/policies/policies_table.h"
+#include "app/policies/policy_warnings.h"
 #include "app/probe.h"
 #include "app/replay/replay.h"
 #include "app/serve.h"
@@ -172,6 +173,16 @@ static bool put_table(const struct policies *policies, FILE *to)
 	return true;
 }
 
+static void print_warnings(const struct policies *policies, const char *path)
+{
+	struct problems warnings;
+
+	policy_warnings_find(policies, &warnings);
+	if (path != NULL)
+		problems_name_file(&warnings, path);
+	problems_print(&warnings, "ratelimit-spoa: warning: ", stderr);
+}
+
 static int run_check_config(char **args)
 {
 	struct show_options own = {.json = false};
@@ -187,6 +198,7 @@ static int run_check_config(char **args)
 	struct policies *policies = load(&options);
 	if (policies == NULL)
 		return EXIT_USAGE;
+	print_warnings(policies, options.policies);
 	bool is_whole = (own.json ? policies_json_put : put_table)(policies, stdout);
 	policies_unref(policies);
 	if (!is_whole)

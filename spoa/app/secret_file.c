@@ -18,6 +18,9 @@ bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err
 		(void)fclose(file);
 	if (read == 0)
 		return err_set(err, "%s: %s", path, error != 0 ? strerror(error) : "it is empty");
+	if (read >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		return err_set(err, "%s: begins with a byte order mark (BOM); save it without one",
+			       path);
 	size_t len = 0;
 	while (len < read && text[len] != '\r' && text[len] != '\n')
 		len++;

@@ -283,10 +283,29 @@ static struct json_value cut_value(struct bytes *from)
 	return value;
 }
 
+/*
+ * What editors put in front of a text, and nobody sees. RFC 8259, section 8.1, forbids to send one;
+ * NULL when there is none.
+ */
+static const char *find_byte_order_mark(struct bytes text)
+{
+	if (bytes_begin_with(text, BYTES("\xef\xbb\xbf")))
+		return "a byte order mark (BOM), which is not JSON; accepted is UTF-8 without one";
+	if (bytes_begin_with(text, BYTES("\xff\xfe")) || bytes_begin_with(text, BYTES("\xfe\xff")))
+		return "a byte order mark (BOM) of UTF-16, which is not JSON; accepted is UTF-8 "
+		       "without one";
+	return NULL;
+}
+
 const char *json_find_fault(struct bytes text, size_t *ret_at)
 {
 	struct reader r = {.rest = text};
+	const char *mark = find_byte_order_mark(text);
 
+	if (mark != NULL) {
+		*ret_at = 0;
+		return mark;
+	}
 	if (read_value(&r, 0) && (r.rest.len == 0 || refuse(&r, "not JSON")))
 		return NULL;
 	*ret_at = text.len - r.rest.len;

@@ -13,6 +13,7 @@ void request_init(struct request *request, const struct policies *policies, stru
 	request->is_policy_unknown = false;
 	request->invalid_why = "";
 	request->left_out = 0;
+	request->key_never_came = NULL;
 }
 
 void request_drop_checks(struct request *request)
@@ -152,6 +153,19 @@ static struct outcome blocked(void)
 	return (struct outcome){.allowed = false, .retry_after_us = -1, .reset_us = -1};
 }
 
+/* Another policy that is to be told waits for its next request. */
+static void count_absent_key(struct request *request, const struct policy *policy)
+{
+	struct tally *tally = policy->tally;
+
+	tally->keys_absent++;
+	if (tally->has_key_come || tally->is_absence_told || request->key_never_came != NULL ||
+	    tally->keys_absent - tally->keys_absent_before < REQUEST_ABSENT_KEYS)
+		return;
+	tally->is_absence_told = true;
+	request->key_never_came = policy;
+}
+
 /* Nothing is added when an attribute that the policy counts by is absent. */
 static void add_check(struct request *request, const struct policy *policy,
 		      const struct reserved *reserved, const struct attributes *attributes)
@@ -160,8 +174,13 @@ static void add_check(struct request *request, const struct policy *policy,
 	struct value values[POLICY_KEY_MAX];
 	size_t count;
 
-	if (!find_values(policy, reserved, attributes, values, &count))
+	if (!find_values(policy, reserved, attributes, values, &count)) {
+		count_absent_key(request, policy);
 		return;
+	}
+	if (!policy->tally
+		     ->has_key_come) /* a balance's line of memory is not written for nothing */
+		policy->tally->has_key_come = true;
 	const struct terms *terms = policy_terms(policy, attributes, reserved->key);
 	if (terms->is_unlimited)
 		return;

@@ -18,16 +18,23 @@
 #include "limit/policies.h"
 #include "limit/value.h"
 
-#define REQUEST_CHECKS_MAX 16
+#define REQUEST_CHECKS_MAX  16
+#define REQUEST_ABSENT_KEYS 100
 
 struct request {
 	const struct policies *policies; /* a reference */
 	struct pool *slots; /* of struct check; has REQUEST_CHECKS_MAX + 1 for this request */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
-	bool is_invalid;         /* a message was: see invalid_why */
-	bool is_policy_unknown;  /* a message named a policy that does not exist */
-	size_t left_out;         /* checks above REQUEST_CHECKS_MAX */
+	bool is_invalid;        /* a message was: see invalid_why */
+	bool is_policy_unknown; /* a message named a policy that does not exist */
+	size_t left_out;        /* checks above REQUEST_CHECKS_MAX */
+	/*
+	 * NULL, or a policy of which is to be told, once, that the attributes that it counts by
+	 * never come: REQUEST_ABSENT_KEYS requests that it is for lacked one, and none had them
+	 * all.
+	 */
+	const struct policy *key_never_came;
 	const char *invalid_why; /* for the log; a constant */
 };
 

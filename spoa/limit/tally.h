@@ -5,6 +5,7 @@
 #ifndef LIMIT_TALLY_H
 #define LIMIT_TALLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,11 @@ struct tally {
 	uint64_t checks[TALLY_RESULT_COUNT];
 	uint64_t
 		bad_costs; /* requests whose cost attribute was absent or no whole number above 0 */
+	/* Requests that the policy is for, and that lacked an attribute that it counts by. */
+	uint64_t keys_absent;
+	uint64_t keys_absent_before; /* what it was when the policy began to count by this key */
+	bool has_key_come;           /* a request had all of them since then */
+	bool is_absence_told;        /* that none had them */
 	/* Requests whose verdict names this policy. */
 	uint64_t requests_allowed[SOURCE_COUNT];
 	uint64_t requests_blocked[SOURCE_COUNT];

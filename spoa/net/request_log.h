@@ -6,7 +6,10 @@
 
 #include "limit/request.h"
 
-/* Logs, at most once a second, that more policies fit a request than it may be checked by. */
-void request_log_left_out(const struct request *request);
+/*
+ * Logs, at most once a second, that more policies fit a request than it may be checked by; and of
+ * each policy once that what it counts by never comes.
+ */
+void request_log_policies(const struct request *request);
 
 #endif

@@ -43,6 +43,8 @@ def renamed(name):
 
 GOOD = [
     '{"policies":{}}',
+    '{"$schema":"policies.schema.json","policies":{}}',
+    '{"policies":{},"$schema":""}',
     ' {\n\t"policies" :\r\n {} } \n',
     bucket(),
     window(),
@@ -117,9 +119,16 @@ BAD = [
     ("[]", "must be an object with the field policies, not a list"),
     ("null", "must be an object"),
     ("{}", "policies: is missing"),
-    ('{"polices":{}}', "polices: unknown field (did you mean policies?); accepted is"),
+    ('{"polices":{}}', "polices: unknown field (did you mean policies?); accepted are"),
     ('{"policies":[]}', "policies: must be an object of policies by name, not a list"),
-    ('{"policies":{},"version":1}', "version: unknown field; accepted is policies"),
+    ('{"policies":{},"version":1}', "version: unknown field; accepted are policies, $schema"),
+
+    ('{"$schema":1,"policies":{}}', '"$schema": 1 is not the address of a schema'),
+    ('{"$schema":null,"policies":{}}', '"$schema": null is not the address of a schema'),
+    ('{"$schema":"x"}', "policies: is missing"),
+    ('{"schema":"x","policies":{}}', "schema: unknown field (did you mean $schema?); accepted"),
+    ('\ufeff{"policies":{}}', "line 1, column 1: a byte order mark (BOM), which is not JSON; "
+     "accepted is UTF-8 without one"),
 
     # a policy and its name
     *((renamed(name), "is not a name; accepted are 1 to 64 of A-Z a-z 0-9 . _ -")
@@ -211,6 +220,7 @@ BAD = [
 TWICE = window()[:-3]  # a file without its last three braces
 
 SCHEMA_CANNOT = [
+    ('{"$schema":"a","policies":{},"$schema":"b"}', '"$schema": stands there twice'),
     # A tree of values does not show that a name stood in the file twice.
     ('{"policies":{},"policies":{}}', "policies: stands there twice"),
     (f'{TWICE}}}, {window()[14:]}', "policies.p: stands there twice"),

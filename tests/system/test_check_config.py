@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import agent as agents
-from agent import SHIPPED_POLICIES
+from agent import SHIPPED_POLICIES, bucket, policies_text
 from policy_files import ACME, BUCKET, GOOD, LOG, WINDOW, named, overridden
 
 
@@ -142,3 +142,27 @@ def test_json_is_a_flag_of_check_config_only():
         done = agents.run(*command, "--json")
         assert done.returncode == 2
         assert "--json" in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_looks_like_a_regular_expression_or_a_negation_is_warned_of(check, options):
+    done = check(named(
+        a={**WINDOW, "match": {"path": ["/ok*", "^/login"], "host": "example.com$"}},
+        b={**WINDOW, "overrides": [ACME, {"match": {"user": "!root"}, "limit": 1}]}), *options)
+
+    rest = " and is taken as text; in a match only * is special"
+    regex, negation = " looks like a regular expression" + rest, " looks like a negation" + rest
+    assert done.returncode == 0
+    assert [line.partition(".json: ")[2] for line in done.stderr.splitlines()] == [
+        'policies.a.match.path[1]: "^/login"' + regex,
+        'policies.a.match.host: "example.com$"' + regex,
+        'policies.b.overrides[1].match.user: "!root"' + negation]
+    assert all(line.startswith("ratelimit-spoa: warning: ") for line in done.stderr.splitlines())
+    assert done.stdout
+
+
+def test_what_is_warned_of_is_taken_as_text(start_agent):
+    agent = start_agent(policies=policies_text(p={**bucket(5), "match": {"path": "!/x"}}))
+    with agent.connect() as peer:
+        assert peer.ask(src="192.0.2.1", path="!/x").reason == "ok"
+        assert peer.ask(src="192.0.2.1", path="/y").reason == "none"

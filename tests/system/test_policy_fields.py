@@ -1,8 +1,13 @@
 """What each field of a policy does to requests, asked over HTTP."""
 
+import json
+import re
+import signal
+import time
+
 import pytest
 
-from agent import bucket, policies_text
+from agent import bucket, policies_text, run, window
 from http_client import HttpClient
 
 
@@ -189,3 +194,70 @@ def test_on_error_of_an_override_holds_for_its_requests(ask, nowhere):
 
     assert check(src="192.0.2.1", path="/")["allowed"]
     assert check(src="192.0.2.1", path="/pay")["allowed"] is False
+
+
+# --- keys that never come -----------------------------------------------------------------------
+
+
+def absent(client):
+    """What /metrics says of keys that were not there, by policy."""
+    return {name: int(count) for name, count in re.findall(
+        r'ratelimit_policy_key_absent_total{policy="([^"]*)"} (\d+)', client.get("/metrics").body.decode())}
+
+
+def test_a_key_that_never_comes_is_counted_and_told_once(start_agent):
+    agent = start_agent(http=True, policies=policies_text(
+        per_ip=bucket(1000), misspelt=bucket(1000, key=["scr"]), other=bucket(1000, key=["user"]),
+        elsewhere={**bucket(1, key=["user"]), "match": {"path": "/x"}}))
+    with HttpClient(agent) as client, agent.connect() as peer:
+        for number in range(150):
+            assert peer.ask(src="192.0.2.1").policy == "per-ip"
+            assert client.check(attributes={"src": f"192.0.2.{number}"}).json["reason"] == "ok"
+
+        assert absent(client) == {"per-ip": 0, "misspelt": 300, "other": 300, "elsewhere": 0}
+    told = [(event["level"], event["policy"], event["requests"])
+            for event in agent.events("policy_key_absent")]
+    assert told == [("warn", "misspelt", 100), ("warn", "other", 100)]
+
+
+def test_a_key_that_comes_at_times_is_counted_and_not_told(start_agent):
+    agent = start_agent(http=True, policies=policies_text(
+        per_user=bucket(1000, key=["user"])))
+    with HttpClient(agent) as client, agent.connect() as peer:
+        for number in range(250):
+            peer.ask(**{"src": "192.0.2.1", **({"user": "u"} if number == 50 else {})})
+
+        assert absent(client) == {"per-user": 249}
+    assert agent.events("policy_key_absent") == []
+
+
+def test_a_key_is_awaited_anew_after_a_reload_that_changes_it(start_agent):
+    agent = start_agent("--policies-watch", "off", policies=policies_text(p=bucket(1000)))
+    with agent.connect() as peer:
+        peer.ask(src="192.0.2.1")
+        agent.policy_file.write_text(policies_text(p=bucket(1000, key=["scr"])))
+        agent.signal(signal.SIGHUP)
+        agent.wait_for_event("reloaded")
+        for _ in range(100):
+            peer.ask(src="192.0.2.1")
+
+    agent.wait_for_event("policy_key_absent", policy="p")
+
+
+# --- windows ------------------------------------------------------------------------------------
+
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize("length, begins", [("1d", 20_000), ("7d", 7 * 2_900), ("30d", 30 * 700)])
+def test_a_fixed_window_is_aligned_to_1970(tmp_path, length, begins):
+    """In days since 1970-01-01, a Thursday."""
+    (tmp_path / "p.json").write_text(policies_text(p=window(1, length, "fixed_window")))
+    times = [begins * DAY - 2, begins * DAY - 1, begins * DAY, begins * DAY + 1]
+    lines = "".join(json.dumps({"at_ms": at, "attributes": {"src": "a"}}) + "\n" for at in times)
+
+    done = run("replay", "--policies", tmp_path / "p.json", stdin=lines)
+
+    assert [json.loads(line)["allowed"] for line in done.stdout.splitlines()] == [
+        True, False, True, False]
+    assert length != "7d" or time.gmtime(begins * 86_400).tm_wday == 3  # a Thursday

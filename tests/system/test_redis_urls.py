@@ -142,7 +142,7 @@ def test_a_password_and_a_password_file_together_are_refused(tmp_path):
     assert "hunter2" not in line
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 10_000])
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 10_000, b"\xef\xbb\xbfx"])
 def test_a_password_file_without_a_usable_password_is_refused(tmp_path, content):
     (tmp_path / "password").write_bytes(content)
 

@@ -66,25 +66,50 @@ static void read_policies(struct policies *policies, const struct policy_value *
 
 /* ---- the root ---- */
 
-/* The one field that the file has. Every other field is refused. */
-static struct policy_value find_policies(const struct policy_value *root)
+enum root_field { ROOT_POLICIES = 0, ROOT_SCHEMA, ROOT_FIELD_COUNT };
+
+static const char *const root_names[ROOT_FIELD_COUNT] = {
+	[ROOT_POLICIES] = "policies",
+	[ROOT_SCHEMA] = "$schema",
+};
+
+static void set_root_field(struct policy_value fields[ROOT_FIELD_COUNT],
+			   const struct policy_value *given)
 {
-	static const char *const accepted[] = {"policies"};
-	struct policy_value found = {
-		.place = place_of_field(&root->place, bytes_from_text(accepted[0])),
-	};
+	size_t i = 0;
+
+	while (i < ROOT_FIELD_COUNT &&
+	       !bytes_equal(given->place.name, bytes_from_text(root_names[i])))
+		i++;
+	if (i == ROOT_FIELD_COUNT)
+		policy_fields_refuse_unknown(&given->place, root_names, ROOT_FIELD_COUNT);
+	else if (fields[i].is_given)
+		(void)place_refuse(&fields[i].place, "stands there twice");
+	else
+		fields[i] = *given;
+}
+
+/* Every field of another name is refused. */
+static void find_root_fields(const struct policy_value *root,
+			     struct policy_value ret_fields[ROOT_FIELD_COUNT])
+{
 	struct policy_walk walk = policy_walk_in(root);
 	struct policy_value field;
 
-	while (policy_walk_next(&walk, &field)) {
-		if (!bytes_equal(field.place.name, found.place.name))
-			policy_fields_refuse_unknown(&field.place, accepted, 1);
-		else if (found.is_given)
-			(void)place_refuse(&found.place, "stands there twice");
-		else
-			found = field;
-	}
-	return found;
+	for (size_t i = 0; i < ROOT_FIELD_COUNT; i++)
+		ret_fields[i] = (struct policy_value){
+			.place = place_of_field(&root->place, bytes_from_text(root_names[i])),
+		};
+	while (policy_walk_next(&walk, &field))
+		set_root_field(ret_fields, &field);
+}
+
+/* It tells editors which schema to use, and means nothing to the agent. */
+static void look_at_schema(const struct policy_value *schema)
+{
+	if (schema->is_given && schema->kind != JSON_STRING)
+		(void)place_refuse(&schema->place, "%s is not the address of a schema",
+				   policy_value_shown(schema).text);
 }
 
 static void read_root(struct policies *policies, const struct policy_value *root,
@@ -96,14 +121,17 @@ static void read_root(struct policies *policies, const struct policy_value *root
 				   policy_value_shown(root).text);
 		return;
 	}
-	struct policy_value found = find_policies(root);
-	if (!found.is_given)
-		(void)place_refuse(&found.place, "is missing");
-	else if (found.kind != JSON_OBJECT)
-		(void)place_refuse(&found.place, "must be an object of policies by name, not %s",
-				   policy_value_shown(&found).text);
+	struct policy_value fields[ROOT_FIELD_COUNT];
+	find_root_fields(root, fields);
+	look_at_schema(&fields[ROOT_SCHEMA]);
+	const struct policy_value *found = &fields[ROOT_POLICIES];
+	if (!found->is_given)
+		(void)place_refuse(&found->place, "is missing");
+	else if (found->kind != JSON_OBJECT)
+		(void)place_refuse(&found->place, "must be an object of policies by name, not %s",
+				   policy_value_shown(found).text);
 	else
-		read_policies(policies, &found, on_error);
+		read_policies(policies, found, on_error);
 }
 
 /* ---- the text ---- */

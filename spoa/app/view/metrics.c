@@ -82,6 +82,20 @@ static void put_bad_costs(struct exposition *e, const struct policy *policy)
 	exposition_put(e, LABELS({"policy", policy->name}), policy->tally->bad_costs);
 }
 
+static void begin_absent_keys(struct exposition *e, const struct agent_stats *stats)
+{
+	(void)stats;
+	exposition_begin(
+		e, "ratelimit_policy_key_absent_total", "counter",
+		"Requests that the policy did not check, since an attribute of its key was not "
+		"there.");
+}
+
+static void put_absent_keys(struct exposition *e, const struct policy *policy)
+{
+	exposition_put(e, LABELS({"policy", policy->name}), policy->tally->keys_absent);
+}
+
 /* ---- requests ---- */
 
 static void put_reasons(struct exposition *e, const struct agent_stats *stats)
@@ -339,6 +353,7 @@ static const struct part {
 	{.put = put_reasons},
 	{begin_checks, put_checks, true},
 	{begin_bad_costs, put_bad_costs, false},
+	{begin_absent_keys, put_absent_keys, false},
 	{.put = put_engine},
 	{.put = put_store},
 	{.put = put_memory},

@@ -48,7 +48,7 @@ unsigned http_ask(struct http_checks *checks, const struct asker *asker,
 		engine_end(inquiry);
 		return status;
 	}
-	request_log_left_out(request);
+	request_log_policies(request);
 	if (engine_submit(inquiry, asker, clock_now_us(), clock_mono_us()) == ENGINE_PENDING)
 		return 0;
 	*ret_inquiry = inquiry;

@@ -176,7 +176,7 @@ static void log_mistakes(const struct request *request)
 	if (request->is_invalid)
 		log_limited(&invalid, LOG_WARN, "spop_message_invalid",
 			    LOG_TEXT("reason", request->invalid_why));
-	request_log_left_out(request);
+	request_log_policies(request);
 }
 
 static void answer(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id,

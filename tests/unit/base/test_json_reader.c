@@ -176,6 +176,19 @@ TEST(json_read_says_what_is_wrong_with_a_string)
 		assert_refused(bytes_from_text(cases[i].text), cases[i].why);
 }
 
+TEST(json_read_a_byte_order_mark_is_named)
+{
+	assert_refused(BYTES("\xef\xbb\xbf{}"),
+		       "a byte order mark (BOM), which is not JSON; accepted is UTF-8 without "
+		       "one, at byte 0");
+	assert_refused(BYTES("\xef\xbb\xbf"), "a byte order mark (BOM)");
+	assert_refused(BYTES("\xff\xfe{\0}\0"), "a byte order mark (BOM) of UTF-16");
+	assert_refused(BYTES("\xfe\xff\0{\0}"), "a byte order mark (BOM) of UTF-16");
+	assert_refused(BYTES("\xef\xbb{}"), "not JSON, at byte 0");
+	assert_refused(BYTES("{}\xef\xbb\xbf"), "not JSON, at byte 2");
+	(void)read_good("\"\xef\xbb\xbf\"");
+}
+
 TEST(json_read_a_nul_is_named_wherever_it_is)
 {
 	assert_refused(BYTES("\0"), "a NUL character");

@@ -331,3 +331,90 @@ TEST_ROWS(meetings)
 	assert_string_equal(denials, row->denies);
 	request_clear(&request);
 }
+
+/* ---- keys that never come ---- */
+
+static const struct tally *tally_at(const struct policies *policies, size_t position)
+{
+	return policies_at(policies, position)->tally;
+}
+
+/* Adds the message as a request of its own; returns the name of the policy that is to be told. */
+static const char *tell_of(const struct policies *policies, const char *message)
+{
+	struct request request = request_on(policies_ref(policies));
+
+	add_message(&request, message);
+	const char *told = request.key_never_came == NULL ? "" : request.key_never_came->name;
+	request_clear(&request);
+	return told;
+}
+
+static void add_times(const struct policies *policies, const char *message, size_t times)
+{
+	for (size_t i = 0; i < times; i++)
+		assert_string_equal(tell_of(policies, message), "");
+}
+
+TEST(request_add_key_that_never_comes_is_counted_and_told_once)
+{
+	struct policies *policies = POLICIES("a:x", "b:y,z");
+
+	add_times(policies, "x=1&y=1", REQUEST_ABSENT_KEYS - 1);
+	assert_string_equal(tell_of(policies, "x=1&z=1"), "b");
+	add_times(policies, "x=1&y=1", 2 * REQUEST_ABSENT_KEYS);
+
+	assert_int_equal(tally_at(policies, 0)->keys_absent, 0);
+	assert_int_equal(tally_at(policies, 1)->keys_absent, 3 * REQUEST_ABSENT_KEYS);
+	policies_unref(policies);
+}
+
+TEST(request_add_key_that_comes_at_times_is_counted_and_not_told)
+{
+	struct policies *policies = POLICIES("a:x");
+
+	add_times(policies, "y=1", REQUEST_ABSENT_KEYS - 1);
+	add_times(policies, "x=1", 1);
+	add_times(policies, "y=1", 2 * REQUEST_ABSENT_KEYS);
+
+	assert_int_equal(tally_at(policies, 0)->keys_absent, 3 * REQUEST_ABSENT_KEYS - 1);
+	policies_unref(policies);
+}
+
+TEST(request_add_of_two_policies_to_be_told_each_has_its_request)
+{
+	struct policies *policies = POLICIES("a:x", "b:y");
+
+	add_times(policies, "z=1", REQUEST_ABSENT_KEYS - 1);
+	assert_string_equal(tell_of(policies, "z=1"), "a");
+	assert_string_equal(tell_of(policies, "z=1"), "b");
+	add_times(policies, "z=1", 5);
+	policies_unref(policies);
+}
+
+TEST(request_add_key_of_a_policy_that_does_not_fit_is_not_missed)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of("a:x");
+
+	add_match(&policy.match, "path=/login");
+	add_policy(policies, &policy);
+	assert_true(policies_compile(policies));
+	add_times(policies, "path=/", 2 * REQUEST_ABSENT_KEYS);
+	assert_int_equal(tally_at(policies, 0)->keys_absent, 0);
+	policies_unref(policies);
+}
+
+TEST(request_add_key_is_awaited_anew_when_the_policy_counts_by_another_one)
+{
+	struct policies *policies = POLICIES("a:x");
+
+	add_times(policies, "x=1", 1);
+	add_times(policies, "y=1", REQUEST_ABSENT_KEYS);
+	tally_forget_keys(policies_at(policies, 0)->tally); /* as a reload does */
+	add_times(policies, "y=1", REQUEST_ABSENT_KEYS - 1);
+	assert_string_equal(tell_of(policies, "y=1"), "a");
+
+	assert_int_equal(tally_at(policies, 0)->keys_absent, 2 * REQUEST_ABSENT_KEYS);
+	policies_unref(policies);
+}

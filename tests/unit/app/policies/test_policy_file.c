@@ -793,10 +793,21 @@ TEST(policy_file_parse_the_most_policies_and_one_more)
 	free(w.data);
 }
 
+TEST(policy_file_parse_schema_is_ignored)
+{
+	struct problems problems;
+	struct policies *policies = policy_file_parse(BYTES("{\"$schema\":\"x\",\"policies\":{}}"),
+						      ON_ERROR_ALLOW, &problems);
+
+	assert_non_null(policies);
+	assert_int_equal(policies_count(policies), 0);
+	policies_unref(policies);
+}
+
 TEST(policy_file_parse_all_problems_are_told)
 {
 	static const char *const expected[] = {
-		"x: unknown field; accepted is policies",
+		"x: unknown field; accepted are policies, $schema",
 		"policies.a.limit: 0 is not a whole number from 1 to 999999999999999",
 		"policies.a.window: \"1x\" is not a duration",
 		"policies.a.key: is missing",

@@ -181,7 +181,7 @@ TEST(metrics_put_clients_add_no_series)
 	world_release(&world);
 }
 
-TEST(metrics_put_a_policy_is_nine_series)
+TEST(metrics_put_a_policy_is_ten_series)
 {
 	static const char two[] =
 		"{\"policies\":{"
@@ -194,7 +194,7 @@ TEST(metrics_put_a_policy_is_nine_series)
 	struct agent_stats stats = world_stats(&one), more_stats = world_stats(&other);
 	char *page = page_of(&stats), *more = page_of(&more_stats);
 
-	assert_int_equal(count(more, "\n"), count(page, "\n") + 9);
+	assert_int_equal(count(more, "\n"), count(page, "\n") + 10);
 	free(page);
 	free(more);
 	world_release(&one);

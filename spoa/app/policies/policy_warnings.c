@@ -1,0 +1,66 @@
+#include "app/policies/policy_warnings.h"
+
+/* NULL when the pattern is written as what it is: a text with stars. */
+static const char *find_mistake(struct bytes pattern)
+{
+	if (bytes_begin_with(pattern, BYTES("!")))
+		return "a negation";
+	if (bytes_begin_with(pattern, BYTES("^")) ||
+	    (pattern.len > 0 && pattern.data[pattern.len - 1] == '$'))
+		return "a regular expression";
+	return NULL;
+}
+
+static void look_at_pattern(const struct place *place, struct bytes pattern)
+{
+	const char *mistake = find_mistake(pattern);
+
+	if (mistake == NULL)
+		return;
+	(void)place_refuse(place,
+			   "%s looks like %s and is taken as text; in a match only * is special",
+			   problems_are_full(place->problems) ? "" : quoted(pattern).text, mistake);
+}
+
+static void look_at_condition(const struct place *match, const struct condition *condition)
+{
+	struct place attribute = place_of_field(match, condition->attribute);
+
+	for (size_t i = 0; i < condition->count; i++) {
+		struct place item = place_of_item(&attribute, i);
+		look_at_pattern(condition->count == 1 ? &attribute : &item,
+				condition->patterns[i].text);
+	}
+}
+
+static void look_at_match(const struct place *owner, const struct conditions *conditions)
+{
+	struct place match = place_of_field(owner, BYTES("match"));
+
+	for (size_t i = 0; i < conditions->count; i++)
+		look_at_condition(&match, &conditions->items[i]);
+}
+
+static void look_at_policy(const struct place *place, const struct policy *policy)
+{
+	struct place overrides = place_of_field(place, BYTES("overrides"));
+
+	look_at_match(place, &policy->match);
+	for (size_t i = 0; i < policy->override_count; i++) {
+		struct place override = place_of_item(&overrides, i);
+		look_at_match(&override, &policy->overrides[i].match);
+	}
+}
+
+void policy_warnings_find(const struct policies *policies, struct problems *ret_warnings)
+{
+	struct place file = place_of_file(ret_warnings);
+	struct place in = place_of_field(&file, BYTES("policies"));
+
+	ret_warnings->count = 0;
+	for (size_t i = 0; i < policies_count(policies); i++) {
+		const struct policy *policy = policies_at(policies, i);
+		struct place place = place_of_field(&in, bytes_from_text(policy->name));
+		look_at_policy(&place, policy);
+	}
+}

@@ -1,0 +1,70 @@
+#include "app/policies/policy_warnings.h"
+
+#include <stdio.h>
+
+#include "app/policies/policy_file.h"
+#include "support/test.h"
+
+#define POLICY(fields)                                                                          \
+	"{\"policies\":{\"p\":{\"algorithm\":\"fixed_window\",\"limit\":1,\"window\":1," fields \
+	","                                                                                     \
+	"\"key\":[]}}}"
+#define MATCH(value) POLICY("\"match\":{\"path\":" value "}")
+#define OVERRIDE(value) \
+	POLICY("\"overrides\":[{\"match\":{\"a\":\"b\"}},{\"match\":{\"path\":" value "}}]")
+#define REGEX    " looks like a regular expression and is taken as text; in a match only * is special"
+#define NEGATION " looks like a negation and is taken as text; in a match only * is special"
+
+static struct problems warnings_of(const char *json)
+{
+	struct problems problems, warnings = {.count = 99};
+	struct policies *policies =
+		policy_file_parse(bytes_from_text(json), ON_ERROR_ALLOW, &problems);
+
+	assert_non_null(policies);
+	policy_warnings_find(policies, &warnings);
+	policies_unref(policies);
+	return warnings;
+}
+
+static const struct {
+	const char *name, *json, *warning; /* NULL: none */
+} patterns[] = {
+	{"text", MATCH("\"/login\""), NULL},
+	{"empty text", MATCH("\"\""), NULL},
+	{"stars", MATCH("\"*/a/*.php*\""), NULL},
+	{"signs inside", MATCH("\"/a!b^c$d\""), NULL},
+	{"a network", MATCH("\"10.0.0.0/8\""), NULL},
+	{"a beginning", MATCH("\"^/login\""), "policies.p.match.path: \"^/login\"" REGEX},
+	{"an end", MATCH("\"/login$\""), "policies.p.match.path: \"/login$\"" REGEX},
+	{"both", MATCH("\"^/a/.*$\""), "policies.p.match.path: \"^/a/.*$\"" REGEX},
+	{"a negation", MATCH("\"!/login\""), "policies.p.match.path: \"!/login\"" NEGATION},
+	{"a negated end", MATCH("\"!a$\""), "policies.p.match.path: \"!a$\"" NEGATION},
+	{"a negation alone", MATCH("\"!\""), "policies.p.match.path: \"!\"" NEGATION},
+	{"second of a list", MATCH("[\"/a\",\"^/b\"]"), "policies.p.match.path[1]: \"^/b\"" REGEX},
+	{"an override", OVERRIDE("\"^/a\""), "policies.p.overrides[1].match.path: \"^/a\"" REGEX},
+	{"an override's list", OVERRIDE("[\"x\",\"!y\"]"),
+	 "policies.p.overrides[1].match.path[1]: \"!y\"" NEGATION},
+};
+
+TEST_ROWS(patterns)
+{
+	struct problems warnings = warnings_of(row->json);
+
+	assert_int_equal(warnings.count, row->warning != NULL);
+	if (row->warning != NULL)
+		assert_string_equal(warnings.items[0].text, row->warning);
+}
+
+TEST(policy_warnings_find_tells_each_and_counts_what_is_not_kept)
+{
+	char json[2048], list[1024] = "[\"^0\"";
+
+	for (size_t i = 1, len = strlen(list); i < PROBLEMS_MAX + 5; i++)
+		len += (size_t)snprintf(list + len, sizeof list - len, ",\"^%zu\"", i);
+	snprintf(json, sizeof json, MATCH("%s]"), list);
+	struct problems warnings = warnings_of(json);
+
+	assert_int_equal(warnings.count, PROBLEMS_MAX + 5);
+	assert_non_null(strstr(warnings.items[PROBLEMS_MAX - 1].text, "path[19]: \"^19\""));
+}
