@@ -14,6 +14,7 @@
 #include "app/probe.h"
 #include "app/replay/replay.h"
 #include "app/serve.h"
+#include "base/did_you_mean.h"
 #include "version.h"
 
 #define EXIT_USAGE 2
@@ -27,12 +28,14 @@ static int report_usage(const char *why)
 
 static int report_command(const char *command)
 {
+	static const char *const names[] = {"serve", "check-config", "replay", "probe", "version"};
+	struct bytes given = bytes_from_text(command);
 	struct err err;
 
 	(void)err_set(&err,
-		      "%s: no such command; accepted are serve, check-config, replay, probe and "
+		      "%s: no such command%s; accepted are serve, check-config, replay, probe and "
 		      "version",
-		      quoted(bytes_from_text(command)).text);
+		      quoted(given).text, did_you_mean(given, names, ARRAY_SIZE(names)).text);
 	return report_usage(err.text);
 }
 
@@ -74,6 +77,70 @@ static int print_help(void)
 	return EXIT_SUCCESS;
 }
 
+/* ---- the help of one command ---- */
+
+static int print_help_of_serve(void)
+{
+	fputs("usage: ratelimit-spoa [serve] [options]\n\n"
+	      "Answers HAProxy and HTTP, in the foreground.\n\n",
+	      stdout);
+	options_print_help(stdout);
+	return EXIT_SUCCESS;
+}
+
+static int print_help_of_check_config(void)
+{
+	static const char *const shared[] = {"policies", "on-error", "hash-keys", NULL};
+
+	fputs("usage: ratelimit-spoa check-config [options]\n\n"
+	      "Reads options and policies as serve does, opens no ports, and shows the "
+	      "policies.\n\n",
+	      stdout);
+	option_print_table(show_options_table, stdout);
+	fputs("\nIt takes all options of serve, so that the same ones can be checked; these change "
+	      "what it shows:\n\n",
+	      stdout);
+	option_print_rows(options_table, shared, stdout);
+	return EXIT_SUCCESS;
+}
+
+static int print_help_of_replay(void)
+{
+	static const char *const shared[] = {"policies",  "store",        "key-prefix",
+					     "hash-keys", "memory-limit", NULL};
+
+	fputs("usage: ratelimit-spoa replay [options]\n\n"
+	      "Reads requests from standard input, and says what policies would have done.\n\n",
+	      stdout);
+	option_print_table(replay_options_table, stdout);
+	fputs("\nIt takes all options of serve; these count here:\n\n", stdout);
+	option_print_rows(options_table, shared, stdout);
+	return EXIT_SUCCESS;
+}
+
+static int print_help_of_probe(void)
+{
+	static const char *const shared[] = {"spop-listen", NULL};
+
+	fputs("usage: ratelimit-spoa probe [ADDRESS]\n\n"
+	      "Asks a running agent and exits with 0 when it gives the good answer, else with 1.\n"
+	      "ADDRESS is written as for --spop-listen and asked by the HELLO of a health check,\n"
+	      "or it is http://host[:port]/path, such as http://127.0.0.1:8080/health, where the\n"
+	      "good answer is 200.\n\n"
+	      "Without ADDRESS it takes all options of serve, and asks the first of:\n\n",
+	      stdout);
+	option_print_rows(options_table, shared, stdout);
+	return EXIT_SUCCESS;
+}
+
+static int print_help_of_version(void)
+{
+	fputs("usage: ratelimit-spoa version\n\n"
+	      "Says which version this is. It has no options.\n",
+	      stdout);
+	return EXIT_SUCCESS;
+}
+
 static int report_probe(bool is_good, const struct err *err)
 {
 	if (is_good)
@@ -94,9 +161,12 @@ static int run_probe(char **args)
 
 	if (has_address && args[1] != NULL)
 		return report_usage("probe: more than one argument; accepted is one address");
-	if (has_address && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0)
+	if (has_address && strncmp(args[0], PROBE_HTTP, strlen(PROBE_HTTP)) == 0) {
+		if (!probe_check_url(args[0], &err))
+			return report_usage(err.text);
 		return report_probe(
 			probe_http(args[0], until_us, &err) || err_at(&err, "%s: ", args[0]), &err);
+	}
 	if (has_address) {
 		given.count = address_parse(bytes_from_text(args[0]), given.items, ADDRESS_LIST_MAX,
 					    &err);
@@ -106,7 +176,7 @@ static int run_probe(char **args)
 		if (!options_read(args, environ, &options, &help, &err))
 			return report_usage(err.text);
 		if (help)
-			return print_help();
+			return print_help_of_probe();
 		given = options.spop_listen;
 	}
 	if (given.count == 0)
@@ -116,8 +186,17 @@ static int run_probe(char **args)
 	return report_probe(probe_spop(&addresses, until_us, &err), &err);
 }
 
-static int print_version(void)
+static int run_version(char **args)
 {
+	struct err err;
+
+	if (args[0] != NULL && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0))
+		return print_help_of_version();
+	if (args[0] != NULL) {
+		(void)err_set(&err, "version: %s is not accepted; accepted are no arguments",
+			      quoted(bytes_from_text(args[0])).text);
+		return report_usage(err.text);
+	}
 	printf("ratelimit-spoa %s\n", RATELIMIT_VERSION);
 	return EXIT_SUCCESS;
 }
@@ -130,10 +209,10 @@ static int run_replay(char **args)
 	bool help;
 
 	if (!replay_options_read(args, &own, &err) ||
-	    !options_read(args, environ, &options, &help, &err))
+	    !options_read_beside(replay_options_table, args, environ, &options, &help, &err))
 		return report_usage(err.text);
 	if (help)
-		return print_help();
+		return print_help_of_replay();
 	struct policies *policies = load(&options);
 	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
 }
@@ -148,7 +227,8 @@ static void hold_back_sighup(void)
 	(void)sigprocmask(SIG_BLOCK, &hup, NULL);
 }
 
-static int run_serve(char **args)
+/* Its help is that of all commands when the name `serve` was left out. */
+static int run_serve(char **args, bool is_named)
 {
 	struct options options;
 	struct err err;
@@ -158,7 +238,7 @@ static int run_serve(char **args)
 	if (!options_read(args, environ, &options, &help, &err))
 		return report_usage(err.text);
 	if (help)
-		return print_help();
+		return is_named ? print_help_of_serve() : print_help();
 	struct policies *policies = load(&options);
 	return policies == NULL ? EXIT_USAGE : serve(&options, policies);
 }
@@ -191,10 +271,10 @@ static int run_check_config(char **args)
 	bool help;
 
 	if (!option_read_own_flags(show_options_table, &own, args, &err) ||
-	    !options_read(args, environ, &options, &help, &err))
+	    !options_read_beside(show_options_table, args, environ, &options, &help, &err))
 		return report_usage(err.text);
 	if (help)
-		return print_help();
+		return print_help_of_check_config();
 	struct policies *policies = load(&options);
 	if (policies == NULL)
 		return EXIT_USAGE;
@@ -228,7 +308,7 @@ int main(int argc, char **argv)
 	if (sodium_init() < 0)
 		return report_usage("the random number generator can't be opened");
 	if (strcmp(command, "serve") == 0)
-		return run_serve(argv + 2);
+		return run_serve(argv + 2, true);
 	if (strcmp(command, "check-config") == 0)
 		return run_check_config(argv + 2);
 	if (strcmp(command, "replay") == 0)
@@ -236,8 +316,8 @@ int main(int argc, char **argv)
 	if (strcmp(command, "probe") == 0)
 		return run_probe(argv + 2);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
-		return print_version();
+		return run_version(argv + 2);
 	if (argc > 1 && command[0] != '-')
 		return report_command(command);
-	return run_serve(argv + 1);
+	return run_serve(argv + 1, false);
 }

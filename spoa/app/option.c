@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/policies/policy_text.h"
+#include "base/did_you_mean.h"
 #include "base/parse.h"
 
 /* ---- what a row accepts, in words ---- */
@@ -265,18 +266,57 @@ bool option_read_own_flags(const struct option *table, void *into, char **args, 
 	return true;
 }
 
+/* ---- flags that are misspelt ---- */
+
+#define NAMES_MAX 64
+
+static size_t add_names(const char **names, size_t count, const struct option *table)
+{
+	for (const struct option *o = table; o != NULL && o->name != NULL; o++) {
+		ASSERT(count < NAMES_MAX);
+		names[count++] = o->name;
+	}
+	return count;
+}
+
+struct option_hint option_suggest_flag(struct bytes flag, const struct option *table,
+				       const struct option *more)
+{
+	struct option_hint hint = {""};
+	const char *names[NAMES_MAX];
+	size_t count = add_names(names, add_names(names, 0, table), more);
+
+	while (flag.len > 0 && flag.data[0] == '-')
+		flag = bytes_skip(flag, 1);
+	const char *meant = find_meant(flag, names, count);
+	if (meant != NULL)
+		snprintf(hint.text, sizeof hint.text, " (did you mean --%s?)", meant);
+	return hint;
+}
+
 /* ---- the help ---- */
 
-void option_print_table(const struct option *table, FILE *to)
+static void print_row(const struct option *o, FILE *to)
 {
-	for (const struct option *o = table; o->name != NULL; o++) {
-		if (o->kind == OPTION_MARK) {
-			fprintf(to, "  --%s\n      %s\n", o->name, o->meaning);
-			continue;
-		}
-		bool has_default = o->fallback != NULL && *o->fallback != '\0';
+	bool has_default = o->fallback != NULL && *o->fallback != '\0';
+
+	if (o->kind == OPTION_MARK)
+		fprintf(to, "  --%s\n      %s\n", o->name, o->meaning);
+	else
 		fprintf(to, "  --%s %s (default: %s)\n      %s\n      accepted: %s\n", o->name,
 			o->metavar, has_default ? o->fallback : "none", o->meaning,
 			option_accepted(o).text);
-	}
+}
+
+void option_print_table(const struct option *table, FILE *to)
+{
+	for (const struct option *o = table; o->name != NULL; o++)
+		print_row(o, to);
+}
+
+void option_print_rows(const struct option *table, const char *const *names, FILE *to)
+{
+	for (const struct option *o = table; o->name != NULL; o++)
+		if (find_choice(names, o->name) >= 0)
+			print_row(o, to);
 }

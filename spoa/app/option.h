@@ -99,6 +99,18 @@ MUST_CHECK int option_read_flag(const struct option *table, void *into, char **a
 MUST_CHECK bool option_read_own_flags(const struct option *table, void *into, char **args,
 				      struct err *err);
 
+/*
+ * " (did you mean --store?)", for a misspelt flag, with its dashes; empty when no row of the tables
+ * has a name like it. `more` may be NULL.
+ */
+struct option_hint {
+	char text[64];
+};
+struct option_hint option_suggest_flag(struct bytes flag, const struct option *table,
+				       const struct option *more);
+
 void option_print_table(const struct option *table, FILE *to);
+/* Prints the rows of these names, whose last one is NULL, in the order of the table. */
+void option_print_rows(const struct option *table, const char *const *names, FILE *to);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/secret_file.h"
+#include "base/did_you_mean.h"
 
 #define ENVIRONMENT_PREFIX "RATELIMIT_"
 
@@ -77,6 +78,36 @@ static const struct option *find_variable(const struct option *table, struct byt
 	return NULL;
 }
 
+#define NAMES_MAX 64
+
+static size_t add_variables(struct variable *variables, size_t count, const struct option *table)
+{
+	for (const struct option *o = table; o->name != NULL; o++) {
+		ASSERT(count < NAMES_MAX);
+		variables[count++] = variable_of(o);
+	}
+	return count;
+}
+
+/* The beginning that all have is left out, because it would make all of them alike. */
+static struct option_hint suggest_variable(const char *called)
+{
+	struct option_hint hint = {""};
+	struct variable variables[NAMES_MAX];
+	const char *names[NAMES_MAX];
+	size_t count = add_variables(variables, 0, options_table);
+
+	count = add_variables(variables, count, options_secrets);
+	for (size_t i = 0; i < count; i++)
+		names[i] = variables[i].name + strlen(ENVIRONMENT_PREFIX);
+	const char *meant =
+		find_meant(bytes_from_text(called + strlen(ENVIRONMENT_PREFIX)), names, count);
+	if (meant != NULL)
+		snprintf(hint.text, sizeof hint.text, " (did you mean " ENVIRONMENT_PREFIX "%s?)",
+			 meant);
+	return hint;
+}
+
 /* `variable` is "NAME=value". Those of other programs are ignored. */
 static bool read_variable(struct options *options, const char *variable, struct err *err)
 {
@@ -95,8 +126,9 @@ static bool read_variable(struct options *options, const char *variable, struct 
 		return option_read(option, options, equals + 1, called, err);
 	if (is_service_link(called))
 		return true;
-	return err_set(err, "%s: no such option; accepted are those of ratelimit-spoa --help",
-		       quoted_unless_plain(bytes_from_text(called)).text);
+	return err_set(err, "%s: no such option%s; accepted are those of ratelimit-spoa --help",
+		       quoted_unless_plain(bytes_from_text(called)).text,
+		       suggest_variable(called).text);
 }
 
 /* ---- the command line ---- */
@@ -107,15 +139,17 @@ static bool is_store_flag(const char *arg)
 }
 
 /* Reads the flag that `args` begin with. Returns how many arguments that took, or -1. */
-static int read_flag(struct options *options, char **args, struct err *err)
+static int read_flag(struct options *options, const struct option *own, char **args,
+		     struct err *err)
 {
 	int count = option_read_flag(options_table, options, args, err);
 
 	if (count == 0) {
 		struct bytes name = bytes_from(args[0], strcspn(args[0], "="));
 		(void)err_set(err,
-			      "%s: no such option; accepted are those of ratelimit-spoa --help",
-			      quoted_unless_plain(name).text);
+			      "%s: no such option%s; accepted are those of ratelimit-spoa --help",
+			      quoted_unless_plain(name).text,
+			      option_suggest_flag(name, options_table, own).text);
 		return -1;
 	}
 	/* A password stays an error when a later --store has none: it could be read. */
@@ -148,10 +182,26 @@ static bool read_token(struct options *options, struct err *err)
 	return true;
 }
 
+static bool has_help(char **args)
+{
+	for (; *args != NULL; args++)
+		if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0)
+			return true;
+	return false;
+}
+
 bool options_read(char **args, char **environment, struct options *ret_options, bool *ret_help,
 		  struct err *err)
 {
-	*ret_help = false;
+	return options_read_beside(NULL, args, environment, ret_options, ret_help, err);
+}
+
+bool options_read_beside(const struct option *own, char **args, char **environment,
+			 struct options *ret_options, bool *ret_help, struct err *err)
+{
+	*ret_help = has_help(args);
+	if (*ret_help)
+		return true;
 	ret_options->redis_login = (struct redis_login){0};
 	if (!option_read_defaults(options_table, ret_options, err))
 		return false;
@@ -159,11 +209,7 @@ bool options_read(char **args, char **environment, struct options *ret_options, 
 		if (!read_variable(ret_options, *environment, err))
 			return false;
 	while (*args != NULL) {
-		if (strcmp(*args, "--help") == 0 || strcmp(*args, "-h") == 0) {
-			*ret_help = true;
-			return true;
-		}
-		int count = read_flag(ret_options, args, err);
+		int count = read_flag(ret_options, own, args, err);
 		if (count < 0)
 			return false;
 		args += count;

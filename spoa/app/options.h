@@ -64,11 +64,17 @@ extern const struct option options_secrets[];
 
 /*
  * `args` are the flags, without the names of the program and of the command. The options point into
- * `args` and `environment`. *ret_help is true when --help was among the flags; then the options are
- * not complete.
+ * `args` and `environment`. *ret_help is true when --help is among the flags; then nothing else is
+ * read, so that help can be had whatever is wrong, and the options are not complete.
  */
 MUST_CHECK bool options_read(char **args, char **environment, struct options *ret_options,
 			     bool *ret_help, struct err *err);
+/*
+ * The same for a command whose own flags were taken out of `args` before: `own` is their table, so
+ * that one of them is suggested where it is misspelt.
+ */
+MUST_CHECK bool options_read_beside(const struct option *own, char **args, char **environment,
+				    struct options *ret_options, bool *ret_help, struct err *err);
 void options_print_help(FILE *to);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/authority.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "wire/spop_hello.h"
 
 #define ANSWER_MAX 1024
@@ -206,6 +207,29 @@ static bool split_url(const char *url, char *authority, size_t max, const char *
 
 	*ret_path = begin[len] == '\0' ? "/" : begin + len;
 	return written > 0 && (size_t)written < max;
+}
+
+static bool has_bad_character(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+			return true;
+	return false;
+}
+
+bool probe_check_url(const char *url, struct err *err)
+{
+	const char *begin = url + strlen(PROBE_HTTP);
+	struct bytes text = bytes_from(begin, strcspn(begin, "/"));
+	struct authority found;
+	uint64_t port = 80;
+
+	if (authority_split(text, &found) && found.host.len > 0 &&
+	    (found.port.data == NULL || parse_whole(found.port, 65535, &port)) && port > 0 &&
+	    !has_bad_character(url))
+		return true;
+	return err_set(err, "%s: this is no URL; accepted is http://host[:port]/path",
+		       quoted(bytes_from_text(url)).text);
 }
 
 static bool send_request(int fd, const struct http_question *question)

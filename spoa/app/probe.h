@@ -27,6 +27,11 @@ MUST_CHECK bool probe_spop(const struct address_list *addresses, int64_t until_u
 
 #define PROBE_HTTP "http://" /* the beginning of a URL for probe_http */
 
+/*
+ * Whether `url`, which begins with PROBE_HTTP, is a host, a port from 1 to 65535 if it has one, and
+ * a path without spaces and control characters. The host is not looked up.
+ */
+MUST_CHECK bool probe_check_url(const char *url, struct err *err);
 /* True when http://host[:port]/path is answered by 200. Port 80 unless given. */
 MUST_CHECK bool probe_http(const char *url, int64_t until_us, struct err *err);
 

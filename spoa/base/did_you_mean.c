@@ -38,14 +38,13 @@ static size_t distance(struct bytes a, struct bytes b)
 	return rows[a.len][b.len];
 }
 
-struct hint did_you_mean(struct bytes text, const char *const *words, size_t count)
+const char *find_meant(struct bytes text, const char *const *words, size_t count)
 {
-	struct hint hint = {""};
 	const char *found = NULL;
 	size_t fewest = HINT_WORD_MAX;
 
 	if (text.len > HINT_WORD_MAX)
-		return hint;
+		return NULL;
 	for (size_t i = 0; i < count; i++) {
 		struct bytes word = bytes_from_text(words[i]);
 		ASSERT(word.len <= HINT_WORD_MAX);
@@ -55,6 +54,14 @@ struct hint did_you_mean(struct bytes text, const char *const *words, size_t cou
 			found = words[i];
 		}
 	}
+	return found;
+}
+
+struct hint did_you_mean(struct bytes text, const char *const *words, size_t count)
+{
+	struct hint hint = {""};
+	const char *found = find_meant(text, words, count);
+
 	if (found != NULL)
 		snprintf(hint.text, sizeof hint.text, " (did you mean %s?)", found);
 	return hint;

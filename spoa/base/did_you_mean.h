@@ -20,5 +20,7 @@ struct hint {
  * the other case are equal. Empty when that takes more changes than a third of the word.
  */
 struct hint did_you_mean(struct bytes text, const char *const *words, size_t count);
+/* The word of that hint alone; NULL when there is none. */
+const char *find_meant(struct bytes text, const char *const *words, size_t count);
 
 #endif

@@ -12,6 +12,8 @@ import pytest
 
 import agent as agents
 from agent import SHIPPED_POLICIES, Agent, bucket, policies_text
+from cases import named
+from processes import Process, wait_until
 
 # What each option does not take, and words of what it says that it does.
 BAD_VALUES = [
@@ -201,6 +203,100 @@ def test_help_names_each_option_and_its_default():
         assert default in done.stdout
 
 
+OWN_FLAGS = {  # of each command, and those of serve that change what it does
+    "check-config": ["json", "policies", "on-error", "hash-keys"],
+    "replay": ["format", "tz", "plot", "keep-going", "policies", "store", "key-prefix", "hash-keys",
+               "memory-limit"],
+    "probe": ["spop-listen"],
+    "version": [],
+}
+
+
+def flags_in(text):
+    return re.findall(r"^  --(\S+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", OWN_FLAGS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_help_of_a_command_has_its_own_options_alone(command, flag):
+    done = agents.run(command, flag)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: ratelimit-spoa {command}")
+    assert len(re.findall("usage:|ratelimit-spoa", done.stdout)) == 2
+    flags = set(flags_in(done.stdout))
+    assert flags >= set(OWN_FLAGS[command])
+    of_serve = set(flags_in(agents.run("serve", "--help").stdout))
+    assert flags & of_serve == set(OWN_FLAGS[command]) & of_serve
+    assert command == "replay" or flags == set(OWN_FLAGS[command])
+
+
+def test_the_help_of_serve_has_the_options_of_the_agent_alone():
+    everything, done = agents.run("--help"), agents.run("serve", "--help")
+
+    flags = flags_in(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert flags == flags_in(everything.stdout)[:len(flags)] and "spop-listen" in flags
+    assert not {"json", "format", "plot", "tz", "keep-going"} & set(flags)
+    assert "RATELIMIT_REDIS_PASSWORD_FILE" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["check-config", "--help"],
+                                       ["replay", "--help"], ["probe", "--help"]], ids=str)
+def test_help_can_be_had_whatever_else_is_wrong(arguments):
+    done = agents.run(*arguments, "--nosuch", env={"RATELIMIT_NOSUCH": "1",
+                                                   "RATELIMIT_ON_ERROR": "maybe"})
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments, meant", named({
+    "a flag": (["--spop-liste", "x"], "--spop-listen"),
+    "a flag of serve": (["serve", "--store-timout=1ms"], "--store-timeout"),
+    "one dash": (["-policies", "x"], "--policies"),
+    "underscores": (["--log_level", "info"], "--log-level"),
+    "upper case": (["--STORE", "x"], "--store"),
+    "no dashes": (["serve", "policies=x"], "--policies"),
+    "check-config's own": (["check-config", "--jsno"], "--json"),
+    "check-config's, of serve": (["check-config", "--polices", "x"], "--policies"),
+    "replay's own": (["replay", "--fromat", "haproxy"], "--format"),
+    "replay's, of serve": (["replay", "--memory-limits", "1m"], "--memory-limit"),
+    "probe's": (["probe", "--spop-listne", "x"], "--spop-listen"),
+    "serve": (["srve"], "serve"),
+    "check-config": (["checkconfig"], "check-config"),
+    "replay": (["relay"], "replay"),
+    "probe": (["prob"], "probe"),
+    "version": (["Version"], "version"),
+}))
+def test_what_is_misspelt_is_suggested(arguments, meant):
+    assert f" (did you mean {meant}?)" in the_one_line(agents.run(*arguments))
+
+
+@pytest.mark.parametrize("variable, meant", [
+    ("RATELIMIT_SPOP_LISTN", "RATELIMIT_SPOP_LISTEN"), ("RATELIMIT_STORES", "RATELIMIT_STORE"),
+    ("RATELIMIT_on_error", "RATELIMIT_ON_ERROR"), ("RATELIMIT_DRAIN-DELAY", "RATELIMIT_DRAIN_DELAY"),
+    ("RATELIMIT_REDIS_PASWORD", "RATELIMIT_REDIS_PASSWORD"),
+    ("RATELIMIT_REDIS_PASSWORD_FIEL", "RATELIMIT_REDIS_PASSWORD_FILE")])
+def test_a_misspelt_variable_is_suggested(variable, meant):
+    line = the_one_line(agents.run("check-config", env={variable: "allow"}))
+
+    assert line.startswith(f"ratelimit-spoa: {variable}: no such option (did you mean {meant}?)")
+
+
+@pytest.mark.parametrize("arguments", [["--nosuch"], ["nosuch"], ["replay", "--qqqqq", "1"]], ids=str)
+def test_what_is_like_nothing_gets_no_suggestion(arguments):
+    assert "did you mean" not in the_one_line(agents.run(*arguments))
+
+
+@pytest.mark.parametrize("arguments", [
+    ["serve", "stray"], ["check-config", "stray"], ["check-config", "--json", "stray"],
+    ["probe", "127.0.0.1:1", "stray"], ["probe", "http://127.0.0.1:1/health", "stray"],
+    ["probe", "--spop-listen", "127.0.0.1:1", "stray"], ["version", "stray"],
+    ["--version", "stray"], ["version", "--json"]], ids=str)
+def test_a_stray_argument_is_wrong_usage(arguments):
+    assert the_one_line(agents.run(*arguments))
+
+
 def test_version_says_which():
     done = agents.run("version")
 
@@ -383,7 +479,7 @@ def test_probe_has_flags_as_the_agent_has(start_agent):
 
     assert agents.run("probe", "--spop-listen", agent.address).returncode == 0
     assert agents.run("probe", f"--spop-listen={agent.address}").returncode == 0
-    assert agents.run("probe", "--help").stdout == agents.run("--help").stdout
+    assert flags_in(agents.run("probe", "--help").stdout) == ["spop-listen"]
     assert agents.run("probe", "--listen", agent.address).returncode == 2
 
 
@@ -528,6 +624,46 @@ def test_probe_of_a_name_that_nobody_looks_up_ends_in_time(host_names, arguments
     assert done.returncode == 1
     assert done.stderr == "ratelimit-spoa: the look-up of the host name takes too long\n"
     assert 1.9 < seconds < 2.8
+
+
+@pytest.mark.parametrize("url", [
+    "http://", "http:///health", "http://:8080/health", "http://127.0.0.1:/health",
+    "http://127.0.0.1:0/health", "http://127.0.0.1:65536/health", "http://127.0.0.1:x/health",
+    "http://[::1/health", "http://[]/health", "http://127.0.0.1:1/a b",
+    "http://127.0.0.1:1/\r\nX: y", "http://127.0.0.1 :1/"])
+def test_probe_of_what_is_no_url_is_wrong_usage(url):
+    line = the_one_line(agents.run("probe", url))
+
+    assert "accepted is http://host[:port]/path" in line
+
+
+@pytest.mark.parametrize("address", ["https://127.0.0.1:1/health", "127.0.0.1", "off", "unix:x"])
+def test_probe_of_what_is_no_address_is_wrong_usage(address):
+    line = the_one_line(agents.run("probe", address))
+
+    assert "accepted" in line and address in line
+
+
+@pytest.mark.parametrize("path, status", [("/health", 0), ("/ready", 0), ("/nosuch", 1)])
+def test_probe_asks_over_http(start_agent, path, status):
+    agent = start_agent(http=True)
+
+    done = agents.run("probe", f"http://{agent.http_address}{path}")
+
+    assert (done.returncode, done.stdout) == (status, "")
+    assert bool(done.stderr) == bool(status)
+
+
+def test_an_agent_without_spop_serves_http_alone(tmp_path, started):
+    agent = Process([agents.BINARY, "--spop-listen", "off", "--http-listen", "127.0.0.1:0"],
+                    tmp_path / "agent.log")
+    started.append(agent)
+    wait_until(lambda: '"started"' in agent.output.read_text(), "the start")
+    listening = [event for event in map(json.loads, agent.lines())
+                 if event["event"] == "listening"]
+
+    assert [event["protocol"] for event in listening] == ["http"]
+    assert agents.run("probe", f"http://{listening[0]['address']}/ready").returncode == 0
 
 
 def test_probe_of_something_else_fails(origin):

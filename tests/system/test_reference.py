@@ -54,6 +54,15 @@ def test_the_options_are_those_of_help(title, part):
     assert [[plain(cell) for cell in row] for row in table(title, "flag")] == told
 
 
+def test_the_help_of_replay_has_its_table_and_the_options_that_count():
+    flags = [name for name, *_ in HELP.findall(agent.run("replay", "--help").stdout)]
+
+    own = [plain(row[0])[2:] for row in table("Replay", "flag")]
+    counting = re.search(r"Of the agent's options, (.*?) count here", section("Replay"), re.DOTALL)
+    assert flags[:len(own)] == own
+    assert set(flags[len(own):]) == set(re.findall(r"`--([\w-]+)`", counting[1]))
+
+
 def test_the_flag_of_check_config_is_that_of_help():
     own = section("Options").partition("`check-config` has")[2]
 

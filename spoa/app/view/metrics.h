@@ -2,7 +2,7 @@
  * metrics.h - /metrics: all counters, for Prometheus (docs/metrics.md; docs/reference.md, section
  * Metrics).
  *
- * A policy has nine series, all inline policies together have eight, and the number of other series
+ * A policy has ten series, all inline policies together have eight, and the number of other series
  * is constant. No label holds a value that a client sent, so clients cannot add series. All series
  * are there from the start, with 0, since a rate needs the value before the first event.
  */

@@ -384,6 +384,54 @@ TEST(options_read_flag_without_value_is_refused)
 		    "--log-level: a value is missing; accepted is error, warn, info or debug");
 }
 
+TEST(options_read_misspelt_flag_is_suggested)
+{
+	static const struct option own[] = {{"json", .kind = OPTION_MARK}, {.name = NULL}};
+	static const struct {
+		char *flag;
+		const char *meant;
+	} cases[] = {
+		{"--spop-liste", " (did you mean --spop-listen?)"},
+		{"-store", " (did you mean --store?)"},
+		{"log_level", " (did you mean --log-level?)"},
+		{"--jsno=1", " (did you mean --json?)"},
+	};
+	struct options options;
+	struct err err;
+	bool help;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_false(options_read_beside(own, ARGS(cases[i].flag, "x"), NOTHING, &options,
+						 &help, &err));
+		assert_says(&err, cases[i].meant);
+	}
+	err = read_bad(ARGS("--jsno", "x"), NOTHING);
+	assert_null(strstr(err.text, "did you mean"));
+}
+
+TEST(options_read_misspelt_variable_is_suggested)
+{
+	struct err err = read_bad(NOTHING, ARGS("RATELIMIT_STOR=1"));
+
+	assert_says(&err, " (did you mean RATELIMIT_STORE?)");
+	err = read_bad(NOTHING, ARGS("RATELIMIT_REDIS_PASWORD=1"));
+	assert_says(&err, " (did you mean RATELIMIT_REDIS_PASSWORD?)");
+	/* The beginning that all have makes none alike. */
+	err = read_bad(NOTHING, ARGS("RATELIMIT_NOSUCH=1"));
+	assert_null(strstr(err.text, "did you mean"));
+}
+
+TEST(options_read_help_wins_over_all_that_is_wrong)
+{
+	struct options options;
+	struct err err;
+	bool help = false;
+
+	assert_true(options_read(ARGS("--no-such", "--log-level", "--help"),
+				 ARGS("RATELIMIT_NO_SUCH=1"), &options, &help, &err));
+	assert_true(help);
+}
+
 TEST(options_read_help_is_told)
 {
 	static char *const flags[] = {"--help", "-h"};

@@ -159,6 +159,37 @@ TEST_ROWS(http_refusals)
 	assert_refusal(&err, row->error);
 }
 
+static const struct {
+	const char *name; /* the URL */
+	bool is_good;
+} urls[] = {
+	{"http://127.0.0.1", true},
+	{"http://127.0.0.1:1/health", true},
+	{"http://[::1]:65535/", true},
+	{"http://host.test/a?b=c#d", true},
+	{"http://", false},
+	{"http:///health", false},
+	{"http://:1/", false},
+	{"http://a:/", false},
+	{"http://a:0/", false},
+	{"http://a:65536/", false},
+	{"http://a:1x/", false},
+	{"http://[::1/", false},
+	{"http://[]/", false},
+	{"http://a/b c", false},
+	{"http://a/\r\nX: y", false},
+	{"http://a b/", false},
+};
+
+TEST_ROWS(urls)
+{
+	struct err err = {""};
+
+	assert_int_equal(probe_check_url(row->name, &err), row->is_good);
+	assert_int_equal(strstr(err.text, "accepted is http://host[:port]/path") != NULL,
+			 !row->is_good);
+}
+
 TEST(probe_http_a_request_that_is_too_long_is_not_sent)
 {
 	char path[1100];
