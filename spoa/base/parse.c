@@ -128,6 +128,40 @@ bool parse_decimal_or_zero(struct bytes text, struct ratio *ret_ratio)
 	return true;
 }
 
+static bool skip_digits(struct bytes *text, bool *has_other_than_0)
+{
+	size_t count = 0;
+
+	for (; count < text->len && text->data[count] >= '0' && text->data[count] <= '9'; count++)
+		*has_other_than_0 |= text->data[count] != '0';
+	*text = bytes_skip(*text, count);
+	return count > 0;
+}
+
+static bool skip_one_of(struct bytes *text, char a, char b)
+{
+	if (text->len == 0 || (text->data[0] != (uint8_t)a && text->data[0] != (uint8_t)b))
+		return false;
+	*text = bytes_skip(*text, 1);
+	return true;
+}
+
+bool is_written_as_decimal(struct bytes text)
+{
+	bool is_positive = false, unused = false;
+
+	if (!skip_digits(&text, &is_positive))
+		return false;
+	if (skip_one_of(&text, '.', '.') && !skip_digits(&text, &is_positive))
+		return false;
+	if (skip_one_of(&text, 'e', 'E')) {
+		(void)skip_one_of(&text, '+', '-');
+		if (!skip_digits(&text, &unused))
+			return false;
+	}
+	return text.len == 0 && is_positive;
+}
+
 bool parse_decimal(struct bytes text, struct ratio *ret_ratio)
 {
 	struct ratio ratio;
@@ -150,6 +184,17 @@ static bool has_suffix(struct bytes text, struct bytes suffix)
 {
 	return text.len > suffix.len &&
 	       bytes_equal(bytes_skip(text, text.len - suffix.len), suffix);
+}
+
+bool is_written_as_duration(struct bytes text)
+{
+	for (size_t i = 0; i < DURATION_UNITS; i++) {
+		struct bytes unit = bytes_from_text(duration_units[i].name);
+		if (has_suffix(text, unit) &&
+		    is_written_as_decimal(bytes_from(text.data, text.len - unit.len)))
+			return true;
+	}
+	return false;
 }
 
 static bool parse_duration_in(const struct duration_unit *unit, struct bytes number,

@@ -29,6 +29,11 @@ MUST_CHECK bool parse_decimal(struct bytes text, struct ratio *ret_ratio);
 /* The same, and 0 in any notation: "0", "0.00", "0e3". It is 0 / 1. */
 MUST_CHECK bool parse_decimal_or_zero(struct bytes text, struct ratio *ret_ratio);
 
+/* Whether it has the form of a decimal above 0, of whatever size. */
+bool is_written_as_decimal(struct bytes text);
+/* The same with a unit behind it: "1.5s". */
+bool is_written_as_duration(struct bytes text);
+
 /* The units of durations, the longest first: d, h, m, s, ms. */
 #define DURATION_UNITS 5
 extern const struct duration_unit {

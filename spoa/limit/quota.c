@@ -21,6 +21,15 @@ bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us)
 	       ratio_multiply(tokens, (struct ratio){1, per_us}, ret_tokens_per_us);
 }
 
+bool refill_rate_is_written(struct bytes text)
+{
+	struct bytes duration = text, tokens;
+
+	(void)bytes_next_item(&duration, '/', &tokens);
+	return is_written_as_decimal(tokens) &&
+	       (duration.data == NULL || is_written_as_duration(duration));
+}
+
 /* Whether factor * a * b + c <= 2^53, for numbers of any size above 0. */
 static bool is_exact(int64_t factor, int64_t a, int64_t b, int64_t c)
 {

@@ -40,6 +40,9 @@ struct quota {
 /* "0.5", or "1000/1m": tokens per second, or tokens per duration, as tokens per microsecond. */
 MUST_CHECK bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us);
 
+/* Whether it has the form of a rate above 0, though it may not be kept exactly. */
+bool refill_rate_is_written(struct bytes text);
+
 /*
  * The numbers of an algorithm that is by rate, and of one that is by window. Both check the bounds;
  * `err` begins with the name of the number that is wrong and says what is accepted.

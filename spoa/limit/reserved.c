@@ -2,6 +2,10 @@
 
 #include "base/clock.h"
 
+const char reserved_inexact[] =
+	"capacity and refill_rate, or limit and window, can't be kept exactly; "
+	"write a ratio of small numbers, such as 1000/1m";
+
 /* The arguments as they came; NULL for what is absent. */
 struct arguments {
 	const struct value *policy, *key, *cost, *algorithm;
@@ -61,14 +65,21 @@ static struct arguments find_arguments(const struct attributes *attributes)
 	return arguments;
 }
 
-static bool read_refill_rate(const struct value *value, struct ratio *ret_tokens_per_us)
+/* NULL, or what is wrong. */
+static const char *read_refill_rate(const struct value *value, struct ratio *ret_tokens_per_us)
 {
-	if (value->kind == VALUE_TEXT)
-		return refill_rate_parse(value->text, ret_tokens_per_us);
-	if (value->kind != VALUE_NATURAL || value->natural == 0 || value->natural > INT64_MAX)
-		return false;
-	return ratio_multiply((struct ratio){(int64_t)value->natural, 1},
-			      (struct ratio){1, US_PER_SECOND}, ret_tokens_per_us);
+	bool is_text = value->kind == VALUE_TEXT;
+
+	if (is_text && refill_rate_parse(value->text, ret_tokens_per_us))
+		return NULL;
+	if (is_text ? !refill_rate_is_written(value->text)
+		    : value->kind != VALUE_NATURAL || value->natural == 0)
+		return "refill_rate is not a rate";
+	if (is_text || value->natural > INT64_MAX ||
+	    !ratio_multiply((struct ratio){(int64_t)value->natural, 1},
+			    (struct ratio){1, US_PER_SECOND}, ret_tokens_per_us))
+		return reserved_inexact;
+	return NULL;
 }
 
 /* A duration as text, or a number of seconds in either form. */
@@ -118,13 +129,13 @@ static const char *read_numbers(const struct arguments *a, struct numbers *numbe
 {
 	if (a->capacity != NULL && !read_units(a->capacity, &numbers->capacity))
 		return "capacity " UNITS_ACCEPTED;
-	if (a->refill_rate != NULL && !read_refill_rate(a->refill_rate, &numbers->tokens_per_us))
-		return "refill_rate is not a rate";
 	if (a->limit != NULL && !read_units(a->limit, &numbers->limit))
 		return "limit " UNITS_ACCEPTED;
 	if (a->window != NULL && !read_window(a->window, &numbers->window_us))
 		return "window is not a duration from 1ms to 3650d";
-	return NULL;
+	if (a->refill_rate == NULL)
+		return NULL;
+	return read_refill_rate(a->refill_rate, &numbers->tokens_per_us);
 }
 
 static const char *read_quota(const struct arguments *a, const struct numbers *numbers,
@@ -140,14 +151,16 @@ static const char *read_quota(const struct arguments *a, const struct numbers *n
 			return "this algorithm needs capacity and refill_rate";
 		if (!quota_set_bucket(quota, algorithm, numbers->capacity, numbers->tokens_per_us,
 				      &err))
-			return "capacity and refill_rate can't be kept exactly";
+			return reserved_inexact;
 		return NULL;
 	}
 	if (a->limit == NULL || a->window == NULL)
 		return "this algorithm needs limit and window";
-	if (!quota_set_window(quota, algorithm, numbers->limit, numbers->window_us, &err))
-		return "limit is too large";
-	return NULL;
+	if (quota_set_window(quota, algorithm, numbers->limit, numbers->window_us, &err))
+		return NULL;
+	int64_t limit_max = algorithm_traits(algorithm)->limit_max;
+	bool is_above = limit_max > 0 && numbers->limit > limit_max;
+	return is_above ? "limit is too large" : reserved_inexact;
 }
 
 static const char *read_arguments(const struct arguments *a, struct reserved *reserved)

@@ -25,6 +25,12 @@ struct reserved {
 /* Whether an attribute of this name is one of them. */
 MUST_CHECK bool attribute_name_is_reserved(struct bytes name);
 
+/*
+ * One of the reasons of reserved_read, to be known by its address: each number of an inline policy
+ * is good, and they can't be kept exactly.
+ */
+extern const char reserved_inexact[];
+
 /* False when the message is invalid; *ret_why is then a constant that names the argument. */
 MUST_CHECK bool reserved_read(const struct attributes *attributes, struct reserved *ret_reserved,
 			      const char **ret_why);

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import urllib.parse
 
 import jsonschema
 import pytest
@@ -50,6 +51,18 @@ def assert_is_described(answer, method, path):
     validate(body, response["content"][kind]["schema"])
 
 
+def is_valid_query(fields):
+    """Of GET /check; `fields` are those of the parameter `check`, which is spread over the query."""
+    check, = (parameter for parameter in DOCUMENT["paths"]["/check"]["get"]["parameters"]
+              if parameter["name"] == "check")
+    assert (check["in"], check["style"], check["explode"]) == ("query", "form", True)
+    try:
+        validate(fields, check["schema"])
+        return True
+    except jsonschema.ValidationError:
+        return False
+
+
 def is_valid_request(body):
     schema = DOCUMENT["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]
     try:
@@ -64,6 +77,14 @@ GOOD_BODIES = {
     "inline": INLINE,
     "attributes": {"attributes": {"src": "x", "n": 1, "b": True, "z": None}},
     "none": {"attributes": {}},
+    "nulls": {"attributes": {"src": "x"}, "policy": None, "key": None, "algorithm": None,
+              "cost": None, "capacity": None, "window": None},
+    "nulls of an inline policy": {**INLINE, "policy": None, "limit": None, "attributes": None},
+    "numbers that are not used": {"attributes": {}, "capacity": 5, "window": "1m", "limit": "7"},
+    "an inline policy beside attributes": {**INLINE, "attributes": {"src": "x"}},
+    "texts of numbers": {"algorithm": "token_bucket", "key": True, "capacity": "010",
+                         "refill_rate": "0.5", "cost": "0"},
+    "a batch of what is no check": {"checks": [{}, {"key": "x"}, 1, "x", None, [], INLINE]},
     "cost": {"policy": "login", "key": "x", "cost": 0},
     "a batch": {"checks": [{"policy": "login", "key": "x"}, INLINE]},
     "denied for ever": {"policy": "login", "key": "x", "cost": 99},
@@ -73,6 +94,23 @@ GOOD_BODIES = {
                   ["application/json"]["examples"]["batch"]["value"],
 }
 BAD_BODIES = {
+    "all are null": {"policy": None, "algorithm": None, "attributes": None},
+    "key beside nulls": {"key": "x", "policy": None, "algorithm": None, "attributes": None},
+    "key beside attributes": {"key": "x", "attributes": {"src": "x"}},
+    "policy beside algorithm": {**INLINE, "policy": "login"},
+    "key is null": {**INLINE, "key": None}, "a number is null": {**INLINE, "capacity": None},
+    "a window's number for a bucket": {"key": "x", "algorithm": "token_bucket", "limit": 1,
+                                       "window": 1},
+    "a reserved name as an attribute": {"attributes": {"cost": 1}},
+    "an empty name": {"attributes": {"": 1}}, "2^63": {"attributes": {"n": 2**63}},
+    "cost a text": {"policy": "login", "key": "x", "cost": "1.0"},
+    "a rate of 0": {**INLINE, "refill_rate": "0.0"}, "no rate": {**INLINE, "refill_rate": "1/0s"},
+    "a log of 1,000,001": {"key": "x", "algorithm": "sliding_window", "limit": 1_000_001,
+                           "window": 1},
+    "a window of 1 us": {"key": "x", "algorithm": "fixed_window", "limit": 1, "window": 0.000001},
+    "half a microsecond": {"key": "x", "algorithm": "fixed_window", "limit": 1,
+                           "window": 1.0000005},
+    "101 of what is no check": {"checks": [1] * 101},
     "empty": {}, "key alone": {"key": "x"}, "an array": [], "no checks": {"checks": []},
     "unknown field": {"policy": "login", "key": "x", "a": 1},
     "cost -1": {"policy": "login", "key": "x", "cost": -1},
@@ -100,6 +138,56 @@ def test_a_bad_request_is_bad_by_the_document_too(client, body):
     assert_is_described(answer, "post", "/check")
 
 
+GOOD_QUERIES = {
+    "a named policy": {"policy": "login", "key": "x", "cost": 0}, "nothing": {},
+    "attributes": {"src": "192.0.2.1", "path": "/login"},
+    "inline": {"algorithm": "token_bucket", "capacity": 2, "refill_rate": "1/1h", "key": "x"},
+    "inline with an attribute": {"algorithm": "fixed_window", "limit": "5", "window": "1m",
+                                 "key": "x", "src": "y"},
+}
+BAD_QUERIES = {
+    "key alone": {"key": "x"}, "key beside attributes": {"key": "x", "src": "y"},
+    "policy beside algorithm": {"policy": "login", "key": "x", "algorithm": "fixed_window",
+                                "limit": 1, "window": 1},
+    "inline without key": {"algorithm": "fixed_window", "limit": 1, "window": 1},
+    "inline without a number": {"algorithm": "fixed_window", "limit": 1, "key": "x"},
+    "an algorithm that is none": {"algorithm": "leaky", "key": "x"},
+    "a cost below 0": {"policy": "login", "key": "x", "cost": -1},
+    "an empty name": {"": "x"}, "a NUL character": {"src": "\0"},
+}
+
+
+@pytest.mark.parametrize("fields", [*GOOD_QUERIES.values()], ids=[*GOOD_QUERIES])
+def test_a_good_query_is_described_and_so_is_its_answer(client, fields):
+    assert is_valid_query(fields)
+    answer = client.get("/check?" + urllib.parse.urlencode(fields))
+    assert answer.status in (200, 429)
+    assert_is_described(answer, "get", "/check")
+
+
+@pytest.mark.parametrize("fields", [*BAD_QUERIES.values()], ids=[*BAD_QUERIES])
+def test_a_bad_query_is_bad_by_the_document_too(client, fields):
+    assert not is_valid_query(fields)
+    answer = client.get("/check?" + urllib.parse.urlencode(fields))
+    assert answer.status == 400
+    assert_is_described(answer, "get", "/check")
+
+
+@pytest.mark.parametrize("body", named({
+    "a bucket": {**INLINE, "capacity": 10**9, "refill_rate": 0.1},
+    "a bucket of text": {**INLINE, "capacity": "1000000000", "refill_rate": "1/1d"},
+    "a rate of many digits": {**INLINE, "refill_rate": 0.12345678901234567},
+    "a rate near 0": {**INLINE, "refill_rate": 5e-324},
+    "a rate that nobody needs": {"attributes": {}, "refill_rate": "1e400"},
+    "counters": {"key": "x", "algorithm": "sliding_window_counter", "limit": 10**12, "window": 1}}))
+def test_numbers_that_can_not_be_kept_exactly_together_conflict(client, body):
+    """A schema can't say which, so they have a status of their own and not that of a bad field."""
+    assert is_valid_request(body)
+    answer = client.post(body)
+    assert answer.status == 409
+    assert_is_described(answer, "post", "/check")
+
+
 @pytest.mark.parametrize("deny_status", ["", "deny_status=401", "deny_status=403"])
 def test_denials_are_described(client, deny_status):
     for _ in range(CAPACITY + 1):
@@ -113,6 +201,8 @@ def test_denials_are_described(client, deny_status):
 @pytest.mark.parametrize("status, method, arguments", named({
     "400": (400, "get", ("GET", "/check?a=b&a=c")),
     "404": (404, "get", ("GET", "/check?policy=nope&key=x")),
+    "409": (409, "get", ("GET", "/check?algorithm=token_bucket&capacity=1000000000&refill_rate=0.1"
+                         "&key=x")),
     "405": (405, "get", ("PUT", "/check")),
     "413": (413, "post", ("POST", "/check", b" " * 70000, {"Content-Type": "application/json"})),
     "415": (415, "post", ("POST", "/check", b"{}", {"Content-Type": "text/plain"})),

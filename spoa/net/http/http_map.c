@@ -295,7 +295,7 @@ unsigned http_map_refuse(const struct http_question *question, const struct requ
 
 	if (!request->is_policy_unknown) {
 		(void)err_set(err, "%s", request->invalid_why);
-		return 400;
+		return request->invalid_why == reserved_inexact ? 409 : 400;
 	}
 	const struct value *policy = attributes_find(&attributes, BYTES("policy"));
 	(void)err_set(err, "policy: %s is unknown", quoted(policy->text).text);

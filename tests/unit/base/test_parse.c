@@ -207,3 +207,43 @@ TEST(parse_hex_digit_takes_both_cases)
 		assert_int_equal(parse_hex_digit((uint8_t)byte), place > 15 ? place - 6 : place);
 	}
 }
+
+static const struct {
+	const char *name; /* the text */
+	bool is_decimal, is_duration;
+} forms[] = {
+	{"1", true, false},
+	{"007", true, false},
+	{"0.5", true, false},
+	{"00.50", true, false},
+	{"5e-324", true, false},
+	{"1E+400", true, false},
+	{"123456789012345678901234567890.1", true, false},
+	{"0", false, false},
+	{"0.00e5", false, false},
+	{"", false, false},
+	{".5", false, false},
+	{"5.", false, false},
+	{"1e", false, false},
+	{"1e+", false, false},
+	{"-1", false, false},
+	{"+1", false, false},
+	{"1 ", false, false},
+	{"1.2.3", false, false},
+	{"0x1", false, false},
+	{"1ms", false, true},
+	{"0.5d", false, true},
+	{"1e400h", false, true},
+	{"0s", false, false},
+	{"s", false, false},
+	{"1us", false, false},
+	{"1 s", false, false},
+};
+
+TEST_ROWS(forms)
+{
+	struct bytes text = bytes_from_text(row->name);
+
+	assert_int_equal(is_written_as_decimal(text), row->is_decimal);
+	assert_int_equal(is_written_as_duration(text), row->is_duration);
+}

@@ -366,3 +366,51 @@ TEST(reserved_read_other_names_mean_nothing)
 	assert_null(reserved.key);
 	assert_int_equal(reserved.cost, 1);
 }
+
+/* ---- numbers that are good and can't be kept exactly ---- */
+
+static const struct {
+	const char *name, *capacity, *refill_rate;
+	bool is_inexact; /* else another mistake is told */
+} inexact_buckets[] = {
+	{"together", "1000000000", "0.1", true},
+	{"a ratio", "1000000000", "1/1d", true},
+	{"too many digits", "1", "0.12345678901234567", true},
+	{"too small", "1", "5e-324", true},
+	{"too large", "1", "1e400", true},
+	{"a ratio that is too small", "1", "1/1e90d", true},
+	{"no rate", "1", "fast", false},
+	{"a rate of 0", "1", "0.0", false},
+	{"half a ratio", "1", "1/", false},
+	{"two ratios", "1", "1/1s/1s", false},
+	{"a capacity of 16 digits", "1000000000000000", "1e400", false},
+};
+
+TEST_ROWS(inexact_buckets)
+{
+	struct reserved reserved;
+	const char *why = NULL;
+
+	assert_false(reserved_read(&ATTRIBUTES(text("algorithm", "token_bucket"), text("key", "k"),
+					       text("capacity", row->capacity),
+					       text("refill_rate", row->refill_rate)),
+				   &reserved, &why));
+	assert_int_equal(why == reserved_inexact, row->is_inexact);
+}
+
+TEST(reserved_read_numbers_of_windows_that_can_not_be_kept_are_told_apart)
+{
+	struct reserved reserved;
+	const char *why = NULL;
+
+	assert_false(reserved_read(&ATTRIBUTES(text("algorithm", "sliding_window_counter"),
+					       text("key", "k"), text("limit", "4503599628"),
+					       text("window", "1s")),
+				   &reserved, &why));
+	assert_ptr_equal(why, reserved_inexact);
+	assert_false(
+		reserved_read(&ATTRIBUTES(text("algorithm", "sliding_window"), text("key", "k"),
+					  text("limit", "1000001"), text("window", "1s")),
+			      &reserved, &why));
+	assert_string_equal(why, "limit is too large");
+}
