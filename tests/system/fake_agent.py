@@ -4,6 +4,7 @@ gives."""
 import socketserver
 import struct
 import threading
+import time
 
 import spop
 
@@ -29,6 +30,7 @@ class Handler(socketserver.StreamRequestHandler):
             if request.type == spop.HELLO:
                 self.wfile.write(AGENT_HELLO)
             elif request.type == spop.NOTIFY:
+                time.sleep(self.server.seconds)
                 self.wfile.write(ack(request, self.server.variables))
             else:
                 return
@@ -37,6 +39,8 @@ class Handler(socketserver.StreamRequestHandler):
 class FakeAgent(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    seconds = 0  # that it takes for each answer
 
     def __init__(self, variables):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -52,3 +56,9 @@ class FakeAgent(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.thread.join()
         self.server_close()
+
+
+class SlowAgent(FakeAgent):
+    def __init__(self, variables, seconds):
+        self.seconds = seconds
+        super().__init__(variables)
