@@ -92,6 +92,21 @@ def test_it_updates_without_a_reload(page, client):
     assert page.complaints() == []
 
 
+def test_it_says_what_haproxy_sends(page, client):
+    assert page.text("#haproxy-asked") == "HAProxy has never asked"
+    with client.agent.connect() as peer:
+        peer.ask(src="203.0.113.9", apikey=None)
+        peer.ask(**{"src": "203.0.113.9", "apikey": "k", "<b>": "x"})
+
+        page.wait_for(lambda: page.texts("#attribute-rows .key") == ["src", "apikey", "<b>"],
+                      "the attributes")
+    rows = page.run("return [...document.querySelectorAll('#attribute-rows tr')].map("
+                    "row => [...row.cells].map(cell => cell.textContent))")
+    assert rows == [["src", "2", "–"], ["apikey", "2", "1, 50 %"], ["<b>", "1", "–"]]
+    assert page.text("#haproxy-asked").startswith("asked last ")
+    assert page.complaints() == []
+
+
 def test_it_survives_the_agent_restarting(page, client, start_agent):
     page.run("window.kept = 1")
     old = client.agent

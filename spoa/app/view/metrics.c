@@ -252,6 +252,9 @@ static void put_frames(struct exposition *e, const struct spop_server_stats *spo
 	exposition_put(e, LABELS({"type", "agent-disconnect"}), spop->agent_disconnects);
 	put_one(e, "ratelimit_spop_healthchecks_total", "counter",
 		"Handshakes that were health checks of HAProxy's.", spop->healthchecks);
+	exposition_begin(e, "ratelimit_spop_last_notify_timestamp_seconds", "gauge",
+			 "When HAProxy asked last; 0 if it never did.");
+	exposition_put_fraction(e, NO_LABELS, (uint64_t)spop->last_notify_us, 6);
 }
 
 static void put_statuses(struct exposition *e, const char *found_by,
@@ -276,6 +279,9 @@ static void put_spop(struct exposition *e, const struct agent_stats *stats)
 	put_one(e, "ratelimit_spop_hello_timeouts_total", "counter",
 		"SPOP connections closed because their HELLO was not complete in time.",
 		spop->hello_timeouts);
+	put_one(e, "ratelimit_spop_connections_ended_owing_total", "counter",
+		"SPOP connections that ended before all their answers were sent.",
+		spop->ended_owing);
 }
 
 static void put_http(struct exposition *e, const struct agent_stats *stats)

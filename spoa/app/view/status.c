@@ -27,6 +27,46 @@ static void add_connections(struct json_node page, const struct agent_stats *sta
 	json_add_unsigned(connections, "http", stats->http.connections);
 }
 
+/* The bound of the histogram that is the `timeout processing` of the shipped ratelimit-spoe.conf.
+ */
+#define HAPROXY_WAITS_US (50 * US_PER_MS)
+
+static uint64_t count_slower(const struct histogram *latency, int64_t us)
+{
+	uint64_t count = latency->count;
+
+	for (size_t i = 0; i < HISTOGRAM_BOUNDS && histogram_bounds_us[i] <= us; i++)
+		count -= latency->buckets[i];
+	return count;
+}
+
+static void add_names(struct json_node in, const struct spop_names *names)
+{
+	struct json_node list = json_add_list(in, "attributes");
+
+	for (size_t i = 0; i < names->count; i++) {
+		struct json_node item = json_add_object(list, NULL);
+		json_add_bytes(item, "name", bytes_from(names->items[i].text, names->items[i].len));
+		json_add_unsigned(item, "times", names->items[i].times);
+		json_add_unsigned(item, "absent", names->items[i].absent);
+	}
+	json_add_bool(in, "attributes_left_out", names->left_out);
+}
+
+/* Whether HAProxy asks, and what it sends. */
+static void add_spop(struct json_node page, const struct agent_stats *stats)
+{
+	struct json_node in = json_add_object(page, "spop");
+
+	json_add_unsigned(in, "healthchecks", stats->spop.healthchecks);
+	json_add_unsigned(in, "notifies", stats->spop.notifies);
+	json_add_int(in, "last_notify_ms", stats->spop.last_notify_us / US_PER_MS);
+	json_add_unsigned(in, "slower_than_50_ms",
+			  count_slower(&stats->engine.latency[SOURCE_SPOP], HAPROXY_WAITS_US));
+	json_add_unsigned(in, "ended_owing", stats->spop.ended_owing);
+	add_names(in, &stats->spop.names);
+}
+
 static void add_totals(struct json_node page, const struct agent_stats *stats)
 {
 	struct json_node totals = json_add_object(page, "totals");
@@ -145,6 +185,7 @@ bool status_put(FILE *to, const struct agent_stats *stats)
 	json_add_bool(page, "hashed", stats->options->hash_keys);
 	add_store(page, stats);
 	add_connections(page, stats);
+	add_spop(page, stats);
 	json_add_unsigned(page, "in_flight", stats->engine.in_flight);
 	add_totals(page, stats);
 	add_load(page, stats);

@@ -72,6 +72,7 @@ static void end(struct spop_peer *peer)
 	if (peer->state == PEER_ENDED)
 		return;
 	peer->state = PEER_ENDED;
+	peer->config->stats->ended_owing += peer->in_flight > 0;
 	engine_abandon(&peer->open);
 	peer->in_flight = 0;
 	stream_finish(&peer->stream);
@@ -199,21 +200,24 @@ static void on_verdict(const struct asker *asker, const struct verdict *verdict)
 }
 
 /* Makes attributes of a message's arguments; -1 when they can't be decoded. */
-static int read_attributes(struct bytes *payload, struct spop_message *message,
-			   struct attribute *items, struct attributes *ret_attributes)
+static int read_attributes(struct spop_names *names, struct bytes *payload,
+			   struct spop_message *message, struct attribute *items,
+			   struct attributes *ret_attributes)
 {
 	struct spop_argument argument;
 	size_t count = 0;
 	int found;
 
-	while ((found = spop_argument_next(payload, message, &argument)) > 0)
+	while ((found = spop_argument_next(payload, message, &argument)) > 0) {
+		spop_names_add(names, argument.name, argument.data.type == SPOP_NULL);
 		items[count++] = spop_map_attribute(&argument);
+	}
 	*ret_attributes = (struct attributes){items, count};
 	return found;
 }
 
 /* False when the payload can't be decoded, or has so many messages that others would wait long. */
-static bool add_messages(struct inquiry *inquiry, struct bytes payload)
+static bool add_messages(struct spop_names *names, struct inquiry *inquiry, struct bytes payload)
 {
 	struct attribute items[ARGUMENTS_MAX];
 	struct attributes attributes;
@@ -223,7 +227,7 @@ static bool add_messages(struct inquiry *inquiry, struct bytes payload)
 
 	while ((found = spop_message_next(&payload, &message)) > 0) {
 		if (++count > MESSAGES_MAX ||
-		    read_attributes(&payload, &message, items, &attributes) < 0)
+		    read_attributes(names, &payload, &message, items, &attributes) < 0)
 			return false;
 		engine_add(inquiry, &attributes);
 	}
@@ -241,7 +245,8 @@ static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, 
 		.tag = {[TAG_STREAM_ID] = frame->stream_id, [TAG_FRAME_ID] = frame->frame_id},
 	};
 
-	if (!add_messages(inquiry, frame->payload)) {
+	peer->config->stats->last_notify_us = now_us;
+	if (!add_messages(&peer->config->stats->names, inquiry, frame->payload)) {
 		engine_end(inquiry);
 		refuse_frame(peer, SPOP_INVALID);
 		return;
@@ -366,6 +371,8 @@ static void on_closed(struct stream *stream)
 {
 	struct spop_peer *peer = peer_of(stream);
 
+	if (peer->state == PEER_SERVING && (peer->in_flight > 0 || stream->out.len > 0))
+		peer->config->stats->ended_owing++;
 	engine_abandon(&peer->open);
 	peer->config->ended(peer->config->owner, &peer->link);
 	free(peer);

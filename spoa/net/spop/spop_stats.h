@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/spop/spop_names.h"
 #include "wire/spop_frame.h"
 
 #define SPOP_STATUS_COUNT 15 /* 0 to 13, and 99 as the last */
@@ -18,11 +19,14 @@ struct spop_server_stats {
 	size_t connections;
 	uint64_t accepted;
 	uint64_t hello_timeouts;
+	/* Connections that ended before all their answers were sent. */
+	uint64_t ended_owing;
 
 	/* Frames received. */
 	uint64_t hellos;
 	uint64_t healthchecks; /* the HELLOs of health checks; `hellos` has them too */
 	uint64_t notifies;
+	int64_t last_notify_us; /* when the last of them came, since the epoch; 0: none came */
 	uint64_t disconnects;
 	uint64_t others; /* fragments, types that only an agent sends, unknown types */
 	/* Frames sent. */
@@ -36,6 +40,8 @@ struct spop_server_stats {
 	 */
 	uint64_t errors[SPOP_STATUS_COUNT];
 	uint64_t errors_of_haproxy[SPOP_STATUS_COUNT];
+
+	struct spop_names names; /* of the arguments in NOTIFYs */
 };
 
 /* The place of a status in `errors`. A number that SPOE.txt does not have counts as 99, unknown. */

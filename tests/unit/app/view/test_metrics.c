@@ -105,6 +105,8 @@ static void fill(struct agent_stats *stats)
 		.connections = 51,
 		.accepted = 52,
 		.hello_timeouts = 53,
+		.ended_owing = 65,
+		.last_notify_us = 1700000066000000,
 		.hellos = 54,
 		.healthchecks = 55,
 		.notifies = 56,

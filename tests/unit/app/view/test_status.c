@@ -93,6 +93,39 @@ TEST(status_put_tells_of_the_agent)
 	world_release(&world);
 }
 
+TEST(status_put_tells_what_haproxy_sends)
+{
+	struct world world;
+
+	world_init(&world, POLICIES);
+	struct agent_stats stats = world_stats(&world);
+	stats.spop.healthchecks = 7;
+	stats.spop.notifies = 3;
+	stats.spop.last_notify_us = 1700000089500000;
+	stats.spop.ended_owing = 2;
+	spop_names_add(&stats.spop.names, BYTES("src"), false);
+	spop_names_add(&stats.spop.names, BYTES("ap\"ikey"), true);
+	/* A verdict at 50 ms is still in time. */
+	for (int64_t us = 49000; us <= 52000; us += 1000)
+		histogram_add(&stats.engine.latency[SOURCE_SPOP], us);
+	histogram_add(&stats.engine.latency[SOURCE_SPOP], 5000000);
+	cJSON *json = read_page(status_put, &stats);
+
+	assert_number(json, "spop.healthchecks", 7);
+	assert_number(json, "spop.notifies", 3);
+	assert_number(json, "spop.last_notify_ms", 1700000089500);
+	assert_number(json, "spop.slower_than_50_ms", 3);
+	assert_number(json, "spop.ended_owing", 2);
+	assert_text(json, "spop.attributes.0.name", "src");
+	assert_number(json, "spop.attributes.0.absent", 0);
+	assert_text(json, "spop.attributes.1.name", "ap\"ikey");
+	assert_number(json, "spop.attributes.1.times", 1);
+	assert_number(json, "spop.attributes.1.absent", 1);
+	assert_true(cJSON_IsFalse(at(json, "spop.attributes_left_out")));
+	cJSON_Delete(json);
+	world_release(&world);
+}
+
 TEST(status_put_tells_why_redis_is_down)
 {
 	struct world world;

@@ -611,6 +611,7 @@ TEST(spop_peer_broken_frame_leaves_what_is_in_flight_without_an_answer)
 	assert_is_refused(fd, SPOP_INVALID);
 	assert_gets(other, "ack 2.1");
 	assert_int_equal(stats.acks, 1);
+	assert_int_equal(stats.ended_owing, 1);
 }
 
 /* ---- SERVING: the end ---- */
@@ -796,6 +797,46 @@ TEST(spop_peer_reset_leaves_what_is_in_flight_without_an_answer)
 	assert_int_equal(ended_count, 1);
 	fake_engine_answer(&fake, 0);
 	assert_int_equal(stats.acks, 0);
+	assert_int_equal(stats.ended_owing, 1);
+}
+
+TEST(spop_peer_that_owes_nothing_is_not_counted_as_owing)
+{
+	int fd = serve();
+
+	fake.waits = true;
+	send_notify(fd, 1, 1);
+	turns(2);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	turns(2);
+	fake_engine_answer(&fake, 0);
+	turns(2);
+	assert_gets(fd, "ack 1.1, end");
+	(void)open_peer();
+	spop_peer_close(last_peer());
+	turns(2);
+	assert_int_equal(ended_count, 2);
+	assert_int_equal(stats.ended_owing, 0);
+}
+
+/* ---- what HAProxy sends ---- */
+
+TEST(spop_peer_notes_when_it_was_asked_and_by_which_arguments)
+{
+	int fd = serve();
+
+	assert_int_equal(stats.last_notify_us, 0);
+	int64_t before_us = clock_now_us();
+	send_frame(fd, "03 00000001 01 01  01'm' 02 03'src' 06 7f000001 04'user' 00");
+	send_frame(fd, "03 00000001 02 01  01'm' 02 03'src' 06 7f000001 04'user' 08 01'x'");
+	turns(2);
+	assert_true(stats.last_notify_us >= before_us && stats.last_notify_us <= clock_now_us());
+	assert_int_equal(stats.names.count, 2);
+	assert_memory_equal(stats.names.items[0].text, "src", 3);
+	assert_int_equal(stats.names.items[0].times, 2);
+	assert_int_equal(stats.names.items[0].absent, 0);
+	assert_int_equal(stats.names.items[1].times, 2);
+	assert_int_equal(stats.names.items[1].absent, 1);
 }
 
 /* ---- back-pressure ---- */
