@@ -60,7 +60,7 @@ def test_each_alert_is_expected_to_fire_in_one_case_and_not_in_another(cases):
               for rule in group["rules"]}
     expected = [case for test in cases["tests"] for case in test["alert_rule_test"]]
 
-    assert len(alerts) == 6
+    assert len(alerts) == 10
     assert {case["alertname"] for case in expected if case.get("exp_alerts")} == alerts
     assert {case["alertname"] for case in expected if not case.get("exp_alerts")} == alerts
 
@@ -82,6 +82,15 @@ def test_each_alert_is_expected_to_fire_in_one_case_and_not_in_another(cases):
     ("NotAsked", "[5m])) == 0", "[15m])) == 0"),
     ("NotAsked", "[5m])) == 0", "[5m])) == 1"),
     ("NotAsked", "for: 10m", "for: 2m"),
+    ("AgentDown", "up == 0", "up == 1"),
+    ("AgentDown", "\n            and on (job, instance) present_over_time(ratelimit_build_info[1d])", ""),
+    ("AgentDown", "[1d]", "[2m]"),
+    ("NoAgent", "absent(ratelimit_build_info)", "absent(ratelimit_build)"),
+    ("HaproxyHasNoAgent", '{proxy="ratelimit-agents"}', ""),
+    ("HaproxyHasNoAgent", "== 0", "<= 1"),
+    ("HaproxyGivesUp", "> 0.01", "> 0.001"),
+    ("HaproxyGivesUp", "> 0.01", "> 0.03"),
+    ("HaproxyGivesUp", "client_aborts", "aborts"),
 ])
 def test_a_wrong_rule_is_noticed(tmp_path, cases, alert, old, new):
     text = ALERTS.read_text()
@@ -106,7 +115,8 @@ def test_the_rules_read_what_the_agent_writes(start_agent):
         for rule in group["rules"]:
             used = {word for word in _words(rule["expr"])
                     if word.startswith(("ratelimit_", "requests_", "redis_"))}
-            assert used and used <= names, rule["alert"]
+            of_haproxy = "haproxy_" in rule["expr"]  # test_haproxy_alerts.py has these
+            assert (used or of_haproxy) and used <= names, rule["alert"]
 
 
 def _words(text):
