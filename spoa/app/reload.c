@@ -116,8 +116,11 @@ static void run_slice_in(struct reload *reload, double seconds)
 
 static void note_failure(struct reload *reload, bool is_asked_for, const char *reason)
 {
-	reload->config.stats->last_failed = true;
-	reload->config.stats->errors++;
+	struct load_stats *stats = reload->config.stats;
+
+	stats->last_failed = true;
+	snprintf(stats->last_error, sizeof stats->last_error, "%s", reason);
+	stats->errors++;
 	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause_text(is_asked_for)),
 		  LOG_TEXT("reason", reason));
 }

@@ -39,8 +39,10 @@ static void add_check(const struct counter *counter, const struct check *check, 
 	histogram_add(&tally->latency, latency_us);
 	crypto_shorthash((unsigned char *)&hash, values.data, values.len, counter->secret);
 	add_key(&tally->seen, check, hash);
-	if (result == TALLY_DENIED || result == TALLY_SHADOW_DENIED)
+	if (result == TALLY_DENIED)
 		add_key(&tally->denied, check, hash);
+	else if (result == TALLY_SHADOW_DENIED)
+		add_key(&tally->shadow_denied, check, hash);
 }
 
 static void add_request(struct engine_stats *stats, const struct verdict *verdict,

@@ -37,7 +37,8 @@ void tally_forget_keys(struct tally *tally)
 {
 	free(tally->seen);
 	free(tally->denied);
-	tally->seen = tally->denied = NULL;
+	free(tally->shadow_denied);
+	tally->seen = tally->denied = tally->shadow_denied = NULL;
 	tally->keys_absent_before = tally->keys_absent;
 	tally->has_key_come = tally->is_absence_told = false;
 }

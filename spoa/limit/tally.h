@@ -45,6 +45,7 @@ struct tally {
 	/* NULL until the first key; allocated once each, or not at all when memory is short. */
 	struct top_keys *seen;
 	struct top_keys *denied;
+	struct top_keys *shadow_denied;
 };
 
 /* NULL when memory is short. */

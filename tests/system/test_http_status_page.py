@@ -92,6 +92,20 @@ def test_it_updates_without_a_reload(page, client):
     assert page.complaints() == []
 
 
+def test_a_failed_reload_is_shown_with_its_reason(page, client):
+    assert not page.run("return document.querySelector('#reload-failed').checkVisibility()")
+    client.agent.policy_file.write_text('{"policies":{"a":{"window":"<b>x"}}}')
+    client.agent.signal(1)
+
+    page.wait_for(lambda: "policies.a" in page.text("#reload-reason"), "the reason")
+    assert page.run("return document.querySelector('#reload-failed').checkVisibility()")
+    client.agent.policy_file.write_text(POLICIES)
+    client.agent.signal(1)
+    page.wait_for(lambda: not page.run("return document.querySelector('#reload-failed')"
+                                       ".checkVisibility()"), "the good reload")
+    assert page.complaints() == []
+
+
 def test_it_says_what_haproxy_sends(page, client):
     assert page.text("#haproxy-asked") == "HAProxy has never asked"
     with client.agent.connect() as peer:

@@ -96,7 +96,10 @@ static void put_policy(FILE *to, const struct policy *policy, const struct repla
 	if (total->allowed + total->denied + total->shadow_denied == 0)
 		return; /* the tally may have a key all the same, of a request that failed */
 	put_keys(to, "seen most", policy->tally->seen);
-	put_keys(to, "denied most", policy->tally->denied);
+	/* A policy in shadow denies nobody: the line has whom it would have denied. */
+	put_keys(to, "denied most",
+		 policy->tally->denied != NULL ? policy->tally->denied
+					       : policy->tally->shadow_denied);
 }
 
 void replay_summary_put(FILE *to, const struct replay_counts *counts,

@@ -20,12 +20,15 @@
 #include "store/memory.h"
 #include "store/store.h"
 
+#define LOAD_ERROR_MAX 512
+
 /* The loads of the policy file. */
 struct load_stats {
 	uint64_t generation; /* how often they were loaded */
 	uint64_t errors;     /* reloads that changed nothing */
 	int64_t loaded_us;   /* the last load, since the epoch */
 	bool last_failed;    /* the last reload failed, so older policies run than the file has */
+	char last_error[LOAD_ERROR_MAX]; /* why it failed; a longer text is cut */
 };
 
 struct agent_view {

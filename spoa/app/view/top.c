@@ -41,6 +41,7 @@ static void add_policy_keys(struct json_node list, const struct policy *policy)
 	json_add_text(in, "policy", policy->name);
 	add_keys(in, "seen", policy->tally->seen);
 	add_keys(in, "denied", policy->tally->denied);
+	add_keys(in, "shadow_denied", policy->tally->shadow_denied);
 }
 
 bool top_put(FILE *to, const struct agent_stats *stats)

@@ -171,6 +171,7 @@ TEST(reload_a_file_with_an_error_changes_nothing)
 	change("{");
 
 	assert_reloads(0, 1, true, 1);
+	assert_true(world->stats.last_error[0] != '\0');
 }
 
 TEST(reload_an_error_that_is_taken_back_is_a_reload)

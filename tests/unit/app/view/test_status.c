@@ -147,6 +147,27 @@ TEST(status_put_tells_why_redis_is_down)
 	world_release(&world);
 }
 
+TEST(status_put_tells_why_a_reload_failed)
+{
+	struct world world;
+
+	world_init(&world, POLICIES);
+	struct agent_stats stats = world_stats(&world);
+	stats.load.last_failed = true;
+	snprintf(stats.load.last_error, sizeof stats.load.last_error, "policies.a: no \"key\"");
+	cJSON *json = read_page(status_put, &stats);
+	assert_true(cJSON_IsTrue(at(json, "load.last_failed")));
+	assert_text(json, "load.reason", "policies.a: no \"key\"");
+	cJSON_Delete(json);
+
+	stats.load.last_failed = false;
+	json = read_page(status_put, &stats);
+	assert_true(cJSON_IsFalse(at(json, "load.last_failed")));
+	assert_text(json, "load.reason", "");
+	cJSON_Delete(json);
+	world_release(&world);
+}
+
 TEST(status_put_tells_of_each_policy)
 {
 	struct world world;
@@ -218,6 +239,27 @@ TEST(status_put_hostile_keys_are_text)
 
 	assert_text(json, "policies.0.hottest.key",
 		    "%3c/script%3e%22%5c%0a%01%ff%3cimg%20onerror%3dx%3e");
+	cJSON_Delete(json);
+	world_release(&world);
+}
+
+TEST(top_put_tells_shadow_from_denied)
+{
+	struct world world;
+
+	world_init(&world, "{\"policies\":{\"tried\":{\"algorithm\":\"fixed_window\",\"limit\":1,"
+			   "\"window\":\"1h\",\"key\":[\"src\"],\"shadow\":true}}}");
+	world_ask(&world, SOURCE_SPOP, "tried", "203.0.113.9", 4);
+	struct agent_stats stats = world_stats(&world);
+	cJSON *json = read_page(top_put, &stats);
+
+	assert_number(json, "policies.0.seen.total", 4);
+	assert_number(json, "policies.0.shadow_denied.total", 3);
+	assert_text(json, "policies.0.shadow_denied.keys.0.key", "203.0.113.9");
+	assert_null(at(json, "policies.0.denied"));
+	cJSON_Delete(json);
+	json = read_page(status_put, &stats);
+	assert_int_equal(cJSON_GetArraySize(at(json, "top.denied")), 0);
 	cJSON_Delete(json);
 	world_release(&world);
 }
