@@ -2,6 +2,7 @@
 nothing."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from agent import bucket, policies_text, window
 from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
 
 LOAD = ROOT / "build/bench/spop-load"
+CAPACITY = (ROOT / "docs/capacity.md").read_text()
 
 
 def load(agent, *options):
@@ -150,8 +152,43 @@ def test_what_a_full_redis_forgets_is_measured():
     assert ttl["silent forgotten, %"] > 50
 
 
+def tables(text):
+    """The tables of a text in Markdown: each a dict from the first cell of a row to the others."""
+    found = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    return [{cells[0].strip(): [cell.strip() for cell in cells[1:]]
+             for cells in (line.strip("|").split("|") for line in table.splitlines()[2:])}
+            for table in found]
+
+
+def test_the_memory_of_balances_is_measured():
+    done = subprocess.run([ROOT / "bench/run-capacity", "redis-server", "--keys", "20000"],
+                          capture_output=True, text=True, env=clean_environment(), timeout=300,
+                          check=False)
+
+    assert done.returncode == 0, done.stderr
+    measured, planned = tables(done.stdout)
+    page_measured, page_planned = tables(CAPACITY)[:2]
+    assert (measured.keys(), planned.keys()) == (page_measured.keys(), page_planned.keys())
+    for name, (figure,) in measured.items():
+        # Redis' tables and its allocator make some difference with other numbers of keys.
+        assert float(figure) == pytest.approx(float(page_measured[name][0]), rel=0.5), name
+
+
+def test_the_memory_in_the_page_follows_from_what_was_measured():
+    def mebibytes(text):
+        number, unit = text.split()
+        return float(number) * {"MiB": 1, "GiB": 1024}[unit]
+
+    measured, planned = tables(CAPACITY)[:2]
+    for name, cells in planned.items():
+        a_key = (max(map(float, measured[name])) + 16) * 1.25 if name in measured else \
+            float(measured["in the agent's memory, any but `sliding_window`"][0])
+        for millions, cell in zip((1, 10, 50), cells):
+            assert mebibytes(cell) == pytest.approx(a_key * millions * 1e6 / 2**20, rel=0.03), name
+
+
 @pytest.mark.parametrize("name, options", [
-    ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"]),
+    ("run-capacity", ["--keys", "1"]), ("run", ["--rounds", "0"]), ("run-http", ["memory", "--rounds", "1"]), ("run-http", ["fast"]),
     ("run-log", ["--entries", "many"]), ("run-evict", ["--policies", "all"])])
 def test_a_bench_that_is_called_wrongly_says_how(name, options):
     done = subprocess.run([ROOT / "bench" / name, *options], capture_output=True, text=True,
