@@ -1,6 +1,9 @@
 """Runs each snippet of docs/haproxy.md, put into the shipped files where the page says."""
 
+import base64
 import concurrent.futures
+import contextlib
+import hashlib
 import http.server
 import json
 import re
@@ -271,6 +274,9 @@ def test_login_by_another_way_than_the_body(start_recipe, origin):
     assert post(haproxy, "username=a", *FORM, target="/login?username=bob") == 400
     assert status_of(ask(haproxy.port, "PUT", "/login", "username=a", FORM)) == 405
     assert status_of(ask(haproxy.port, "GET", "/login?username=bob")) == 400
+    for field in ("X-HTTP-Method-Override: POST", "X-HTTP-Method: POST", "X-Method-Override: POST"):
+        assert status_of(ask(haproxy.port, "GET", "/login", "username=bob", [*FORM, field])) == 400
+    assert status_of(ask(haproxy.port, "GET", "/login?_method=post")) == 400
     assert origin.requests == 0
 
 
@@ -328,13 +334,17 @@ def start_echo():
     """The address of an application that takes over each connection and says what it hears."""
     class Echo(socketserver.StreamRequestHandler):
         def handle(self):
-            while self.rfile.readline().strip():
-                pass
+            head = b""
+            while (line := self.rfile.readline()).strip():
+                head += line
+            key = re.search(rb"sec-websocket-key: (\S+)", head, re.I)[1]
+            accept = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")  # RFC 6455
             self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-                             b"Upgrade: websocket\r\n"
-                             b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
-            while data := self.connection.recv(4096):
-                self.connection.sendall(data)
+                             b"Upgrade: websocket\r\nSec-WebSocket-Accept: "
+                             + base64.b64encode(accept.digest()) + b"\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                while data := self.connection.recv(4096):
+                    self.connection.sendall(data)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
         server.daemon_threads = True
@@ -353,6 +363,18 @@ def test_websockets(start_recipe, origin, echo):
         [(101, 50 * b"hello")] * 5 + [(429, b"")]
     assert asked(haproxy) == 6
     assert checks(haproxy, "websockets", "allowed") == 5
+
+
+def test_websockets_over_http_2(start_recipe, origin, echo):
+    """Extended CONNECT, RFC 8441."""
+    haproxy = start_recipe("WebSockets", [*SLOW, ('"5/1m"', '"5/1h"')],
+                           conf=[(origin.address, echo)])
+
+    got = [http2.ask(haproxy.port, method=b"CONNECT", path=b"/chat", fields=[
+        (b":protocol", b"websocket"), (b"sec-websocket-version", b"13")])[0] for _ in range(6)]
+
+    assert got == [200] * 5 + [429]
+    assert checks(haproxy, "websockets", "denied") == 1
 
 
 # --- the log --------------------------------------------------------------------------------------
