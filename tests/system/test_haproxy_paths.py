@@ -1,5 +1,6 @@
 """The lines of haproxy-conf/ that normalise the path and the host, and what they make of each."""
 
+import random
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import http2
 from agent import bucket, policies_text
 from examples import PATIENT
 from haproxy import SHIPPED, SHIPPED_CONF
+from http_client import Raw
 from path_spellings import RAW_BYTES, REFUSED, SPELLINGS
 from processes import ROOT
 from web import exchange
@@ -248,3 +250,92 @@ def test_the_longest_path_is_counted(start_counting, unit, key):
     for answer in (exchange(haproxy.port, request(long, "h" * 7000)),
                    exchange(haproxy.port, request(2 * long, "h"))):
         assert balance_left(answer) is not None
+
+
+# --- /auth reads them in the same way -------------------------------------------------------------
+
+class Auth:
+    """/auth of an agent that counts by path and host, and says over SPOP which ones it counted."""
+
+    CAPACITY = 10
+
+    def __init__(self, agent):
+        self.agent, self.asked, self.peer = agent, 0, agent.connect()
+        self.raw = Raw(agent.http_address)
+
+    def ask(self, target, host):
+        """Whether the target and the host are taken. Each of these requests has its own balances,
+        by its number."""
+        self.asked += 1
+        head = (f"GET /auth?from=traefik&number={self.asked} HTTP/1.1\r\nHost: agent\r\n"
+                f"X-Forwarded-Method: GET\r\nX-Forwarded-For: 192.0.2.1\r\n"
+                f"X-Forwarded-Host: {host}\r\nX-Forwarded-Uri: {target}\r\n\r\n")
+        self.raw.send(head.encode("latin-1"))
+        answer = self.raw.read_answer()
+        if answer.headers.get("connection") == "close":
+            self.raw.close()
+            self.raw = Raw(self.agent.http_address)
+        assert answer.status in (200, 429), answer
+        return answer.status == 200
+
+    def counted(self, path, host):
+        """Whether the last request was counted by this path and this host."""
+        left = self.peer.ask(path=path.encode("latin-1"), host=host, number=str(self.asked),
+                             cost=0).remaining
+        return left == self.CAPACITY - 1
+
+    def reads_as(self, target, host, shown_by_haproxy):
+        is_taken = self.ask(target, host)
+        if shown_by_haproxy == 400:
+            return not is_taken
+        return is_taken and self.counted(*shown_by_haproxy)
+
+
+@pytest.fixture
+def auth(start_agent):
+    opened = Auth(start_agent(http=True, policies=policies_text(
+        p=bucket(Auth.CAPACITY, key=["path", "host", "number"]))))
+    yield opened
+    opened.raw.close()
+    opened.peer.close()
+
+
+def random_paths(seed, count):
+    pieces = ["/", "/", "a", "login", ".", "..", ";", "%2f", "%2F", "\\", "%5c", "%3b", "%2e", "%2E",
+              "%25", "%6c", "%00", "%0a", "%7f", "%23", "%", "%4", "+", "=", "&", "%3f",
+              "%ff", "~", "...", "/;", "..;", ";/"]
+    chance = random.Random(seed)
+    for _ in range(count):
+        yield "/" + "".join(chance.choices(pieces, k=chance.randrange(1, 9)))
+
+
+def test_auth_reads_each_spelling_as_haproxy_does(start_showing, auth):
+    haproxy = start_showing()
+    paths = [raw for raw, _ in SPELLINGS] + REFUSED + RAW_BYTES + list(random_paths(14, 400))
+
+    for raw in paths:
+        for query in ("", "?a=/../b"):
+            by_haproxy = shown(ask(haproxy.port, request(raw + query)))
+            assert auth.reads_as(raw + query, "example.com", by_haproxy), (raw, by_haproxy)
+
+
+def test_auth_reads_each_host_as_haproxy_does(start_showing, auth):
+    haproxy = start_showing()
+
+    for host in [host for host, _ in HOSTS if host is not None] + BAD_HOSTS:
+        by_haproxy = shown(ask(haproxy.port, request("/", host)))
+        assert auth.reads_as("/", host, by_haproxy), (host, by_haproxy)
+
+
+@pytest.mark.parametrize("target", [
+    "http://example.com", "http://example.com/", "http://example.com//login", "*",
+    "HTTP://example.com/login;x", "http://example.com/a/../login", "http://example.com/%",
+    "http://example.com?x"])
+def test_auth_reads_a_whole_url_as_haproxy_does(start_showing, auth, target):
+    haproxy = start_showing()
+
+    method = "OPTIONS" if target == "*" else "GET"
+    by_haproxy = shown(ask(haproxy.port, request(target, method=method)))
+    if by_haproxy == 400 and target in ("*", "http://example.com?x"):
+        by_haproxy = ("/", "example.com")  # this version refuses all such requests
+    assert auth.reads_as(target, "example.com", by_haproxy)

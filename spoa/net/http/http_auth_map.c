@@ -396,6 +396,8 @@ bool http_auth_read_fields(struct http_question *question, const struct http_hea
 		return false;
 	if (from->is_list && !find_entry(head, query, &said.client, err))
 		return false;
+	if (bytes_equal(said.method, BYTES("CONNECT")))
+		said.uri = BYTES("*"); /* what it names is a host, and no path */
 	if (!set_client(question, from, said.client, err) || !set_host(question, said.host, err) ||
 	    !set_uri(question, said.uri, err))
 		return false;

@@ -224,6 +224,11 @@ static const struct {
 	{"uri: before from", LINE("uri=/&from=envoy") END,
 	 "400 from: is missing; accepted are traefik, caddy, nginx, ingress-nginx and envoy"},
 
+	{"a CONNECT has no path",
+	 LINE("from=traefik") "X-Forwarded-Method: CONNECT\r\nX-Forwarded-Host: a\r\n"
+			      "X-Forwarded-Uri: a:443\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n",
+	 "src=192.0.2.1 method='CONNECT' host='a' path='/' raw_path='/' query=''"},
+
 	/* xff= */
 	{"xff: 2", LINE("from=traefik&xff=2") FORWARDED END,
 	 "src=203.0.113.9 method='POST' host='example.com' path='/Login' raw_path='/Login/' "
