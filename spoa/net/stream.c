@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -420,6 +421,18 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 	if (stream->state != STREAM_OPEN)
 		return; /* the input is thrown away */
 	hand_over(stream, bytes_from(to - before, before + (size_t)len));
+}
+
+bool stream_read_now(struct stream *stream)
+{
+	int unread = 0;
+
+	ASSERT(!stream->is_handing_over);
+	if (stream->state != STREAM_OPEN || !ev_is_active(&stream->readable) ||
+	    ioctl(stream->readable.fd, FIONREAD, &unread) != 0 || unread <= 0)
+		return false;
+	on_readable(stream->streams->loop, &stream->readable, EV_READ);
+	return true;
 }
 
 /* There is room for output again: the owner goes on with the input that it left. */

@@ -24,6 +24,7 @@
 #include <ev.h>
 
 #include "base/bytes.h"
+#include "base/compiler.h"
 #include "base/list.h"
 #include "base/writer.h"
 
@@ -122,6 +123,11 @@ void stream_body_unref(struct stream_body *body);
 /* Takes the caller's reference. Only while the stream is open and has no body. */
 void stream_put_body(struct stream *stream, struct stream_body *body);
 bool stream_has_output(const struct stream *stream);
+/*
+ * Reads now what has come, instead of in its turn: for an owner that is about to close the stream.
+ * Never called from `input`. Returns false when nothing has come, or the owner waits for room.
+ */
+MUST_CHECK bool stream_read_now(struct stream *stream);
 /* Called from `input` only: reads nothing more until all output is sent, then calls `input`. */
 void stream_wait_for_room(struct stream *stream);
 /* Sends the output, then ends the connection so that the other side gets all of it. */

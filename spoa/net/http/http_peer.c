@@ -598,6 +598,11 @@ void http_peer_close(struct http_guest *guest)
 	close_now(peer_of_guest(guest));
 }
 
+bool http_peer_read_now(struct http_guest *guest)
+{
+	return stream_read_now(&peer_of_guest(guest)->stream);
+}
+
 void http_peer_refuse_waiting(struct http_guest *guest)
 {
 	struct http_peer *peer = peer_of_guest(guest);

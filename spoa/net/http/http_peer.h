@@ -49,6 +49,8 @@ MUST_CHECK bool http_peer_open(struct http_peer_config *config, int fd,
 			       const struct address *client, unsigned door);
 /* Closes it at once; a request that is under way is not answered. */
 void http_peer_close(struct http_guest *guest);
+/* Handles what it has sent and nobody has read yet. Returns false when there is nothing. */
+MUST_CHECK bool http_peer_read_now(struct http_guest *guest);
 /* Answers 503 to the request that waits for its verdict. */
 void http_peer_refuse_waiting(struct http_guest *guest);
 

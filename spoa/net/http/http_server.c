@@ -286,12 +286,36 @@ static void on_sweep(struct ev_loop *loop, struct ev_timer *timer, int events)
 		ev_timer_stop(loop, timer);
 }
 
+/*
+ * Closes whom the crowd names until there is room for the newcomer. A proxy opens hundreds of
+ * connections at once, and each brings its question. So what the kernel has of a guest is read
+ * before the guest is taken for idle, and what is answered is sent before the guest is taken for
+ * one that does not read. There are as many such chances as guests: clients that send without end
+ * gain nothing.
+ */
+static void make_room(struct http_server *server, const struct address *newcomer)
+{
+	size_t chances = http_crowd_count(&server->crowd);
+	struct http_guest *victim = http_crowd_find_victim(&server->crowd, newcomer);
+
+	if (victim != NULL)
+		streams_flush(server->peer_config.streams);
+	while ((victim = http_crowd_find_victim(&server->crowd, newcomer)) != NULL) {
+		if (chances > 0 && http_peer_read_now(victim)) {
+			chances--;
+			streams_flush(server->peer_config.streams);
+			continue;
+		}
+		server->stats.evicted++;
+		http_peer_close(victim);
+	}
+}
+
 static void on_accept(void *owner, int fd)
 {
 	const struct http_door *door = owner;
 	struct http_server *server = door->server;
 	struct address peer = {.len = sizeof peer.socket};
-	struct http_guest *victim;
 	int yes = 1;
 
 	if (getpeername(fd, (struct sockaddr *)&peer.socket, &peer.len) != 0) {
@@ -302,10 +326,7 @@ static void on_accept(void *owner, int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	socket_notice_dead_peer(fd);
 	socket_bound_buffers(fd);
-	while ((victim = http_crowd_find_victim(&server->crowd, &peer)) != NULL) {
-		server->stats.evicted++;
-		http_peer_close(victim);
-	}
+	make_room(server, &peer);
 	server->stats.accepted++;
 	if (!http_peer_open(&server->peer_config, fd, &peer, door->number))
 		server->stats.refused++;

@@ -134,13 +134,21 @@ AFTER_EACH
 	ev_loop_destroy(loop);
 }
 
-static int client(void)
+/* It is not accepted yet. */
+static int connected(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+static int client(void)
+{
+	int fd = connected();
+
 	turns(2);
 	return fd;
 }
@@ -325,6 +333,55 @@ TEST(http_server_a_newcomer_waits_in_the_backlog_while_all_wait_for_verdicts)
 	close(newcomer);
 	for (int i = 0; i < MAX_CONNECTIONS; i++)
 		close(fds[i]);
+}
+
+/* All of them are in the backlog before the agent sees the first. */
+static void connect_all(int *fds, size_t count, const char *request)
+{
+	for (size_t i = 0; i < count; i++) {
+		fds[i] = connected();
+		send_text(fds[i], request);
+	}
+	turns(6);
+}
+
+TEST(http_server_more_connections_than_there_may_be_are_answered_when_each_has_asked)
+{
+	int fds[3 * MAX_CONNECTIONS];
+
+	connect_all(fds, ARRAY_SIZE(fds), CHECK);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		assert_status(fds[i], "200");
+		close(fds[i]);
+	}
+	assert_int_equal(http_server_stats(server).evicted, 2 * MAX_CONNECTIONS);
+}
+
+TEST(http_server_half_a_request_is_no_reason_to_stay)
+{
+	int fds[MAX_CONNECTIONS + 1];
+
+	connect_all(fds, ARRAY_SIZE(fds), "GET /page HTTP/1.1\r\n");
+	assert_ended(fds[0]);
+	assert_int_equal(http_server_stats(server).evicted, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+TEST(http_server_the_longest_idle_goes_unless_it_has_just_asked)
+{
+	int first = client(), second = client(), third = client(), fourth = client();
+
+	send_text(first, CHECK);
+	int newcomer = connected();
+	turns(4);
+	assert_status(first, "200");
+	assert_ended(second);
+	close(first);
+	close(second);
+	close(third);
+	close(fourth);
+	close(newcomer);
 }
 
 /* ---- pages ---- */
