@@ -14,9 +14,10 @@ daemon off;
 worker_processes 1;
 error_log stderr;
 pid {directory}/nginx.pid;
-events {{ worker_connections 256; }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
+    client_body_buffer_size 2m;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
@@ -27,22 +28,23 @@ http {{
 """
 
 
-def configuration(directory, port, agent, origin):
+def configuration(directory, port, agent, origin, changes):
     shown = SHOWN
-    for old, new in (("listen 80;", f"listen 127.0.0.1:{port};"), ("127.0.0.1:8080", agent),
-                     ("127.0.0.1:8000", origin)):
+    for old, new in (("listen 80;", f"listen 127.0.0.1:{port} backlog=1024;"),
+                     ("127.0.0.1:8080", agent), ("127.0.0.1:8000", origin), *changes):
         assert shown.count(old) == 1, old
         shown = shown.replace(old, new)
     return AROUND.format(directory=directory, shown=shown)
 
 
 class Nginx(Process):
-    """Between the origin and the agent, on a port of loopback."""
+    """Between the origin and the agent, on a port of loopback. `changes` are pairs of what the
+    recipe says and what stands in its place."""
 
-    def __init__(self, directory, agent, origin):
+    def __init__(self, directory, agent, origin, changes=()):
         self.port, reserved = reserve_port()
         config = directory / "nginx.conf"
-        config.write_text(configuration(directory, self.port, agent, origin))
+        config.write_text(configuration(directory, self.port, agent, origin, changes))
         reserved.close()
         super().__init__(["/usr/sbin/nginx", "-p", directory, "-c", config],
                          directory / "nginx.log")

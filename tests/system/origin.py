@@ -10,6 +10,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.count()
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = b"from the origin\n"
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
