@@ -65,14 +65,17 @@ static int print_help(void)
 	fputs("usage: ratelimit-spoa [serve] [options]      answers HAProxy and HTTP, in the "
 	      "foreground\n"
 	      "       ratelimit-spoa check-config [options] checks and shows what serve would use\n"
-	      "       ratelimit-spoa replay [options]       says what policies would have done\n"
+	      "       ratelimit-spoa replay [options] [FILE...]\n"
+	      "                                             says what policies would have done\n"
 	      "       ratelimit-spoa probe [ADDRESS]        asks a running agent; exits 0 or 1\n"
 	      "       ratelimit-spoa version                says which version this is\n\n",
 	      stdout);
 	options_print_help(stdout);
 	fputs("\ncheck-config has this flag too:\n\n", stdout);
 	option_print_table(show_options_table, stdout);
-	fputs("\nreplay reads requests from standard input, and has these flags too:\n\n", stdout);
+	fputs("\nreplay reads requests from files, or from standard input, and has these flags "
+	      "too:\n\n",
+	      stdout);
 	option_print_table(replay_options_table, stdout);
 	return EXIT_SUCCESS;
 }
@@ -109,8 +112,9 @@ static int print_help_of_replay(void)
 	static const char *const shared[] = {"policies",  "store",        "key-prefix",
 					     "hash-keys", "memory-limit", NULL};
 
-	fputs("usage: ratelimit-spoa replay [options]\n\n"
-	      "Reads requests from standard input, and says what policies would have done.\n\n",
+	fputs("usage: ratelimit-spoa replay [options] [FILE...]\n\n"
+	      "Reads requests from files, or from standard input, and says what policies would\n"
+	      "have done.\n\n",
 	      stdout);
 	option_print_table(replay_options_table, stdout);
 	fputs("\nIt takes all options of serve; these count here:\n\n", stdout);

@@ -226,6 +226,13 @@ static const struct option *find_flag(const struct option *table, struct bytes f
 	return NULL;
 }
 
+bool option_takes_next(const struct option *table, const char *flag)
+{
+	const struct option *option = find_flag(table, bytes_from_text(flag));
+
+	return option != NULL && option->kind != OPTION_MARK;
+}
+
 int option_read_flag(const struct option *table, void *into, char **args, struct err *err)
 {
 	size_t len = strcspn(args[0], "=");

@@ -92,6 +92,8 @@ MUST_CHECK bool option_read_defaults(const struct option *table, void *into, str
  */
 MUST_CHECK int option_read_flag(const struct option *table, void *into, char **args,
 				struct err *err);
+/* Whether the flag is one of the table, and its value is the argument that follows it. */
+bool option_takes_next(const struct option *table, const char *flag);
 /*
  * Sets the defaults, reads the flags that the table has, and takes them out of `args`. The other
  * arguments stay, in their order.

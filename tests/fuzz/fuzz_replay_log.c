@@ -10,6 +10,7 @@
 #include "app/replay/haproxy_log.h"
 #include "app/replay/replay_line.h"
 #include "app/replay/replay_order.h"
+#include "base/clock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,7 +51,8 @@ static void take_log(struct replay_order *order, struct bytes text, uint64_t num
 		break;
 	case HAPROXY_REQUEST:
 		check_request(at_us);
-		ASSERT(replay_order_add(order, at_us, number, text));
+		ASSERT(replay_order_add(order,
+					&(struct replay_order_line){at_us, text, NULL, number}));
 		break;
 	case HAPROXY_BAD:
 		check_error(&err);
@@ -104,7 +106,7 @@ static void take(struct replay_order *order, struct bytes text, uint64_t number)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes rest = bytes_from(data, size < HTTP_BODY_MAX ? size : HTTP_BODY_MAX), line;
-	struct replay_order order = {0};
+	struct replay_order order = {.window_us = 60 * US_PER_SECOND};
 
 	for (uint64_t number = 0; bytes_next_item(&rest, '\n', &line); number++)
 		take(&order, line, number);

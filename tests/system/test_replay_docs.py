@@ -1,5 +1,6 @@
 """Types the commands of docs/replay.md, and compares what the page shows."""
 
+import gzip
 import json
 import os
 import re
@@ -24,6 +25,9 @@ def test_a_command_of_the_page_works(tmp_path, command):
     (tmp_path / "haproxy-conf").symlink_to(ROOT / "haproxy-conf")
     (tmp_path / "requests.jsonl").write_text(LINES)
     (tmp_path / "haproxy.log").write_text(LOG)
+    monday, tuesday = LINES.splitlines()
+    (tmp_path / "monday.jsonl").write_text(monday)
+    (tmp_path / "tuesday.jsonl.gz").write_bytes(gzip.compress(tuesday.encode()))
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/ratelimit-spoa").symlink_to(BINARY)
 

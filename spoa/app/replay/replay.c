@@ -1,15 +1,16 @@
 /*
- *  standard input
+ *  files, or standard input
  *       |
- *  replay_input     a line
+ *  replay_files     merges them: the next line is that of the earliest request
  *       |
- *       +-- json:     replay_line makes a question of it -------------+
- *       |                                                             |
- *       +-- haproxy:  haproxy_log makes a question of it;             |
- *                     replay_order holds the line until no earlier    |
- *                     one can come; then it is read once more --------+
- *                                                                     |
- *  replay_ask       asks replay_engine, waits for the verdict  <------+
+ *       +-- --window 0: the line is asked as it comes ------------+
+ *       |                                                         |
+ *       +-- replay_order holds the line until no earlier one can  |
+ *           come any more ----------------------------------------+
+ *                                                                 |
+ *  replay_line or haproxy_log makes a question of the line  <-----+
+ *       |
+ *  replay_ask       asks replay_engine, waits for the verdict
  *       |
  *       +-- replay_output   the answer, on standard output
  *       +-- replay_counts   for replay_summary and replay_plot, at the end
@@ -18,7 +19,8 @@
  * while somebody waits: for input, for a reader of the output, or for Redis. Each of these waits
  * ends when a signal sets `is_stopped`.
  *
- * A held line is kept as text and read again when its turn comes: a question takes 74 KB.
+ * Each line is read twice: for its time when it comes, and for its question when its turn comes. In
+ * between the line is kept as text, since a question takes 74 KB.
  */
 #include "app/replay/replay.h"
 
@@ -33,10 +35,13 @@
 
 #include "app/replay/haproxy_log.h"
 #include "app/replay/replay_ask.h"
-#include "app/replay/replay_input.h"
+#include "app/replay/replay_files.h"
 #include "app/replay/replay_order.h"
 #include "app/replay/replay_plot.h"
 #include "app/replay/replay_summary.h"
+
+#define REPLAY_WINDOW_US (60 * US_PER_SECOND)
+#define EXIT_USAGE       2
 
 struct replay {
 	const struct options *options;
@@ -52,7 +57,7 @@ struct replay {
 	struct replay_counts counts;
 	struct replay_lines lines;
 	FILE *plot;
-	struct replay_input input;
+	struct replay_files files;
 	struct replay_output output;
 	struct replay_asker asker;
 };
@@ -64,24 +69,33 @@ static void print_error(const char *text)
 
 /* ---- a line that was asked or refused ---- */
 
-static void fail_at_line(struct replay *replay, uint64_t number)
+/* A line of an input, as messages name it. */
+struct place {
+	const struct replay_file *file;
+	uint64_t number;
+};
+
+static void fail_at_line(struct replay *replay, struct place place)
 {
-	(void)err_at(&replay->err, "line %" PRIu64 ": ", number);
+	const char *name = place.file->name;
+
+	(void)err_at(&replay->err, "%s%sline %" PRIu64 ": ", name != NULL ? name : "",
+		     name != NULL ? ": " : "", place.number);
 	replay->is_failed = true;
 }
 
 /* `err` says what is wrong with the line. Ends the replay unless it is to keep going. */
-static void refuse_line(struct replay *replay, uint64_t number)
+static void refuse_line(struct replay *replay, struct place place)
 {
 	replay->lines.bad++;
-	fail_at_line(replay, number);
+	fail_at_line(replay, place);
 	if (!replay->own->keep_going)
 		return;
 	print_error(replay->err.text);
 	replay->is_failed = false;
 }
 
-static void handle_answer(struct replay *replay, uint64_t number, enum replay_answer answer)
+static void handle_answer(struct replay *replay, struct place place, enum replay_answer answer)
 {
 	switch (answer) {
 	case REPLAY_ANSWERED:
@@ -89,13 +103,63 @@ static void handle_answer(struct replay *replay, uint64_t number, enum replay_an
 		break;
 	case REPLAY_INVALID:
 	case REPLAY_UNKNOWN_POLICY:
-		refuse_line(replay, number);
+		refuse_line(replay, place);
 		break;
 	case REPLAY_FAILED:
-		fail_at_line(replay, number);
+		fail_at_line(replay, place);
 		break;
 	}
 }
+
+/* ---- the question of a line ---- */
+
+static enum haproxy_line read_log(struct replay *replay, struct bytes line, int64_t *ret_at_us)
+{
+	return haproxy_log_read(line, &replay->own->zone, &replay->asker.question, ret_at_us,
+				&replay->err);
+}
+
+static enum replay_answer ask_log_line(struct replay *replay, struct bytes text, int64_t at_us)
+{
+	int64_t read_at_us;
+
+	if (read_log(replay, text, &read_at_us) != HAPROXY_REQUEST)
+		return REPLAY_INVALID;
+	return replay_ask_question(&replay->asker, at_us, &replay->err);
+}
+
+static enum replay_answer ask_json_line(struct replay *replay, struct bytes text)
+{
+	struct replay_line line;
+
+	if (!replay_line_read(text, &line, &replay->err))
+		return REPLAY_INVALID;
+	return replay_ask_line(&replay->asker, &line, &replay->err);
+}
+
+/* The line was a request when its time was read, so reading it again makes the same question. */
+static void ask_line(struct replay *replay, struct place place, struct bytes text, int64_t at_us)
+{
+	enum replay_answer answer = replay->own->is_haproxy ? ask_log_line(replay, text, at_us)
+							    : ask_json_line(replay, text);
+
+	handle_answer(replay, place, answer);
+}
+
+/* Asks the held lines whose turn it is; with `all`, at the end of the input, all of them. */
+static void ask_held_lines(struct replay *replay, bool all)
+{
+	struct replay_held *held;
+
+	while (!replay->is_failed && !replay->is_stopped &&
+	       (held = replay_order_pop(&replay->order, all)) != NULL) {
+		ask_line(replay, (struct place){held->from, held->number},
+			 bytes_from(held->text, held->len), held->at_us);
+		free(held);
+	}
+}
+
+/* ---- the time of a line ---- */
 
 static bool is_blank(struct bytes line)
 {
@@ -104,109 +168,106 @@ static bool is_blank(struct bytes line)
 	return bytes_trim(line).len == 0;
 }
 
-static void ask_json_line(struct replay *replay, struct bytes text)
+static enum haproxy_line read_time(struct replay *replay, struct bytes text, int64_t *ret_at_us)
 {
-	uint64_t number = replay->input.number;
 	struct replay_line line;
 
-	if (is_blank(text))
-		return;
-	if (replay_line_read(text, &line, &replay->err))
-		handle_answer(replay, number, replay_ask_line(&replay->asker, &line, &replay->err));
-	else
-		refuse_line(replay, number);
+	if (replay->own->is_haproxy)
+		return read_log(replay, text, ret_at_us);
+	if (!replay_line_read(text, &line, &replay->err))
+		return HAPROXY_BAD;
+	*ret_at_us = line.at_us;
+	return HAPROXY_REQUEST;
 }
 
-/* ---- a line of a log ---- */
-
-static enum haproxy_line read_log(struct replay *replay, struct bytes line, int64_t *ret_at_us)
+/* Whether the line is a request: then it is the next one of its file. */
+static bool take_line(struct replay *replay, struct replay_file *file, struct bytes line)
 {
-	return haproxy_log_read(line, &replay->own->zone, &replay->asker.question, ret_at_us,
-				&replay->err);
-}
-
-/*
- * Asks the held lines whose turn it is; with `all`, at the end of the input, all of them. Every
- * held line was a request when it came, so reading it again makes the same question.
- */
-static void ask_held_lines(struct replay *replay, bool all)
-{
-	struct replay_held *held;
-	int64_t at_us;
-
-	while (!replay->is_failed && !replay->is_stopped &&
-	       (held = replay_order_pop(&replay->order, all)) != NULL) {
-		if (read_log(replay, bytes_from(held->text, held->len), &at_us) == HAPROXY_REQUEST)
-			handle_answer(
-				replay, held->number,
-				replay_ask_question(&replay->asker, held->at_us, &replay->err));
-		free(held);
-	}
-}
-
-static void hold_log_line(struct replay *replay, struct bytes line)
-{
-	uint64_t number = replay->input.number;
-	int64_t at_us;
-
-	switch (read_log(replay, line, &at_us)) {
+	if (is_blank(line))
+		return false;
+	replay->lines.read++;
+	switch (read_time(replay, line, &file->at_us)) {
 	case HAPROXY_OTHER:
-		replay->lines.skipped += !is_blank(line);
-		break;
+		replay->lines.skipped++;
+		return false;
 	case HAPROXY_BAD:
-		refuse_line(replay, number);
-		break;
+		refuse_line(replay, (struct place){file, file->input.number});
+		return false;
 	case HAPROXY_REQUEST:
-		if (!replay_order_add(&replay->order, at_us, number, line))
-			replay->is_failed = !err_set(&replay->err, "out of memory");
-		ask_held_lines(replay, false);
+		file->line = line;
+		return true;
+	}
+	return false;
+}
+
+static void refuse_long_line(struct replay *replay, struct replay_file *file)
+{
+	replay->lines.read++;
+	(void)err_set(&replay->err, "longer than %d bytes", REPLAY_LINE_MAX);
+	refuse_line(replay, (struct place){file, file->input.number});
+}
+
+/* Writes the answers so far, then waits for input: whoever sends line by line sees each answer. */
+static void read_more(struct replay *replay, struct replay_file *file)
+{
+	replay->is_failed = !replay_output_flush(&replay->output, &replay->err) ||
+			    !replay_input_fill(&file->input, &replay->err);
+}
+
+static void read_file(struct replay *replay, struct replay_file *file)
+{
+	struct bytes line;
+
+	switch (replay_input_next(&file->input, &line)) {
+	case INPUT_LINE:
+		file->has_request = take_line(replay, file, line);
+		break;
+	case INPUT_TOO_LONG:
+		refuse_long_line(replay, file);
+		break;
+	case INPUT_DRY:
+		read_more(replay, file);
+		break;
+	case INPUT_END:
+		replay_files_end(file);
 		break;
 	}
 }
 
 /* ---- all lines ---- */
 
-static void handle_line(struct replay *replay, struct bytes line)
+static void hold_line(struct replay *replay, struct replay_file *file)
 {
-	if (replay->own->is_haproxy)
-		hold_log_line(replay, line);
+	const struct replay_order_line line = {file->at_us, file->line, file, file->input.number};
+
+	if (!replay_order_add(&replay->order, &line))
+		replay->is_failed = !err_set(&replay->err, "out of memory");
+	ask_held_lines(replay, false);
+}
+
+static void handle_request(struct replay *replay, struct replay_file *file)
+{
+	file->has_request = false;
+	if (replay->order.window_us > 0)
+		hold_line(replay, file);
 	else
-		ask_json_line(replay, line);
-}
-
-static void refuse_long_line(struct replay *replay)
-{
-	(void)err_set(&replay->err, "longer than %d bytes", REPLAY_LINE_MAX);
-	refuse_line(replay, replay->input.number);
-}
-
-/* Writes the answers so far, then waits for input: whoever sends line by line sees each answer. */
-static void read_more(struct replay *replay)
-{
-	replay->is_failed = !replay_output_flush(&replay->output, &replay->err) ||
-			    !replay_input_fill(&replay->input, &replay->err);
+		ask_line(replay, (struct place){file, file->input.number}, file->line, file->at_us);
 }
 
 static void replay_lines(struct replay *replay)
 {
-	struct bytes line;
-
 	while (!replay->is_failed && !replay->is_stopped) {
-		switch (replay_input_next(&replay->input, &line)) {
-		case INPUT_LINE:
-			handle_line(replay, line);
-			break;
-		case INPUT_TOO_LONG:
-			refuse_long_line(replay);
-			break;
-		case INPUT_DRY:
-			read_more(replay);
-			break;
-		case INPUT_END:
-			ask_held_lines(replay, true);
-			return;
+		struct replay_file *file = replay_files_to_read(&replay->files);
+		if (file != NULL) {
+			read_file(replay, file);
+			continue;
 		}
+		file = replay_files_earliest(&replay->files);
+		if (file == NULL)
+			break;
+		handle_request(replay, file);
 	}
+	ask_held_lines(replay, true);
 }
 
 /* ---- begin and end ---- */
@@ -260,7 +321,6 @@ static bool build_replay(struct replay *replay)
 	if (replay->loop == NULL)
 		return err_set(&replay->err, "no event loop");
 	watch_signals(replay);
-	replay_input_init(&replay->input, replay->loop, STDIN_FILENO, &replay->is_stopped);
 	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
 	if (!replay_counts_init(&replay->counts, replay->policies, replay->own->plot != NULL))
 		return err_set(&replay->err, "out of memory");
@@ -296,7 +356,10 @@ static bool put_plot(struct replay *replay)
 
 static void put_summary(struct replay *replay)
 {
-	replay->lines.clamped = replay->order.clamped;
+	replay->lines.late = replay->order.late;
+	replay->lines.latest_by_us = replay->order.latest_by_us;
+	replay->lines.window_us = replay->order.window_us;
+	replay->lines.is_window_shortened = replay->order.is_window_shortened;
 	replay->lines.left_out = replay_engine_stats(replay->engine).left_out;
 	replay->lines.evicted = replay_engine_evicted(replay->engine);
 	replay_summary_put(stderr, &replay->counts, &replay->lines);
@@ -309,6 +372,15 @@ static void flush_output(struct replay *replay)
 	if (replay_output_flush(&replay->output, &err) || replay->is_failed)
 		return; /* an earlier failure is the one to be told */
 	replay->err = err;
+	replay->is_failed = true;
+}
+
+/* A replay of which too many lines were left out says so at last, and has failed. */
+static void judge_lines(struct replay *replay)
+{
+	if (replay_summary_judge(&replay->lines, &replay->err))
+		return;
+	print_error(replay->err.text);
 	replay->is_failed = true;
 }
 
@@ -329,7 +401,9 @@ static bool finish(struct replay *replay)
 		print_error(replay->err.text);
 	else if (replay->is_stopped)
 		fprintf(stderr, "ratelimit-spoa: stopped after line %" PRIu64 "\n",
-			replay->input.number);
+			replay_files_count_lines(&replay->files));
+	else
+		judge_lines(replay);
 	if (!is_clean)
 		print_error(keys_err.text);
 	return is_clean && !replay->is_failed && !replay->is_stopped && replay->lines.bad == 0;
@@ -341,11 +415,37 @@ static void release(struct replay *replay)
 	if (replay->plot != NULL)
 		fclose(replay->plot);
 	replay_order_release(&replay->order);
+	replay_files_release(&replay->files);
 	replay_counts_release(&replay->counts);
 	policies_unref(replay->policies);
 	if (replay->loop != NULL)
 		ev_loop_destroy(replay->loop);
 	free(replay);
+}
+
+/* Lines that somebody writes as they come need no window; logs of several machines do. */
+static int64_t window_of(const struct replay_options *own)
+{
+	if (own->window_us >= 0)
+		return own->window_us;
+	return own->is_haproxy || own->file_count > 1 ? REPLAY_WINDOW_US : 0;
+}
+
+/* Returns the exit status. A file that is not there is wrong usage. */
+static int run_replay(struct replay *replay)
+{
+	replay->order.window_us = window_of(replay->own);
+	if (!build_replay(replay)) {
+		print_error(replay->err.text);
+		return EXIT_FAILURE;
+	}
+	if (!replay_files_open(&replay->files, replay->own->files, replay->own->file_count,
+			       replay->loop, &replay->is_stopped, &replay->err)) {
+		print_error(replay->err.text);
+		return EXIT_USAGE;
+	}
+	replay_lines(replay);
+	return finish(replay) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int replay(const struct options *options, struct replay_options *own, struct policies *policies)
@@ -360,13 +460,7 @@ int replay(const struct options *options, struct replay_options *own, struct pol
 	run->options = options;
 	run->own = own;
 	run->policies = policies;
-	bool is_good = build_replay(run);
-	if (is_good) {
-		replay_lines(run);
-		is_good = finish(run);
-	} else {
-		print_error(run->err.text);
-	}
+	int status = run_replay(run);
 	release(run);
-	return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

@@ -1,30 +1,19 @@
-/*
- *            begin              end
- *  | handed out | not yet lines  |  free  |      2 * REPLAY_LINE_MAX bytes
- *
- * replay_input_next cuts lines off the front. When no newline is left it says INPUT_DRY, and
- * replay_input_fill moves the rest to the front and reads behind it. The rest is at most
- * REPLAY_LINE_MAX bytes, so there is always room to read as many again.
- *
- * A line of exactly REPLAY_LINE_MAX bytes is taken. When the rest is longer and has no newline, the
- * line is too long: is_skipping is set, the bytes are dropped, and so is everything up to the next
- * newline, which then counts as one INPUT_TOO_LONG.
- */
 #include "app/replay/replay_input.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-void replay_input_init(struct replay_input *input, struct ev_loop *loop, int fd,
+void replay_input_init(struct replay_input *input, struct ev_loop *loop, int fd, const char *name,
 		       const bool *is_stopped)
 {
-	input->loop = loop;
-	input->fd = fd;
-	input->is_stopped = is_stopped;
 	input->number = 0;
 	input->is_at_end = input->is_skipping = false;
 	input->begin = input->end = 0;
+	replay_source_init(&input->source, loop, fd, name, is_stopped);
+}
+
+void replay_input_release(struct replay_input *input)
+{
+	replay_source_release(&input->source);
 }
 
 /* The bytes that were read and not handed out yet. */
@@ -63,36 +52,14 @@ enum input_line replay_input_next(struct replay_input *input, struct bytes *ret_
 	return INPUT_DRY;
 }
 
-static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
-{
-	(void)events;
-	ev_io_stop(loop, watcher);
-}
-
-static void wait_for_more(struct replay_input *input)
-{
-	struct ev_io readable;
-
-	ev_io_init(&readable, on_readable, input->fd, EV_READ);
-	ev_io_start(input->loop, &readable);
-	while (ev_is_active(&readable) && !*input->is_stopped)
-		ev_run(input->loop, EVRUN_ONCE);
-	ev_io_stop(input->loop, &readable);
-}
-
 bool replay_input_fill(struct replay_input *input, struct err *err)
 {
 	memmove(input->memory, input->memory + input->begin, input->end - input->begin);
 	input->end -= input->begin;
 	input->begin = 0;
-	wait_for_more(input);
-	if (*input->is_stopped)
-		return true;
-	ssize_t len =
-		read(input->fd, input->memory + input->end, sizeof input->memory - input->end);
-	if (len < 0 && errno != EINTR && errno != EAGAIN)
-		return err_set(err, "standard input: %s", strerror(errno));
-	input->is_at_end = len == 0;
-	input->end += len > 0 ? (size_t)len : 0;
-	return true;
+	struct writer room =
+		writer_on(input->memory + input->end, sizeof input->memory - input->end);
+	bool is_read = replay_source_read(&input->source, &room, &input->is_at_end, err);
+	input->end += room.len;
+	return is_read;
 }

@@ -1,5 +1,5 @@
 /*
- * replay_input.h - standard input, line by line, in a buffer of fixed size.
+ * replay_input.h - a file, pipe or standard input, line by line, in a buffer of fixed size.
  *
  * A line ends at a newline or at the end of the input. It is a view into the buffer, good until the
  * next call. Waiting is done by the loop, so that a signal ends it.
@@ -7,15 +7,7 @@
 #ifndef APP_REPLAY_INPUT_H
 #define APP_REPLAY_INPUT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <ev.h>
-
-#include "base/bytes.h"
-#include "base/compiler.h"
-#include "base/err.h"
+#include "app/replay/replay_source.h"
 
 #define REPLAY_LINE_MAX 65536
 
@@ -27,19 +19,18 @@ enum input_line {
 };
 
 struct replay_input {
-	struct ev_loop *loop;
-	int fd;
-	const bool *is_stopped; /* true: every wait ends */
-	uint64_t number;        /* of the last line, from 1 on */
+	uint64_t number; /* of the last line, from 1 on */
 	bool is_at_end;
 	bool is_skipping; /* dropping the rest of a line that is too long */
 	size_t begin, end;
+	struct replay_source source;
 	uint8_t memory[2 * REPLAY_LINE_MAX];
 };
 
-/* `input` is large and lives on the heap. */
-void replay_input_init(struct replay_input *input, struct ev_loop *loop, int fd,
+/* `input` is large and lives on the heap. The arguments are those of replay_source_init. */
+void replay_input_init(struct replay_input *input, struct ev_loop *loop, int fd, const char *name,
 		       const bool *is_stopped);
+void replay_input_release(struct replay_input *input);
 enum input_line replay_input_next(struct replay_input *input, struct bytes *ret_line);
 /* Waits for input or until stopped, and reads what is there. False when reading fails. */
 MUST_CHECK bool replay_input_fill(struct replay_input *input, struct err *err);

@@ -1,11 +1,30 @@
 #include "app/replay/replay_options.h"
 
+#include <string.h>
+
+#include "app/options.h"
+#include "base/clock.h"
+#include "base/parse.h"
+
 static bool read_zone(void *into, const char *value, struct err *err)
 {
 	struct replay_options *options = into;
 
 	(void)err;
 	return time_zone_set(&options->zone, value);
+}
+
+#define WINDOW_MAX_US (24 * 3600 * US_PER_SECOND)
+
+static bool read_window(void *into, const char *value, struct err *err)
+{
+	struct replay_options *options = into;
+
+	(void)err;
+	options->window_us = strcmp(value, "0") == 0 ? 0 : -1;
+	return options->window_us == 0 || strcmp(value, "auto") == 0 ||
+	       (parse_duration(bytes_from_text(value), &options->window_us) &&
+		options->window_us <= WINDOW_MAX_US);
 }
 
 #define FIELD(field, type) OPTION_FIELD(struct replay_options, field, type)
@@ -17,6 +36,9 @@ const struct option replay_options_table[] = {
 	 .kind = OPTION_EITHER, .offset = FIELD(is_haproxy, bool), .names = formats},
 	{"tz", "ZONE", "UTC", "the time zone of the dates in HAProxy's log", .kind = OPTION_OWN,
 	 .read = read_zone, .accepted = TIME_ZONE_ACCEPTED},
+	{"window", "DURATION", "auto",
+	 "how late a line may come; auto is 60s for HAProxy's log and for several files, else 0",
+	 .kind = OPTION_OWN, .read = read_window, .accepted = "a duration from 0 to 24h, or auto"},
 	{"plot", "FILE", NULL, "an SVG file for a picture of what each policy did over time",
 	 .kind = OPTION_TEXT, .offset = FIELD(plot, const char *), .accepted = "a path"},
 	{"keep-going", NULL, NULL,
@@ -25,8 +47,47 @@ const struct option replay_options_table[] = {
 	{.name = NULL},
 };
 
+/* ---- the files ---- */
+
+static bool add_file(struct replay_options *options, const char *name, struct err *err)
+{
+	if (options->file_count == REPLAY_FILES_MAX)
+		return err_set(err, "%s: there are more than %d files", name, REPLAY_FILES_MAX);
+	options->files[options->file_count++] = name;
+	return true;
+}
+
+static bool is_file(const char *arg)
+{
+	return arg[0] != '-' || strcmp(arg, "-") == 0;
+}
+
+static bool take_files(struct replay_options *options, char **args, struct err *err)
+{
+	char **kept = args;
+	bool all = false; /* "--" came */
+
+	while (*args != NULL) {
+		if (!all && strcmp(*args, "--") == 0) {
+			all = true;
+			args++;
+		} else if (all || is_file(*args)) {
+			if (!add_file(options, *args++, err))
+				return false;
+		} else {
+			bool has_value = option_takes_next(options_table, *args) && args[1] != NULL;
+			*kept++ = *args++;
+			if (has_value)
+				*kept++ = *args++;
+		}
+	}
+	*kept = NULL;
+	return true;
+}
+
 bool replay_options_read(char **args, struct replay_options *ret_options, struct err *err)
 {
 	*ret_options = (struct replay_options){.plot = NULL};
-	return option_read_own_flags(replay_options_table, ret_options, args, err);
+	return option_read_own_flags(replay_options_table, ret_options, args, err) &&
+	       take_files(ret_options, args, err);
 }

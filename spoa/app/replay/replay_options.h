@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "app/option.h"
+#include "app/replay/replay_files.h"
 #include "app/replay/time_zone.h"
 #include "base/compiler.h"
 #include "base/err.h"
@@ -17,11 +18,17 @@ struct replay_options {
 	struct time_zone zone; /* of their dates */
 	const char *plot;      /* a path, or NULL */
 	bool keep_going;
+	int64_t window_us; /* below 0: replay chooses it */
+	const char *files[REPLAY_FILES_MAX];
+	size_t file_count; /* 0: standard input */
 };
 
 extern const struct option replay_options_table[];
 
-/* Takes its own flags out of `args`; what is left goes to options_read. */
+/*
+ * Takes its own flags and the names of files out of `args`; what is left goes to options_read.
+ * A file is each argument that is no flag and no flag's value, and all that stand behind "--".
+ */
 MUST_CHECK bool replay_options_read(char **args, struct replay_options *ret_options,
 				    struct err *err);
 

@@ -1,14 +1,16 @@
 /*
  *  time      begin_us          latest time seen
  *   -----------|-----------------------|------>
- *    can go on |    held: REPLAY_WINDOW_US
+ *    can go on |    held: window_us
  *
  * HAProxy logs a request when it ends, so a line can come after lines of later requests. The window
- * ends at the latest time that a line has had, and begins REPLAY_WINDOW_US before. No line can come
- * any more for a time before `begin_us`, so held lines up to there go on, in the order of their
- * times (a binary heap, whose first line is at index 0; lines of one time in the order of the log).
- * A line that does come for an earlier time is clamped: it is asked as if it were at `begin_us`, so
- * that time never goes back for the limiters.
+ * ends at the latest time that a line has had, and begins window_us before. Held lines up to its
+ * begin go on, in the order of their times (a binary heap, whose first line is at index 0; lines of
+ * one time in the order in which they came).
+ *
+ * A line that comes for a time before `begin_us` is left out: the requests after it have been asked
+ * already. To ask it at another time than its own would deny requests for no reason, since many
+ * such lines would be asked at the same moment.
  *
  * The lines of one window may need more than REPLAY_HELD_MAX bytes. Then the earliest line goes on
  * although the window does not want it to, and the window begins at its time from then on.
@@ -25,7 +27,7 @@ static size_t size_of(const struct replay_held *held)
 
 static bool is_before(const struct replay_held *a, const struct replay_held *b)
 {
-	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
+	return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
 }
 
 static void swap_lines(struct replay_held **a, struct replay_held **b)
@@ -50,34 +52,46 @@ static bool reserve_place(struct replay_order *order)
 	return true;
 }
 
-/* Moves the window on, and returns the time that the line is asked at. */
-static int64_t clamp_to_window(struct replay_order *order, int64_t at_us)
+/* Moves the window on. False when the time is before its begin. */
+static bool fits_window(struct replay_order *order, int64_t at_us)
 {
-	if (at_us - REPLAY_WINDOW_US > order->begin_us)
-		order->begin_us = at_us - REPLAY_WINDOW_US;
+	if (at_us - order->window_us > order->begin_us)
+		order->begin_us = at_us - order->window_us;
 	if (at_us >= order->begin_us)
-		return at_us;
-	order->clamped++;
-	return order->begin_us;
+		return true;
+	int64_t late_us = order->begin_us - at_us + order->window_us;
+	order->late++;
+	if (late_us > order->latest_by_us)
+		order->latest_by_us = late_us;
+	return false;
 }
 
-bool replay_order_add(struct replay_order *order, int64_t at_us, uint64_t number, struct bytes line)
+static void put_in_place(struct replay_order *order, struct replay_held *held)
 {
-	struct replay_held *held = malloc(sizeof *held + line.len);
+	size_t at = order->count++;
 
+	order->heap[at] = held;
+	for (; at > 0 && is_before(held, order->heap[(at - 1) / 2]); at = (at - 1) / 2)
+		swap_lines(&order->heap[at], &order->heap[(at - 1) / 2]);
+}
+
+bool replay_order_add(struct replay_order *order, const struct replay_order_line *line)
+{
+	if (!fits_window(order, line->at_us))
+		return true;
+	struct replay_held *held = malloc(sizeof *held + line->text.len);
 	if (held == NULL || !reserve_place(order)) {
 		free(held);
 		return false;
 	}
-	held->at_us = clamp_to_window(order, at_us);
-	held->number = number;
-	held->len = line.len;
-	memcpy(held->text, line.data, line.len);
+	held->at_us = line->at_us;
+	held->sequence = order->sequence++;
+	held->from = line->from;
+	held->number = line->number;
+	held->len = line->text.len;
+	memcpy(held->text, line->text.data, line->text.len);
 	order->bytes += size_of(held);
-	size_t at = order->count++;
-	order->heap[at] = held;
-	for (; at > 0 && is_before(held, order->heap[(at - 1) / 2]); at = (at - 1) / 2)
-		swap_lines(&order->heap[at], &order->heap[(at - 1) / 2]);
+	put_in_place(order, held);
 	return true;
 }
 
@@ -97,12 +111,14 @@ static void sink_first(struct replay_order *order)
 struct replay_held *replay_order_pop(struct replay_order *order, bool all)
 {
 	struct replay_held *first = order->count > 0 ? order->heap[0] : NULL;
-	bool is_due = all || order->bytes > REPLAY_HELD_MAX;
+	bool is_full = order->bytes > REPLAY_HELD_MAX;
 
-	if (first == NULL || (!is_due && first->at_us > order->begin_us))
+	if (first == NULL || (!all && !is_full && first->at_us > order->begin_us))
 		return NULL;
-	if (first->at_us > order->begin_us)
+	if (first->at_us > order->begin_us) {
+		order->is_window_shortened |= !all;
 		order->begin_us = first->at_us;
+	}
 	order->bytes -= size_of(first);
 	order->heap[0] = order->heap[--order->count];
 	sink_first(order);

@@ -1,6 +1,7 @@
 #include "app/replay/replay_summary.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "app/view/ranking.h"
@@ -27,6 +28,18 @@ static struct time_text text_of_time(int64_t at_us)
 	return time;
 }
 
+/* "1.5s", "60s" */
+static struct time_text text_of_span(int64_t us)
+{
+	struct time_text text;
+	struct writer w = writer_on(text.text, sizeof text.text);
+
+	writer_put_fraction(&w, (uint64_t)us, 6);
+	writer_put_u8(&w, 's');
+	(void)writer_text(&w);
+	return text;
+}
+
 static void put_span(FILE *to, const struct replay_counts *counts)
 {
 	if (counts->requests == 0)
@@ -45,7 +58,9 @@ static void put_notes(FILE *to, const struct replay_lines *lines)
 {
 	put_if_any(to, lines->bad, "lines that are not valid");
 	put_if_any(to, lines->skipped, "lines without a request");
-	put_if_any(to, lines->clamped, "lines more than 60 s late, counted as 60 s late");
+	if (lines->late > 0)
+		fprintf(to, "lines more than %s late, left out: %" PRIu64 "\n",
+			text_of_span(lines->window_us).text, lines->late);
 	put_if_any(to, lines->left_out, "checks left out, of requests with more than 16");
 	put_if_any(to, lines->evicted,
 		   "balances forgotten before their time, since --memory-limit is too low");
@@ -100,6 +115,39 @@ static void put_policy(FILE *to, const struct policy *policy, const struct repla
 	put_keys(to, "denied most",
 		 policy->tally->denied != NULL ? policy->tally->denied
 					       : policy->tally->shadow_denied);
+}
+
+/* ---- what makes the answers worthless ---- */
+
+#define LATE_PERCENT_MAX 1
+
+static bool refuse_late_lines(const struct replay_lines *lines, struct err *err)
+{
+	int64_t needed_us = divide_up(lines->latest_by_us, US_PER_SECOND) * US_PER_SECOND;
+
+	(void)err_set(err,
+		      "%" PRIu64 " of %" PRIu64
+		      " lines came more than %s later than lines of later "
+		      "requests and were left out, so the answers are not those of all requests. ",
+		      lines->late, lines->read, text_of_span(lines->window_us).text);
+	size_t len = strlen(err->text);
+	if (lines->is_window_shortened)
+		snprintf(err->text + len, sizeof err->text - len,
+			 "Replay holds at most 256 MiB of lines for sorting, and the window had "
+			 "more: sort the lines by time first");
+	else
+		snprintf(err->text + len, sizeof err->text - len,
+			 "Give each log file as an argument of its own, in place of one stream of "
+			 "them all; if the lines are in no better order, use --window %s",
+			 text_of_span(needed_us).text);
+	return false;
+}
+
+bool replay_summary_judge(const struct replay_lines *lines, struct err *err)
+{
+	if (lines->late * 100 > lines->read * LATE_PERCENT_MAX)
+		return refuse_late_lines(lines, err);
+	return true;
 }
 
 void replay_summary_put(FILE *to, const struct replay_counts *counts,

@@ -11,18 +11,26 @@
 #include <stdio.h>
 
 #include "app/replay/replay_counts.h"
+#include "base/err.h"
 
 /* What the summary says of the lines. */
 struct replay_lines {
+	uint64_t read;     /* all of them but empty ones */
 	uint64_t bad;      /* lines that are not valid; each was reported with its fault */
 	uint64_t skipped;  /* lines of a log that tell of no request */
-	uint64_t clamped;  /* lines of a log that came too late to be sorted */
+	uint64_t late;     /* lines that came later than the window, and were not asked */
 	uint64_t left_out; /* checks above sixteen a request */
 	uint64_t evicted;  /* balances that the memory store dropped for want of memory */
+	int64_t window_us;
+	int64_t latest_by_us;     /* the window that the latest of the late lines needed */
+	bool is_window_shortened; /* since its lines needed too much memory */
 };
 
 void replay_summary_put(FILE *to, const struct replay_counts *counts,
 			const struct replay_lines *lines);
+
+/* False when the lines that were left out make the answers worthless; `err` says what to do. */
+MUST_CHECK bool replay_summary_judge(const struct replay_lines *lines, struct err *err);
 
 /* ---- times for people, here and in the picture ---- */
 

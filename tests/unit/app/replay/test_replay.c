@@ -20,6 +20,9 @@
 
 #define REPLAY_LINE_TEST_LEN 65537 /* a byte more than a line may have */
 
+/* The options as they are when no flag is given. */
+#define OWN .window_us = -1
+
 #define ASK(at) "{\"at_ms\":" at ",\"attributes\":{\"src\":\"192.0.2.1\"}}\n"
 #define LOG(second, src)                                                                \
 	src ":1 [24/Nov/2026:11:44:" second ".000] web app/s 0/0/1/2/3 200 2 - - ---- " \
@@ -123,7 +126,7 @@ static size_t lines_of(const char *text)
 TEST(replay_json_lines_have_an_answer_each)
 {
 	struct run done =
-		run((struct replay_options){0}, ASK("0") "\n \t\r\n" ASK("1") ASK("3600000"));
+		run((struct replay_options){OWN}, ASK("0") "\n \t\r\n" ASK("1") ASK("3600000"));
 
 	assert_int_equal(done.status, EXIT_SUCCESS);
 	assert_int_equal(lines_of(done.output), 3);
@@ -136,7 +139,7 @@ TEST(replay_json_lines_have_an_answer_each)
 
 TEST(replay_bad_line_ends_it)
 {
-	struct run done = run((struct replay_options){0}, ASK("0") "{}\n" ASK("1"));
+	struct run done = run((struct replay_options){OWN}, ASK("0") "{}\n" ASK("1"));
 
 	assert_int_equal(done.status, EXIT_FAILURE);
 	assert_int_equal(lines_of(done.output), 1);
@@ -146,7 +149,7 @@ TEST(replay_bad_line_ends_it)
 
 TEST(replay_keep_going_tells_of_each_bad_line)
 {
-	struct run done = run((struct replay_options){.keep_going = true},
+	struct run done = run((struct replay_options){OWN, .keep_going = true},
 			      ASK("0") "{}\n" ASK("1") "{\"at_ms\":0,\"policy\":\"x\"}\n");
 
 	assert_int_equal(done.status, EXIT_FAILURE);
@@ -162,7 +165,7 @@ TEST(replay_line_that_is_too_long_is_bad)
 
 	memset(input, ' ', REPLAY_LINE_TEST_LEN);
 	strcpy(input + REPLAY_LINE_TEST_LEN, "\n" ASK("1"));
-	struct run done = run((struct replay_options){.keep_going = true}, input);
+	struct run done = run((struct replay_options){OWN, .keep_going = true}, input);
 
 	assert_int_equal(done.status, EXIT_FAILURE);
 	assert_has(done.error, "ratelimit-spoa: line 1: longer than 65536 bytes\n");
@@ -173,7 +176,7 @@ TEST(replay_line_that_is_too_long_is_bad)
 /* The line that came last was asked first; what is no request is counted. */
 TEST(replay_log_is_asked_in_the_order_of_its_times)
 {
-	struct run done = run((struct replay_options){.is_haproxy = true},
+	struct run done = run((struct replay_options){OWN, .is_haproxy = true},
 			      LOG("30", "192.0.2.1") "\nno request\n" LOG("10", "192.0.2.1"));
 
 	assert_int_equal(done.status, EXIT_SUCCESS);
@@ -191,7 +194,7 @@ TEST(replay_plot_is_written_over_what_was_there)
 	char text[8192];
 
 	assert_int_equal(write(fd, "old", 3), 3);
-	struct run done = run((struct replay_options){.plot = path}, ASK("0"));
+	struct run done = run((struct replay_options){OWN, .plot = path}, ASK("0"));
 	read_back(fd, text);
 	(void)unlink(path);
 
@@ -202,7 +205,8 @@ TEST(replay_plot_is_written_over_what_was_there)
 
 TEST(replay_plot_that_can_not_be_opened_is_told_first)
 {
-	struct run done = run((struct replay_options){.plot = "/no-such-folder/x.svg"}, ASK("0"));
+	struct run done =
+		run((struct replay_options){OWN, .plot = "/no-such-folder/x.svg"}, ASK("0"));
 
 	assert_int_equal(done.status, EXIT_FAILURE);
 	assert_has(done.error, "--plot: /no-such-folder/x.svg: No such file or directory");

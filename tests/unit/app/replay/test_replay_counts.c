@@ -10,7 +10,8 @@
 #include "support/chance.h"
 #include "support/test.h"
 
-#define MS US_PER_MS
+#define SECOND INT64_C(1000000)
+#define MS     US_PER_MS
 
 static struct policies *policies;
 
@@ -141,7 +142,7 @@ typedef void put_fn(FILE *to, const struct replay_counts *counts);
 
 static void put_summary(FILE *to, const struct replay_counts *counts)
 {
-	const struct replay_lines lines = {1, 2, 3, 4, 5};
+	const struct replay_lines lines = {100, 1, 2, 3, 4, 5, 60 * SECOND, 0, false};
 
 	replay_summary_put(to, counts, &lines);
 }
@@ -176,13 +177,33 @@ TEST(replay_summary_put_has_a_line_for_each_note_and_policy)
 	assert_has(text, "first at 2026-11-24T11:44:28Z, last at 2026-11-24T11:44:28Z\n");
 	assert_has(text, "not valid: 1\n");
 	assert_has(text, "without a request: 2\n");
-	assert_has(text, "60 s late: 3\n");
+	assert_has(text, "more than 60s late, left out: 3\n");
 	assert_has(text, "more than 16: 4\n");
 	assert_has(text, "too low: 5\n");
 	assert_has(text, "second                            1          1          0  "
 			 "1 at 2026-11-24T11:44:28Z\n");
 	free(text);
 	replay_counts_release(&counts);
+}
+
+/* One line in a hundred may be late; one more is too much, and the remedy is told. */
+TEST(replay_summary_judge_late_lines)
+{
+	struct replay_lines lines = {.read = 1000,
+				     .late = 10,
+				     .window_us = 60 * SECOND,
+				     .latest_by_us = 3725 * SECOND - 1};
+	struct err err;
+
+	assert_true(replay_summary_judge(&lines, &err));
+	lines.late++;
+	assert_false(replay_summary_judge(&lines, &err));
+	assert_has(err.text, "11 of 1000 lines came more than 60s later");
+	assert_has(err.text, "an argument of its own");
+	assert_has(err.text, "use --window 3725s");
+	lines.is_window_shortened = true;
+	assert_false(replay_summary_judge(&lines, &err));
+	assert_has(err.text, "256 MiB");
 }
 
 /* A line of the axis each, a distance of marks that people count in. */

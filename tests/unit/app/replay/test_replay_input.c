@@ -24,7 +24,8 @@ BEFORE_EACH
 	world->loop = ev_loop_new(EVFLAG_AUTO);
 	assert_non_null(world->loop);
 	assert_int_equal(pipe(world->pipe), 0);
-	replay_input_init(&world->input, world->loop, world->pipe[0], &world->is_stopped);
+	replay_input_init(&world->input, world->loop, world->pipe[0], "the pipe",
+			  &world->is_stopped);
 	world->read = writer_on(world->memory, sizeof world->memory);
 	*state = world;
 }
@@ -151,13 +152,13 @@ TEST(replay_input_fill_what_can_not_be_read_is_an_error)
 	struct err err;
 
 	/* A pipe's other end is no place to read from. */
-	world->input.fd = STDIN_FILENO;
+	world->input.source.fd = STDIN_FILENO;
 	int kept = dup(STDIN_FILENO);
 	assert_int_equal(dup2(world->pipe[1], STDIN_FILENO), STDIN_FILENO);
 	close(world->pipe[0]); /* so that it is ready, with an error */
 	assert_false(replay_input_fill(&world->input, &err));
 
-	assert_non_null(strstr(err.text, "standard input: "));
+	assert_non_null(strstr(err.text, "the pipe: "));
 	dup2(kept, STDIN_FILENO);
 	close(kept);
 	world->pipe[0] = world->pipe[1];
