@@ -25,6 +25,9 @@ def test_a_command_of_the_page_works(tmp_path, command):
     (tmp_path / "haproxy-conf").symlink_to(ROOT / "haproxy-conf")
     (tmp_path / "requests.jsonl").write_text(LINES)
     (tmp_path / "haproxy.log").write_text(LOG)
+    (tmp_path / "captured.log").write_text(LOG.replace('"GET', '{curl/8.1|192.0.2.1} "GET'))
+    (tmp_path / "own.log").write_text("192.0.2.1:4711 [24/Nov/2026:11:44:28.123] web app/app1 200 "
+                                      "GET / reason=ok policy=per-ip\n")
     monday, tuesday = LINES.splitlines()
     (tmp_path / "monday.jsonl").write_text(monday)
     (tmp_path / "tuesday.jsonl.gz").write_bytes(gzip.compress(tuesday.encode()))
@@ -50,6 +53,6 @@ def test_the_summary_of_the_page_is_one(tmp_path):
     assert done.told == SUMMARY
 
 
-@pytest.mark.parametrize("place", re.findall(r"\]\(([a-z.]+)\)", PAGE))
+@pytest.mark.parametrize("place", re.findall(r"\]\(([a-z./-]+)\)", PAGE, re.IGNORECASE))
 def test_what_the_page_links_is_there(place):
     assert (ROOT / "docs" / place).exists()

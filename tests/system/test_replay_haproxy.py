@@ -12,7 +12,8 @@ from processes import PATIENCE, ROOT, wait_until
 from replay import request, run
 from web import get
 
-LOG_FORMAT = re.search(r"```haproxy\n(.*?)```", (ROOT / "docs/replay.md").read_text(), re.DOTALL)[1]
+LOG_FORMAT = re.search(r"```haproxy\n    log .*?\n(.*?)```", (ROOT / "docs/replay.md").read_text(),
+                       re.DOTALL)[1]
 NOTICE = "log stdout format raw daemon notice"
 ATTRIBUTES = ["src", "method", "path", "query", "frontend", "backend", "server", "status", "host"]
 # What each attribute was, in the summary.
@@ -197,7 +198,8 @@ def test_other_lines_are_left_out_and_counted(tmp_path, text):
 
 
 def test_a_json_line_with_a_time_is_to_be_valid(tmp_path):
-    lines = [line("11:44:28.123"), '{"at_ms":5,"atributes":{}}', request(6, src="192.0.2.1")]
+    lines = [line("11:44:28.123"), '{"at_ms":5,"atributes":{}}',
+             request(1795520668200, src="192.0.2.1")]
 
     once, on = replayed(tmp_path, lines), replayed(tmp_path, lines, "--keep-going")
 

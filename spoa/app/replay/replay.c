@@ -53,6 +53,7 @@ struct replay {
 	bool is_failed;  /* `err` says why; no further line is read */
 	struct err err;
 	struct replay_engine *engine;
+	struct haproxy_log *log; /* NULL: the lines are JSON */
 	struct replay_order order;
 	struct replay_counts counts;
 	struct replay_lines lines;
@@ -113,17 +114,18 @@ static void handle_answer(struct replay *replay, struct place place, enum replay
 
 /* ---- the question of a line ---- */
 
-static enum haproxy_line read_log(struct replay *replay, struct bytes line, int64_t *ret_at_us)
+static enum haproxy_line read_log(struct replay *replay, struct bytes line,
+				  struct haproxy_entry *ret_entry)
 {
-	return haproxy_log_read(line, &replay->own->zone, &replay->asker.question, ret_at_us,
+	return haproxy_log_read(replay->log, line, &replay->asker.question, ret_entry,
 				&replay->err);
 }
 
 static enum replay_answer ask_log_line(struct replay *replay, struct bytes text, int64_t at_us)
 {
-	int64_t read_at_us;
+	struct haproxy_entry entry;
 
-	if (read_log(replay, text, &read_at_us) != HAPROXY_REQUEST)
+	if (read_log(replay, text, &entry) != HAPROXY_REQUEST)
 		return REPLAY_INVALID;
 	return replay_ask_question(&replay->asker, at_us, &replay->err);
 }
@@ -140,8 +142,8 @@ static enum replay_answer ask_json_line(struct replay *replay, struct bytes text
 /* The line was a request when its time was read, so reading it again makes the same question. */
 static void ask_line(struct replay *replay, struct place place, struct bytes text, int64_t at_us)
 {
-	enum replay_answer answer = replay->own->is_haproxy ? ask_log_line(replay, text, at_us)
-							    : ask_json_line(replay, text);
+	enum replay_answer answer = replay->log != NULL ? ask_log_line(replay, text, at_us)
+							: ask_json_line(replay, text);
 
 	handle_answer(replay, place, answer);
 }
@@ -168,16 +170,44 @@ static bool is_blank(struct bytes line)
 	return bytes_trim(line).len == 0;
 }
 
-static enum haproxy_line read_time(struct replay *replay, struct bytes text, int64_t *ret_at_us)
+static void count_log_line(struct replay_lines *lines, const struct haproxy_entry *entry)
+{
+	lines->cut += entry->is_cut;
+	lines->bad_requests += entry->is_bad_request;
+	lines->other_captures += entry->has_other_captures;
+}
+
+static enum haproxy_line read_log_time(struct replay *replay, struct replay_file *file,
+				       struct bytes text)
+{
+	struct haproxy_entry entry;
+	enum haproxy_line kind = read_log(replay, text, &entry);
+
+	count_log_line(&replay->lines, &entry);
+	if (kind == HAPROXY_REQUEST)
+		file->at_us = line_clock_read(&file->clock, &entry.time);
+	return kind;
+}
+
+static enum haproxy_line read_json_time(struct replay *replay, struct replay_file *file,
+					struct bytes text)
 {
 	struct replay_line line;
 
-	if (replay->own->is_haproxy)
-		return read_log(replay, text, ret_at_us);
 	if (!replay_line_read(text, &line, &replay->err))
 		return HAPROXY_BAD;
-	*ret_at_us = line.at_us;
+	file->at_us = line.at_us;
 	return HAPROXY_REQUEST;
+}
+
+/* The summary shows the first line that is no request. */
+static void skip_line(struct replay *replay, const struct replay_file *file, struct bytes line)
+{
+	if (replay->lines.skipped++ > 0)
+		return;
+	replay->lines.sample = quoted(line);
+	replay->lines.sample_name = file->name;
+	replay->lines.sample_number = file->input.number;
 }
 
 /* Whether the line is a request: then it is the next one of its file. */
@@ -186,9 +216,10 @@ static bool take_line(struct replay *replay, struct replay_file *file, struct by
 	if (is_blank(line))
 		return false;
 	replay->lines.read++;
-	switch (read_time(replay, line, &file->at_us)) {
+	switch (replay->log != NULL ? read_log_time(replay, file, line)
+				    : read_json_time(replay, file, line)) {
 	case HAPROXY_OTHER:
-		replay->lines.skipped++;
+		skip_line(replay, file, line);
 		return false;
 	case HAPROXY_BAD:
 		refuse_line(replay, (struct place){file, file->input.number});
@@ -322,6 +353,13 @@ static bool build_replay(struct replay *replay)
 		return err_set(&replay->err, "no event loop");
 	watch_signals(replay);
 	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
+	if (replay->own->is_haproxy) {
+		const struct line_format *format = &replay->own->line_format;
+		replay->log = haproxy_log_new(replay->own->has_log_format ? format : NULL,
+					      &replay->own->captures);
+		if (replay->log == NULL)
+			return err_set(&replay->err, "out of memory");
+	}
 	if (!replay_counts_init(&replay->counts, replay->policies, replay->own->plot != NULL))
 		return err_set(&replay->err, "out of memory");
 	replay->engine = replay_engine_new(
@@ -416,6 +454,7 @@ static void release(struct replay *replay)
 		fclose(replay->plot);
 	replay_order_release(&replay->order);
 	replay_files_release(&replay->files);
+	haproxy_log_free(replay->log);
 	replay_counts_release(&replay->counts);
 	policies_unref(replay->policies);
 	if (replay->loop != NULL)
@@ -439,8 +478,14 @@ static int run_replay(struct replay *replay)
 		print_error(replay->err.text);
 		return EXIT_FAILURE;
 	}
-	if (!replay_files_open(&replay->files, replay->own->files, replay->own->file_count,
-			       replay->loop, &replay->is_stopped, &replay->err)) {
+	const struct replay_files_config files = {
+		.names = replay->own->files,
+		.count = replay->own->file_count,
+		.loop = replay->loop,
+		.is_stopped = &replay->is_stopped,
+		.zone = &replay->own->zone,
+	};
+	if (!replay_files_open(&replay->files, &files, &replay->err)) {
 		print_error(replay->err.text);
 		return EXIT_USAGE;
 	}

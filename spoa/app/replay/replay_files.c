@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool open_file(struct replay_file *file, struct ev_loop *loop, const bool *is_stopped,
+static bool open_file(struct replay_file *file, const struct replay_files_config *config,
 		      struct err *err)
 {
 	bool is_standard = file->name == NULL || strcmp(file->name, "-") == 0;
@@ -14,14 +14,14 @@ static bool open_file(struct replay_file *file, struct ev_loop *loop, const bool
 
 	if (fd < 0)
 		return err_set(err, "%s: %s", file->name, strerror(errno));
-	replay_input_init(&file->input, loop, fd, is_standard ? "standard input" : file->name,
-			  is_stopped);
+	replay_input_init(&file->input, config->loop, fd,
+			  is_standard ? "standard input" : file->name, config->is_stopped);
 	return true;
 }
 
 /* The file is in the list only when it is open, so that releasing the list is right at any time. */
-static bool add_file(struct replay_files *files, const char *name, struct ev_loop *loop,
-		     const bool *is_stopped, struct err *err)
+static bool add_file(struct replay_files *files, const char *name,
+		     const struct replay_files_config *config, struct err *err)
 {
 	struct replay_file *file = malloc(sizeof *file);
 
@@ -29,7 +29,8 @@ static bool add_file(struct replay_files *files, const char *name, struct ev_loo
 		return err_set(err, "out of memory");
 	file->name = name;
 	file->is_over = file->has_request = false;
-	if (!open_file(file, loop, is_stopped, err)) {
+	file->clock = (struct line_clock){.zone = *config->zone};
+	if (!open_file(file, config, err)) {
 		free(file);
 		return false;
 	}
@@ -37,20 +38,18 @@ static bool add_file(struct replay_files *files, const char *name, struct ev_loo
 	return true;
 }
 
-bool replay_files_open(struct replay_files *files, const char *const *names, size_t count,
-		       struct ev_loop *loop, const bool *is_stopped, struct err *err)
+bool replay_files_open(struct replay_files *files, const struct replay_files_config *config,
+		       struct err *err)
 {
 	static const char *const standard_input[] = {NULL};
+	const char *const *names = config->count > 0 ? config->names : standard_input;
+	size_t count = config->count > 0 ? config->count : 1;
 
-	if (count == 0) {
-		names = standard_input;
-		count = 1;
-	}
 	files->items = calloc(count, sizeof(struct replay_file *));
 	if (files->items == NULL)
 		return err_set(err, "out of memory");
 	for (size_t i = 0; i < count; i++)
-		if (!add_file(files, names[i], loop, is_stopped, err))
+		if (!add_file(files, names[i], config, err))
 			return false;
 	return true;
 }

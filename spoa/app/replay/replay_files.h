@@ -8,6 +8,7 @@
 #ifndef APP_REPLAY_FILES_H
 #define APP_REPLAY_FILES_H
 
+#include "app/replay/line_clock.h"
 #include "app/replay/replay_input.h"
 
 #define REPLAY_FILES_MAX 1000
@@ -16,6 +17,7 @@ struct replay_file {
 	struct replay_input input;
 	const char *name; /* as it was given; NULL: standard input, since there was no argument */
 	bool is_over;
+	struct line_clock clock; /* of its dates */
 	/* The next request, which who reads sets and clears. */
 	bool has_request;
 	int64_t at_us;
@@ -27,13 +29,20 @@ struct replay_files {
 	size_t count;
 };
 
+struct replay_files_config {
+	const char *const *names;
+	size_t count; /* 0: standard input alone */
+	struct ev_loop *loop;
+	const bool *is_stopped;
+	const struct time_zone *zone; /* of the dates in each of them */
+};
+
 /*
- * Opens all of them, "-" as standard input; standard input alone when `count` is 0. `files` is all
- * zero at first, and is released by the caller in any case.
+ * Opens all of them, "-" as standard input. `files` is all zero at first, and is released by the
+ * caller in any case.
  */
-MUST_CHECK bool replay_files_open(struct replay_files *files, const char *const *names,
-				  size_t count, struct ev_loop *loop, const bool *is_stopped,
-				  struct err *err);
+MUST_CHECK bool replay_files_open(struct replay_files *files,
+				  const struct replay_files_config *config, struct err *err);
 void replay_files_release(struct replay_files *files);
 struct replay_file *replay_files_to_read(const struct replay_files *files);
 struct replay_file *replay_files_earliest(const struct replay_files *files);

@@ -14,6 +14,22 @@ static bool read_zone(void *into, const char *value, struct err *err)
 	return time_zone_set(&options->zone, value);
 }
 
+static bool read_log_format(void *into, const char *value, struct err *err)
+{
+	struct replay_options *options = into;
+
+	options->has_log_format = true;
+	return line_format_read(bytes_from_text(value), &options->line_format, err);
+}
+
+static bool read_captures(void *into, const char *value, struct err *err)
+{
+	struct replay_options *options = into;
+
+	(void)err;
+	return line_captures_read(bytes_from_text(value), &options->captures);
+}
+
 #define WINDOW_MAX_US (24 * 3600 * US_PER_SECOND)
 
 static bool read_window(void *into, const char *value, struct err *err)
@@ -36,6 +52,12 @@ const struct option replay_options_table[] = {
 	 .kind = OPTION_EITHER, .offset = FIELD(is_haproxy, bool), .names = formats},
 	{"tz", "ZONE", "UTC", "the time zone of the dates in HAProxy's log", .kind = OPTION_OWN,
 	 .read = read_zone, .accepted = TIME_ZONE_ACCEPTED},
+	{"log-format", "FORMAT", NULL,
+	 "what HAProxy's log-format is, when it is none that replay knows", .kind = OPTION_OWN,
+	 .read = read_log_format, .accepted = "a log-format as in HAProxy's configuration"},
+	{"captures", "NAMES", NULL,
+	 "names for the captured request headers in HAProxy's log, in their order",
+	 .kind = OPTION_OWN, .read = read_captures, .accepted = LINE_CAPTURES_ACCEPTED},
 	{"window", "DURATION", "auto",
 	 "how late a line may come; auto is 60s for HAProxy's log and for several files, else 0",
 	 .kind = OPTION_OWN, .read = read_window, .accepted = "a duration from 0 to 24h, or auto"},
@@ -88,6 +110,9 @@ static bool take_files(struct replay_options *options, char **args, struct err *
 bool replay_options_read(char **args, struct replay_options *ret_options, struct err *err)
 {
 	*ret_options = (struct replay_options){.plot = NULL};
-	return option_read_own_flags(replay_options_table, ret_options, args, err) &&
-	       take_files(ret_options, args, err);
+	if (!option_read_own_flags(replay_options_table, ret_options, args, err) ||
+	    !take_files(ret_options, args, err))
+		return false;
+	ret_options->is_haproxy |= ret_options->has_log_format;
+	return true;
 }

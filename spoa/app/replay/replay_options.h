@@ -8,6 +8,8 @@
 #include <stdbool.h>
 
 #include "app/option.h"
+#include "app/replay/line_captures.h"
+#include "app/replay/line_format.h"
 #include "app/replay/replay_files.h"
 #include "app/replay/time_zone.h"
 #include "base/compiler.h"
@@ -16,11 +18,15 @@
 struct replay_options {
 	bool is_haproxy;       /* the lines are those of HAProxy's log */
 	struct time_zone zone; /* of their dates */
-	const char *plot;      /* a path, or NULL */
+	bool has_log_format;
+	const char *plot; /* a path, or NULL */
 	bool keep_going;
 	int64_t window_us; /* below 0: replay chooses it */
 	const char *files[REPLAY_FILES_MAX];
 	size_t file_count; /* 0: standard input */
+	/* These two must stay where they are: they point into themselves. */
+	struct line_format line_format;
+	struct line_captures captures;
 };
 
 extern const struct option replay_options_table[];

@@ -58,6 +58,12 @@ static void put_notes(FILE *to, const struct replay_lines *lines)
 {
 	put_if_any(to, lines->bad, "lines that are not valid");
 	put_if_any(to, lines->skipped, "lines without a request");
+	put_if_any(to, lines->bad_requests, "of these, bad requests (<BADREQ>)");
+	put_if_any(to, lines->cut,
+		   "lines that were cut off, by HAProxy at 1,024 bytes unless its log line has "
+		   "`len 65535`");
+	put_if_any(to, lines->other_captures,
+		   "lines with other captured headers than --captures names");
 	if (lines->late > 0)
 		fprintf(to, "lines more than %s late, left out: %" PRIu64 "\n",
 			text_of_span(lines->window_us).text, lines->late);
@@ -143,10 +149,40 @@ static bool refuse_late_lines(const struct replay_lines *lines, struct err *err)
 	return false;
 }
 
+static bool refuse_other_lines(const struct replay_lines *lines, uint64_t requests, struct err *err)
+{
+	const char *name = lines->sample_name;
+
+	(void)err_set(err,
+		      "only %" PRIu64 " of %" PRIu64
+		      " lines were requests, so the answers say little "
+		      "about the traffic. ",
+		      requests, lines->read);
+	size_t len = strlen(err->text);
+	if (lines->cut * 2 > lines->read)
+		snprintf(err->text + len, sizeof err->text - len,
+			 "%" PRIu64
+			 " lines were cut off: give the `log` line of HAProxy `len 65535`",
+			 lines->cut);
+	else
+		snprintf(err->text + len, sizeof err->text - len,
+			 "The first other line is line %" PRIu64
+			 "%s%s: %s. Read are the formats of "
+			 "option httplog, httpslog, tcplog and httplog clf, and JSON lines with "
+			 "at_ms; for another one use --log-format",
+			 lines->sample_number, name != NULL ? " of " : "", name != NULL ? name : "",
+			 lines->sample.text);
+	return false;
+}
+
 bool replay_summary_judge(const struct replay_lines *lines, struct err *err)
 {
 	if (lines->late * 100 > lines->read * LATE_PERCENT_MAX)
 		return refuse_late_lines(lines, err);
+	uint64_t requests = lines->read - lines->skipped - lines->bad;
+	/* Lines that are not valid were reported each. */
+	if (requests * 2 < lines->read && lines->skipped > 0)
+		return refuse_other_lines(lines, requests, err);
 	return true;
 }
 

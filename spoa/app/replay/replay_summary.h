@@ -15,9 +15,15 @@
 
 /* What the summary says of the lines. */
 struct replay_lines {
-	uint64_t read;     /* all of them but empty ones */
-	uint64_t bad;      /* lines that are not valid; each was reported with its fault */
-	uint64_t skipped;  /* lines of a log that tell of no request */
+	uint64_t read;           /* all of them but empty ones */
+	uint64_t bad;            /* lines that are not valid; each was reported with its fault */
+	uint64_t skipped;        /* lines of a log that tell of no request */
+	uint64_t cut;            /* lines of a log that end too early */
+	uint64_t bad_requests;   /* lines of requests that HAProxy could not read */
+	uint64_t other_captures; /* lines with more or fewer headers than --captures names */
+	struct quoted sample;    /* the first line that was skipped */
+	const char *sample_name; /* its file; NULL: standard input */
+	uint64_t sample_number;
 	uint64_t late;     /* lines that came later than the window, and were not asked */
 	uint64_t left_out; /* checks above sixteen a request */
 	uint64_t evicted;  /* balances that the memory store dropped for want of memory */

@@ -56,25 +56,62 @@ bool time_zone_set(struct time_zone *zone, const char *text)
 	return true;
 }
 
-static int64_t hour_seconds(const struct time_zone *zone, const struct tm *hour)
-{
-	struct tm copy = *hour;
+/* ---- dates ---- */
 
-	copy.tm_isdst = -1;
-	return zone->is_named ? mktime(&copy) : timegm(&copy) - zone->offset_s;
+/* How far the zone is east of UTC at this moment. */
+static int64_t offset_at(time_t at_s)
+{
+	struct tm local;
+
+	return localtime_r(&at_s, &local) != NULL ? local.tm_gmtoff : 0;
 }
 
-/* Within an hour a zone keeps its offset, so that only the hour needs the C library. */
-int64_t time_zone_seconds(struct time_zone *zone, const struct tm *date)
+/*
+ * `as_utc_s` is what the clock shows, read as if it were UTC. The offset of the zone may change
+ * near it, so it is looked up a day before and a day after: the moment is what the clock shows less
+ * one of these two offsets, if that is the offset at that moment.
+ *
+ *     Europe/Berlin, 25 October 2026, 2:30:  offsets +2 h, +1 h   both hold: 0:30 and 1:30 UTC
+ *     Europe/Berlin, 29 March 2026, 2:30:    offsets +1 h, +2 h   none holds: the clock never shows
+ * it
+ */
+static struct time_zone_moments moments_of(time_t as_utc_s)
 {
-	const struct tm hour = {.tm_year = date->tm_year,
-				.tm_mon = date->tm_mon,
-				.tm_mday = date->tm_mday,
-				.tm_hour = date->tm_hour};
+	int64_t before_s = offset_at(as_utc_s - 86400), after_s = offset_at(as_utc_s + 86400);
+	bool before_holds = offset_at(as_utc_s - before_s) == before_s;
+	bool after_holds = offset_at(as_utc_s - after_s) == after_s;
 
-	if (memcmp(&hour, &zone->hour, sizeof hour) != 0) {
-		zone->hour = hour;
-		zone->hour_s = hour_seconds(zone, &hour);
+	if (!before_holds && after_holds)
+		return (struct time_zone_moments){as_utc_s - after_s, as_utc_s - after_s};
+	if (!before_holds || !after_holds)
+		return (struct time_zone_moments){as_utc_s - before_s, as_utc_s - before_s};
+	return (struct time_zone_moments){as_utc_s - before_s, as_utc_s - after_s};
+}
+
+static struct time_zone_moments minute_seconds(const struct time_zone *zone,
+					       const struct tm *minute)
+{
+	struct tm copy = *minute;
+	time_t as_utc_s = timegm(&copy);
+
+	if (zone->is_named)
+		return moments_of(as_utc_s);
+	return (struct time_zone_moments){as_utc_s - zone->offset_s, as_utc_s - zone->offset_s};
+}
+
+/* Within a minute a zone keeps its offset, so that only the minute needs the C library. */
+struct time_zone_moments time_zone_seconds(struct time_zone *zone, const struct tm *date)
+{
+	const struct tm minute = {.tm_year = date->tm_year,
+				  .tm_mon = date->tm_mon,
+				  .tm_mday = date->tm_mday,
+				  .tm_hour = date->tm_hour,
+				  .tm_min = date->tm_min};
+
+	if (memcmp(&minute, &zone->minute, sizeof minute) != 0) {
+		zone->minute = minute;
+		zone->minute_s = minute_seconds(zone, &minute);
 	}
-	return zone->hour_s + date->tm_min * 60 + date->tm_sec;
+	return (struct time_zone_moments){zone->minute_s.earlier_s + date->tm_sec,
+					  zone->minute_s.later_s + date->tm_sec};
 }

@@ -11,13 +11,20 @@
 #define BEGIN "192.0.2.1:4711 " DATE " web app/app1 0/0/1/2/3 200 250 - - ---- 1/1/0/0/0 0/0 "
 
 static struct http_question question;
-static struct time_zone zone;
+static struct line_clock utc;
+static struct line_captures captures;
+static struct haproxy_log *haproxy_log;
 
 static enum haproxy_line read_text(const char *text, int64_t *ret_at_us)
 {
+	struct haproxy_entry entry;
 	struct err err;
+	enum haproxy_line kind =
+		haproxy_log_read(haproxy_log, bytes_from_text(text), &question, &entry, &err);
 
-	return haproxy_log_read(bytes_from_text(text), &zone, &question, ret_at_us, &err);
+	if (kind == HAPROXY_REQUEST)
+		*ret_at_us = line_clock_read(&utc, &entry.time);
+	return kind;
 }
 
 /* `method=GET path=/x`: the attributes, the frontend and what follows in a log left out. */
@@ -197,15 +204,13 @@ TEST(haproxy_log_read_json_without_a_value_or_a_request)
 
 static int decode(struct bytes input, void *context)
 {
-	int64_t *at_us = context;
+	struct haproxy_entry entry;
 	struct err err;
 
-	POISON(*at_us);
-	if (haproxy_log_read(input, &zone, &question, at_us, &err) != HAPROXY_REQUEST) {
-		assert_untouched(*at_us);
+	(void)context;
+	if (haproxy_log_read(haproxy_log, input, &question, &entry, &err) != HAPROXY_REQUEST)
 		return -1;
-	}
-	assert_in_range(*at_us, 0, INT64_C(1) << 52);
+	assert_in_range(line_clock_read(&utc, &entry.time), 0, INT64_C(1) << 52);
 	assert_in_range(question.count, 1, HTTP_ATTRIBUTES_MAX);
 	return 1;
 }
@@ -218,13 +223,18 @@ TEST(haproxy_log_read_any_bytes_are_read_within_their_bounds)
 		"lb haproxy[1]: "
 		"{\"at_ms\":1500.25,\"attributes\":{\"src\":\"192.0.2.1\",\"a\":\"-\"}}",
 	};
-	int64_t at_us;
-
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
-		(void)sweep_decoder(bytes_from_text(vectors[i]), decode, &at_us);
+		(void)sweep_decoder(bytes_from_text(vectors[i]), decode, NULL);
 }
 
 BEFORE_ALL
 {
-	assert_true(time_zone_set(&zone, "UTC"));
+	assert_true(time_zone_set(&utc.zone, "UTC"));
+	haproxy_log = haproxy_log_new(NULL, &captures);
+	assert_non_null(haproxy_log);
+}
+
+AFTER_ALL
+{
+	haproxy_log_free(haproxy_log);
 }

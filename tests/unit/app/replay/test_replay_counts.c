@@ -142,7 +142,13 @@ typedef void put_fn(FILE *to, const struct replay_counts *counts);
 
 static void put_summary(FILE *to, const struct replay_counts *counts)
 {
-	const struct replay_lines lines = {100, 1, 2, 3, 4, 5, 60 * SECOND, 0, false};
+	const struct replay_lines lines = {.read = 100,
+					   .bad = 1,
+					   .skipped = 2,
+					   .late = 3,
+					   .left_out = 4,
+					   .evicted = 5,
+					   .window_us = 60 * SECOND};
 
 	replay_summary_put(to, counts, &lines);
 }

@@ -51,6 +51,19 @@ AFTER_EACH
 	free(world);
 }
 
+static bool open_files(struct world *world, size_t count)
+{
+	const struct time_zone utc = {.is_named = false};
+
+	return replay_files_open(&world->files,
+				 &(struct replay_files_config){.names = world->names,
+							       .count = count,
+							       .loop = world->loop,
+							       .is_stopped = &world->is_stopped,
+							       .zone = &utc},
+				 &world->err);
+}
+
 static void read_one(struct world *world, struct replay_file *file)
 {
 	switch (replay_input_next(&file->input, &file->line)) {
@@ -79,8 +92,7 @@ TEST(replay_files_are_merged_by_time_and_each_keeps_its_order)
 	write_file(world, 0, "2\n5\n3\n9\n"); /* the 3 comes late in its own file */
 	write_file(world, 1, "1\n4\n6");
 	write_file(world, 2, "");
-	assert_true(replay_files_open(&world->files, world->names, FILES, world->loop,
-				      &world->is_stopped, &world->err));
+	assert_true(open_files(world, FILES));
 	for (;;) {
 		while ((file = replay_files_to_read(&world->files)) != NULL)
 			read_one(world, file);
@@ -99,8 +111,7 @@ TEST(replay_files_open_without_names_is_standard_input)
 {
 	struct world *world = *state;
 
-	assert_true(replay_files_open(&world->files, NULL, 0, world->loop, &world->is_stopped,
-				      &world->err));
+	assert_true(open_files(world, 0));
 
 	assert_int_equal(world->files.count, 1);
 	assert_null(world->files.items[0]->name);
@@ -113,8 +124,7 @@ TEST(replay_files_open_a_file_that_is_not_there_is_named)
 
 	write_file(world, 0, "1\n");
 	world->names[1] = "no-such-file";
-	assert_false(replay_files_open(&world->files, world->names, 2, world->loop,
-				       &world->is_stopped, &world->err));
+	assert_false(open_files(world, 2));
 	world->names[1] = NULL;
 
 	assert_string_equal(world->err.text, "no-such-file: No such file or directory");

@@ -38,8 +38,9 @@ TEST(replay_options_read_nothing_is_the_defaults)
 	assert_int_equal(options.window_us, -1);
 	assert_false(options.keep_going);
 	assert_null(options.plot);
-	assert_int_equal(
-		time_zone_seconds(&options.zone, &(struct tm){.tm_year = 70, .tm_mday = 1}), 0);
+	assert_int_equal(time_zone_seconds(&options.zone, &(struct tm){.tm_year = 70, .tm_mday = 1})
+				 .earlier_s,
+			 0);
 }
 
 TEST(replay_options_read_what_is_no_flag_and_no_value_is_a_file)
