@@ -1,26 +1,12 @@
 /*
- *  files, or standard input
- *       |
- *  replay_files     merges them: the next line is that of the earliest request
- *       |
- *       +-- --window 0: the line is asked as it comes ------------+
- *       |                                                         |
- *       +-- replay_order holds the line until no earlier one can  |
- *           come any more ----------------------------------------+
- *                                                                 |
- *  replay_line or haproxy_log makes a question of the line  <-----+
- *       |
- *  replay_ask       asks replay_engine, waits for the verdict
- *       |
- *       +-- replay_output   the answer, on standard output
- *       +-- replay_counts   for replay_summary and replay_plot, at the end
+ *  replay_reader    reads the lines, and has each asked by
+ *  replay_ask       the engine, which keeps the answers and counts for
+ *  replay_output    the answers on standard output, and
+ *  replay_summary   what is told at the end, with the picture of replay_plot
  *
  * One line is asked after the other, so that equal input gives equal answers. The loop runs only
  * while somebody waits: for input, for a reader of the output, or for Redis. Each of these waits
  * ends when a signal sets `is_stopped`.
- *
- * Each line is read twice: for its time when it comes, and for its question when its turn comes. In
- * between the line is kept as text, since a question takes 74 KB.
  */
 #include "app/replay/replay.h"
 
@@ -33,12 +19,8 @@
 
 #include <ev.h>
 
-#include "app/replay/haproxy_log.h"
-#include "app/replay/replay_ask.h"
-#include "app/replay/replay_files.h"
-#include "app/replay/replay_order.h"
 #include "app/replay/replay_plot.h"
-#include "app/replay/replay_summary.h"
+#include "app/replay/replay_reader.h"
 
 #define REPLAY_WINDOW_US (60 * US_PER_SECOND)
 #define EXIT_USAGE       2
@@ -50,15 +32,10 @@ struct replay {
 	struct ev_loop *loop;
 	struct ev_signal on_term, on_int;
 	bool is_stopped; /* by a signal */
-	bool is_failed;  /* `err` says why; no further line is read */
-	struct err err;
+	struct replay_reader reader;
 	struct replay_engine *engine;
-	struct haproxy_log *log; /* NULL: the lines are JSON */
-	struct replay_order order;
 	struct replay_counts counts;
-	struct replay_lines lines;
 	FILE *plot;
-	struct replay_files files;
 	struct replay_output output;
 	struct replay_asker asker;
 };
@@ -66,239 +43,6 @@ struct replay {
 static void print_error(const char *text)
 {
 	fprintf(stderr, "ratelimit-spoa: %s\n", text);
-}
-
-/* ---- a line that was asked or refused ---- */
-
-/* A line of an input, as messages name it. */
-struct place {
-	const struct replay_file *file;
-	uint64_t number;
-};
-
-static void fail_at_line(struct replay *replay, struct place place)
-{
-	const char *name = place.file->name;
-
-	(void)err_at(&replay->err, "%s%sline %" PRIu64 ": ", name != NULL ? name : "",
-		     name != NULL ? ": " : "", place.number);
-	replay->is_failed = true;
-}
-
-/* `err` says what is wrong with the line. Ends the replay unless it is to keep going. */
-static void refuse_line(struct replay *replay, struct place place)
-{
-	replay->lines.bad++;
-	fail_at_line(replay, place);
-	if (!replay->own->keep_going)
-		return;
-	print_error(replay->err.text);
-	replay->is_failed = false;
-}
-
-static void handle_answer(struct replay *replay, struct place place, enum replay_answer answer)
-{
-	switch (answer) {
-	case REPLAY_ANSWERED:
-	case REPLAY_STOPPED:
-		break;
-	case REPLAY_INVALID:
-	case REPLAY_UNKNOWN_POLICY:
-		refuse_line(replay, place);
-		break;
-	case REPLAY_FAILED:
-		fail_at_line(replay, place);
-		break;
-	}
-}
-
-/* ---- the question of a line ---- */
-
-static enum haproxy_line read_log(struct replay *replay, struct bytes line,
-				  struct haproxy_entry *ret_entry)
-{
-	return haproxy_log_read(replay->log, line, &replay->asker.question, ret_entry,
-				&replay->err);
-}
-
-static enum replay_answer ask_log_line(struct replay *replay, struct bytes text, int64_t at_us)
-{
-	struct haproxy_entry entry;
-
-	if (read_log(replay, text, &entry) != HAPROXY_REQUEST)
-		return REPLAY_INVALID;
-	return replay_ask_question(&replay->asker, at_us, &replay->err);
-}
-
-static enum replay_answer ask_json_line(struct replay *replay, struct bytes text)
-{
-	struct replay_line line;
-
-	if (!replay_line_read(text, &line, &replay->err))
-		return REPLAY_INVALID;
-	return replay_ask_line(&replay->asker, &line, &replay->err);
-}
-
-/* The line was a request when its time was read, so reading it again makes the same question. */
-static void ask_line(struct replay *replay, struct place place, struct bytes text, int64_t at_us)
-{
-	enum replay_answer answer = replay->log != NULL ? ask_log_line(replay, text, at_us)
-							: ask_json_line(replay, text);
-
-	handle_answer(replay, place, answer);
-}
-
-/* Asks the held lines whose turn it is; with `all`, at the end of the input, all of them. */
-static void ask_held_lines(struct replay *replay, bool all)
-{
-	struct replay_held *held;
-
-	while (!replay->is_failed && !replay->is_stopped &&
-	       (held = replay_order_pop(&replay->order, all)) != NULL) {
-		ask_line(replay, (struct place){held->from, held->number},
-			 bytes_from(held->text, held->len), held->at_us);
-		free(held);
-	}
-}
-
-/* ---- the time of a line ---- */
-
-static bool is_blank(struct bytes line)
-{
-	if (line.len > 0 && line.data[line.len - 1] == '\r')
-		line.len--;
-	return bytes_trim(line).len == 0;
-}
-
-static void count_log_line(struct replay_lines *lines, const struct haproxy_entry *entry)
-{
-	lines->cut += entry->is_cut;
-	lines->bad_requests += entry->is_bad_request;
-	lines->other_captures += entry->has_other_captures;
-}
-
-static enum haproxy_line read_log_time(struct replay *replay, struct replay_file *file,
-				       struct bytes text)
-{
-	struct haproxy_entry entry;
-	enum haproxy_line kind = read_log(replay, text, &entry);
-
-	count_log_line(&replay->lines, &entry);
-	if (kind == HAPROXY_REQUEST)
-		file->at_us = line_clock_read(&file->clock, &entry.time);
-	return kind;
-}
-
-static enum haproxy_line read_json_time(struct replay *replay, struct replay_file *file,
-					struct bytes text)
-{
-	struct replay_line line;
-
-	if (!replay_line_read(text, &line, &replay->err))
-		return HAPROXY_BAD;
-	file->at_us = line.at_us;
-	return HAPROXY_REQUEST;
-}
-
-/* The summary shows the first line that is no request. */
-static void skip_line(struct replay *replay, const struct replay_file *file, struct bytes line)
-{
-	if (replay->lines.skipped++ > 0)
-		return;
-	replay->lines.sample = quoted(line);
-	replay->lines.sample_name = file->name;
-	replay->lines.sample_number = file->input.number;
-}
-
-/* Whether the line is a request: then it is the next one of its file. */
-static bool take_line(struct replay *replay, struct replay_file *file, struct bytes line)
-{
-	if (is_blank(line))
-		return false;
-	replay->lines.read++;
-	switch (replay->log != NULL ? read_log_time(replay, file, line)
-				    : read_json_time(replay, file, line)) {
-	case HAPROXY_OTHER:
-		skip_line(replay, file, line);
-		return false;
-	case HAPROXY_BAD:
-		refuse_line(replay, (struct place){file, file->input.number});
-		return false;
-	case HAPROXY_REQUEST:
-		file->line = line;
-		return true;
-	}
-	return false;
-}
-
-static void refuse_long_line(struct replay *replay, struct replay_file *file)
-{
-	replay->lines.read++;
-	(void)err_set(&replay->err, "longer than %d bytes", REPLAY_LINE_MAX);
-	refuse_line(replay, (struct place){file, file->input.number});
-}
-
-/* Writes the answers so far, then waits for input: whoever sends line by line sees each answer. */
-static void read_more(struct replay *replay, struct replay_file *file)
-{
-	replay->is_failed = !replay_output_flush(&replay->output, &replay->err) ||
-			    !replay_input_fill(&file->input, &replay->err);
-}
-
-static void read_file(struct replay *replay, struct replay_file *file)
-{
-	struct bytes line;
-
-	switch (replay_input_next(&file->input, &line)) {
-	case INPUT_LINE:
-		file->has_request = take_line(replay, file, line);
-		break;
-	case INPUT_TOO_LONG:
-		refuse_long_line(replay, file);
-		break;
-	case INPUT_DRY:
-		read_more(replay, file);
-		break;
-	case INPUT_END:
-		replay_files_end(file);
-		break;
-	}
-}
-
-/* ---- all lines ---- */
-
-static void hold_line(struct replay *replay, struct replay_file *file)
-{
-	const struct replay_order_line line = {file->at_us, file->line, file, file->input.number};
-
-	if (!replay_order_add(&replay->order, &line))
-		replay->is_failed = !err_set(&replay->err, "out of memory");
-	ask_held_lines(replay, false);
-}
-
-static void handle_request(struct replay *replay, struct replay_file *file)
-{
-	file->has_request = false;
-	if (replay->order.window_us > 0)
-		hold_line(replay, file);
-	else
-		ask_line(replay, (struct place){file, file->input.number}, file->line, file->at_us);
-}
-
-static void replay_lines(struct replay *replay)
-{
-	while (!replay->is_failed && !replay->is_stopped) {
-		struct replay_file *file = replay_files_to_read(&replay->files);
-		if (file != NULL) {
-			read_file(replay, file);
-			continue;
-		}
-		file = replay_files_earliest(&replay->files);
-		if (file == NULL)
-			break;
-		handle_request(replay, file);
-	}
-	ask_held_lines(replay, true);
 }
 
 /* ---- begin and end ---- */
@@ -343,25 +87,25 @@ static bool open_plot(struct replay *replay)
 		return true;
 	replay->plot = fopen(path, "ae");
 	return replay->plot != NULL ||
-	       err_set(&replay->err, "--plot: %s: %s", path, strerror(errno));
+	       err_set(&replay->reader.err, "--plot: %s: %s", path, strerror(errno));
 }
 
 static bool build_replay(struct replay *replay)
 {
 	replay->loop = ev_default_loop(EVFLAG_AUTO);
 	if (replay->loop == NULL)
-		return err_set(&replay->err, "no event loop");
+		return err_set(&replay->reader.err, "no event loop");
 	watch_signals(replay);
 	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
 	if (replay->own->is_haproxy) {
 		const struct line_format *format = &replay->own->line_format;
-		replay->log = haproxy_log_new(replay->own->has_log_format ? format : NULL,
-					      &replay->own->captures);
-		if (replay->log == NULL)
-			return err_set(&replay->err, "out of memory");
+		replay->reader.log = haproxy_log_new(replay->own->has_log_format ? format : NULL,
+						     &replay->own->captures);
+		if (replay->reader.log == NULL)
+			return err_set(&replay->reader.err, "out of memory");
 	}
 	if (!replay_counts_init(&replay->counts, replay->policies, replay->own->plot != NULL))
-		return err_set(&replay->err, "out of memory");
+		return err_set(&replay->reader.err, "out of memory");
 	replay->engine = replay_engine_new(
 		&(struct replay_engine_config){
 			.loop = replay->loop,
@@ -371,7 +115,11 @@ static bool build_replay(struct replay *replay)
 			.answered = replay_ask_answered,
 			.owner = &replay->asker,
 		},
-		&replay->err);
+		&replay->reader.err);
+	replay->reader.is_stopped = &replay->is_stopped;
+	replay->reader.keep_going = replay->own->keep_going;
+	replay->reader.output = &replay->output;
+	replay->reader.asker = &replay->asker;
 	replay->asker.engine = replay->engine;
 	replay->asker.output = &replay->output;
 	replay->asker.counts = &replay->counts;
@@ -389,37 +137,37 @@ static bool put_plot(struct replay *replay)
 	is_good = fclose(replay->plot) == 0 && is_good;
 	replay->plot = NULL;
 	return is_good ||
-	       err_set(&replay->err, "--plot: %s: it can't be written", replay->own->plot);
+	       err_set(&replay->reader.err, "--plot: %s: it can't be written", replay->own->plot);
 }
 
 static void put_summary(struct replay *replay)
 {
-	replay->lines.late = replay->order.late;
-	replay->lines.latest_by_us = replay->order.latest_by_us;
-	replay->lines.window_us = replay->order.window_us;
-	replay->lines.is_window_shortened = replay->order.is_window_shortened;
-	replay->lines.left_out = replay_engine_stats(replay->engine).left_out;
-	replay->lines.evicted = replay_engine_evicted(replay->engine);
-	replay_summary_put(stderr, &replay->counts, &replay->lines);
+	replay->reader.lines.late = replay->reader.order.late;
+	replay->reader.lines.latest_by_us = replay->reader.order.latest_by_us;
+	replay->reader.lines.window_us = replay->reader.order.window_us;
+	replay->reader.lines.is_window_shortened = replay->reader.order.is_window_shortened;
+	replay->reader.lines.left_out = replay_engine_stats(replay->engine).left_out;
+	replay->reader.lines.evicted = replay_engine_evicted(replay->engine);
+	replay_summary_put(stderr, &replay->counts, &replay->reader.lines);
 }
 
 static void flush_output(struct replay *replay)
 {
 	struct err err;
 
-	if (replay_output_flush(&replay->output, &err) || replay->is_failed)
+	if (replay_output_flush(&replay->output, &err) || replay->reader.is_failed)
 		return; /* an earlier failure is the one to be told */
-	replay->err = err;
-	replay->is_failed = true;
+	replay->reader.err = err;
+	replay->reader.is_failed = true;
 }
 
 /* A replay of which too many lines were left out says so at last, and has failed. */
 static void judge_lines(struct replay *replay)
 {
-	if (replay_summary_judge(&replay->lines, &replay->err))
+	if (replay_summary_judge(&replay->reader.lines, &replay->reader.err))
 		return;
-	print_error(replay->err.text);
-	replay->is_failed = true;
+	print_error(replay->reader.err.text);
+	replay->reader.is_failed = true;
 }
 
 /*
@@ -433,18 +181,19 @@ static bool finish(struct replay *replay)
 
 	flush_output(replay);
 	put_summary(replay);
-	if (!replay->is_failed && !replay->is_stopped)
-		replay->is_failed = !put_plot(replay);
-	if (replay->is_failed)
-		print_error(replay->err.text);
+	if (!replay->reader.is_failed && !replay->is_stopped)
+		replay->reader.is_failed = !put_plot(replay);
+	if (replay->reader.is_failed)
+		print_error(replay->reader.err.text);
 	else if (replay->is_stopped)
 		fprintf(stderr, "ratelimit-spoa: stopped after line %" PRIu64 "\n",
-			replay_files_count_lines(&replay->files));
+			replay_files_count_lines(&replay->reader.files));
 	else
 		judge_lines(replay);
 	if (!is_clean)
 		print_error(keys_err.text);
-	return is_clean && !replay->is_failed && !replay->is_stopped && replay->lines.bad == 0;
+	return is_clean && !replay->reader.is_failed && !replay->is_stopped &&
+	       replay->reader.lines.bad == 0;
 }
 
 static void release(struct replay *replay)
@@ -452,9 +201,7 @@ static void release(struct replay *replay)
 	replay_engine_free(replay->engine);
 	if (replay->plot != NULL)
 		fclose(replay->plot);
-	replay_order_release(&replay->order);
-	replay_files_release(&replay->files);
-	haproxy_log_free(replay->log);
+	replay_reader_release(&replay->reader);
 	replay_counts_release(&replay->counts);
 	policies_unref(replay->policies);
 	if (replay->loop != NULL)
@@ -473,9 +220,9 @@ static int64_t window_of(const struct replay_options *own)
 /* Returns the exit status. A file that is not there is wrong usage. */
 static int run_replay(struct replay *replay)
 {
-	replay->order.window_us = window_of(replay->own);
+	replay->reader.order.window_us = window_of(replay->own);
 	if (!build_replay(replay)) {
-		print_error(replay->err.text);
+		print_error(replay->reader.err.text);
 		return EXIT_FAILURE;
 	}
 	const struct replay_files_config files = {
@@ -485,11 +232,11 @@ static int run_replay(struct replay *replay)
 		.is_stopped = &replay->is_stopped,
 		.zone = &replay->own->zone,
 	};
-	if (!replay_files_open(&replay->files, &files, &replay->err)) {
-		print_error(replay->err.text);
+	if (!replay_files_open(&replay->reader.files, &files, &replay->reader.err)) {
+		print_error(replay->reader.err.text);
 		return EXIT_USAGE;
 	}
-	replay_lines(replay);
+	replay_reader_run(&replay->reader);
 	return finish(replay) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
