@@ -15,7 +15,7 @@ from replay import request, run
 PAGE = (ROOT / "docs/replay.md").read_text()
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 LINES = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1]
-SUMMARY = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)[1]
+SUMMARY, COMPARED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 LOG = ('192.0.2.1:4711 [24/Nov/2026:11:44:28.123] web app/app1 0/0/1/2/3 200 250 - - ---- '
        '1/1/0/0/0 0/0 "GET / HTTP/1.1"\n')
 
@@ -31,6 +31,7 @@ def test_a_command_of_the_page_works(tmp_path, command):
     monday, tuesday = LINES.splitlines()
     (tmp_path / "monday.jsonl").write_text(monday)
     (tmp_path / "tuesday.jsonl.gz").write_bytes(gzip.compress(tuesday.encode()))
+    (tmp_path / "planned.json").write_text('{"policies":{}}')
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/ratelimit-spoa").symlink_to(BINARY)
 
@@ -51,6 +52,20 @@ def test_the_summary_of_the_page_is_one(tmp_path):
                [request(9000, src="192.0.2.2")] * 2).good()
 
     assert done.told == SUMMARY
+
+
+def test_the_comparison_of_the_page_is_one(tmp_path):
+    policies = json.loads((ROOT / "haproxy-conf/policies.json").read_text())
+    policies["policies"]["per-ip"]["capacity"] = 13
+    planned = tmp_path / "planned.json"
+    planned.write_text(json.dumps(policies))
+
+    done = run(tmp_path, (ROOT / "haproxy-conf/policies.json").read_text(),
+               [request(1000, src="192.0.2.1")] * 25 + [request(9000, src="192.0.2.2")] * 2,
+               "--against", planned).good()
+
+    told = done.told.replace(str(tmp_path / "replayed.json"), "haproxy-conf/policies.json")
+    assert told.replace(f"{tmp_path}/", "") == COMPARED
 
 
 @pytest.mark.parametrize("place", re.findall(r"\]\(([a-z./-]+)\)", PAGE, re.IGNORECASE))

@@ -35,6 +35,7 @@ struct replay {
 	struct replay_reader reader;
 	struct replay_engine *engine;
 	struct replay_counts counts;
+	struct replay_against *against; /* NULL without a second policy file */
 	FILE *plot;
 	struct replay_output output;
 	struct replay_asker asker;
@@ -90,20 +91,32 @@ static bool open_plot(struct replay *replay)
 	       err_set(&replay->reader.err, "--plot: %s: %s", path, strerror(errno));
 }
 
-static bool build_replay(struct replay *replay)
+/* Lines that somebody writes as they come need no window; logs of several machines do. */
+static int64_t window_of(const struct replay_options *own)
 {
-	replay->loop = ev_default_loop(EVFLAG_AUTO);
-	if (replay->loop == NULL)
-		return err_set(&replay->reader.err, "no event loop");
-	watch_signals(replay);
-	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
-	if (replay->own->is_haproxy) {
-		const struct line_format *format = &replay->own->line_format;
-		replay->reader.log = haproxy_log_new(replay->own->has_log_format ? format : NULL,
-						     &replay->own->captures);
-		if (replay->reader.log == NULL)
-			return err_set(&replay->reader.err, "out of memory");
-	}
+	if (own->window_us >= 0)
+		return own->window_us;
+	return own->is_haproxy || own->file_count > 1 ? REPLAY_WINDOW_US : 0;
+}
+
+static bool build_reader(struct replay *replay)
+{
+	const struct replay_options *own = replay->own;
+	struct replay_reader *reader = &replay->reader;
+
+	reader->is_stopped = &replay->is_stopped;
+	reader->keep_going = own->keep_going;
+	reader->output = &replay->output;
+	reader->asker = &replay->asker;
+	reader->order.window_us = window_of(own);
+	if (own->is_haproxy)
+		reader->log = haproxy_log_new(own->has_log_format ? &own->line_format : NULL,
+					      &own->captures);
+	return !own->is_haproxy || reader->log != NULL || err_set(&reader->err, "out of memory");
+}
+
+static bool build_asker(struct replay *replay)
+{
 	if (!replay_counts_init(&replay->counts, replay->policies, replay->own->plot != NULL))
 		return err_set(&replay->reader.err, "out of memory");
 	replay->engine = replay_engine_new(
@@ -116,14 +129,55 @@ static bool build_replay(struct replay *replay)
 			.owner = &replay->asker,
 		},
 		&replay->reader.err);
-	replay->reader.is_stopped = &replay->is_stopped;
-	replay->reader.keep_going = replay->own->keep_going;
-	replay->reader.output = &replay->output;
-	replay->reader.asker = &replay->asker;
 	replay->asker.engine = replay->engine;
 	replay->asker.output = &replay->output;
 	replay->asker.counts = &replay->counts;
-	return replay->engine != NULL && open_plot(replay);
+	return replay->engine != NULL;
+}
+
+static bool build_replay(struct replay *replay)
+{
+	replay->loop = ev_default_loop(EVFLAG_AUTO);
+	if (replay->loop == NULL)
+		return err_set(&replay->reader.err, "no event loop");
+	watch_signals(replay);
+	replay_output_init(&replay->output, replay->loop, STDOUT_FILENO, &replay->is_stopped);
+	return build_reader(replay) && build_asker(replay) && open_plot(replay);
+}
+
+/* The second policy file. False also when it is not good: *ret_is_usage is true then. */
+static bool build_against(struct replay *replay, bool *ret_is_usage)
+{
+	const struct replay_against_config config = {
+		.file = replay->own->against,
+		.options = replay->options,
+		.policies = replay->policies,
+		.loop = replay->loop,
+		.is_stopped = &replay->is_stopped,
+		.has_steps = replay->own->plot != NULL,
+	};
+
+	*ret_is_usage = false;
+	if (config.file == NULL)
+		return true;
+	replay->against = replay_against_new(&config, ret_is_usage, &replay->reader.err);
+	replay->asker.against = replay->against;
+	replay->counts.against = replay->against;
+	return replay->against != NULL;
+}
+
+/* A file that is not there is wrong usage. */
+static bool open_files(struct replay *replay)
+{
+	return replay_files_open(&replay->reader.files,
+				 &(struct replay_files_config){
+					 .names = replay->own->files,
+					 .count = replay->own->file_count,
+					 .loop = replay->loop,
+					 .is_stopped = &replay->is_stopped,
+					 .zone = &replay->own->zone,
+				 },
+				 &replay->reader.err);
 }
 
 static bool put_plot(struct replay *replay)
@@ -148,7 +202,10 @@ static void put_summary(struct replay *replay)
 	replay->reader.lines.is_window_shortened = replay->reader.order.is_window_shortened;
 	replay->reader.lines.left_out = replay_engine_stats(replay->engine).left_out;
 	replay->reader.lines.evicted = replay_engine_evicted(replay->engine);
-	replay_summary_put(stderr, &replay->counts, &replay->reader.lines);
+	if (!replay->own->json)
+		replay_summary_put(stderr, &replay->counts, &replay->reader.lines);
+	else if (!replay_summary_put_json(stderr, &replay->counts, &replay->reader.lines))
+		print_error("out of memory");
 }
 
 static void flush_output(struct replay *replay)
@@ -170,14 +227,25 @@ static void judge_lines(struct replay *replay)
 	replay->reader.is_failed = true;
 }
 
+static bool delete_keys(struct replay_engine *engine)
+{
+	struct err err;
+	bool is_clean = replay_engine_clean_up(engine, &err);
+
+	if (!is_clean)
+		print_error(err.text);
+	return is_clean;
+}
+
 /*
  * Whether all went well. The keys in Redis are deleted before the output is flushed, since the
  * flush may wait for a reader that never comes.
  */
 static bool finish(struct replay *replay)
 {
-	struct err keys_err;
-	bool is_clean = replay_engine_clean_up(replay->engine, &keys_err);
+	bool is_clean = delete_keys(replay->engine);
+	if (replay->against != NULL)
+		is_clean = delete_keys(replay->against->engine) && is_clean;
 
 	flush_output(replay);
 	put_summary(replay);
@@ -190,8 +258,6 @@ static bool finish(struct replay *replay)
 			replay_files_count_lines(&replay->reader.files));
 	else
 		judge_lines(replay);
-	if (!is_clean)
-		print_error(keys_err.text);
 	return is_clean && !replay->reader.is_failed && !replay->is_stopped &&
 	       replay->reader.lines.bad == 0;
 }
@@ -199,6 +265,7 @@ static bool finish(struct replay *replay)
 static void release(struct replay *replay)
 {
 	replay_engine_free(replay->engine);
+	replay_against_free(replay->against);
 	if (replay->plot != NULL)
 		fclose(replay->plot);
 	replay_reader_release(&replay->reader);
@@ -209,33 +276,23 @@ static void release(struct replay *replay)
 	free(replay);
 }
 
-/* Lines that somebody writes as they come need no window; logs of several machines do. */
-static int64_t window_of(const struct replay_options *own)
+static int fail(const struct replay *replay, bool is_usage)
 {
-	if (own->window_us >= 0)
-		return own->window_us;
-	return own->is_haproxy || own->file_count > 1 ? REPLAY_WINDOW_US : 0;
+	print_error(replay->reader.err.text);
+	return is_usage ? EXIT_USAGE : EXIT_FAILURE;
 }
 
-/* Returns the exit status. A file that is not there is wrong usage. */
+/* Returns the exit status. */
 static int run_replay(struct replay *replay)
 {
-	replay->reader.order.window_us = window_of(replay->own);
-	if (!build_replay(replay)) {
-		print_error(replay->reader.err.text);
-		return EXIT_FAILURE;
-	}
-	const struct replay_files_config files = {
-		.names = replay->own->files,
-		.count = replay->own->file_count,
-		.loop = replay->loop,
-		.is_stopped = &replay->is_stopped,
-		.zone = &replay->own->zone,
-	};
-	if (!replay_files_open(&replay->reader.files, &files, &replay->reader.err)) {
-		print_error(replay->reader.err.text);
-		return EXIT_USAGE;
-	}
+	bool is_usage;
+
+	if (!build_replay(replay))
+		return fail(replay, false);
+	if (!build_against(replay, &is_usage))
+		return fail(replay, is_usage);
+	if (!open_files(replay))
+		return fail(replay, true);
 	replay_reader_run(&replay->reader);
 	return finish(replay) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -33,17 +33,24 @@ void replay_ask_answered(void *owner, const struct verdict *verdict)
 	http_reply_put_verdict(&asker->answer, verdict);
 	ASSERT(!asker->answer.full);
 	asker->is_counted = replay_counts_add(asker->counts, verdict, asker->at_us);
+	if (asker->against != NULL)
+		replay_decisions_set(&asker->against->first, verdict);
 }
 
-/* Asks the question of the asker. The answer is then in the asker. */
+/* Asks the question of the asker, of the second file too. The answer is then in the asker. */
 static enum replay_answer ask_and_count(struct replay_asker *asker, int64_t at_us, struct err *err)
 {
 	asker->at_us = at_us;
 	enum replay_answer answer = replay_engine_ask(asker->engine, &asker->question, at_us, err);
-	if (answer != REPLAY_ANSWERED || asker->is_counted)
+	if (answer != REPLAY_ANSWERED)
 		return answer;
-	(void)err_set(err, "out of memory");
-	return REPLAY_FAILED;
+	if (!asker->is_counted) {
+		(void)err_set(err, "out of memory");
+		return REPLAY_FAILED;
+	}
+	if (asker->against == NULL)
+		return REPLAY_ANSWERED;
+	return replay_against_ask(asker->against, &asker->question, at_us, err);
 }
 
 enum replay_answer replay_ask_question(struct replay_asker *asker, int64_t at_us, struct err *err)

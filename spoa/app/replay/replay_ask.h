@@ -8,18 +8,20 @@
 #ifndef APP_REPLAY_ASK_H
 #define APP_REPLAY_ASK_H
 
+#include "app/replay/replay_against.h"
 #include "app/replay/replay_counts.h"
 #include "app/replay/replay_engine.h"
 #include "app/replay/replay_line.h"
 #include "app/replay/replay_output.h"
 #include "net/http/http_reply.h"
 
-/* Large, so it lives on the heap. The caller sets and owns the first three. */
+/* Large, so it lives on the heap. The caller sets and owns the first four. */
 struct replay_asker {
 	struct replay_engine *engine;
 	struct replay_output *output;
 	struct replay_counts *counts;
-	struct http_question question; /* the check that is being asked */
+	struct replay_against *against; /* NULL without a second policy file */
+	struct http_question question;  /* the check that is being asked */
 	int64_t at_us;
 	struct writer answer; /* its verdict as JSON */
 	bool is_counted;      /* false: no memory to count it */

@@ -48,6 +48,8 @@ struct replay_counts {
 	int64_t step_us;
 	int64_t first_step; /* where the first step begins, divided by step_us */
 	size_t step_count;
+	/* NULL, or what a second policy file made of the same requests; not owned. */
+	const struct replay_against *against;
 };
 
 /* `has_steps`: for a picture. False when memory is short. */

@@ -19,7 +19,9 @@ struct replay_options {
 	bool is_haproxy;       /* the lines are those of HAProxy's log */
 	struct time_zone zone; /* of their dates */
 	bool has_log_format;
-	const char *plot; /* a path, or NULL */
+	const char *plot;    /* a path, or NULL */
+	const char *against; /* a path, or NULL */
+	bool json;           /* the summary */
 	bool keep_going;
 	int64_t window_us; /* below 0: replay chooses it */
 	const char *files[REPLAY_FILES_MAX];

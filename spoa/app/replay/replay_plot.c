@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "app/replay/replay_against.h"
 #include "app/replay/replay_summary.h"
 #include "base/clock.h"
 
@@ -32,6 +33,18 @@ static const char style[] =
 	".allowed{fill:var(--allowed)}.denied{fill:var(--denied)}.shadow{fill:var(--shadow)}\n"
 	".mid{text-anchor:middle}.end{text-anchor:end}\n"
 	"</style>\n";
+
+struct panel {
+	const struct policy *policy;
+	const struct replay_row *row;
+	const struct replay_row *twin; /* of the same policy in the other file, or NULL */
+	const char *file;              /* NULL when there is one file */
+};
+
+struct panels {
+	struct panel items[REPLAY_PANELS_MAX];
+	size_t count; /* of those that are left out too */
+};
 
 struct plot {
 	FILE *to;
@@ -204,33 +217,56 @@ static void put_bars(const struct plot *plot, double bottom, const struct replay
 	}
 }
 
-/* A name has letters, digits, `.`, `_` and `-` only (limit/policy.h): nothing needs escaping. */
-static void put_title(FILE *to, double y, const struct policy *policy,
-		      const struct replay_step *total)
+/* The name of a file may have any bytes. Those that are not printable ASCII are left out. */
+static void put_file(FILE *to, const char *file)
 {
-	fprintf(to,
-		"<text x=\"%d\" y=\"%.1f\"><tspan class=\"name\">%s</tspan>"
-		"<tspan dx=\"10\">%" PRIu64 " allowed, %" PRIu64 " denied",
-		LEFT, y, policy->name, total->allowed, total->denied);
+	for (; *file != '\0'; file++)
+		if (*file == '<' || *file == '&')
+			fputs(*file == '<' ? "&lt;" : "&amp;", to);
+		else if (*file >= ' ' && *file <= '~')
+			fputc(*file, to);
+}
+
+/* A name has letters, digits, `.`, `_` and `-` only (limit/policy.h): nothing needs escaping. */
+static void put_title(FILE *to, double y, const struct panel *panel)
+{
+	const struct replay_step *total = &panel->row->total;
+
+	fprintf(to, "<text x=\"%d\" y=\"%.1f\"><tspan class=\"name\">%s", LEFT, y,
+		panel->policy->name);
+	if (panel->file != NULL) {
+		fputs(", ", to);
+		put_file(to, panel->file);
+	}
+	fprintf(to, "</tspan><tspan dx=\"10\">%" PRIu64 " allowed, %" PRIu64 " denied",
+		total->allowed, total->denied);
 	if (total->shadow_denied > 0)
 		fprintf(to, ", %" PRIu64 " in shadow", total->shadow_denied);
 	fputs("</tspan></text>\n", to);
 }
 
-static void put_panel(const struct plot *plot, size_t index, const struct policy *policy,
-		      const struct replay_row *row)
+/* Two panels of one policy have one scale, so that they can be compared. */
+static uint64_t scale_of_panel(const struct plot *plot, const struct panel *panel)
+{
+	size_t count = plot->counts->step_count;
+	uint64_t scale = scale_of(panel->row->steps, count);
+	uint64_t twin = panel->twin != NULL ? scale_of(panel->twin->steps, count) : 0;
+
+	return scale > twin ? scale : twin;
+}
+
+static void put_panel(const struct plot *plot, size_t index, const struct panel *panel)
 {
 	double y = TOP + (double)index * PANEL, bottom = y + PLOT_TOP + PLOT_HEIGHT;
-	const struct replay_step *steps = row->steps;
-	uint64_t scale = scale_of(steps, plot->counts->step_count);
+	uint64_t scale = scale_of_panel(plot, panel);
 
-	put_title(plot->to, y + PANEL_TITLE, policy, &row->total);
+	put_title(plot->to, y + PANEL_TITLE, panel);
 	put_levels(plot->to, y + PLOT_TOP, scale);
-	put_bars(plot, bottom, steps, scale);
+	put_bars(plot, bottom, panel->row->steps, scale);
 	put_times(plot, bottom);
 }
 
-/* ---- the whole ---- */
+/* ---- which panels there are ---- */
 
 static const struct policy *policy_of_row(const struct replay_counts *counts, size_t row)
 {
@@ -238,21 +274,53 @@ static const struct policy *policy_of_row(const struct replay_counts *counts, si
 					    : policies_at(counts->policies, row);
 }
 
-static size_t count_panels(const struct replay_counts *counts)
+/* The row of a policy that was used; NULL when there is no such policy, or it was not used. */
+static const struct replay_row *used_row(const struct replay_counts *counts,
+					 const struct policy *policy)
 {
-	size_t panels = 0;
+	const struct replay_row *row = policy != NULL ? replay_counts_row(counts, policy) : NULL;
 
-	for (size_t i = 0; i < counts->row_count; i++)
-		panels += counts->rows[i].steps != NULL;
-	return panels;
+	return row != NULL && row->steps != NULL ? row : NULL;
 }
+
+/* Gives the panels of one policy, and of the policy of its name in the second file. */
+static void add_pair(struct panels *panels, const struct replay_counts *counts,
+		     const struct policy *first, const struct policy *second)
+{
+	const struct replay_against *against = counts->against;
+	const struct replay_row *row = used_row(counts, first), *other = NULL;
+
+	if (against != NULL)
+		other = used_row(&against->counts, second);
+	if (row != NULL && panels->count++ < REPLAY_PANELS_MAX)
+		panels->items[panels->count - 1] = (struct panel){
+			first, row, other, against != NULL ? against->first_file : NULL};
+	if (other != NULL && panels->count++ < REPLAY_PANELS_MAX)
+		panels->items[panels->count - 1] =
+			(struct panel){second, other, row, against->file};
+}
+
+static void find_panels(struct panels *panels, const struct replay_counts *counts)
+{
+	const struct replay_changes *changes =
+		counts->against != NULL ? &counts->against->changes : NULL;
+
+	panels->count = 0;
+	for (size_t i = 0; i < counts->row_count; i++)
+		add_pair(panels, counts, policy_of_row(counts, i),
+			 changes != NULL ? changes->rows[i].second : NULL);
+	for (size_t i = counts->row_count; changes != NULL && i < changes->row_count; i++)
+		add_pair(panels, counts, NULL, changes->rows[i].second);
+}
+
+/* ---- the whole ---- */
 
 static bool has_shadow(const struct replay_counts *counts)
 {
 	for (size_t i = 0; i < counts->row_count; i++)
 		if (counts->rows[i].total.shadow_denied > 0)
 			return true;
-	return false;
+	return counts->against != NULL && has_shadow(&counts->against->counts);
 }
 
 static void put_legend(FILE *to, const struct replay_counts *counts)
@@ -285,9 +353,11 @@ static void put_left_out(FILE *to, size_t panels, double y)
 
 void replay_plot_put(FILE *to, const struct replay_counts *counts)
 {
-	size_t panels = count_panels(counts), drawn = 0;
-	size_t shown = panels < REPLAY_PANELS_MAX ? panels : REPLAY_PANELS_MAX;
-	int height = TOP + (int)shown * PANEL + (panels > shown ? 24 : 0);
+	struct panels panels;
+
+	find_panels(&panels, counts);
+	size_t shown = panels.count < REPLAY_PANELS_MAX ? panels.count : REPLAY_PANELS_MAX;
+	int height = TOP + (int)shown * PANEL + (panels.count > shown ? 24 : 0);
 	const struct plot plot = {to, counts,
 				  (double)(RIGHT - LEFT) /
 					  (double)(counts->step_count + !counts->step_count)};
@@ -298,9 +368,8 @@ void replay_plot_put(FILE *to, const struct replay_counts *counts)
 		"<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n",
 		WIDTH, height, WIDTH, height, style, WIDTH, height);
 	put_legend(to, counts);
-	for (size_t i = 0; i < counts->row_count && drawn < shown; i++)
-		if (counts->rows[i].steps != NULL)
-			put_panel(&plot, drawn++, policy_of_row(counts, i), &counts->rows[i]);
-	put_left_out(to, panels, TOP + (double)shown * PANEL);
+	for (size_t i = 0; i < shown; i++)
+		put_panel(&plot, i, &panels.items[i]);
+	put_left_out(to, panels.count, TOP + (double)shown * PANEL);
 	fputs("</svg>\n", to);
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/replay/replay_against.h"
 #include "app/view/ranking.h"
 #include "base/clock.h"
 
-#define KEYS_SHOWN    5
 #define TIME_TEXT_MAX 40
 
 struct time_text {
@@ -87,15 +87,22 @@ static bool stands_out(const struct top_key *key)
 	return key->len > 0 && 2 * top_key_certain(key) > key->count;
 }
 
-static void put_keys(FILE *to, const char *title, const struct top_keys *top)
+size_t replay_summary_keys(const struct top_keys *top,
+			   const struct top_key *ret_keys[REPLAY_KEYS_SHOWN])
 {
 	const struct top_key *keys[TOP_KEYS_MAX];
-	size_t count = top == NULL ? 0 : top_keys_sorted(top, keys);
+	size_t count = top == NULL ? 0 : top_keys_sorted(top, keys), shown = 0;
 
-	size_t shown = 0;
+	for (; shown < count && shown < REPLAY_KEYS_SHOWN && stands_out(keys[shown]); shown++)
+		ret_keys[shown] = keys[shown];
+	return shown;
+}
 
-	while (shown < count && shown < KEYS_SHOWN && stands_out(keys[shown]))
-		shown++;
+static void put_keys(FILE *to, const char *title, const struct top_keys *top)
+{
+	const struct top_key *keys[REPLAY_KEYS_SHOWN];
+	size_t shown = replay_summary_keys(top, keys);
+
 	for (size_t i = 0; i < shown; i++) {
 		fprintf(to, "%s%s%s", i > 0 ? "" : "  ", i > 0 ? "" : title, i > 0 ? ", " : ": ");
 		put_key_count(to, keys[i]);
@@ -103,24 +110,85 @@ static void put_keys(FILE *to, const char *title, const struct top_keys *top)
 	fputs(shown > 0 ? "\n" : "", to);
 }
 
-static void put_policy(FILE *to, const struct policy *policy, const struct replay_row *row)
+static uint64_t checked(const struct replay_step *total)
+{
+	return total->allowed + total->denied + total->shadow_denied;
+}
+
+static void put_numbers(FILE *to, const char *name, const struct replay_row *row)
 {
 	const struct replay_step *total = &row->total;
 
-	fprintf(to, "%-24s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, policy->name,
-		total->allowed + total->denied + total->shadow_denied, total->denied,
-		total->shadow_denied);
+	fprintf(to, "%-24s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, name, checked(total),
+		total->denied, total->shadow_denied);
 	if (row->busiest.count > 0)
 		fprintf(to, "  %" PRIu64 " at %s", row->busiest.count,
 			text_of_time(row->busiest.at_s * US_PER_SECOND).text);
 	fputc('\n', to);
-	if (total->allowed + total->denied + total->shadow_denied == 0)
+}
+
+static void put_policy(FILE *to, const struct policy *policy, const struct replay_row *row)
+{
+	put_numbers(to, policy->name, row);
+	if (checked(&row->total) == 0)
 		return; /* the tally may have a key all the same, of a request that failed */
 	put_keys(to, "seen most", policy->tally->seen);
 	/* A policy in shadow denies nobody: the line has whom it would have denied. */
 	put_keys(to, "denied most",
 		 policy->tally->denied != NULL ? policy->tally->denied
 					       : policy->tally->shadow_denied);
+}
+
+/* ---- a second policy file ---- */
+
+static void put_denials(FILE *to, const char *file, const struct replay_denials *denials)
+{
+	if (denials->count == 0)
+		return;
+	fprintf(to, "  denied by %s only: %" PRIu64 "\n", file, denials->count);
+	put_keys(to, "  keys", denials->keys);
+}
+
+/* Below the line of the policy in the first file. */
+static void put_second(FILE *to, const struct replay_against *against,
+		       const struct replay_change *change)
+{
+	if (change->second != NULL)
+		put_numbers(to, "  against", replay_counts_row(&against->counts, change->second));
+	else
+		fprintf(to, "%-24s %10s %10s %10s\n", "  against", "-", "-", "-");
+	put_denials(to, against->first_file, &change->by_first);
+	put_denials(to, against->file, &change->by_second);
+}
+
+static void put_totals(FILE *to, const struct replay_counts *counts)
+{
+	const struct replay_against *against = counts->against;
+	const struct replay_changes *changes = &against->changes;
+
+	fprintf(to, "against %s: %" PRIu64 " allowed, %" PRIu64 " denied\n", against->file,
+		counts->requests - changes->second_denied, changes->second_denied);
+	fprintf(to, "  denied by %s only: %" PRIu64 "\n", against->first_file,
+		changes->denied_by_first);
+	fprintf(to, "  denied by %s only: %" PRIu64 "\n", against->file, changes->denied_by_second);
+}
+
+/* The policies of the second file alone, in its order. */
+static void put_new_policies(FILE *to, const struct replay_against *against)
+{
+	const struct replay_changes *changes = &against->changes;
+	size_t end = changes->row_count - changes->first_count > RANKING_MAX
+			     ? changes->first_count + RANKING_MAX
+			     : changes->row_count;
+
+	for (size_t i = changes->first_count; i < end; i++) {
+		const struct replay_change *change = &changes->rows[i];
+		fprintf(to, "%-24s %10s %10s %10s\n", change->second->name, "-", "-", "-");
+		put_second(to, against, change);
+	}
+	if (end < changes->row_count)
+		fprintf(to, "and %zu more policies of %s\n", changes->row_count - end,
+			against->file);
 }
 
 /* ---- what makes the answers worthless ---- */
@@ -190,15 +258,24 @@ void replay_summary_put(FILE *to, const struct replay_counts *counts,
 			const struct replay_lines *lines)
 {
 	struct ranking ranking = ranking_of(counts->policies);
+	const struct replay_against *against = counts->against;
 
 	fprintf(to, "requests: %" PRIu64 ", %" PRIu64 " allowed, %" PRIu64 " denied\n",
 		counts->requests, counts->requests - counts->denied, counts->denied);
+	if (against != NULL)
+		put_totals(to, counts);
 	put_span(to, counts);
 	put_notes(to, lines);
 	fprintf(to, "\n%-24s %10s %10s %10s  %s\n", "policy", "checked", "denied", "in shadow",
 		"busiest second");
-	for (size_t i = 0; i < ranking.count; i++)
-		put_policy(to, ranking.policies[i], replay_counts_row(counts, ranking.policies[i]));
+	for (size_t i = 0; i < ranking.count; i++) {
+		const struct policy *policy = ranking.policies[i];
+		put_policy(to, policy, replay_counts_row(counts, policy));
+		if (against != NULL)
+			put_second(to, against, replay_changes_of(&against->changes, policy));
+	}
 	if (ranking.left_out > 0)
 		fprintf(to, "and %zu policies that were checked less\n", ranking.left_out);
+	if (against != NULL)
+		put_new_policies(to, against);
 }

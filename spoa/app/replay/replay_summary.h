@@ -35,6 +35,16 @@ struct replay_lines {
 void replay_summary_put(FILE *to, const struct replay_counts *counts,
 			const struct replay_lines *lines);
 
+/* The same as JSON, in one line. False when memory is short. */
+MUST_CHECK bool replay_summary_put_json(FILE *to, const struct replay_counts *counts,
+					const struct replay_lines *lines);
+
+#define REPLAY_KEYS_SHOWN 5
+
+/* Those that stand out, for the summary: first the key that came most often. Returns how many. */
+size_t replay_summary_keys(const struct top_keys *top,
+			   const struct top_key *ret_keys[REPLAY_KEYS_SHOWN]);
+
 /* False when the lines that were left out make the answers worthless; `err` says what to do. */
 MUST_CHECK bool replay_summary_judge(const struct replay_lines *lines, struct err *err);
 
