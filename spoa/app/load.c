@@ -7,8 +7,7 @@ static struct policies *load_none(enum on_error on_error, struct problems *ret_p
 	return policy_file_parse(BYTES("{\"policies\":{}}"), on_error, ret_problems);
 }
 
-struct policies *load_policies_or_problems(const struct options *options,
-					   struct problems *ret_problems)
+struct policies *load_policies(const struct options *options, struct problems *ret_problems)
 {
 	struct policies *policies =
 		options->policies == NULL
@@ -17,15 +16,5 @@ struct policies *load_policies_or_problems(const struct options *options,
 
 	if (policies != NULL && options->hash_keys)
 		policies_hash_keys(policies);
-	return policies;
-}
-
-struct policies *load_policies(const struct options *options, struct err *err)
-{
-	struct problems problems;
-	struct policies *policies = load_policies_or_problems(options, &problems);
-
-	if (policies == NULL)
-		problems_to_err(&problems, err);
 	return policies;
 }

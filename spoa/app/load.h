@@ -6,16 +6,12 @@
 
 #include "app/options.h"
 #include "app/policies/problems.h"
-#include "base/err.h"
 #include "limit/policies.h"
 
 /*
  * Returns the policies of the file, or an empty set without --policies, with one reference that is
  * the caller's. When the file is not good it returns NULL and the reasons.
  */
-struct policies *load_policies_or_problems(const struct options *options,
-					   struct problems *ret_problems);
-/* The same, with the first reason and the number of the others in one line. */
-struct policies *load_policies(const struct options *options, struct err *err);
+struct policies *load_policies(const struct options *options, struct problems *ret_problems);
 
 #endif

@@ -43,7 +43,7 @@ static int report_command(const char *command)
 static struct policies *load(const struct options *options)
 {
 	struct problems problems;
-	struct policies *policies = load_policies_or_problems(options, &problems);
+	struct policies *policies = load_policies(options, &problems);
 
 	if (policies == NULL)
 		problems_print(&problems, "ratelimit-spoa: ", stderr);

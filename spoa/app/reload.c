@@ -23,6 +23,10 @@
  * management and Kubernetes touch files that do not change. After a failed reload there is one, so
  * that the log does not end with a failure when all is well again.
  *
+ * When the file can't be opened because too many files are open, another job tries again after
+ * RETRY_S, and another one after that: nobody would send a second SIGHUP for it. The log has the
+ * first failure only, and then `reloaded`.
+ *
  * One job at most is before LEAVING. All SIGHUPs that come while there is one make one more job
  * after it, because the thread may have read the file before it changed. Changes of the file wait
  * in the same way: in the file watch, which is held while there is such a job.
@@ -49,6 +53,7 @@
 #define SLICE_US     (1 * US_PER_MS) /* what the loop spends on reloads at a time */
 #define PAUSE_S      0.001           /* between two slices: answers come first */
 #define LEAVING_S    0.1 /* between two looks whether requests still hold old policies */
+#define RETRY_S      1.0 /* after a reload for which a descriptor was missing */
 #define REST_FACTOR  5   /* the watch rests that many times as long as a parse took */
 #define THREAD_NICER 10  /* on one core, the loop runs first */
 
@@ -57,6 +62,7 @@ enum reload_state { RELOAD_READING = 0, RELOAD_INHERITING, RELOAD_FORGETTING, RE
 struct reload_job {
 	enum reload_state state;
 	bool is_asked_for; /* by SIGHUP */
+	bool is_retry;     /* the last job lacked a descriptor, which is in the log */
 	const struct policies *before;
 	size_t position; /* of the next policy that inherits or forgets */
 	const struct policies
@@ -67,6 +73,7 @@ struct reload_job {
 	struct reload *reload;
 	struct policies *policies; /* NULL: the file has an error, `err` */
 	struct err err;
+	bool lacks_descriptors; /* the file may be good: it could not be opened */
 	struct policy_changes changes;
 	int64_t took_us;
 };
@@ -82,12 +89,17 @@ static void *run_thread(void *argument)
 {
 	struct reload_job *job = argument;
 	struct reload *reload = job->reload;
+	struct problems problems;
 	int64_t began_us = clock_mono_us();
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
-	job->policies = load_policies(reload->config.options, &job->err);
-	if (job->policies != NULL)
+	job->policies = load_policies(reload->config.options, &problems);
+	if (job->policies != NULL) {
 		job->changes = policies_compare(job->before, job->policies);
+	} else {
+		problems_to_err(&problems, &job->err);
+		job->lacks_descriptors = problems.lacks_descriptors;
+	}
 	job->took_us = clock_mono_us() - began_us;
 	ev_async_send(reload->config.loop, &reload->on_loaded);
 	return NULL;
@@ -123,6 +135,17 @@ static void note_failure(struct reload *reload, bool is_asked_for, const char *r
 	stats->errors++;
 	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause_text(is_asked_for)),
 		  LOG_TEXT("reason", reason));
+}
+
+static void note_bad_file(struct reload *reload, const struct reload_job *job)
+{
+	if (!job->is_retry || !job->lacks_descriptors)
+		note_failure(reload, job->is_asked_for, job->err.text);
+	if (!job->lacks_descriptors)
+		return;
+	reload->retry_is_asked_for = job->is_asked_for;
+	ev_timer_set(&reload->retry, RETRY_S, 0.0);
+	ev_timer_start(reload->config.loop, &reload->retry);
 }
 
 /*
@@ -166,7 +189,7 @@ static void judge(struct reload *reload, struct reload_job *job)
 	const struct load_stats *stats = reload->config.stats;
 
 	if (job->policies == NULL) {
-		note_failure(reload, job->is_asked_for, job->err.text);
+		note_bad_file(reload, job);
 		leave(reload, job);
 	} else if (job->is_asked_for || stats->last_failed ||
 		   !policy_changes_are_none(&job->changes)) {
@@ -190,7 +213,7 @@ static void on_loaded(struct ev_loop *loop, struct ev_async *watcher, int events
 }
 
 /* Returns 0, or the errno that says why the file can't be read now. */
-static int try_job(struct reload *reload, bool is_asked_for)
+static int try_job(struct reload *reload, bool is_asked_for, bool is_retry)
 {
 	struct reload_job *job = malloc(sizeof *job);
 
@@ -198,6 +221,7 @@ static int try_job(struct reload *reload, bool is_asked_for)
 		return ENOMEM;
 	*job = (struct reload_job){
 		.is_asked_for = is_asked_for,
+		.is_retry = is_retry,
 		.before = policies_ref(engine_policies(reload->config.engine)),
 		.reload = reload,
 	};
@@ -220,13 +244,14 @@ static void note_no_thread(struct reload *reload, bool is_asked_for, int error)
 	note_failure(reload, is_asked_for, err.text);
 }
 
-static void begin_job(struct reload *reload, bool is_asked_for)
+static void begin_job(struct reload *reload, bool is_asked_for, bool is_retry)
 {
+	ev_timer_stop(reload->config.loop, &reload->retry);
 	if (is_asked_for) {
 		reload->has_sighup = false;
 		file_watch_catch_up(reload->watch);
 	}
-	int error = try_job(reload, is_asked_for);
+	int error = try_job(reload, is_asked_for, is_retry);
 	if (error != 0)
 		note_no_thread(reload, is_asked_for, error);
 	else
@@ -297,7 +322,7 @@ static void on_next_slice(struct ev_loop *loop, struct ev_timer *timer, int even
 		return;
 	}
 	if (reload->has_sighup && reload->job == NULL)
-		begin_job(reload, true);
+		begin_job(reload, true, false);
 	if (!list_is_empty(&reload->leaving))
 		run_slice_in(reload, LEAVING_S);
 }
@@ -329,7 +354,17 @@ static void on_file_changed(void *owner)
 	struct reload *reload = owner;
 
 	ASSERT(reload->job == NULL); /* the watch is held while there is one */
-	begin_job(reload, false);
+	begin_job(reload, false, false);
+}
+
+/* A job that is under way, or that a SIGHUP has asked for, reads the file anyway. */
+static void on_retry(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct reload *reload = CONTAINER_OF(timer, struct reload, retry);
+
+	(void)loop, (void)events;
+	if (reload->job == NULL && !reload->has_sighup)
+		begin_job(reload, reload->retry_is_asked_for, true);
 }
 
 /* main held it back until there was somebody to take it. */
@@ -352,6 +387,7 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	ev_async_start(config->loop, &reload->on_loaded);
 	ev_init(&reload->next_slice, on_next_slice);
 	ev_set_priority(&reload->next_slice, EV_MINPRI); /* answers come first */
+	ev_init(&reload->retry, on_retry);
 	ev_signal_init(&reload->on_signal, on_sighup, SIGHUP);
 	ev_signal_start(config->loop, &reload->on_signal);
 	let_sighup_in();
@@ -389,5 +425,6 @@ void reload_release(struct reload *reload)
 	}
 	ev_signal_stop(reload->config.loop, &reload->on_signal);
 	ev_async_stop(reload->config.loop, &reload->on_loaded);
+	ev_timer_stop(reload->config.loop, &reload->retry);
 	ev_timer_stop(reload->config.loop, &reload->next_slice);
 }

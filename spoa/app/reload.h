@@ -34,6 +34,8 @@ struct reload {
 	struct ev_signal on_signal;
 	struct ev_async on_loaded;  /* sent by the thread of `job` */
 	struct ev_timer next_slice; /* active while the loop has something to do */
+	struct ev_timer retry;      /* active while the last reload lacked a descriptor */
+	bool retry_is_asked_for;    /* by SIGHUP: that reload was */
 	struct reload_job *job;     /* the reload that is under way, or NULL */
 	struct list leaving;        /* jobs that have sets of policies to free */
 	bool has_sighup;            /* there was a SIGHUP that no job has begun for */

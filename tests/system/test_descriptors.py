@@ -54,6 +54,19 @@ def test_health_reload_and_redis_go_on_when_peers_take_all_they_can(start_agent,
         opened.close()
 
 
+def test_a_reload_that_lacked_a_descriptor_is_tried_again(start_agent):
+    agent = start_agent(policies=POLICIES)
+    limits = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (0, limits[1]))
+
+    agent.policy_file.write_text(policies_text(p=bucket(999)))
+    failed = agent.wait_for_event("reload_failed")
+    resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, limits)
+
+    assert "Too many open files" in failed["reason"]
+    assert agent.wait_for_event("reloaded")["changed"] == "p"
+
+
 def test_the_start_says_once_that_the_options_want_more_than_there_is(start_agent):
     agent = start_agent("--max-connections", "1000", http=True, preexec_fn=few_descriptors)
 

@@ -173,7 +173,7 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 	struct policies *policies = policies_new(on_error);
 	void *strings = malloc(json.len + 1);
 
-	ret_problems->count = 0;
+	problems_clear(ret_problems);
 	if (policies == NULL || strings == NULL)
 		(void)place_refuse(&file, "out of memory");
 	else
@@ -242,8 +242,10 @@ struct policies *policy_file_load(const char *path, enum on_error on_error,
 	if (json != NULL) {
 		policies = policy_file_parse(bytes_from(json, len), on_error, ret_problems);
 	} else {
-		ret_problems->count = 0;
-		(void)place_refuse(&file, "%s", strerror(errno));
+		int error = errno;
+		problems_clear(ret_problems);
+		ret_problems->lacks_descriptors = error == EMFILE || error == ENFILE;
+		(void)place_refuse(&file, "%s", strerror(error));
 	}
 	free(json);
 	problems_name_file(ret_problems, path);

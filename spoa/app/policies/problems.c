@@ -21,6 +21,12 @@ static void put_place(struct writer *w, const struct place *place)
 	writer_put_text(w, quoted_unless_plain(place->name).text);
 }
 
+void problems_clear(struct problems *problems)
+{
+	problems->count = 0;
+	problems->lacks_descriptors = false;
+}
+
 bool problems_are_full(const struct problems *problems)
 {
 	return problems->count >= PROBLEMS_MAX;

@@ -22,6 +22,8 @@
 
 struct problems {
 	size_t count; /* of all problems, also of those that are not kept */
+	/* The file could not be opened because too many files are open: later it may be. */
+	bool lacks_descriptors;
 	struct err items[PROBLEMS_MAX];
 };
 
@@ -47,6 +49,7 @@ static inline struct place place_of_item(const struct place *in, size_t index)
 	return (struct place){.problems = in->problems, .in = in, .index = index};
 }
 
+void problems_clear(struct problems *problems);
 /* Further problems are only counted. A caller can then save the work of making their texts. */
 bool problems_are_full(const struct problems *problems);
 /* Adds the problem `<place>: <text>`, and returns false. */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/file_watch.h"
@@ -74,7 +75,7 @@ static void write_policies(const char *text)
 
 BEFORE_EACH
 {
-	struct err err;
+	struct problems problems;
 
 	memset(&watch, 0, sizeof watch);
 	world = calloc(1, sizeof *world);
@@ -88,9 +89,9 @@ BEFORE_EACH
 	world->options.policies_watch = true;
 	world->loop = ev_loop_new(EVFLAG_AUTO);
 	world->memory = memory_store_new(MEMORY_LIMIT_MIN);
-	struct policies *policies = load_policies(&world->options, &err);
+	struct policies *policies = load_policies(&world->options, &problems);
 	if (policies == NULL)
-		fail_msg("%s", err.text);
+		fail_msg("%s", problems.items[0].text);
 	world->engine = engine_new(&(struct engine_config){.store = world->memory,
 							   .local = world->memory,
 							   .max_in_flight = 1,
@@ -126,11 +127,16 @@ static void await_end(void)
 		ev_run(world->loop, EVRUN_ONCE);
 }
 
+static void tell_of_change(void)
+{
+	watch.changed(watch.owner);
+	await_end();
+}
+
 static void change(const char *text)
 {
 	write_policies(text);
-	watch.changed(watch.owner);
-	await_end();
+	tell_of_change();
 }
 
 static void send_sighup(void)
@@ -181,6 +187,77 @@ TEST(reload_an_error_that_is_taken_back_is_a_reload)
 	change(ONE);
 
 	assert_reloads(1, 1, false, 1);
+}
+
+/* From now on nothing can be opened, or, with the limit that there was before, all can. */
+static rlim_t limit_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = count;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+static void await_retry(void)
+{
+	assert_true(ev_is_active(&world->reload.retry));
+	while (ev_is_active(&world->reload.retry))
+		ev_run(world->loop, EVRUN_ONCE);
+	await_end();
+}
+
+TEST(reload_a_file_that_no_descriptor_is_left_for_is_read_again)
+{
+	start();
+	write_policies(TWO);
+	rlim_t before = limit_descriptors(0);
+	tell_of_change();
+	assert_reloads(0, 1, true, 1);
+	await_retry();
+	assert_reloads(0, 1, true, 1); /* is said and counted once */
+
+	(void)limit_descriptors(before);
+	await_retry();
+
+	assert_reloads(1, 1, false, 2);
+	assert_false(ev_is_active(&world->reload.retry));
+}
+
+TEST(reload_sighup_that_no_descriptor_is_left_for_is_tried_again)
+{
+	start();
+	rlim_t before = limit_descriptors(0);
+	send_sighup();
+	send_sighup();
+	assert_reloads(0, 2, true, 1); /* each SIGHUP has an answer */
+
+	(void)limit_descriptors(before);
+	await_retry();
+
+	assert_reloads(1, 2, false, 1);
+}
+
+TEST(reload_a_change_before_the_retry_takes_its_place)
+{
+	start();
+	rlim_t before = limit_descriptors(0);
+	tell_of_change();
+	(void)limit_descriptors(before);
+	change(TWO);
+
+	assert_reloads(1, 1, false, 2);
+	assert_false(ev_is_active(&world->reload.retry));
+}
+
+TEST(reload_an_error_in_the_file_is_not_tried_again)
+{
+	start();
+	change("{");
+
+	assert_false(ev_is_active(&world->reload.retry));
 }
 
 TEST(reload_sighup_reloads_what_did_not_change_too)
