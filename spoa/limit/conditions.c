@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large_block.h"
 #include "base/parse.h"
 
 #define RELEASED_AT_ONCE 256 /* patterns: some 10 us */
@@ -106,6 +107,10 @@ bool conditions_release_some(struct conditions *conditions)
 		free_bytes(condition->patterns[--condition->count].text);
 	if (condition->count > 0)
 		return true;
+	if (large_block_is_large(condition->patterns)) {
+		condition->patterns = large_block_shrink(condition->patterns);
+		return true;
+	}
 	free(condition->patterns);
 	free_bytes(condition->attribute);
 	if (--conditions->count == 0)

@@ -77,8 +77,8 @@ bool policies_unref_some(const struct policies *unwanted)
 
 	ASSERT(policies->references == 1);
 	if (policies->index != NULL) {
-		policy_index_free(policies->index);
-		policies->index = NULL;
+		if (!policy_index_free_some(policies->index))
+			policies->index = NULL;
 		return true;
 	}
 	if (policies->count == 0) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large_block.h"
 #include "limit/generation.h"
 #include "limit/policy_index.h"
 
@@ -43,8 +44,8 @@ void policy_free(struct policy *policy)
 bool policy_free_some(struct policy *policy)
 {
 	if (policy->override_index != NULL) {
-		policy_index_free(policy->override_index);
-		policy->override_index = NULL;
+		if (!policy_index_free_some(policy->override_index))
+			policy->override_index = NULL;
 		return true;
 	}
 	if (policy->override_count > 0) {
@@ -53,6 +54,10 @@ bool policy_free_some(struct policy *policy)
 			free_name(last->terms.cost_attribute);
 			policy->override_count--;
 		}
+		return true;
+	}
+	if (large_block_is_large(policy->overrides)) {
+		policy->overrides = large_block_shrink(policy->overrides);
 		return true;
 	}
 	if (conditions_release_some(&policy->match))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/large_block.h"
 
 #define PREFIX_MAX  64 /* bytes of a beginning that are looked at */
 #define WORD_BITS   64
@@ -327,6 +328,33 @@ void policy_index_free(struct policy_index *index)
 	free(index->matches);
 	free(index->indexed);
 	free(index);
+}
+
+static bool table_shrink(struct table *table)
+{
+	if (large_block_is_large(table->slots))
+		table->slots = large_block_shrink(table->slots);
+	else if (large_block_is_large(table->postings))
+		table->postings = large_block_shrink(table->postings);
+	else
+		return false;
+	return true;
+}
+
+bool policy_index_free_some(struct policy_index *index)
+{
+	if (table_shrink(&index->by_value) || table_shrink(&index->by_name))
+		return true;
+	if (large_block_is_large(index->indexed)) {
+		index->indexed = large_block_shrink(index->indexed);
+		return true;
+	}
+	if (large_block_is_large(index->matches)) {
+		index->matches = large_block_shrink(index->matches);
+		return true;
+	}
+	policy_index_free(index);
+	return false;
 }
 
 /* ---- searching ---- */

@@ -29,6 +29,8 @@ struct policy_index;
 /* The index of `count` matches, which must outlive it. NULL when memory is short. */
 struct policy_index *policy_index_new(const struct conditions *const *matches, size_t count);
 void policy_index_free(struct policy_index *index);
+/* Frees a piece of an index that nobody uses any more. False when that was the last piece. */
+MUST_CHECK bool policy_index_free_some(struct policy_index *index);
 
 #define POLICY_FOUND_MAX 10000 /* the most matches that policy_index_search works for */
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/large_block.h"
 #include "samples.h"
 #include "support/sweep.h"
 #include "support/test.h"
@@ -220,6 +221,16 @@ TEST(policies_unref_some_frees_a_large_policy_in_pieces)
 
 	assert_in_range(few, 4, 20);
 	assert_true(many > few + 20000 / 1000);
+}
+
+/* What free() does with a block of some MiB in one call may take the loop some ms. */
+TEST(policies_unref_some_gives_large_blocks_back_in_pieces)
+{
+	size_t patterns = 60000, bytes = patterns * sizeof(struct pattern);
+
+	size_t pieces = pieces_of(large_set(patterns)) - patterns / 256;
+
+	assert_true(pieces > bytes / LARGE_BLOCK_PIECE_BYTES);
 }
 
 /* Stopped anywhere, as at the end of the agent. What leaks is the sanitizers' business. */

@@ -1,0 +1,30 @@
+/*
+ * large_block.h - frees a block of any size in pieces.
+ *
+ * The kernel takes back 1 MiB in some 0.1 ms, so free() of a table of 100 MiB holds up its caller
+ * for 10 ms. Whoever has other things to do makes such a block small first, one piece at a time:
+ *
+ *     if (large_block_is_large(block))
+ *             block = large_block_shrink(block); // and comes back later
+ *     else
+ *             free(block);
+ */
+#ifndef BASE_LARGE_BLOCK_H
+#define BASE_LARGE_BLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+#define LARGE_BLOCK_PIECE_BYTES ((size_t)1 << 20)
+
+/* Whether malloc's block has more than LARGE_BLOCK_PIECE_BYTES. NULL has not. */
+bool large_block_is_large(void *block);
+/*
+ * Gives that many bytes at the end of a large block back. Returns the block, which may have moved,
+ * or NULL when all of it is free.
+ */
+MUST_CHECK void *large_block_shrink(void *block);
+
+#endif
