@@ -16,15 +16,18 @@ static bool build(struct replay_against *against, const struct replay_against_co
 		  bool *ret_is_usage, struct err *err)
 {
 	const char *first = config->options->policies;
+	struct problems problems;
 
 	against->first_file = first != NULL ? first : "no policies";
 	against->file = config->file;
 	against->options = *config->options;
 	against->options.policies = config->file;
-	against->policies = load_policies(&against->options, err);
+	against->policies = load_policies(&against->options, &problems);
 	*ret_is_usage = against->policies == NULL;
-	if (against->policies == NULL)
+	if (against->policies == NULL) {
+		problems_to_err(&problems, err);
 		return err_at(err, "--against: ");
+	}
 	if (!replay_counts_init(&against->counts, against->policies, config->has_steps) ||
 	    !replay_changes_init(&against->changes, config->policies, against->policies))
 		return err_set(err, "out of memory");
