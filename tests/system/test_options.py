@@ -205,8 +205,9 @@ def test_help_names_each_option_and_its_default():
 
 OWN_FLAGS = {  # of each command, and those of serve that change what it does
     "check-config": ["json", "policies", "on-error", "hash-keys"],
-    "replay": ["format", "tz", "plot", "keep-going", "policies", "store", "key-prefix", "hash-keys",
-               "memory-limit"],
+    # Its --log-format is HAProxy's, and not that of the agent's own log.
+    "replay": ["format", "tz", "log-format", "captures", "window", "against", "plot", "json",
+               "keep-going", "policies", "store", "key-prefix", "hash-keys", "memory-limit"],
     "probe": ["spop-listen"],
     "version": [],
 }
