@@ -12,11 +12,18 @@ INSTALLED = "/etc/haproxy/"
 HAPROXY = "usr/sbin/haproxy"
 SUITES = {"bookworm": "haproxy-2.6", "trixie": "haproxy-3.0", "forky": "haproxy-3.2"}
 
+SHIPPED_LOG = "log stdout format raw daemon notice"
+# In place of it, a line of each request.
+LOG_REQUESTS = "log stdout format raw daemon info"
+
 # What the tests need besides the shipped file; HAProxy merges the two files.
 OWN_GLOBAL = """global
     stats socket {socket} mode 600 level admin expose-fd listeners
+    {threads}
 
 """
+# A thread drops its line of the log while another thread writes one to standard output.
+ONE_THREAD = "nbthread 1"
 
 
 def replace_all(text, replacements):
@@ -87,7 +94,9 @@ class Haproxy(Process):
 
     def _command(self, *options):
         own = self.directory / f"own{self.generation}.cfg"
-        own.write_text(OWN_GLOBAL.format(socket=self.control))
+        is_logging = " daemon info\n" in self.conf.read_text()
+        own.write_text(OWN_GLOBAL.format(socket=self.control,
+                                         threads=ONE_THREAD if is_logging else ""))
         return [*program(self.suite, HAPROXY), "-db", "-f", own, "-f", self.conf, *options]
 
     def ask(self, command):

@@ -17,7 +17,7 @@ import http2
 from agent import run
 from examples import PATIENT, SLOW, asked, checks, statuses
 from fake_agent import SlowAgent
-from haproxy import SHIPPED, check, replace_all, shipped_files
+from haproxy import LOG_REQUESTS, SHIPPED, SHIPPED_LOG, check, replace_all, shipped_files
 from processes import PATIENCE, ROOT, wait_until
 from recipes import PAGE, blocks_of, policies_of, replacements_of, section_of
 from web import exchange, get
@@ -381,7 +381,7 @@ def test_websockets_over_http_2(start_recipe, origin, echo):
 
 def test_the_verdict_in_the_log(start_recipe, tmp_path):
     haproxy = start_recipe("The verdict in HAProxy's log", SLOW, conf=[
-        ("log stdout format raw daemon notice", "log stdout format raw daemon info")])
+        (SHIPPED_LOG, LOG_REQUESTS)])
 
     statuses(haproxy, 21, path="/x y".replace(" ", "+"))
     wait_until(lambda: sum(" rl=" in line for line in haproxy.lines()) == 21, "HAProxy's log")
@@ -399,7 +399,7 @@ def test_the_verdict_in_the_log(start_recipe, tmp_path):
 
 def test_the_error_in_the_log(start_recipe):
     haproxy = start_recipe("The verdict in HAProxy's log", conf=[
-        ("log stdout format raw daemon notice", "log stdout format raw daemon info")])
+        (SHIPPED_LOG, LOG_REQUESTS)])
     haproxy.agent.kill()
     wait_until(lambda: haproxy.agent_is("DOWN"), "HAProxy's check to fail")
 

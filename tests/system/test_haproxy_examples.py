@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from examples import CDN, EXAMPLES, NAMES, SLOW, asked, checks, statuses
-from haproxy import check, shipped_files
+from haproxy import LOG_REQUESTS, SHIPPED_LOG, check, shipped_files
 from processes import PATIENCE, wait_until
 from web import get
 
@@ -120,7 +120,7 @@ def test_tcp_without_inspect_delay_limits_nobody(start_example, suite):
 def test_shadow_first(start_example):
     haproxy = start_example("shadow-first", policies=[
         ('"refill_rate": 5', '"refill_rate": "1/1h"'), ('"refill_rate": 1,', '"refill_rate": "1/1h",')],
-        conf=[("log stdout format raw daemon notice", "log stdout format raw daemon info")])
+        conf=[(SHIPPED_LOG, LOG_REQUESTS)])
 
     assert statuses(haproxy, 21) == [200] * 20 + [429]
     assert checks(haproxy, "per-ip-new", "shadow_denied") == 16

@@ -7,12 +7,12 @@ import pytest
 
 from agent import policies_text, window
 from examples import EXAMPLES, NAMES
+from haproxy import LOG_REQUESTS, SHIPPED_LOG
 from processes import wait_until
 from replay import request, run
-from test_replay_haproxy import NOTICE, line, seen
+from test_replay_haproxy import line, seen
 from web import exchange, get
 
-INFO = NOTICE.replace("notice", "info")
 EACH = ["src", "method", "path", "query", "host", "frontend", "backend", "server", "status",
         "user-agent", "plan", "x"]
 BY_EACH = policies_text(**{name: window(1000, "1d", "fixed_window", [name])
@@ -54,7 +54,7 @@ def start_with_a_log(start_haproxy, agent):
     """HAProxy that logs each request in a format."""
     def start(log_format):
         return start_haproxy(agent.address, conf=[
-            (NOTICE, INFO), ("    option httplog\n", log_format)])
+            (SHIPPED_LOG, LOG_REQUESTS), ("    option httplog\n", log_format)])
     return start
 
 
@@ -149,7 +149,7 @@ def test_the_log_of_each_example_is_read(start_example, tmp_path, name):
     text = (EXAMPLES / name / "haproxy.cfg").read_text()
     own = re.search(r'log-format (".*")', text)
     is_tcp = name == "tcp"
-    conf = [(NOTICE, INFO)]
+    conf = [(SHIPPED_LOG, LOG_REQUESTS)]
     if not own:
         conf.append(("frontend ", f"    option {'tcplog' if is_tcp else 'httplog'}\nfrontend "))
     haproxy = start_example(name, conf=conf)
@@ -175,7 +175,7 @@ def test_a_json_line_is_cut_at_1024_bytes_without_len(start_haproxy, agent, tmp_
     assert "len 65535" in log_line
     path = "/" + 2000 * "x"
     for length, cut in (("", 1), (" len 65535", 0)):
-        conf = [(NOTICE, f"log stdout{length} format raw daemon info"),
+        conf = [(SHIPPED_LOG, LOG_REQUESTS.replace("stdout", f"stdout{length}")),
                 ("    option httplog\n", lines)]
         proxy = start_haproxy(agent.address, conf=conf)
         get(proxy.port, path=path)

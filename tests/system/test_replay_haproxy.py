@@ -8,13 +8,13 @@ import time
 import pytest
 
 from agent import bucket, policies_text, window
+from haproxy import LOG_REQUESTS, SHIPPED_LOG
 from processes import PATIENCE, ROOT, wait_until
 from replay import request, run
 from web import get
 
 LOG_FORMAT = re.search(r"```haproxy\n    log .*?\n(.*?)```", (ROOT / "docs/replay.md").read_text(),
                        re.DOTALL)[1]
-NOTICE = "log stdout format raw daemon notice"
 ATTRIBUTES = ["src", "method", "path", "query", "frontend", "backend", "server", "status", "host"]
 # What each attribute was, in the summary.
 BY_EACH = policies_text(**{name: window(1000, "1d", "fixed_window", [name])
@@ -51,7 +51,7 @@ def logged(proxy, pattern, count):
 @pytest.mark.parametrize("form", ["raw", "rfc3164", "rfc5424"])
 def test_the_log_of_haproxy_is_replayed(start_haproxy, agent, tmp_path, form):
     proxy = start_haproxy(agent.address, conf=[
-        (NOTICE, f"log stdout format {form} daemon info")])
+        (SHIPPED_LOG, LOG_REQUESTS.replace("raw", form))])
     ask(proxy.port)
 
     log = logged(proxy, r'"(?:GET|HEAD) /', 10)
@@ -71,7 +71,7 @@ def test_the_log_of_haproxy_is_replayed(start_haproxy, agent, tmp_path, form):
 
 def test_the_log_format_of_the_page_is_replayed(start_haproxy, agent, tmp_path):
     proxy = start_haproxy(agent.address, conf=[
-        (NOTICE, NOTICE.replace("notice", "info")), ("    option httplog\n", LOG_FORMAT)])
+        (SHIPPED_LOG, LOG_REQUESTS), ("    option httplog\n", LOG_FORMAT)])
     began_ms = time.time() * 1000
     ask(proxy.port)
     get(proxy.port, path='/%22"\\')
@@ -88,7 +88,7 @@ def test_the_log_format_of_the_page_is_replayed(start_haproxy, agent, tmp_path):
 def test_the_time_in_the_log_is_that_of_the_request(start_haproxy, agent, tmp_path):
     """And not that of its connection, or of the end of the request before it."""
     proxy = start_haproxy(agent.address, conf=[
-        (NOTICE, NOTICE.replace("notice", "info")), ("    option httplog\n", LOG_FORMAT)])
+        (SHIPPED_LOG, LOG_REQUESTS), ("    option httplog\n", LOG_FORMAT)])
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, PATIENCE)
     sent_ms = []
     for _ in range(2):
