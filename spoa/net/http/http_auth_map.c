@@ -1,12 +1,13 @@
 /*
- * The question's list has three parts, in this order:
+ * The question's list has two parts, in this order:
  *
- *   COLUMNS       src, method, host, path, raw_path, query; absent until the fields are read
- *   parameters    `policy` and further attributes of /auth's own query, and among them
- *                 one for each `header=NAME`, absent until the fields are read
+ *   columns      src, method, host, path, raw_path, query; absent until the fields are read
+ *   parameters   `policy` and further attributes of /auth's own query, and one attribute for each
+ *                `header=NAME`, which is absent until the fields are read
  *
- * The columns come first, and absent, so that a parameter of the same name is found to be there
- * already. `is_header` marks the last kind: no other attribute ever gets a visitor's field.
+ * A parameter whose name is that of a column, of a reserved name or of another parameter is
+ * refused, so no name is there twice. `is_header` says which parameters get a visitor's field: no
+ * other attribute ever does.
  */
 #include "net/http/http_auth_map.h"
 

@@ -12,7 +12,7 @@
 #include "base/compiler.h"
 #include "base/writer.h"
 
-/* The three parts of what a request line names. */
+/* What a request line names. */
 struct http_target {
 	struct bytes raw_path; /* as it was sent */
 	struct bytes query;    /* behind the first `?`; empty without one */
