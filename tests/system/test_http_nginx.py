@@ -144,6 +144,13 @@ def test_a_policy_for_a_path_applies(nginx, path):
     assert request(nginx.port, path, {"Host": "other"}, method="POST") == 200
 
 
+def test_a_whole_url_is_its_path_and_its_host(nginx):
+    url = "http://site/login"
+    assert [request(nginx.port, url, method="POST") for _ in range(2)] == [200, 429]
+    assert request(nginx.port, url, {"Host": "other"}, method="POST") == 429
+    assert request(nginx.port, "/login", {"Host": "other"}, method="POST") == 200
+
+
 def test_eight_kb_of_uri_with_eight_kb_of_host_are_limited(nginx, origin):
     # What nginx itself takes: the request line and each field in a buffer of 8 KiB.
     data = raw_request("/" + "a" * 8000, "Host: " + "h" * 8000, "X-User: " + "u" * 8000)
