@@ -28,6 +28,12 @@ struct engine {
 	struct pool checks;
 	struct list waiting; /* for the store, oldest first: their deadlines are in order */
 	size_t in_flight;    /* checks of requests that the store has not given back */
+	/*
+	 * The clock of a store that has one, as far as it is known: it was `store_us` when a reply
+	 * was made, and so it is at least store_ahead_us ahead of the monotonic clock, since that
+	 * was read later.
+	 */
+	int64_t store_us, store_ahead_us;
 	struct counter counter;
 };
 
@@ -43,6 +49,8 @@ struct inquiry {
 	int64_t asked_us;       /* on the monotonic clock */
 	int64_t deadline_us;
 	int64_t now_us; /* when it was asked, for the local store */
+	/* Of a late inquiry: which of the request's checks the local store granted, as bits. */
+	uint32_t granted;
 	uint8_t trace_len;
 	char trace[TRACE_MAX];
 };
@@ -113,6 +121,8 @@ struct inquiry *engine_begin(struct engine *engine)
 	list_init(&inquiry->open_link);
 	list_init(&inquiry->queue_link);
 	inquiry->trace_len = 0;
+	inquiry->granted = 0;
+	inquiry->op = (struct store_op){0};
 	return inquiry;
 }
 
@@ -199,9 +209,40 @@ static struct store_op make_op(const struct inquiry *inquiry, struct check **che
 }
 
 /*
+ * The local store keeps balances of the other store by that one's clock, and its windows begin by
+ * that clock. Until it is known, the local store counts by our own.
+ */
+static int64_t local_now_us(const struct inquiry *inquiry)
+{
+	const struct engine *engine = inquiry->engine;
+
+	return engine->store_us == 0 ? inquiry->now_us : inquiry->asked_us + engine->store_ahead_us;
+}
+
+/* What the local store has charged for `op`. */
+static uint32_t granted_bits(const struct inquiry *inquiry, const struct store_op *op)
+{
+	const struct request *request = &inquiry->request;
+	bool is_granted = !op->is_denied;
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < op->count - op->shadow; i++)
+		is_granted = is_granted && op->checks[i]->outcome.allowed;
+	for (size_t i = 0; i < request->count && is_granted; i++)
+		for (size_t k = 0; k < op->count; k++)
+			if (op->checks[k] == request->checks[i] && op->checks[k]->is_decided &&
+			    op->checks[k]->outcome.allowed)
+				bits |= UINT32_C(1) << i;
+	return bits;
+}
+
+/*
  * Has the local store decide the checks whose policy says on_error=local: they are charged all
  * together or not at all. The checks keep the error of the first store, so that the verdict says
  * `degraded`.
+ *
+ * The local store notes what it grants, since the other store does not know of that. But of a late
+ * inquiry this is not known before the other store has answered: until then `granted` has it.
  */
 static void ask_local(struct inquiry *inquiry)
 {
@@ -212,12 +253,35 @@ static void ask_local(struct inquiry *inquiry)
 	if (op.count == 0)
 		return;
 	op.is_denied = is_denied_already(&inquiry->request);
+	op.is_stand_in = inquiry->engine->config.store != inquiry->engine->config.local &&
+			 !inquiry->op.is_late;
+	op.now_us = local_now_us(inquiry);
 	for (size_t i = 0; i < op.count; i++)
 		errors[i] = checks[i]->error;
 	enum store_state state = store_ask(inquiry->engine->config.local, &op);
 	ASSERT(state == STORE_DONE);
 	for (size_t i = 0; i < op.count; i++)
 		checks[i]->error = errors[i];
+	if (inquiry->op.is_late)
+		inquiry->granted = granted_bits(inquiry, &op);
+}
+
+/*
+ * The store has answered a late inquiry. What it did not charge after all, because the request did
+ * not reach it, its reply was lost or it denied the request, was granted by the local store alone.
+ */
+static void note_late_grants(const struct inquiry *inquiry)
+{
+	const struct request *request = &inquiry->request;
+	struct store *local = inquiry->engine->config.local;
+	bool is_denied = is_denied_already(request);
+
+	for (size_t i = 0; i < request->count; i++) {
+		const struct check *check = request->checks[i];
+		bool is_charged = check->error == STORE_OK && !is_denied && !check_is_denied(check);
+		if ((inquiry->granted & UINT32_C(1) << i) != 0 && !is_charged)
+			local->note_grant(local, check, local_now_us(inquiry));
+	}
 }
 
 static void decide(struct inquiry *inquiry, enum source source)
@@ -258,8 +322,31 @@ static void on_store_answered(struct store_op *op)
 
 	inquiry->engine->in_flight -= inquiry->request.count;
 	inquiry->engine->counter.stats.late += op->is_late;
+	if (inquiry->granted != 0)
+		note_late_grants(inquiry);
 	finish(inquiry);
 	engine_end(inquiry);
+}
+
+/* One clock reading for all checks of a call, which have one time. */
+static void learn_store_time(struct engine *engine, int64_t now_us)
+{
+	if (engine->store_us == now_us)
+		return;
+	engine->store_us = now_us;
+	engine->store_ahead_us = now_us - engine->config.mono_us();
+}
+
+static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
+		    int64_t now_us)
+{
+	struct engine *engine = CONTAINER_OF(op, struct inquiry, op)->engine;
+	struct store *local = engine->config.local;
+
+	if (check->terms->on_error != ON_ERROR_LOCAL)
+		return;
+	learn_store_time(engine, now_us);
+	local->keep(local, check, balance, now_us);
 }
 
 static enum store_state ask_store(struct inquiry *inquiry)
@@ -270,6 +357,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
 	inquiry->op.answered = on_store_answered;
+	inquiry->op.seen = on_seen;
 	if (inquiry->op.count == 0)
 		return STORE_DONE;
 	/* All checks of the request hold a slot until the store answers, the blocked ones too. The

@@ -38,7 +38,8 @@ struct decision;
 
 struct engine_config {
 	struct store *store; /* neither is owned */
-	struct store *local; /* the memory store, for on_error=local; answers at once */
+	/* The memory store, for on_error=local: answers at once, and keeps what `store` said. */
+	struct store *local;
 	enum on_error on_error;
 	size_t max_in_flight; /* checks that wait for the store */
 	int64_t store_timeout_us;

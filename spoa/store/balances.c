@@ -244,6 +244,21 @@ uint32_t balances_remember(struct balances *b, struct balance_id id)
 	return cell;
 }
 
+/* The same place in the index, since `low` says which it is. */
+struct balance_id balances_grant_id(struct balance_id id)
+{
+	return (struct balance_id){.low = id.low, .high = ~id.high};
+}
+
+uint32_t balances_remember_grant(struct balances *b, struct balance_id id)
+{
+	uint32_t cell = balances_remember(b, id);
+
+	balances_at(b, cell)->is_grant = true;
+	b->grants++;
+	return cell;
+}
+
 static void forget(struct balances *b, uint32_t cell)
 {
 	struct balance_cell *entry = balances_at(b, cell);
@@ -255,6 +270,7 @@ static void forget(struct balances *b, uint32_t cell)
 		remove_due(b, entry->due_at);
 	if (entry->is_log)
 		cell_log_clear(&b->cells, &entry->log);
+	b->grants -= entry->is_grant;
 	cells_put(&b->cells, cell);
 	b->count--;
 }

@@ -14,6 +14,9 @@
  *     many new keys         are in class 0: each pushes out another, and no exhausted client
  *     many exhausted keys   are in class 15: each pushes out another, and nobody who just came
  *
+ * Beside the balance of a key there may be another one, of what was granted in place of another
+ * store (a grant): memory.c has the reasons.
+ *
  * While a request is decided, its balances are held: they are in no class, so that none of them is
  * forgotten to make room for another one.
  */
@@ -42,10 +45,11 @@ struct balance_cell {
 	uint32_t older;
 	uint32_t due_at; /* its place in the heap */
 	/* In one word, so that a balance is a cache line. Times are below 2^53. */
-	int64_t full_us : 56; /* from then on a new one would be the same */
-	uint64_t share : 4;   /* its class */
-	uint64_t is_held : 1; /* in no class: it is being decided */
-	uint64_t is_log : 1;  /* it has `log`, which is more cells */
+	int64_t full_us : 56;  /* from then on a new one would be the same */
+	uint64_t share : 4;    /* its class */
+	uint64_t is_held : 1;  /* in no class: it is being decided */
+	uint64_t is_log : 1;   /* it has `log`, which is more cells */
+	uint64_t is_grant : 1; /* what was granted in place of another store */
 	union {
 		union plain_state plain;
 		struct {
@@ -88,6 +92,7 @@ struct balances {
 	int64_t due_base_us; /* what `when` is counted from */
 	uint32_t looks_due;  /* how many balances_forget_due may forget */
 	uint64_t evicted;    /* forgotten though not full */
+	uint32_t grants;     /* how many of `count` are grants */
 	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
 
@@ -100,6 +105,9 @@ struct balance_id balances_id(const struct balances *b, struct bytes key);
 uint32_t balances_find(const struct balances *b, struct balance_id id);
 /* A new cell of zeros, held; there must be one unused. */
 uint32_t balances_remember(struct balances *b, struct balance_id id);
+/* The same for a grant, whose id is that of the balance beside it, turned over. */
+struct balance_id balances_grant_id(struct balance_id id);
+uint32_t balances_remember_grant(struct balances *b, struct balance_id id);
 /* From now on no other balance pushes it out; may be called again. */
 void balances_hold(struct balances *b, uint32_t cell);
 /* Sets the class of a held one: of its `limit`, `remaining` units are left. */

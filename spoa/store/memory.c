@@ -19,6 +19,7 @@ struct memory_store {
 struct finding {
 	struct balance_id id;
 	uint32_t cell; /* of the balance; 0: there is none yet */
+	bool is_grant;
 	struct balance balance;
 	const struct balances *balances; /* for read_log */
 };
@@ -54,16 +55,20 @@ static void read_balance(struct finding *finding, enum algorithm algorithm)
 		b->plain = cell->plain;
 }
 
-/* By the terms of its last write, which may have been others than those of the check. */
-static bool was_full(const struct balance_cell *cell, int64_t now_us)
+/*
+ * A bucket that was full by the terms of its last write is a new one by those of the check. A
+ * window is empty at the same time by any terms, and says so itself.
+ */
+static bool was_full(const struct balance_cell *cell, const struct quota *quota, int64_t now_us)
 {
-	return !cell->is_log && now_us >= cell->full_us;
+	return algorithm_traits(quota->algorithm)->is_by_rate && now_us >= cell->full_us;
 }
 
 static void look_at(struct finding *finding, const struct check *check, int64_t now_us)
 {
-	finding->balance.is_new = finding->cell == 0 ||
-				  was_full(balances_at(finding->balances, finding->cell), now_us);
+	finding->balance.is_new =
+		finding->cell == 0 ||
+		was_full(balances_at(finding->balances, finding->cell), check->quota, now_us);
 	if (!finding->balance.is_new)
 		read_balance(finding, check->quota->algorithm);
 	balance_look(&finding->balance, check->quota, now_us);
@@ -116,7 +121,8 @@ static void write_back(struct balances *balances, struct finding *finding,
 	struct balance *b = &finding->balance;
 
 	if (finding->cell == 0)
-		finding->cell = balances_remember(balances, finding->id);
+		finding->cell = finding->is_grant ? balances_remember_grant(balances, finding->id)
+						  : balances_remember(balances, finding->id);
 	struct balance_cell *cell = balances_at(balances, finding->cell);
 	balances_set_full(balances, finding->cell,
 			  now_us + balance_wait_us(b, check->quota, now_us, check->quota->limit));
@@ -131,10 +137,143 @@ static bool would_pass(const struct finding *finding, const struct check *check)
 	return check->cost <= balance_remaining(&finding->balance, check->quota);
 }
 
-/* `passes`: the check passes by itself, and the request is allowed. */
-static void answer_check(struct balances *balances, struct finding *finding, struct check *check,
-			 int64_t now_us, bool passes)
+/*
+ * ---- in place of another store ----
+ *
+ * Of each key there may be two balances:
+ *
+ *     the balance   what the other store said, less what was granted here; it is asked and charged
+ *     the grant     what was granted here and the other store did not charge
+ *
+ * Each reply of the other store takes the place of the balance, less what is used of the grant. So
+ * a key of which Redis says "3 left" again and again, because it never hears of the 3 that were
+ * granted here, gets no others. The grant counts as its policy has it: a window until it is over, a
+ * bucket until it has refilled.
+ */
+
+static int64_t lesser(int64_t a, int64_t b)
 {
+	return a < b ? a : b;
+}
+
+static void find_grant(struct finding *grant, struct balances *balances, struct balance_id id,
+		       const struct check *check, int64_t now_us)
+{
+	grant->id = balances_grant_id(id);
+	grant->is_grant = true;
+	grant->balances = balances;
+	grant->cell = balances_find(balances, grant->id);
+	look_at(grant, check, now_us);
+}
+
+/* What was granted here and counts still. */
+static int64_t granted_units(struct balances *balances, struct balance_id id,
+			     const struct check *check, int64_t now_us)
+{
+	struct finding grant;
+
+	if (balances->grants == 0)
+		return 0;
+	find_grant(&grant, balances, id, check, now_us);
+	return check->quota->limit - balance_remaining(&grant.balance, check->quota);
+}
+
+/* There are cells for it. What is above the limit needs no note: nothing is left without it. */
+static void add_grant(struct balances *balances, struct balance_id id, const struct check *check,
+		      int64_t now_us)
+{
+	struct finding grant;
+
+	find_grant(&grant, balances, id, check, now_us);
+	int64_t remaining = balance_remaining(&grant.balance, check->quota);
+	int64_t units = lesser(check->cost, remaining);
+	if (units == 0)
+		return;
+	if (grant.cell != 0)
+		balances_hold(balances, grant.cell);
+	balance_take(&grant.balance, check->quota, units);
+	write_back(balances, &grant, check, now_us, units);
+	balances_set_share(balances, grant.cell, remaining - units, check->quota->limit);
+	balances_let_go(balances, grant.cell);
+}
+
+/* The entries of what a reply says of a log, each with something in it, and what was taken since.
+ */
+static void keep_log(struct cells *cells, struct balance_cell *cell, const struct window_log *log)
+{
+	int64_t total = 0;
+
+	cell->is_log = true;
+	cell_log_clear(cells, &cell->log);
+	cell->total_before = 0;
+	for (size_t i = 0; i < log->count; i++) {
+		struct window_entry entry = log->entry(log->state, i);
+		if (entry.total > total)
+			add_units(cells, cell, entry.time_us, entry.total - total);
+		total = entry.total > total ? entry.total : total;
+	}
+	if (log->used > total)
+		add_units(cells, cell, log->last_us, log->used - total);
+}
+
+/* False when the balances that are held fill the memory. */
+static bool free_cells_to_keep(struct balances *balances, uint32_t needed, int64_t now_us)
+{
+	if (balances->cells.unused < needed)
+		balances_forget_full(balances, now_us, FORGET_FULL_MORE);
+	while (balances->cells.unused < needed && balances_forget_one(balances, now_us))
+		;
+	return balances->cells.unused >= needed;
+}
+
+/* A balance of which all is left is as good as none. */
+static void keep(struct store *store, const struct check *check, const struct balance *balance,
+		 int64_t now_us)
+{
+	struct memory_store *m = memory_of(store);
+	struct balances *balances = &m->balances;
+	const struct quota *quota = check->quota;
+	struct balance_id id = balances_id(balances, check_key(check));
+	struct balance b = *balance;
+
+	balances_forget_due(balances, now_us - m->keep_full_us);
+	int64_t granted = granted_units(balances, id, check, now_us);
+	if (granted > 0)
+		balance_take(&b, quota, lesser(granted, balance_remaining(&b, quota)));
+	int64_t full_in_us = balance_wait_us(&b, quota, now_us, quota->limit);
+	if (full_in_us == 0 && balances_find(balances, id) == 0)
+		return;
+	if (!free_cells_to_keep(balances, 1 + CELL_LOG_APPEND_MAX, now_us))
+		return;
+	uint32_t cell = balances_find(balances, id);
+	if (cell == 0)
+		cell = balances_remember(balances, id);
+	else
+		balances_hold(balances, cell);
+	if (algorithm_traits(quota->algorithm)->is_log)
+		keep_log(&balances->cells, balances_at(balances, cell), &b.log);
+	else
+		balances_at(balances, cell)->plain = b.plain;
+	balances_set_full(balances, cell, now_us + full_in_us);
+	balances_set_share(balances, cell, balance_remaining(&b, quota), quota->limit);
+	balances_let_go(balances, cell);
+}
+
+static void note_grant(struct store *store, const struct check *check, int64_t now_us)
+{
+	struct balances *balances = &memory_of(store)->balances;
+
+	if (check->cost > 0 && free_cells_to_keep(balances, 1 + CELL_LOG_APPEND_MAX, now_us))
+		add_grant(balances, balances_id(balances, check_key(check)), check, now_us);
+}
+
+/* ---- a check, decided ---- */
+
+/* `passes`: the check passes by itself, and the request is allowed. */
+static void answer_check(struct balances *balances, const struct store_op *op,
+			 struct finding *finding, struct check *check, bool passes)
+{
+	int64_t now_us = op->now_us;
 	bool charged = passes && check->cost > 0;
 	struct balance *b = &finding->balance;
 
@@ -145,6 +284,8 @@ static void answer_check(struct balances *balances, struct finding *finding, str
 	check->error = STORE_OK;
 	if (charged || (b->mended && finding->cell != 0))
 		write_back(balances, finding, check, now_us, charged ? check->cost : 0);
+	if (charged && op->is_stand_in)
+		add_grant(balances, finding->id, check, now_us);
 }
 
 /* ---- a request ---- */
@@ -159,6 +300,7 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 {
 	for (size_t i = part.first; i < part.end; i++) {
 		findings[i].balances = balances;
+		findings[i].is_grant = false;
 		findings[i].id = balances_id(balances, check_key(op->checks[i]));
 		findings[i].cell = balances_find(balances, findings[i].id);
 		if (findings[i].cell != 0)
@@ -175,9 +317,10 @@ static uint32_t cells_needed(const struct store_op *op, struct part part,
 		const struct check *check = op->checks[i];
 		if (check->cost == 0)
 			continue;
-		cells += findings[i].cell == 0;
+		uint32_t balances = op->is_stand_in ? 2 : 1; /* with the grant */
+		cells += (balances - 1) + (findings[i].cell == 0);
 		if (algorithm_traits(check->quota->algorithm)->is_log)
-			cells += CELL_LOG_APPEND_MAX;
+			cells += balances * CELL_LOG_APPEND_MAX;
 	}
 	return cells;
 }
@@ -216,7 +359,7 @@ static void ask_shadow(struct balances *balances, const struct store_op *op, siz
 		return;
 	}
 	look_at(finding, check, op->now_us);
-	answer_check(balances, finding, check, op->now_us, allowed && would_pass(finding, check));
+	answer_check(balances, op, finding, check, allowed && would_pass(finding, check));
 }
 
 static void decide(struct balances *balances, struct store_op *op, struct finding *findings)
@@ -233,7 +376,7 @@ static void decide(struct balances *balances, struct store_op *op, struct findin
 		allowed = allowed && would_pass(&findings[i], op->checks[i]);
 	}
 	for (size_t i = 0; i < together.end; i++)
-		answer_check(balances, &findings[i], op->checks[i], op->now_us, allowed);
+		answer_check(balances, op, &findings[i], op->checks[i], allowed);
 	for (size_t i = together.end; i < op->count; i++)
 		ask_shadow(balances, op, i, findings, allowed);
 }
@@ -294,7 +437,13 @@ struct store *memory_store_new(uint64_t memory_limit)
 
 	if (m == NULL)
 		return NULL;
-	m->store = (struct store){.ask = ask, .describe = describe, .free = release};
+	m->store = (struct store){
+		.ask = ask,
+		.keep = keep,
+		.note_grant = note_grant,
+		.describe = describe,
+		.free = release,
+	};
 	m->since_us = clock_mono_us();
 	m->keep_full_us = 0;
 	if (!balances_init(&m->balances, memory_limit)) {
@@ -314,7 +463,7 @@ struct memory_store_stats memory_store_stats(const struct store *store)
 	const struct balances *balances = &memory_of(store)->balances;
 
 	return (struct memory_store_stats){
-		.balances = balances->count,
+		.balances = balances->count - balances->grants,
 		.evicted = balances->evicted,
 		.bytes = balances_bytes(balances),
 	};

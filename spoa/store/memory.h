@@ -1,6 +1,9 @@
 /*
  * memory.h - a store that keeps balances in this process, in bounded memory.
  *
+ * It can stand in for another store, for on_error=local (`keep` in store.h): then it has what the
+ * other one said of a balance, less what it granted itself.
+ *
  * It answers at once (STORE_DONE). A balance takes 76 bytes: a cell of 64, 4 in the index, and 8 in
  * the heap; each entry of a sliding_window's log takes 16 bytes more. When memory is short the
  * store forgets balances; balances.h says which. When that does not make enough room, because the

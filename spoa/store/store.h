@@ -36,7 +36,16 @@ struct store_op {
 	bool is_denied; /* the request is denied already: look at the balances, charge nothing */
 	int64_t now_us; /* since the epoch; a store with a clock of its own does not look at it */
 	bool is_late;   /* it was answered without the store: don't send it, don't repeat it */
+	/* The asked store stands in for another one: it notes what it grants (see `keep`). */
+	bool is_stand_in;
 	void (*answered)(struct store_op *op);
+	/*
+	 * Called before `answered` with each balance that a store with a clock of its own found,
+	 * after what was taken, at `now_us` by that clock; of a check in shadow maybe twice, and
+	 * the last one holds. May be NULL, and is in an op for a store without such a clock.
+	 */
+	void (*seen)(struct store_op *op, const struct check *check, const struct balance *balance,
+		     int64_t now_us);
 	struct list link; /* the store's, while the op is pending */
 };
 
@@ -78,6 +87,18 @@ struct store {
 	void (*catch_up)(struct store *store);
 	/* An op has become late. Answers nothing. NULL for a store that always answers at once. */
 	void (*expired)(struct store *store, int64_t mono_us);
+	/*
+	 * Another store says that this is the balance of the check, at `now_us` by its clock. From
+	 * now on this store has that balance, less what it granted in place of the other one. NULL
+	 * for a store that can't stand in.
+	 */
+	void (*keep)(struct store *store, const struct check *check, const struct balance *balance,
+		     int64_t now_us);
+	/*
+	 * It has granted this check in place of another store, which did not charge it: as if the
+	 * op had been asked with `is_stand_in`. NULL where `keep` is.
+	 */
+	void (*note_grant)(struct store *store, const struct check *check, int64_t now_us);
 	struct store_description (*describe)(const struct store *store);
 	void (*free)(struct store *store);
 };

@@ -234,5 +234,6 @@ def test_an_unusable_key_can_be_decided_locally(start_shared, redis):
 
         verdicts = [peer.ask(narrow="bad") for _ in range(7)]
 
-        assert [verdict.reason for verdict in verdicts] == ["ok"] * 5 + ["limited"] * 2
+        # Of 5 units Redis had taken one.
+        assert [verdict.reason for verdict in verdicts] == ["ok"] * 4 + ["limited"] * 3
         assert {verdict.degraded for verdict in verdicts} == {True}

@@ -330,7 +330,7 @@ def test_a_redis_that_is_always_too_slow_is_down(start_agent, wire):
 
 
 def test_without_redis_a_denial_by_a_limit_is_not_an_error(start_agent, redis):
-    """`local` decides by the same policies, and begins with full balances."""
+    """`local` decides by the same policies. Whom Redis did not see yet has all of the limit."""
     agent = start_agent("--on-error", "local", store=redis.url,
                         policies=policies_text(p=bucket(3, "1/1d", ["k"])))
     agent.wait_for_event("store_up")

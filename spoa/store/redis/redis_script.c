@@ -195,7 +195,8 @@ static bool read_balance(struct redis_call_reader *reader, const struct check *c
 }
 
 /* Makes the outcome of a check from its state, as the memory store does. */
-static bool decide_check(struct redis_call_reader *reader, struct check *check, bool charged)
+static bool decide_check(struct redis_call_reader *reader, struct store_op *op, struct check *check,
+			 bool charged)
 {
 	struct balance balance;
 	struct log_excerpt excerpt;
@@ -210,6 +211,8 @@ static bool decide_check(struct redis_call_reader *reader, struct check *check, 
 		balance_outcome(&balance, check->quota, reader->now_us, check->cost, charged);
 	check->is_decided = true;
 	check->error = STORE_OK;
+	if (op->seen != NULL)
+		op->seen(op, check, &balance, reader->now_us);
 	return true;
 }
 
@@ -221,17 +224,18 @@ static void fail_check(struct redis_call_reader *reader, struct check *check, st
 	check->is_decided = false;
 }
 
-static bool decide_shadow(struct redis_call_reader *reader, struct check *check, bool allowed)
+static bool decide_shadow(struct redis_call_reader *reader, struct store_op *op,
+			  struct check *check, bool allowed)
 {
 	struct redis_call_reader again = *reader;
 
 	/* The reply does not say whether it was charged: it was if it passes by its state. */
-	if (!decide_check(reader, check, false))
+	if (!decide_check(reader, op, check, false))
 		return false;
 	if (!allowed || !check->outcome.allowed)
 		return true;
 	*reader = again;
-	return decide_check(reader, check, true);
+	return decide_check(reader, op, check, true);
 }
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
@@ -251,10 +255,10 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 		if (is_decided_alone(op, i) && is_error(reader)) {
 			fail_check(reader, check, ret_why);
 		} else if (is_decided_alone(op, i)) {
-			if (!decide_shadow(reader, check, charged == 1))
+			if (!decide_shadow(reader, op, check, charged == 1))
 				return false;
 		} else {
-			if (!decide_check(reader, check, charged == 1))
+			if (!decide_check(reader, op, check, charged == 1))
 				return false;
 			is_denied = is_denied || !check->outcome.allowed;
 		}

@@ -732,3 +732,133 @@ TEST_ROWS(invalid_messages)
 	engine_end(inquiry);
 	world_free(world);
 }
+
+/* ---- what the store says is kept, for on_error=local ---- */
+
+/* The store says that so much of the first check's window was used, at that time by its clock. */
+static void answer_used(struct fake_store *fake, size_t index, int64_t used, int64_t now_us)
+{
+	struct store_op *op = fake->asked[index];
+	struct balance balance = {.plain.fixed = {used, now_us}};
+
+	op->seen(op, op->checks[0], &balance, now_us);
+	answer_each(fake, index, "p");
+}
+
+TEST(on_error_local_begins_with_what_the_store_said)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer_used(&world->fake, 0, 1, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+	for (int left = 1; left > 0; left--) {
+		assert_int_equal(ask(world), ENGINE_DONE);
+		assert_true(world->last.allowed && world->last.degraded);
+	}
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	assert_true(world->last.degraded);
+
+	/* Whom it never saw has the whole limit. */
+	assert_int_equal(ask_at(world, 2, "192.0.2.2", MONO_US), ENGINE_DONE);
+	assert_int_equal(world->last.lead->outcome.remaining, 1);
+	world_free(world);
+}
+
+TEST(on_error_local_counts_by_the_clock_of_the_store)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+	/* Its hour ends in a second; ours did long ago, or will. */
+	int64_t store_us = (NOW_US / 3600000000 + 7) * 3600000000 - 1000000;
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer_used(&world->fake, 0, 2, store_us);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask_at(world, 1, "192.0.2.1", MONO_US + 400000), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	assert_int_equal(world->last.retry_after_us, 600000);
+	assert_int_equal(ask_at(world, 1, "192.0.2.1", MONO_US + 999999), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	assert_int_equal(ask_at(world, 1, "192.0.2.1", MONO_US + 1000000), ENGINE_DONE);
+	assert_true(world->last.allowed);
+	world_free(world);
+}
+
+TEST(on_error_local_begins_with_what_a_late_reply_said)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_true(world->last.allowed);
+	answer_used(&world->fake, 0, 2, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+/* Of 2, the store charged one late, so that one is left here too. */
+TEST(late_request_that_the_store_charged_counts_once)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	answer_used(&world->fake, 0, 1, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed);
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+/* The store never got the late one, and says so: 1 of 2 that it charged, and 1 here. */
+TEST(late_request_that_the_store_did_not_charge_is_taken_off)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_true(world->last.allowed);
+	answer_error(&world->fake, 0, STORE_TIMEOUT);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer_used(&world->fake, 1, 1, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+TEST(on_error_local_decides_what_there_is_no_room_for)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 1);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer_used(&world->fake, 0, 2, NOW_US);
+	assert_int_equal(ask(world), ENGINE_PENDING); /* takes the only slot */
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	answer_used(&world->fake, 1, 2, NOW_US);
+	world_free(world);
+}
+
+TEST(reply_about_another_on_error_is_not_kept)
+{
+	static const enum on_error others[] = {ON_ERROR_ALLOW, ON_ERROR_DENY};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		struct world *world = world_new(WAITS, others[i], 10);
+		assert_int_equal(ask(world), ENGINE_PENDING);
+		answer_used(&world->fake, 0, 1, NOW_US);
+		assert_int_equal(memory_store_stats(world->local).balances, 0);
+		world_free(world);
+	}
+}

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -532,4 +533,210 @@ TEST(ask_window_keeps_what_was_used_above_a_lowered_limit)
 		}
 		store_free(store);
 	}
+}
+
+/* ---- in place of Redis ---- */
+
+/* What Redis replies of a state, as lua/contract.lua has it, after `cost` was taken. */
+static void keep(struct store *store, const char *key, const struct quota *quota, int64_t cost,
+		 int64_t now_us, const int64_t *numbers)
+{
+	struct log_excerpt excerpt;
+	struct state_reply reply = {.now_us = now_us, .cost = cost, .excerpt = &excerpt};
+	struct balance balance;
+	struct check check;
+
+	memcpy(reply.numbers, numbers, sizeof reply.numbers);
+	assert_true(balance_read_reply(&balance, quota, &reply));
+	if (cost > 0 && cost <= balance_remaining(&balance, quota))
+		balance_take(&balance, quota, cost);
+	store->keep(store, check_make(&check, key, quota, cost), &balance, now_us);
+}
+
+static struct outcome stand_in(struct store *store, const char *key, const struct quota *quota,
+			       int64_t cost, int64_t now_us)
+{
+	struct check check;
+	struct store_op op = {
+		.checks = (struct check *[]){check_make(&check, key, quota, cost)},
+		.count = 1,
+		.now_us = now_us,
+		.is_stand_in = true,
+	};
+
+	assert_int_equal(store_ask(store, &op), STORE_DONE);
+	assert_true(check.is_decided);
+	return check.outcome;
+}
+
+#define T START_US
+#define S SECOND
+
+/* START_US is 20 s after the begin of a minute. */
+static const struct kept {
+	const char *name;
+	enum algorithm algorithm;
+	int64_t limit, full_us, cost;
+	int64_t numbers[ALGORITHM_REPLY_MAX];
+	struct {
+		int64_t after_us, remaining;
+	} later[4];
+} kept_replies[] = {
+	{"bucket, 1 a second: 3 of 10, 2 taken",
+	 TOKEN_BUCKET,
+	 10,
+	 10 * S,
+	 2,
+	 {3, T},
+	 {{0, 1}, {S - 1, 1}, {S, 2}, {9 * S, 10}}},
+	{"bucket, exhausted", TOKEN_BUCKET, 10, 10 * S, 1, {0, T}, {{0, 0}, {S, 1}, {2 * S, 2}}},
+	{"bucket, half a second ahead of the clock",
+	 TOKEN_BUCKET,
+	 10,
+	 10 * S,
+	 1,
+	 {0, T + S / 2},
+	 {{0, 0}, {S, 0}, {S + S / 2, 1}}},
+	/* Of the 3 that were made at times between, only the first and the last are known. */
+	{"log: 4 of 5, 1 taken",
+	 SLIDING_WINDOW,
+	 5,
+	 60 * S,
+	 1,
+	 {4, T, T - 10 * S, T - 50 * S, T - 10 * S},
+	 {{0, 0}, {10 * S, 1}, {50 * S, 4}, {60 * S, 5}}},
+	{"log: 4 of 5, for 3 two have to leave",
+	 SLIDING_WINDOW,
+	 5,
+	 60 * S,
+	 3,
+	 {4, T, T - 10 * S, T - 50 * S, T - 30 * S},
+	 {{0, 1}, {10 * S, 2}, {30 * S, 3}, {50 * S, 5}}},
+	{"log: 9 of a limit that was lowered to 5",
+	 SLIDING_WINDOW,
+	 5,
+	 60 * S,
+	 1,
+	 {9, T, T - 10 * S, T - 40 * S, T - 40 * S},
+	 {{0, 0}, {20 * S - 1, 0}, {20 * S, 1}, {50 * S, 5}}},
+	{"counter: 6 in the minute before, 2 and 1 in this",
+	 SLIDING_WINDOW_COUNTER,
+	 10,
+	 60 * S,
+	 1,
+	 {6, 2, T},
+	 {{0, 2}, {20 * S, 4}, {40 * S, 7}, {100 * S, 10}}},
+	{"counter: 100 of a limit that was lowered to 10",
+	 SLIDING_WINDOW_COUNTER,
+	 10,
+	 60 * S,
+	 1,
+	 {0, 100, T},
+	 {{0, 0}, {94600000 - 1, 0}, {94600000, 1}}},
+	{"fixed window: 4 of 5, 1 taken",
+	 FIXED_WINDOW,
+	 5,
+	 60 * S,
+	 1,
+	 {4, T},
+	 {{0, 0}, {40 * S - 1, 0}, {40 * S, 5}}},
+};
+TEST_ROWS(kept_replies)
+{
+	struct quota quota = quota_of(row->algorithm, row->limit, row->full_us);
+	struct store *store = make_default();
+	int64_t numbers[ALGORITHM_REPLY_MAX];
+
+	memcpy(numbers, row->numbers, sizeof numbers);
+	if (row->algorithm == TOKEN_BUCKET)
+		numbers[0] *= quota.refill_us;
+	keep(store, "k", &quota, row->cost, START_US, numbers);
+
+	for (size_t i = 0; i < ARRAY_SIZE(row->later); i++)
+		if (i == 0 || row->later[i].after_us > 0)
+			assert_int_equal(
+				stand_in(store, "k", &quota, 0, START_US + row->later[i].after_us)
+					.remaining,
+				row->later[i].remaining);
+	store_free(store);
+}
+
+/* 12 of 20 are left; 5 are granted here, of which Redis never hears, and 4 elsewhere. */
+TEST(keep_takes_off_what_was_granted_here)
+{
+	for (size_t i = 0; i < ALGORITHM_COUNT; i++) {
+		struct quota quota = quota_of((enum algorithm)i, 20, 3600 * SECOND);
+		bool is_bucket = algorithm_traits(quota.algorithm)->is_by_rate;
+		bool is_counter = quota.algorithm == SLIDING_WINDOW_COUNTER;
+		struct store *store = make_default();
+		for (int64_t used = 8; used <= 12; used += 4) {
+			int64_t level = (20 - used) * quota.refill_us;
+			int64_t numbers[ALGORITHM_REPLY_MAX] = {is_bucket    ? level
+								: is_counter ? 0
+									     : used,
+								is_counter ? used : START_US,
+								START_US, START_US, START_US};
+			keep(store, "k", &quota, 0, START_US, numbers);
+			int64_t left = used == 8 ? 12 : 3;
+			assert_int_equal(stand_in(store, "k", &quota, 0, START_US).remaining, left);
+			for (int n = 0; n < 5; n++)
+				assert_true(stand_in(store, "k", &quota, 1, START_US).allowed ==
+					    (n < left));
+		}
+		assert_int_equal(memory_store_stats(store).balances, 1);
+		/* All that is in the past two hours later. */
+		assert_int_equal(
+			stand_in(store, "k", &quota, 0, START_US + 7200 * SECOND).remaining, 20);
+		store_free(store);
+	}
+}
+
+TEST(keep_full_balance_that_is_not_remembered_takes_no_memory)
+{
+	struct store *store = make_default();
+	struct quota quota = window_of(FIXED_WINDOW, 5, 60 * SECOND);
+	uint64_t before = memory_store_stats(store).bytes;
+
+	keep(store, "k", &quota, 0, START_US, (int64_t[ALGORITHM_REPLY_MAX]){0, START_US});
+
+	assert_int_equal(memory_store_stats(store).bytes, before);
+	store_free(store);
+}
+
+/* A log of 1,000 entries that was counted here makes way for what Redis says of it. */
+TEST(keep_log_is_a_few_entries)
+{
+	struct store *store = make_default();
+	struct quota quota = window_of(SLIDING_WINDOW, 2000, 60 * SECOND);
+
+	for (int i = 0; i < 1000; i++)
+		assert_true(take(store, "k", &quota, 1, START_US + i).allowed);
+	uint64_t before = memory_store_stats(store).bytes;
+	keep(store, "k", &quota, 1, START_US + 1000,
+	     (int64_t[ALGORITHM_REPLY_MAX]){1000, START_US + 1000, START_US + 999, START_US,
+					    START_US + 999});
+
+	assert_true(memory_store_stats(store).bytes < before - 900 * 16);
+	assert_int_equal(stand_in(store, "k", &quota, 0, START_US + 1000).remaining, 999);
+	store_free(store);
+}
+
+/* In a memory that is full of exhausted ones, those that come are kept, and none is lost for a full
+ * one. */
+TEST(keep_in_a_full_memory_forgets_others)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
+	int64_t exhausted[ALGORITHM_REPLY_MAX] = {2, START_US};
+	int fits = (int)(MEMORY_LIMIT_MIN / BALANCE_BYTES) - 1;
+	char key[32];
+
+	for (int i = 0; i < 3 * fits; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		keep(store, key, &quota, 1, START_US, exhausted);
+		assert_false(stand_in(store, key, &quota, 1, START_US).allowed);
+	}
+
+	assert_true(memory_store_stats(store).balances > (uint64_t)fits / 2);
+	store_free(store);
 }

@@ -1,0 +1,149 @@
+"""`on_error` `local` goes on from what Redis last said of a balance."""
+
+import signal
+import time
+
+import pytest
+
+import spop
+from agent import bucket, policies_text, window
+from processes import wait_until
+
+LIMIT = 5
+POLICIES = {
+    "bucket": bucket(LIMIT, "5/1h", ["k"]), "log": window(LIMIT, "1h", key=["k"]),
+    "counter": window(LIMIT, "10d", "sliding_window_counter", ["k"]),
+    "fixed": window(LIMIT, "3650d", "fixed_window", ["k"])}
+# Nothing is to be decided without Redis before it is stopped, on a busy machine neither.
+PATIENT = ("--store-timeout", "1s", "--on-error", "local")
+
+each_policy = pytest.mark.parametrize("policy", [
+    pytest.param(policy, id=name) for name, policy in POLICIES.items()])
+
+
+@pytest.fixture(name="start_three")
+def start_three_agents(start_agent, redis):
+    def start(policy, *options):
+        return [start_agent(*PATIENT, *options, store=redis.url, policies=policies_text(p=policy))
+                .wait_for_store() for _ in range(3)]
+    return start
+
+
+def ask(agents, times, **attributes):
+    """The verdicts of so many requests to each of the agents."""
+    verdicts = []
+    for agent in agents:
+        with agent.connect() as peer:
+            verdicts += [peer.ask(**attributes) for _ in range(times)]
+    return verdicts
+
+
+def kill(redis, agents):
+    redis.kill()
+    for agent in agents:
+        agent.wait_for_event("store_down")
+
+
+def allowed(verdicts, is_degraded=True):
+    assert {verdict.degraded for verdict in verdicts} == {is_degraded}
+    assert {verdict.reason for verdict in verdicts} <= {"ok", "limited"}
+    return sum(verdict.allowed for verdict in verdicts)
+
+
+@each_policy
+def test_an_exhausted_client_stays_so_in_every_agent_that_saw_it(start_three, redis, policy):
+    agents = start_three(policy)
+    assert allowed(ask(agents[:1], LIMIT, k="x"), is_degraded=False) == LIMIT
+    assert allowed(ask(agents, 1, k="x"), is_degraded=False) == 0
+
+    kill(redis, agents)
+
+    assert allowed(ask(agents, LIMIT, k="x")) == 0
+    # What none of them ever saw has the whole limit, in each.
+    assert allowed(ask(agents, LIMIT + 1, k="new")) == 3 * LIMIT
+
+
+@each_policy
+def test_what_was_left_is_granted_once_by_each_agent(start_three, redis, policy):
+    agents = start_three(policy)
+    ask(agents[:1], 3, k="x")
+    for verdict in ask(agents, 1, k="x", cost=0):
+        assert (verdict.degraded, verdict.remaining) == (False, LIMIT - 3)
+
+    kill(redis, agents)
+
+    verdicts = ask(agents, LIMIT, k="x")
+    assert [verdict.allowed for verdict in verdicts] == ([True] * 2 + [False] * 3) * 3
+    assert [verdict.remaining for verdict in verdicts] == [1, 0, 0, 0, 0] * 3
+    assert allowed(verdicts) == 6
+
+
+@each_policy
+def test_a_blip_of_a_redis_that_keeps_its_data(start_three, redis, policy):
+    agents = start_three(policy, "--store-timeout", "20ms")
+    with agents[0].connect() as peer:
+        wait_until(lambda: not peer.ask(k="x").allowed, "the limit")
+        assert wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis")
+    for agent in agents:
+        with agent.connect() as peer:
+            wait_until(lambda peer=peer: not peer.ask(k="x", cost=0).degraded, "it saw that")
+
+    redis.signal(signal.SIGSTOP)
+    late = ask(agents, 3, k="x")
+    redis.signal(signal.SIGCONT)
+
+    assert allowed(late) == 0
+    with agents[0].connect() as peer:
+        wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis")
+        assert not peer.ask(k="x").allowed
+
+
+def test_a_request_that_there_is_no_room_for(start_agent, redis):
+    """It is decided as one is that Redis would answer too late."""
+    agent = start_agent("--store-timeout", "1m", "--on-error", "local", "--max-in-flight", "1",
+                        store=redis.url, policies=policies_text(p=POLICIES["bucket"]))
+    agent.wait_for_store()
+    ask([agent], 3, k="x")
+    with agent.connect() as waiting, agent.connect() as peer:
+        redis.signal(signal.SIGSTOP)
+        waiting.send(spop.notify({"k": "y"}))
+        agent.connect().close()  # by now it was read
+
+        verdicts = [peer.ask(k="x") for _ in range(4)]
+        redis.signal(signal.SIGCONT)
+        assert not waiting.read_verdict().degraded
+
+        assert [verdict.allowed for verdict in verdicts] == [True] * 2 + [False] * 2
+        # Redis does not know of the 2, but the agent does.
+        assert peer.ask(k="x", cost=0).remaining == 2
+        redis.kill()
+        agent.wait_for_event("store_down")
+        assert not peer.ask(k="x").allowed
+
+
+def test_it_refills_by_the_policy(start_agent, redis):
+    agent = start_agent(*PATIENT, store=redis.url, policies=policies_text(
+        p=bucket(10, "10", ["k"]))).wait_for_store()
+    begin = time.monotonic()
+    with agent.connect() as peer:
+        while peer.ask(k="x", cost=2).allowed:
+            pass
+        kill(redis, [agent])
+
+        seen = time.monotonic()
+        granted = 0
+        while time.monotonic() < seen + 0.5:
+            granted += peer.ask(k="x").allowed
+
+    assert 3 <= granted <= 1 + 10 * (time.monotonic() - begin)
+
+
+def test_a_policy_without_it_keeps_nothing(start_agent, redis):
+    agent = start_agent("--store-timeout", "1s", store=redis.url, policies=policies_text(
+        p=POLICIES["bucket"])).wait_for_store()
+    ask([agent], LIMIT, k="x")
+    kill(redis, [agent])
+
+    verdicts = ask([agent], 2, k="x")
+
+    assert {(verdict.allowed, verdict.reason) for verdict in verdicts} == {(True, "error")}
