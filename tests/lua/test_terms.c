@@ -92,6 +92,47 @@ TEST(drained_bucket_stays_drained_when_an_agent_with_a_lower_capacity_writes)
 	assert_in_range(taken, 10001, 10000 + (clock_mono_us() - begin_us) * 10 / US_PER_SECOND);
 }
 
+/* ---- a bucket whose rate changes ---- */
+
+/* The level that is left when a drained bucket has refilled for so long, and one was taken. */
+static int64_t level_after(const struct quota *quota, int64_t elapsed_us)
+{
+	return elapsed_us * quota->refill_tokens - quota->refill_us;
+}
+
+static int64_t reset_by(const struct quota *before, const struct quota *after, int64_t level)
+{
+	__int128 converted = (__int128)level * after->refill_us / before->refill_us;
+	__int128 missing = (__int128)after->limit * after->refill_us - converted;
+
+	return (int64_t)((missing + after->refill_tokens - 1) / after->refill_tokens);
+}
+
+/* The products have up to 90 bits; the level is seen in the time until the bucket is full. */
+TEST_BEFORE(level_is_converted_exactly_and_rounded_down, begin_with_given_time)
+{
+	static const char *const rates[] = {"1/1h",  "1/7d",     "1000003/999983s", "7/13s",
+					    "0.001", "999/1h",   "1/59m",           "3/100003s",
+					    "1",     "1000/1ms", "123.456"};
+	struct chance chance = {(uint64_t)environment_number("MODEL_SEED", 9)};
+	int64_t now_us = START_US;
+
+	for (int i = 0; i < 1000; i++) {
+		struct quota before = bucket_of(100, CHANCE_PICK(&chance, rates));
+		struct quota after = bucket_of(100, CHANCE_PICK(&chance, rates));
+		int64_t token_us = divide_up(before.refill_us, before.refill_tokens);
+		int64_t elapsed_us = chance_between(&chance, token_us, 50 * token_us);
+		(void)number(*state, "FLUSHALL");
+		assert_true(stage_ask_one(*state, "key", &before, 100, now_us).allowed);
+		assert_true(stage_ask_one(*state, "key", &before, 1, now_us + elapsed_us).allowed);
+
+		struct outcome outcome =
+			stage_ask_one(*state, "key", &after, 0, now_us + elapsed_us);
+		int64_t level = level_after(&before, elapsed_us);
+		assert_int_equal(outcome.reset_us, reset_by(&before, &after, level));
+	}
+}
+
 /* ---- the life of a key ---- */
 
 /* A bucket fills sooner by other terms; a window is as long for any limit. */

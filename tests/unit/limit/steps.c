@@ -51,11 +51,10 @@ static struct balance read_subject(const struct subject *s, enum algorithm algor
 				   int64_t now_us)
 {
 	struct balance b = {.is_new = !s->exists};
-	bool is_log = algorithm_traits(algorithm)->is_log;
 
-	if (s->exists && !is_log && now_us >= s->full_us)
+	if (s->exists && algorithm_traits(algorithm)->is_by_rate && now_us >= s->full_us)
 		b.is_new = true;
-	if (is_log)
+	if (algorithm_traits(algorithm)->is_log)
 		b.log = (struct window_log){.count = s->entry_count,
 					    .entry = entry_of,
 					    .state = s,
