@@ -1,7 +1,8 @@
 /*
  * fuzz_redis_reply.c - a stream of bytes as from Redis. Each reply in it is read as the reply to a
  * call of some requests. It must decide all checks of a request, with outcomes that are possible,
- * or none of them; checks in shadow are decided one by one.
+ * or none of them; checks in shadow are decided one by one. The memory store keeps what is decided,
+ * and then decides the same checks.
  *
  * The first byte says which requests, and in what pieces the rest comes.
  */
@@ -9,10 +10,12 @@
 #include <stdlib.h>
 
 #include <hiredis/read.h>
+#include <sodium.h>
 
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "limit/request.h"
+#include "store/memory.h"
 #include "store/redis/redis_reply.h"
 #include "store/redis/redis_script.h"
 
@@ -68,6 +71,16 @@ static const int64_t costs[] = {
 	0, 1, 2, 3, 4, 5, 6, 10, 1000000, INT64_MAX,
 };
 
+/* What a reply says is kept in memory, to stand in for Redis. */
+static struct store *memory;
+
+static void keep(struct store_op *op, const struct check *check, const struct balance *balance,
+		 int64_t now_us)
+{
+	(void)op;
+	memory->keep(memory, check, balance, now_us);
+}
+
 struct call {
 	struct list ops;
 	struct store_op op[OPS_MAX];
@@ -81,6 +94,8 @@ static void add_check(struct call *call, size_t op, char quota, char cost)
 
 	check->quota = &quotas[(quota - 'a') % ARRAY_SIZE(quotas)];
 	check->cost = costs[(cost - '0') % ARRAY_SIZE(costs)];
+	check->key[0] = quota; /* each has a balance of its own */
+	check->key_len = 1;
 	check->error = STORE_FULL; /* that is not said by Redis */
 	call->pointers[op][call->op[op].count++] = check;
 }
@@ -107,6 +122,7 @@ static void fill(struct call *call, const char *text)
 	}
 	for (size_t i = 0; i <= op; i++) {
 		call->op[i].checks = call->pointers[i];
+		call->op[i].seen = keep;
 		list_append(&call->ops, &call->op[i].link);
 	}
 }
@@ -126,6 +142,22 @@ static void check_outcome(const struct check *check)
 	ASSERT((outcome->reset_us == 0) == (outcome->remaining == limit));
 	ASSERT(outcome->grows_us >= 0 && outcome->grows_us <= outcome->reset_us);
 	ASSERT(outcome->retry_after_us <= outcome->reset_us);
+}
+
+/* What the memory store makes of it is possible, too. */
+static void ask_memory(const struct check *check, int64_t now_us)
+{
+	struct check asked = *check;
+	struct store_op op = {
+		.checks = (struct check *[]){&asked},
+		.count = 1,
+		.now_us = now_us,
+		.is_stand_in = true,
+	};
+
+	ASSERT(store_ask(memory, &op) == STORE_DONE);
+	ASSERT(asked.is_decided && asked.error == STORE_OK);
+	check_outcome(&asked);
 }
 
 /* All or nothing, but for what is in shadow. */
@@ -157,6 +189,9 @@ static void read_call(const struct redis_reply *reply, const char *text)
 		if (!redis_call_next(&reader, op, &why))
 			return;
 		check_op(op);
+		for (size_t i = 0; i < op->count; i++)
+			if (op->checks[i]->is_decided)
+				ask_memory(op->checks[i], reader.now_us);
 	}
 	ASSERT(reader.next == reader.end);
 }
@@ -184,9 +219,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t piece = size > 0 && data[0] >= 0x80 ? 1 : SIZE_MAX;
 	void *object;
 
-	if (replies == NULL)
+	if (replies == NULL) {
+		ASSERT(sodium_init() >= 0);
 		replies = redis_replies_new();
-	ASSERT(reader != NULL && replies != NULL);
+	}
+	memory = memory_store_new(MEMORY_LIMIT_MIN);
+	ASSERT(reader != NULL && replies != NULL && memory != NULL);
 	redis_replies_collect(replies, reader);
 	for (size_t at = 1; at < size;) {
 		size_t len = size - at < piece ? size - at : piece;
@@ -199,5 +237,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	redisReaderFree(reader);
+	store_free(memory);
 	return 0;
 }
