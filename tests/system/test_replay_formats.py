@@ -281,6 +281,18 @@ def test_a_format_that_can_not_be_read_is_told_where(tmp_path, log_format, words
     assert len(done.told.splitlines()) == 1 and all(word in done.told for word in words)
 
 
+@pytest.mark.parametrize("count,told", [(1, "%[a(b),hex]"), (10, "%[a(b),hex] and 2 more")])
+def test_expressions_that_are_not_known_are_named(tmp_path, count, told):
+    expressions = " ".join(["%[a(b),hex]"] * count)
+
+    done = run(tmp_path, BY_EACH, f"{' '.join('x' * count)} 5 192.0.2.1",
+               "--log-format", expressions + " %Ts %ci").good()
+
+    line_told = next(text for text in done.told.splitlines() if "not read" in text)
+    assert line_told.startswith("not read in --log-format: %[a(b),hex]")
+    assert line_told.endswith(told) and seen(done, "src") == {"192.0.2.1": 1}
+
+
 @pytest.mark.parametrize("names", ["", "a,,b", "a:0", "a b"])
 def test_names_that_can_not_be_read_are_refused(tmp_path, names):
     done = run(tmp_path, BY_EACH, "", "--captures", names)

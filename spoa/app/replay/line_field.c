@@ -206,5 +206,5 @@ struct line_field line_field_of_expression(struct bytes text)
 	    parse_whole(argument, 1000, &number))
 		return (struct line_field){
 			.shape = LINE_TEXT, .meaning = LINE_CAPTURE, .capture = number};
-	return (struct line_field){.shape = LINE_TEXT};
+	return (struct line_field){.shape = LINE_TEXT, .is_unknown = true};
 }

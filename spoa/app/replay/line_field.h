@@ -62,6 +62,7 @@ struct line_field {
 	struct bytes name; /* of an attribute, or which header was captured */
 	bool has_escapes;  /* HAProxy writes some bytes as #XX */
 	size_t capture;    /* of LINE_CAPTURE: which, from 0 on */
+	bool is_unknown;   /* an expression that no replay knows: its text is read over */
 };
 
 /* A variable, without its percent sign: "ci". False when HAProxy has none of the name. */

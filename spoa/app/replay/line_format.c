@@ -133,6 +133,13 @@ static struct bytes cut_name(struct bytes *rest)
 	return name;
 }
 
+static void note_unknown(struct line_format *format, struct bytes expression)
+{
+	if (format->unknown_count < LINE_UNKNOWN_MAX)
+		format->unknown[format->unknown_count] = expression;
+	format->unknown_count++;
+}
+
 static bool read_field(struct reader *reader, struct bytes at, struct line_field *ret_field,
 		       struct err *err)
 {
@@ -142,7 +149,8 @@ static bool read_field(struct reader *reader, struct bytes at, struct line_field
 		if (!cut_expression(&reader->rest, &name))
 			return refuse_at(at, "the bracket ] is missing", err);
 		*ret_field = line_field_of_expression(name);
-		reader->format->unread_count += ret_field->meaning == LINE_NOTHING;
+		if (ret_field->is_unknown)
+			note_unknown(reader->format, name);
 		return true;
 	}
 	name = cut_name(&reader->rest);
@@ -305,7 +313,7 @@ static void note_times(struct line_format *format)
 
 bool line_format_read(struct bytes text, struct line_format *format, struct err *err)
 {
-	format->count = format->unread_count = 0;
+	format->count = format->unknown_count = 0;
 	format->has_tail = false;
 	if (text.len > LINE_FORMAT_MAX)
 		return err_set(err, "it is longer than %d bytes", LINE_FORMAT_MAX);

@@ -15,8 +15,9 @@
 #include "base/compiler.h"
 #include "base/err.h"
 
-#define LINE_FORMAT_MAX 4096 /* bytes */
-#define LINE_PIECES_MAX 128
+#define LINE_FORMAT_MAX  4096 /* bytes */
+#define LINE_PIECES_MAX  128
+#define LINE_UNKNOWN_MAX 8
 
 struct line_piece {
 	struct bytes text; /* before the field */
@@ -30,11 +31,14 @@ struct line_piece {
 struct line_format {
 	struct line_piece pieces[LINE_PIECES_MAX];
 	size_t count;
-	bool has_tail;       /* lines may go on behind the last piece */
-	size_t time;         /* the piece whose time counts */
-	size_t ms;           /* the piece with its milliseconds; `count` when there is none */
-	size_t took;         /* the piece that says how long the request took; the same */
-	size_t unread_count; /* expressions that say nothing to a replay, for the summary */
+	bool has_tail; /* lines may go on behind the last piece */
+	size_t time;   /* the piece whose time counts */
+	size_t ms;     /* the piece with its milliseconds; `count` when there is none */
+	size_t took;   /* the piece that says how long the request took; the same */
+	/* Expressions that no replay knows, for the summary; those above the bound are only
+	 * counted. */
+	struct bytes unknown[LINE_UNKNOWN_MAX];
+	size_t unknown_count;
 	char text[LINE_FORMAT_MAX]; /* without its quotes */
 	char pieces_text[LINE_FORMAT_MAX];
 };

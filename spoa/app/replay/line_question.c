@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "net/http/http_path.h"
 
 /* ---- texts ---- */
 
@@ -75,12 +76,13 @@ static void add_attribute(struct http_question *question, struct bytes name, str
 		question->items[question->count++] = (struct attribute){name, value_text(text)};
 }
 
+/* Also with a port or a zone, as in an attribute of any other request. */
 static bool is_address(struct bytes text)
 {
-	const struct value value = value_text(text);
-	enum value_kind kind = value_canonical(&value).kind;
+	const struct value given = value_text(text);
+	const struct value value = attribute_canonical(BYTES("src"), &given);
 
-	return kind == VALUE_IPV4 || kind == VALUE_IPV6;
+	return value_is_address(&value);
 }
 
 /* A client on a Unix socket gives no `src`. */
@@ -130,21 +132,13 @@ static void add_frontend(struct http_question *question, struct bytes frontend)
 	add_attribute(question, BYTES("frontend"), frontend);
 }
 
-/* The same as the shipped haproxy.cfg: in lower case, without port and final dot. */
+/* By the rules of docs/paths.md, as the shipped haproxy.cfg does it. */
 static void add_host(struct http_question *question, struct bytes host)
 {
 	struct writer w = memory_of(question);
-	size_t len = host.len;
 
-	while (len > 0 && host.data[len - 1] >= '0' && host.data[len - 1] <= '9')
-		len--;
-	if (len > 0 && host.data[len - 1] == ':')
-		host.len = len - 1;
-	if (host.len > 0 && host.data[host.len - 1] == '.')
-		host.len--;
-	for (size_t i = 0; i < host.len; i++)
-		writer_put_u8(&w, byte_lower(host.data[i]));
-	add_attribute(question, BYTES("host"), keep(question, &w));
+	if (http_host_put(&w, host) == NULL)
+		add_attribute(question, BYTES("host"), keep(question, &w));
 }
 
 /* ---- URLs ---- */

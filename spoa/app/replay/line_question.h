@@ -10,7 +10,7 @@
 #include "app/replay/line_match.h"
 #include "net/http/http_map.h"
 
-/* The path as an HTTP client sent it, and what HAProxy logged of the request, as attributes. */
+/* What a question is made of. */
 struct line_parts {
 	const struct line_format *format;
 	const struct line_fields *fields;

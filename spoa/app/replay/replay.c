@@ -196,6 +196,8 @@ static bool put_plot(struct replay *replay)
 
 static void put_summary(struct replay *replay)
 {
+	replay->reader.lines.format =
+		replay->own->has_log_format ? &replay->own->line_format : NULL;
 	replay->reader.lines.late = replay->reader.order.late;
 	replay->reader.lines.latest_by_us = replay->reader.order.latest_by_us;
 	replay->reader.lines.window_us = replay->reader.order.window_us;

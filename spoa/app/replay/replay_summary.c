@@ -54,6 +54,22 @@ static void put_if_any(FILE *to, uint64_t count, const char *what)
 		fprintf(to, "%s: %" PRIu64 "\n", what, count);
 }
 
+/* "not read in --log-format: %[a], %[b] and 2 more" */
+static void put_unknown(FILE *to, const struct line_format *format)
+{
+	size_t count = format != NULL ? format->unknown_count : 0;
+	size_t named = count < LINE_UNKNOWN_MAX ? count : LINE_UNKNOWN_MAX;
+
+	for (size_t i = 0; i < named; i++) {
+		const struct quoted name = quoted(format->unknown[i]);
+		fprintf(to, "%s%%[%.*s]", i == 0 ? "not read in --log-format: " : ", ",
+			(int)strlen(name.text) - 2, name.text + 1);
+	}
+	if (count > named)
+		fprintf(to, " and %zu more", count - named);
+	fputs(count > 0 ? "\n" : "", to);
+}
+
 static void put_notes(FILE *to, const struct replay_lines *lines)
 {
 	put_if_any(to, lines->bad, "lines that are not valid");
@@ -64,6 +80,7 @@ static void put_notes(FILE *to, const struct replay_lines *lines)
 		   "`len 65535`");
 	put_if_any(to, lines->other_captures,
 		   "lines with other captured headers than --captures names");
+	put_unknown(to, lines->format);
 	if (lines->late > 0)
 		fprintf(to, "lines more than %s late, left out: %" PRIu64 "\n",
 			text_of_span(lines->window_us).text, lines->late);

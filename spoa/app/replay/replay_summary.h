@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "app/replay/line_format.h"
 #include "app/replay/replay_counts.h"
 #include "base/err.h"
 
@@ -24,6 +25,7 @@ struct replay_lines {
 	struct quoted sample;    /* the first line that was skipped */
 	const char *sample_name; /* its file; NULL: standard input */
 	uint64_t sample_number;
+	const struct line_format *format; /* of --log-format, or NULL */
 	uint64_t late;     /* lines that came later than the window, and were not asked */
 	uint64_t left_out; /* checks above sixteen a request */
 	uint64_t evicted;  /* balances that the memory store dropped for want of memory */

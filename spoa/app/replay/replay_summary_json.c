@@ -17,6 +17,15 @@ static void add_lines(struct json_node to, const struct replay_lines *lines)
 	json_add_unsigned(node, "late", lines->late);
 }
 
+/* The expressions of --log-format that were not read. */
+static void add_unknown(struct json_node to, const struct line_format *format)
+{
+	struct json_node list = json_add_list(to, "not_read");
+
+	for (size_t i = 0; i < format->unknown_count && i < LINE_UNKNOWN_MAX; i++)
+		json_add_bytes(list, NULL, format->unknown[i]);
+}
+
 static void add_keys(struct json_node to, const char *name, const struct top_keys *top)
 {
 	const struct top_key *keys[REPLAY_KEYS_SHOWN];
@@ -120,6 +129,8 @@ bool replay_summary_put_json(FILE *to, const struct replay_counts *counts,
 		json_add_unsigned(root, "last_ms", (uint64_t)(counts->last_us / US_PER_MS));
 	}
 	add_lines(root, lines);
+	if (lines->format != NULL)
+		add_unknown(root, lines->format);
 	json_add_unsigned(root, "checks_left_out", lines->left_out);
 	json_add_unsigned(root, "balances_forgotten", lines->evicted);
 	if (counts->against != NULL)

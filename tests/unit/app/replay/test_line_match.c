@@ -86,6 +86,7 @@ TEST(line_match_each_variable_is_what_it_means)
 		{T "%[var(txn.base)]", AT "A.example.:80/x?y", "host=a.example path=/x query=y"},
 		{T "%[var(txn.base)]", AT "[2001:DB8::1]:80/x", "host=[2001:db8::1] path=/x"},
 		{T "%[var(txn.base)]", AT "/x", "path=/x"},
+		{T "%[var(txn.base)]", AT "a b/x", "path=/x"}, /* HAProxy refuses such a host */
 		{T "%[var(txn.base)]", AT "a.example*", ""},
 		{T "%[var(txn.host)] %[var(txn.plan)]", AT "a.example -", "host=a.example"},
 		{T "%{+Q}[var(txn.host)] %{+Q}[var(txn.plan)]", AT "\"a\" \"\"", "host=a"},
@@ -180,6 +181,7 @@ TEST(line_match_captured_headers_have_the_names_that_were_given)
 		 "src=192.0.2.1"},
 		{"src=x", T "%ci %hr", AT "192.0.2.1 {nonsense}", "src=192.0.2.1"},
 		{"src=x", T "%ci %hr", AT "192.0.2.1 {}", "src=192.0.2.1"},
+		{"src=x", T "%ci %hr", AT "192.0.2.1 {198.51.100.1:4711}", "src=198.51.100.1:4711"},
 		{"host,a", T "%{+Q}hrl", AT "\"h.example\" \"b c\"", "host=h.example a=b c"},
 		{"host,a", T "%{+Q}hr", AT "\"{h.example|b}\"", "host=h.example a=b"},
 		{"a,b", T "%[capture.req.hdr(1)]|%[capture.req.hdr(0)]", AT "x y|z", "b=x y a=z"},
