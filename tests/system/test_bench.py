@@ -170,8 +170,10 @@ def test_the_memory_of_balances_is_measured():
     page_measured, page_planned = tables(CAPACITY)[:2]
     assert (measured.keys(), planned.keys()) == (page_measured.keys(), page_planned.keys())
     for name, (figure,) in measured.items():
-        # Redis' tables and its allocator make some difference with other numbers of keys.
-        assert float(figure) == pytest.approx(float(page_measured[name][0]), rel=0.5), name
+        # Redis' tables and its allocator make some difference with other numbers of keys. Logs with
+        # many entries are measured with few keys here: with 200 and 2,000.
+        most = 3 if "0 entries" in name else 1.5
+        assert 1 / most < float(figure) / float(page_measured[name][0]) < most, name
 
 
 def test_the_memory_in_the_page_follows_from_what_was_measured():
