@@ -17,6 +17,7 @@ class Pipe(asyncio.Protocol):
     def __init__(self, proxy, direction):
         self.proxy, self.direction = proxy, direction
         self.transport, self.other, self.is_swallowed = None, None, False
+        self.is_cut_next = False
         self.queue = collections.deque()  # (when it is due, the data or None for the end)
 
     def connection_made(self, transport):
@@ -24,6 +25,11 @@ class Pipe(asyncio.Protocol):
         self.proxy.pipes.add(self)
 
     def data_received(self, data):
+        if self.is_cut_next:
+            self._put(data[:len(data) // 2])
+            self._put(None)
+            self.transport.abort()
+            return
         self.proxy.bytes[self.direction] += len(data)
         self._put(data)
 
@@ -111,6 +117,13 @@ class TcpProxy:
         async def change():
             for pipe in list(self.pipes):
                 pipe.transport.abort()
+        self._do(change())
+
+    def cut_in_reply(self):
+        """Ends each connection in the middle of what the target sends next on it."""
+        async def change():
+            for pipe in self.pipes:
+                pipe.is_cut_next = pipe.direction == self.TO_CLIENT
         self._do(change())
 
     def refuse(self):
