@@ -66,6 +66,7 @@ struct way {
 struct file_watch {
 	struct ev_loop *loop;
 	const char *path;
+	bool is_policies; /* which SIGHUP reads again */
 	void (*changed)(void *owner);
 	void *owner;
 	int inotify;
@@ -192,7 +193,7 @@ static int walk_way(int inotify, const char *path, struct way *ret_way)
 
 /* ---- events ---- */
 
-static void log_failure(const char *path, int error)
+static void log_failure(bool is_policies, const char *path, int error)
 {
 	const char *reason =
 		error == EMFILE
@@ -200,8 +201,13 @@ static void log_failure(const char *path, int error)
 		: error == ENOSPC ? "fs.inotify.max_user_watches is reached"
 				  : strerror(error);
 
-	log_event(LOG_WARN, "policies_watch_failed", LOG_TEXT("file", path),
-		  LOG_TEXT("reason", reason), LOG_TEXT("hint", "SIGHUP reloads"));
+	if (is_policies)
+		log_event(LOG_WARN, "policies_watch_failed", LOG_TEXT("file", path),
+			  LOG_TEXT("reason", reason), LOG_TEXT("hint", "SIGHUP reloads"));
+	else
+		log_event(LOG_WARN, "file_watch_failed", LOG_TEXT("file", path),
+			  LOG_TEXT("reason", reason),
+			  LOG_TEXT("hint", "restart the agent when the file has changed"));
 }
 
 static bool has_watch(const struct way *way, int wd)
@@ -225,7 +231,7 @@ static void renew_way(struct file_watch *watch)
 		if (!has_watch(&watch->way, before.steps[i].wd))
 			(void)inotify_rm_watch(watch->inotify, before.steps[i].wd);
 	if (error != 0 && !watch->is_warned)
-		log_failure(watch->path, error);
+		log_failure(watch->is_policies, watch->path, error);
 	watch->is_warned = error != 0;
 }
 
@@ -360,20 +366,23 @@ void file_watch_hold(struct file_watch *watch, int64_t until_us)
 	set_timer(watch);
 }
 
-struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
-				  void (*changed)(void *owner), void *owner)
+static struct file_watch *make_watch(struct ev_loop *loop, const char *path, bool is_policies,
+				     void (*changed)(void *owner), void *owner)
 {
 	struct file_watch *watch = malloc(sizeof *watch);
 
 	if (watch == NULL) {
-		log_failure(path, ENOMEM);
+		log_failure(is_policies, path, ENOMEM);
 		return NULL;
 	}
-	*watch =
-		(struct file_watch){.loop = loop, .path = path, .changed = changed, .owner = owner};
+	*watch = (struct file_watch){.loop = loop,
+				     .path = path,
+				     .is_policies = is_policies,
+				     .changed = changed,
+				     .owner = owner};
 	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch->inotify < 0) {
-		log_failure(path, errno);
+		log_failure(is_policies, path, errno);
 		free(watch);
 		return NULL;
 	}
@@ -383,6 +392,18 @@ struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
 	ev_io_start(loop, &watch->readable);
 	ev_init(&watch->settle, on_settled);
 	return watch;
+}
+
+struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
+				  void (*changed)(void *owner), void *owner)
+{
+	return make_watch(loop, path, true, changed, owner);
+}
+
+struct file_watch *file_watch_new_other(struct ev_loop *loop, const char *path,
+					void (*changed)(void *owner), void *owner)
+{
+	return make_watch(loop, path, false, changed, owner);
 }
 
 void file_watch_free(struct file_watch *watch)

@@ -9,7 +9,8 @@
  * exist and did not exist before.
  *
  * A place that can't be watched (without inotify, at its limits, in a directory that must not be
- * read) is one line `policies_watch_failed` in the log, and the other places are watched. Some
+ * read) is one line in the log (`policies_watch_failed`, `file_watch_failed`), and the other places
+ * are watched. Some
  * changes are never seen: those from before the watch, those that are written through mmap after
  * the file is closed, and those that other machines make on a network file system.
  */
@@ -33,6 +34,9 @@ struct file_watch;
  */
 MUST_CHECK struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
 					     void (*changed)(void *owner), void *owner);
+/* The same for another file than the policy file, which SIGHUP does not read again. */
+MUST_CHECK struct file_watch *file_watch_new_other(struct ev_loop *loop, const char *path,
+						   void (*changed)(void *owner), void *owner);
 void file_watch_free(struct file_watch *watch);
 
 /* The owner knows all that happened until now, and is not told of it. `watch` may be NULL. */

@@ -152,6 +152,7 @@ const struct option options_secrets[] = {
 	{"redis-password", "TEXT", OPTION_NONE, "the password for Redis",
 	 TEXT(redis_login.password)},
 	{"redis-password-file", "FILE", OPTION_NONE,
-	 "a file whose first line is the password for Redis", PATH(redis_login.password_file)},
+	 "a file whose first line is the password for Redis; it is read again when it changes",
+	 PATH(redis_login.password_file)},
 	{.name = NULL},
 };

@@ -28,6 +28,7 @@
 
 #include "app/descriptors.h"
 #include "app/drain.h"
+#include "app/password_watch.h"
 #include "app/reload.h"
 #include "app/view/agent_view.h"
 #include "app/view/decision_log.h"
@@ -58,6 +59,7 @@ struct agent {
 	struct ev_io log;         /* active: standard error did not take all lines yet */
 	struct ev_timer history;
 	struct reload reload;
+	struct password_watch password;
 	struct drain drain;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
@@ -95,6 +97,22 @@ static void on_store_lacks_right(void *owner, const char *command, const char *h
 	log_event(LOG_WARN, "store_lacks_right",
 		  LOG_TEXT("store", store_target_text(&agent->options->store)),
 		  LOG_TEXT("command", command), LOG_TEXT("hint", hint));
+}
+
+/* After a refusal the connection serves on. */
+static void on_store_authenticated(void *owner, bool is_taken, struct bytes why)
+{
+	const struct agent *agent = owner;
+
+	if (is_taken)
+		log_event(LOG_INFO, "redis_password_taken",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)));
+	else
+		log_event(LOG_WARN, "redis_password_refused",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_BYTES("reason", why),
+			  LOG_TEXT("hint", "the password that worked last stays in use; the agent "
+					   "tries the new one every 5 s"));
 }
 
 /* The server gives one error for all checks that are charged together: any may be the cause. */
@@ -204,6 +222,9 @@ static void start_watchers(struct agent *agent)
 					    .engine = agent->engine,
 					    .stats = &agent->view.load,
 				    });
+	if (!agent->options->store.is_memory)
+		password_watch_init(&agent->password, agent->loop,
+				    agent->options->redis_login.password_file, agent->store);
 	drain_init(&agent->drain, &(struct drain_config){
 					  .loop = agent->loop,
 					  .options = agent->options,
@@ -263,6 +284,7 @@ static bool open_store(struct agent *agent)
 		.changed = on_store_changed,
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,
+		.authenticated = on_store_authenticated,
 		.refused = on_store_refused,
 		.owner = agent,
 	};
@@ -401,6 +423,7 @@ static bool listen_on_all(struct agent *agent, struct err *err)
 static void tear_down(struct agent *agent)
 {
 	reload_release(&agent->reload);
+	password_watch_release(&agent->password);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	/* Before the engine: a store that is freed answers what still waits in it. */

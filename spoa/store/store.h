@@ -49,7 +49,8 @@ struct store_op {
 	struct list link; /* the store's, while the op is pending */
 };
 
-#define STORE_BATCH_BOUNDS 6 /* 1, 2, 4 .. 32 requests */
+#define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
+#define STORE_BATCH_BOUNDS 6    /* 1, 2, 4 .. 32 requests */
 
 /* What a store counts that asks somebody else for its answers. */
 struct store_stats {
@@ -99,6 +100,11 @@ struct store {
 	 * op had been asked with `is_stand_in`. NULL where `keep` is.
 	 */
 	void (*note_grant)(struct store *store, const struct check *check, int64_t now_us);
+	/*
+	 * Another password for the server, shorter than STORE_PASSWORD_MAX: the connection that is
+	 * there is authenticated by it, and so are later ones. NULL for a store without a server.
+	 */
+	void (*set_password)(struct store *store, const char *password);
 	struct store_description (*describe)(const struct store *store);
 	void (*free)(struct store *store);
 };
@@ -126,6 +132,11 @@ struct store_config {
 	 * Called once a connection; may be NULL.
 	 */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	/*
+	 * The server took a password of store_set_password, or refused it in these words, and goes
+	 * on to serve. Called once for each of the two and each password; may be NULL.
+	 */
+	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);
@@ -147,6 +158,12 @@ static inline void store_catch_up(struct store *store)
 {
 	if (store->catch_up != NULL)
 		store->catch_up(store);
+}
+
+static inline void store_set_password(struct store *store, const char *password)
+{
+	if (store->set_password != NULL)
+		store->set_password(store, password);
 }
 
 static inline struct store_description store_describe(const struct store *store)

@@ -1,7 +1,9 @@
 /*
- * The five commands leave in one write, so a greeting takes one round trip:
+ * The commands leave in one write, so a greeting takes one round trip:
  *
  *     AUTH          an error ends the greeting (only sent when there is a password)
+ *     AUTH          with the password that worked last, if another one was set since then: the
+ *                   greeting ends only when the server refuses both
  *     INFO          an unusable server ends the greeting; so does an error, except "not allowed"
  *     SELECT        an error ends the greeting
  *     PTTL          ends nothing: without the right to it only one thing is missing (below)
@@ -40,10 +42,37 @@ static void end_by_error(struct redis_greeting *greeting, const struct redis_rep
 
 /* ---- AUTH and SELECT ---- */
 
+static void note_refusal(struct redis_greeting *greeting, struct bytes why)
+{
+	struct writer w = writer_on(greeting->refusal, sizeof greeting->refusal);
+
+	greeting->refusal_error = redis_error_kind(why);
+	writer_put(&w, bytes_from(why.data, why.len < w.max - 1 ? why.len : w.max - 1));
+	(void)writer_text(&w);
+}
+
 static void on_auth(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	if (reply != NULL && redis_reply_is_error(reply))
-		end_by_error(CONTAINER_OF(asked, struct redis_greeting, auth), reply);
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, auth);
+
+	if (reply == NULL)
+		return;
+	greeting->is_password_taken = !redis_reply_is_error(reply);
+	if (greeting->is_password_taken)
+		return;
+	if (greeting->has_other)
+		note_refusal(greeting, reply->items[0].text);
+	else
+		end_by_error(greeting, reply);
+}
+
+/* A connection that has been authenticated stays so when a later AUTH is refused. */
+static void on_auth_good(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, auth_good);
+
+	if (reply != NULL && redis_reply_is_error(reply) && !greeting->is_password_taken)
+		end_greeting(greeting, greeting->refusal_error, bytes_from_text(greeting->refusal));
 }
 
 static void on_select(struct redis_asked *asked, const struct redis_reply *reply)
@@ -192,32 +221,33 @@ static void on_script(struct redis_asked *asked, const struct redis_reply *reply
 	}
 }
 
-/* ---- all five ---- */
+/* ---- all of them ---- */
 
 void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connection *connection,
-			  const struct redis_target *target, struct bytes prefix,
-			  struct bytes script)
+			  const struct redis_credentials *credentials, uint32_t db,
+			  struct bytes prefix, struct bytes script)
 {
-	struct bytes user = bytes_from_text(target->user);
-	struct bytes password = bytes_from_text(target->password);
 	uint8_t digits[20];
-	struct writer db = writer_on(digits, sizeof digits);
+	struct writer w = writer_on(digits, sizeof digits);
 
 	greeting->is_over = false;
 	greeting->forgets = NULL;
 	greeting->lacks_pttl = false;
+	greeting->is_password_taken = false;
+	greeting->has_other = redis_credentials_have_other(credentials);
 	greeting->auth.replied = on_auth;
+	greeting->auth_good.replied = on_auth_good;
 	greeting->select.replied = on_select;
 	greeting->info.replied = on_info;
 	greeting->pttl.replied = on_pttl;
 	greeting->script.replied = on_script;
-	if (user.len > 0)
-		REDIS_ASK(connection, &greeting->auth, BYTES("AUTH"), user, password);
-	else if (password.len > 0)
-		REDIS_ASK(connection, &greeting->auth, BYTES("AUTH"), password);
+	if (redis_credentials_are_given(credentials))
+		redis_credentials_send(credentials, connection, &greeting->auth, &greeting->tried);
+	if (greeting->has_other)
+		redis_credentials_send_good(credentials, connection, &greeting->auth_good);
 	REDIS_ASK(connection, &greeting->info, BYTES("INFO"));
-	writer_put_unsigned(&db, target->db);
-	REDIS_ASK(connection, &greeting->select, BYTES("SELECT"), writer_bytes(&db));
+	writer_put_unsigned(&w, db);
+	REDIS_ASK(connection, &greeting->select, BYTES("SELECT"), writer_bytes(&w));
 	REDIS_ASK(connection, &greeting->pttl, BYTES("PTTL"), prefix);
 	REDIS_ASK(connection, &greeting->script, BYTES("SCRIPT"), BYTES("LOAD"), script);
 }

@@ -10,10 +10,11 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "store/redis/redis_connection.h"
-#include "store/redis/redis_target.h"
+#include "store/redis/redis_credentials.h"
 #include "store/store_error.h"
 
-#define REDIS_HASH_LEN 40 /* of a script, in hex */
+#define REDIS_HASH_LEN    40 /* of a script, in hex */
+#define REDIS_REFUSAL_MAX 160
 
 /* A maxmemory-policy by which a full server forgets clients that are exhausted. */
 struct redis_forgetful {
@@ -33,13 +34,22 @@ struct redis_greeting {
 	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
 	bool lacks_pttl;                       /* the user may not call it */
 	bool is_over;
-	struct redis_asked auth, select, info, pttl, script;
+	struct redis_asked auth, auth_good, select, info, pttl, script;
+	/*
+	 * The password that was tried first, and whether the server took it. If not, the server
+	 * took the other one (redis_credentials.h), and the reason is `refusal`.
+	 */
+	struct redis_password_try tried;
+	bool is_password_taken;
+	bool has_other;
+	enum store_error refusal_error;
+	char refusal[REDIS_REFUSAL_MAX];
 };
 
-/* `prefix` is that of the keys. */
+/* Selects database `db`. `prefix` is that of the keys. */
 void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connection *connection,
-			  const struct redis_target *target, struct bytes prefix,
-			  struct bytes script);
+			  const struct redis_credentials *credentials, uint32_t db,
+			  struct bytes prefix, struct bytes script);
 
 /*
  * Whether the server that replied `info` to INFO can keep balances. It can't if it is a Sentinel,

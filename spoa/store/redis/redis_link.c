@@ -32,6 +32,10 @@
  * unless the last one is still on its way. If something is outstanding and no reply at all came for
  * half a second, the link fails. It fails as well when something else than PONG answers a PING:
  * then replies and commands are out of step.
+ *
+ * A beat also authenticates the connection again when another password was set. The server may not
+ * know that password yet. Then the connection stays what it was, and the link tries again every 5 s
+ * until the server takes the password or yet another one is set.
  */
 #include "store/redis/redis_link.h"
 
@@ -53,6 +57,7 @@
 #define PAUSE_MIN_MS    20
 #define PAUSE_MAX_MS    800
 #define TELL_AGAIN_US   (60 * US_PER_SECOND)
+#define AUTH_AGAIN_US   (5 * US_PER_SECOND) /* after a password was refused */
 #define WHY_MAX         160
 #define NO_ANSWER       BYTES("no answer in time")
 
@@ -82,12 +87,18 @@ struct redis_link {
 	struct redis_health health;
 	bool has_been_up;       /* this connection */
 	bool are_warnings_told; /* of this connection */
-	struct redis_asked ping, reload;
+	struct redis_asked ping, reload, auth;
 	bool is_pinged; /* a PING is on its way */
 	int64_t pinged_us;
 	int64_t heartbeat_us; /* what the last PING took */
 	uint64_t replies;     /* how many had come at the last heartbeat */
 	int64_t silent_us;    /* since a heartbeat that found a new one, or nothing outstanding */
+
+	/* Generations of redis_credentials.h: what this connection has, and what was told. */
+	uint64_t authenticated, told_taken, told_refused;
+	struct redis_password_try tried; /* the last one on this connection */
+	bool is_authenticating;          /* its AUTH is on its way */
+	int64_t tried_us;
 
 	enum store_error error;
 	char why[WHY_MAX];
@@ -224,6 +235,69 @@ static void begin_pause(struct redis_link *link)
 	tell_down(link);
 }
 
+/* ---- passwords ---- */
+
+static void tell_authenticated(struct redis_link *link, bool is_taken, struct bytes why)
+{
+	uint64_t *told = is_taken ? &link->told_taken : &link->told_refused;
+
+	if (*told >= link->tried.generation)
+		return;
+	*told = link->tried.generation;
+	if (link->config.authenticated != NULL)
+		link->config.authenticated(link->config.owner, is_taken, why);
+}
+
+static void note_password(struct redis_link *link, bool is_taken, struct bytes why)
+{
+	link->tried_us = clock_mono_us();
+	if (is_taken) {
+		link->authenticated = link->tried.generation;
+		redis_credentials_took(link->config.credentials, &link->tried);
+	}
+	tell_authenticated(link, is_taken, why);
+}
+
+static void on_auth(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, auth);
+
+	link->is_authenticating = false;
+	if (reply == NULL || link->state != LINK_GREETED)
+		return;
+	bool is_taken = !redis_reply_is_error(reply);
+	note_password(link, is_taken, is_taken ? BYTES("") : reply->items[0].text);
+}
+
+/* Another password was set since this connection was authenticated. */
+static void authenticate_again(struct redis_link *link)
+{
+	const struct redis_credentials *credentials = link->config.credentials;
+	bool is_new = credentials->generation != link->tried.generation;
+
+	if (credentials->generation == link->authenticated || link->is_authenticating)
+		return;
+	if (!is_new && clock_mono_us() - link->tried_us < AUTH_AGAIN_US)
+		return;
+	link->is_authenticating = true;
+	redis_credentials_send(credentials, link->connection, &link->auth, &link->tried);
+}
+
+/* The greeting has authenticated the connection, by one of two passwords. */
+static void note_greeting(struct redis_link *link)
+{
+	const struct redis_greeting *greeting = &link->greeting;
+
+	link->is_authenticating = false;
+	if (!redis_credentials_are_given(link->config.credentials)) {
+		link->authenticated = link->config.credentials->generation;
+		return;
+	}
+	link->authenticated = 0;
+	link->tried = greeting->tried;
+	note_password(link, greeting->is_password_taken, bytes_from_text(greeting->refusal));
+}
+
 /* ---- GREETING and GREETED ---- */
 
 static void on_connected(void *owner)
@@ -233,8 +307,8 @@ static void on_connected(void *owner)
 	if (link->state != LINK_CONNECTING)
 		return;
 	link->state = LINK_GREETING;
-	redis_greeting_begin(&link->greeting, link->connection, link->config.target,
-			     link->config.prefix, link->config.script);
+	redis_greeting_begin(&link->greeting, link->connection, link->config.credentials,
+			     link->config.target->db, link->config.prefix, link->config.script);
 }
 
 static void send_ping(struct redis_link *link)
@@ -254,6 +328,7 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 		fail_link(link, error, why);
 	} else if (link->state == LINK_GREETING) {
 		link->state = LINK_GREETED;
+		note_greeting(link);
 		redis_health_restart(&link->health);
 		link->has_been_up = false;
 		link->are_warnings_told = false;
@@ -354,6 +429,7 @@ static void beat(struct redis_link *link)
 		return;
 	}
 	link->replies = replies;
+	authenticate_again(link);
 	send_ping(link);
 	if (!redis_link_is_up(link))
 		return;
@@ -520,6 +596,8 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->ping.replied = on_ping;
 	redis_health_init(&link->health, config->timeout_us, config->window_max);
 	link->reload.replied = on_reload;
+	link->auth.replied = on_auth;
+	link->told_taken = config->credentials->generation; /* not worth a word: it is usual */
 	link->connection = redis_connection_new(loop, &(struct redis_connection_config){
 							      .connected = on_connected,
 							      .failed = on_failed,

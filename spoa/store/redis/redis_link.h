@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/writer.h"
 #include "store/redis/redis_connection.h"
+#include "store/redis/redis_credentials.h"
 #include "store/redis/redis_health.h"
 #include "store/redis/redis_target.h"
 #include "store/store_error.h"
@@ -30,11 +31,12 @@ struct ev_loop;
 struct redis_link;
 
 struct redis_link_config {
-	const struct redis_target *target; /* lives as long as the link */
-	struct bytes script, prefix;       /* constants; the prefix is that of the keys */
-	int64_t timeout_us;                /* of a request: a PING is not given more */
-	uint32_t window_max;               /* of redis_health.h */
-	int64_t silence_us;                /* store_config.silence_us */
+	const struct redis_target *target;     /* lives as long as the link */
+	struct redis_credentials *credentials; /* the same; other links may have it too */
+	struct bytes script, prefix;           /* constants; the prefix is that of the keys */
+	int64_t timeout_us;                    /* of a request: a PING is not given more */
+	uint32_t window_max;                   /* of redis_health.h */
+	int64_t silence_us;                    /* store_config.silence_us */
 	/*
 	 * Called before the loop waits, in every state. The owner sends its commands here, since
 	 * they are written right after it.
@@ -53,6 +55,12 @@ struct redis_link_config {
 	void (*forgets)(void *owner, const char *policy, const char *hint);
 	/* Called once a connection, at the same time: store_config.lacks_right. May be NULL. */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	/*
+	 * The server took a password that was set while the agent runs, or refused it: called once
+	 * for each of the two and each password. After a refusal the link serves on and tries again
+	 * every 5 s. May be NULL.
+	 */
+	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
 	void *owner;
 };
 

@@ -41,6 +41,7 @@
 
 /* A call has as many requests as have no more checks than these together. */
 #define CALL_CHECKS_MAX REDIS_CALL_OPS_MAX
+_Static_assert(STORE_PASSWORD_MAX <= REDIS_PASSWORD_MAX, "a password of any store fits");
 _Static_assert(REQUEST_CHECKS_MAX <= CALL_CHECKS_MAX, "a call has room for any request");
 /* A call that is not full waits while so many are on their way: then calls are full under load. */
 #define CALLS_UNDER_WAY 2
@@ -49,6 +50,7 @@ struct redis_store {
 	struct store store;
 	struct store_config config;
 	const struct redis_target *target;
+	struct redis_credentials credentials;
 	struct redis_link *link;
 	struct list asked;    /* ops that were asked and not sent yet */
 	size_t asked_checks;  /* of those ops */
@@ -376,6 +378,14 @@ static void on_lacks_right(void *owner, const char *command, const char *hint)
 		redis->config.lacks_right(redis->config.owner, command, hint);
 }
 
+static void on_authenticated(void *owner, bool is_taken, struct bytes why)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->config.authenticated != NULL)
+		redis->config.authenticated(redis->config.owner, is_taken, why);
+}
+
 /* ---- the store ---- */
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -412,6 +422,11 @@ static void expired(struct store *store, int64_t mono_us)
 static void catch_up(struct store *store)
 {
 	redis_link_read_all(redis_of(store)->link);
+}
+
+static void set_password(struct store *store, const char *password)
+{
+	redis_credentials_set(&redis_of(store)->credentials, password);
 }
 
 static void release(struct store *store)
@@ -458,10 +473,12 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->store = (struct store){.ask = ask,
 				      .catch_up = catch_up,
 				      .expired = expired,
+				      .set_password = set_password,
 				      .describe = describe,
 				      .free = release};
 	redis->config = *config;
 	redis->target = target;
+	redis_credentials_init(&redis->credentials, target);
 	list_init(&redis->asked);
 	list_init(&redis->repeated);
 	if (!pool_init(&redis->calls, sizeof(struct call), config->max_in_flight)) {
@@ -470,6 +487,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	}
 	redis->link = redis_link_new(loop, &(struct redis_link_config){
 						   .target = target,
+						   .credentials = &redis->credentials,
 						   .script = redis_script_text(),
 						   .prefix = config->prefix,
 						   .timeout_us = config->timeout_us,
@@ -479,6 +497,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 						   .changed = on_changed,
 						   .forgets = on_forgets,
 						   .lacks_right = on_lacks_right,
+						   .authenticated = on_authenticated,
 						   .owner = redis,
 					   });
 	if (redis->link == NULL) {

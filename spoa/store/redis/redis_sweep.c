@@ -32,6 +32,7 @@ static const char script[] =
 
 struct redis_sweep {
 	struct ev_loop *loop;
+	struct redis_credentials credentials;
 	struct redis_link *link;
 	struct redis_asked asked;
 	struct ev_timer give_up;
@@ -133,9 +134,11 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 	strcpy(sweep->cursor, "0");
 	sweep->pattern = writer_on(sweep->pattern_memory, sizeof sweep->pattern_memory);
 	put_pattern(&sweep->pattern, prefix);
+	redis_credentials_init(&sweep->credentials, target);
 	sweep->link =
 		redis_link_new(loop, &(struct redis_link_config){
 					     .target = target,
+					     .credentials = &sweep->credentials,
 					     .script = bytes_from(script, sizeof script - 1),
 					     .timeout_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
 					     .silence_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,

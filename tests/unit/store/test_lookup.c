@@ -300,16 +300,19 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 
 TEST(redis_link_free_during_a_look_up_is_clean)
 {
+	struct redis_credentials credentials;
 	struct redis_target target;
 	struct err err;
 
 	assert_true(redis_target_parse(BYTES("redis://" NO_SUCH_HOST), &target, &err));
+	redis_credentials_init(&credentials, &target);
 	for (int turns = 0; turns < 5; turns++) {
 		struct world world;
 		world_open(&world);
 		struct redis_link *link =
 			redis_link_new(world.loop, &(struct redis_link_config){
 							   .target = &target,
+							   .credentials = &credentials,
 							   .script = BYTES("return 1"),
 							   .timeout_us = 1000,
 							   .flush = flush,

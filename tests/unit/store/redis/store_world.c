@@ -55,6 +55,17 @@ static void on_lacks_right(void *owner, const char *command, const char *hint)
 	world->lacks_right_count++;
 }
 
+static void on_authenticated(void *owner, bool is_taken, struct bytes why)
+{
+	struct world *world = owner;
+
+	world->taken_count += is_taken;
+	world->password_refused_count += !is_taken;
+	if (!is_taken)
+		snprintf(world->password_refused_why, sizeof world->password_refused_why, "%.*s",
+			 (int)why.len, why.data);
+}
+
 static void on_refused(void *owner, const struct store_op *op, enum store_error error,
 		       struct bytes why)
 {
@@ -89,6 +100,7 @@ void connect_store(struct world *world, struct store_config config)
 	config.changed = on_changed;
 	config.forgets = on_forgets;
 	config.lacks_right = on_lacks_right;
+	config.authenticated = on_authenticated;
 	config.refused = on_refused;
 	config.owner = world;
 	world->store = redis_store_new(world->loop, &world->target, &config);

@@ -40,6 +40,8 @@ struct world {
 	size_t refused_count;
 	enum store_error refused_error;
 	char refused_why[200];
+	size_t taken_count, password_refused_count; /* passwords */
+	char password_refused_why[200];
 };
 
 struct question {

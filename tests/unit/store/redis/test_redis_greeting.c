@@ -58,6 +58,89 @@ TEST(greeting_says_user_password_and_database)
 	}
 }
 
+/* ---- two passwords: the one that was set last, and the one that worked last ---- */
+
+static struct world *world_with_password(void)
+{
+	struct world *world = world_open(false);
+	struct err err;
+
+	assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)), &world->target,
+				       &err));
+	strcpy(world->target.password, "first");
+	connect_store(world, usual);
+	await_up(world);
+	(void)await_change(world, 1);
+	return world;
+}
+
+TEST(greeting_with_one_password_says_it_once)
+{
+	struct world *world = world_with_password();
+
+	store_set_password(world->store, "first");
+	fake_redis_hang_up(world->fake);
+	(void)await_change(world, 3);
+
+	assert_int_equal(commands(world, FAKE_AUTH), 2);
+	assert_int_equal(world->taken_count + world->password_refused_count, 0);
+	world_close(world);
+}
+
+TEST(greeting_says_the_password_that_worked_after_the_new_one)
+{
+	struct world *world = world_with_password();
+
+	fake_redis_hang_up(world->fake);
+	store_set_password(world->store, "second");
+	fake_redis_say(world->fake, FAKE_AUTH, "-WRONGPASS no\r\n", 1); /* and then +OK */
+	(void)await_change(world, 3);
+
+	assert_true(world->changes[2].is_up);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_AUTH), "AUTH first");
+	assert_int_equal(world->password_refused_count, 1);
+	assert_string_equal(world->password_refused_why, "WRONGPASS no");
+	assert_int_equal(world->taken_count, 0);
+	world_close(world);
+}
+
+TEST(greeting_with_two_passwords_of_which_the_new_one_is_good_is_well)
+{
+	struct world *world = world_with_password();
+
+	fake_redis_hang_up(world->fake);
+	store_set_password(world->store, "second");
+	(void)await_change(world, 3);
+	assert_true(world->changes[2].is_up);
+	assert_int_equal(world->taken_count, 1);
+	assert_int_equal(world->password_refused_count, 0);
+
+	/* From now on the second one is what worked last. */
+	size_t before = commands(world, FAKE_AUTH);
+	fake_redis_hang_up(world->fake);
+	(void)await_change(world, 5);
+	assert_int_equal(commands(world, FAKE_AUTH), before + 1);
+	assert_string_equal(fake_redis_last(world->fake, FAKE_AUTH), "AUTH second");
+	world_close(world);
+}
+
+TEST(greeting_with_two_passwords_that_are_refused_says_why_the_new_one_was)
+{
+	struct world *world = world_with_password();
+
+	fake_redis_hang_up(world->fake);
+	store_set_password(world->store, "second");
+	fake_redis_say(world->fake, FAKE_AUTH, "-WRONGPASS no\r\n", FAKE_ALWAYS);
+	AWAIT(world, world->change_count == 3); /* lost, and then refused */
+
+	assert_false(world->changes[2].is_up);
+	assert_string_equal(world->changes[2].why, "WRONGPASS no");
+	assert_int_equal(world->password_refused_count, 0);
+	fake_redis_say(world->fake, FAKE_AUTH, NULL, 0);
+	await_up(world);
+	world_close(world);
+}
+
 /* ---- a greeting that goes wrong ---- */
 
 static void assert_does_not_come_up(enum fake_kind kind, const char *says, enum store_error error,

@@ -189,6 +189,86 @@ TEST(name_that_does_not_exist_is_told)
 	world_close(world);
 }
 
+/* ---- another password ---- */
+
+static struct world *world_with_password(void)
+{
+	struct world *world = world_open(false);
+	struct err err;
+
+	assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)), &world->target,
+				       &err));
+	strcpy(world->target.user, "agent");
+	strcpy(world->target.password, "first");
+	connect_store(world, usual);
+	(void)await_change(world, 1);
+	return world;
+}
+
+/* So many PINGs, and so beats, later. */
+static void await_beats(struct world *world, size_t count)
+{
+	size_t until = commands(world, FAKE_PING) + count;
+
+	AWAIT(world, commands(world, FAKE_PING) >= until);
+}
+
+TEST(password_is_told_the_server_on_the_connection_that_there_is)
+{
+	struct world *world = world_with_password();
+
+	store_set_password(world->store, "second");
+	AWAIT(world, world->taken_count == 1);
+	await_beats(world, 2);
+
+	assert_string_equal(fake_redis_last(world->fake, FAKE_AUTH), "AUTH agent second");
+	assert_int_equal(commands(world, FAKE_AUTH), 2);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	assert_int_equal(world->change_count, 1);
+	world_close(world);
+}
+
+TEST(password_that_is_refused_is_tried_again_after_five_seconds)
+{
+	struct world *world = world_with_password();
+
+	ev_timer_stop(world->loop, &world->overdue);
+	fake_redis_say(world->fake, FAKE_AUTH, "-WRONGPASS no\r\n", 2);
+	store_set_password(world->store, "second");
+	AWAIT(world, world->password_refused_count == 1);
+	await_beats(world, 2);
+	assert_int_equal(commands(world, FAKE_AUTH), 2);
+	assert_int_equal(ask_and_await(world), STORE_OK);
+
+	for (size_t tries = 1; tries <= 2; tries++) {
+		ahead_us += 6 * US_PER_SECOND;
+		AWAIT(world, commands(world, FAKE_AUTH) == 2 + tries);
+		await_beats(world,
+			    2); /* until the reply was read: a jump would look like silence */
+	}
+	AWAIT(world, world->taken_count == 1);
+	ahead_us = 0;
+	assert_int_equal(world->password_refused_count, 1); /* told once */
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	assert_int_equal(world->change_count, 1);
+	world_close(world);
+}
+
+TEST(password_that_is_set_after_a_refused_one_is_tried_at_once)
+{
+	struct world *world = world_with_password();
+
+	fake_redis_say(world->fake, FAKE_AUTH, "-WRONGPASS no\r\n", 1);
+	store_set_password(world->store, "second");
+	AWAIT(world, world->password_refused_count == 1);
+	store_set_password(world->store, "third");
+	AWAIT(world, world->taken_count == 1);
+
+	assert_string_equal(fake_redis_last(world->fake, FAKE_AUTH), "AUTH agent third");
+	assert_int_equal(commands(world, FAKE_AUTH), 3);
+	world_close(world);
+}
+
 /* ---- a connection that is lost ---- */
 
 TEST(connection_lost_answers_each_once)

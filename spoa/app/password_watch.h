@@ -1,0 +1,25 @@
+/*
+ * password_watch.h - reads RATELIMIT_REDIS_PASSWORD_FILE again when the file changes, and tells the
+ * store the new password. A file that can't be read, or has no password, leaves the one in force
+ * that was read last, with a line in the log.
+ */
+#ifndef APP_PASSWORD_WATCH_H
+#define APP_PASSWORD_WATCH_H
+
+struct ev_loop;
+struct file_watch;
+struct store;
+
+struct password_watch {
+	const char *path;
+	struct store *store;
+	struct file_watch *watch; /* NULL: there is no file, or it can't be watched */
+};
+
+/* `path` may be NULL: then there is no file. Path and store outlive the watch. */
+void password_watch_init(struct password_watch *watch, struct ev_loop *loop, const char *path,
+			 struct store *store);
+/* `watch` may be all zeros. */
+void password_watch_release(struct password_watch *watch);
+
+#endif
