@@ -4,9 +4,9 @@
 FROM docker.io/library/debian:trixie-slim AS build
 WORKDIR /src
 COPY scripts/packages scripts/install-packages scripts/
-RUN scripts/install-packages build
+RUN scripts/install-packages build image
 COPY . .
-RUN cmake --preset release && cmake --build --preset release -j "$(nproc)" && \
+RUN cmake --preset release -DRATELIMIT_TLS=ON && cmake --build --preset release -j "$(nproc)" && \
     strip build/release/ratelimit-spoa && \
     scripts/lib/image-root build/release/ratelimit-spoa /image
 

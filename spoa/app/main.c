@@ -217,6 +217,8 @@ static int run_replay(char **args)
 		return report_usage(err.text);
 	if (help)
 		return print_help_of_replay();
+	if (!options_check_store(&options, &err))
+		return report_usage(err.text);
 	struct policies *policies = load(&options);
 	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
 }
@@ -243,6 +245,8 @@ static int run_serve(char **args, bool is_named)
 		return report_usage(err.text);
 	if (help)
 		return is_named ? print_help_of_serve() : print_help();
+	if (!options_check_store(&options, &err))
+		return report_usage(err.text);
 	struct policies *policies = load(&options);
 	return policies == NULL ? EXIT_USAGE : serve(&options, policies);
 }
@@ -279,6 +283,8 @@ static int run_check_config(char **args)
 		return report_usage(err.text);
 	if (help)
 		return print_help_of_check_config();
+	if (!options_check_store(&options, &err))
+		return report_usage(err.text);
 	struct policies *policies = load(&options);
 	if (policies == NULL)
 		return EXIT_USAGE;

@@ -20,8 +20,9 @@
 
 /* ---- values that only one option has ---- */
 
-#define STORE_ACCEPTED \
-	"memory:, redis://[user:password@]host[:port][/db] or redis+unix:///path[?db=N]"
+#define STORE_ACCEPTED                                                                            \
+	"memory:, redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, or " \
+	"redis+unix:///path[?db=N]"
 
 /* The value is not shown: any part of it may be a password. */
 static bool read_store(void *into, const char *value, struct err *err)
@@ -108,6 +109,17 @@ const struct option options_table[] = {
 	 "reload when the policy file changes, and not only on SIGHUP", SWITCH(policies_watch)},
 	{"store", "URL", "memory:", "where balances are kept: in the agent's memory or in Redis",
 	 OWN(read_store, STORE_ACCEPTED)},
+	{"redis-ca-file", "FILE", OPTION_NONE,
+	 "TLS to Redis: the CAs that are trusted, in place of the system's",
+	 PATH(redis_tls.ca_file)},
+	{"redis-cert-file", "FILE", OPTION_NONE, "TLS to Redis: the certificate of this agent",
+	 PATH(redis_tls.cert_file)},
+	{"redis-key-file", "FILE", OPTION_NONE, "TLS to Redis: the key of that certificate",
+	 PATH(redis_tls.key_file)},
+	{"redis-tls-name", "NAME", OPTION_NONE,
+	 "TLS to Redis: the name that the server's certificate must have, if not the host of "
+	 "--store",
+	 TEXT(redis_tls.name)},
 	{"store-timeout", "DURATION", "2ms", "the longest that a request waits for the store",
 	 DURATION(store_timeout_us, US_PER_MS, DAY_US)},
 	{"on-error", "WORD", "allow",

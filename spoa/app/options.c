@@ -190,6 +190,39 @@ static bool has_help(char **args)
 	return false;
 }
 
+/* Whoever gives such an option counts on TLS. In memory there is nobody to connect to. */
+static bool refuse_tls_options(const struct redis_tls_files *files, struct err *err)
+{
+	const char *option = files->ca_file != NULL     ? "--redis-ca-file"
+			     : files->cert_file != NULL ? "--redis-cert-file"
+			     : files->key_file != NULL  ? "--redis-key-file"
+			     : files->name != NULL      ? "--redis-tls-name"
+							: NULL;
+
+	return option == NULL ||
+	       err_set(err, "%s: --store is without TLS; accepted is this option with rediss://",
+		       option);
+}
+
+static bool apply_tls(const struct redis_tls_files *files, struct redis_target *target,
+		      struct err *err)
+{
+	if (!target->is_tls)
+		return refuse_tls_options(files, err);
+	if ((files->cert_file == NULL) != (files->key_file == NULL))
+		return err_set(err,
+			       "%s: not set; accepted are --redis-cert-file and "
+			       "--redis-key-file together",
+			       files->cert_file == NULL ? "--redis-cert-file" : "--redis-key-file");
+	target->tls = *files;
+	return true;
+}
+
+bool options_check_store(const struct options *options, struct err *err)
+{
+	return store_target_check(&options->store, err);
+}
+
 bool options_read(char **args, char **environment, struct options *ret_options, bool *ret_help,
 		  struct err *err)
 {
@@ -216,5 +249,6 @@ bool options_read_beside(const struct option *own, char **args, char **environme
 	}
 	return read_token(ret_options, err) &&
 	       (ret_options->store.is_memory ||
-		redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err));
+		(apply_tls(&ret_options->redis_tls, &ret_options->store.redis, err) &&
+		 redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err)));
 }

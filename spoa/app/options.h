@@ -42,6 +42,7 @@ struct options {
 	bool policies_watch;
 	struct store_target store;
 	struct redis_login redis_login;
+	struct redis_tls_files redis_tls;
 	const char *key_prefix;
 	bool hash_keys;
 	int64_t store_timeout_us;
@@ -75,6 +76,12 @@ MUST_CHECK bool options_read(char **args, char **environment, struct options *re
  */
 MUST_CHECK bool options_read_beside(const struct option *own, char **args, char **environment,
 				    struct options *ret_options, bool *ret_help, struct err *err);
+/*
+ * Whether the store can be used as far as this machine goes: TLS is in the build, and its files are
+ * good. Not part of options_read, since `probe` must not fail for a file that is just being
+ * written.
+ */
+MUST_CHECK bool options_check_store(const struct options *options, struct err *err);
 void options_print_help(FILE *to);
 
 #endif

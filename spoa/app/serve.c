@@ -30,6 +30,7 @@
 #include "app/drain.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
+#include "app/tls_watch.h"
 #include "app/view/agent_view.h"
 #include "app/view/decision_log.h"
 #include "app/view/pages.h"
@@ -60,6 +61,7 @@ struct agent {
 	struct ev_timer history;
 	struct reload reload;
 	struct password_watch password;
+	struct tls_watch tls;
 	struct drain drain;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
@@ -113,6 +115,17 @@ static void on_store_authenticated(void *owner, bool is_taken, struct bytes why)
 			  LOG_BYTES("reason", why),
 			  LOG_TEXT("hint", "the password that worked last stays in use; the agent "
 					   "tries the new one every 5 s"));
+}
+
+static void on_store_reread(void *owner, const char *why)
+{
+	(void)owner;
+	if (*why == '\0')
+		log_event(LOG_INFO, "redis_tls_read",
+			  LOG_TEXT("hint", "the new files are used from the next connection on"));
+	else
+		log_event(LOG_WARN, "redis_tls_unread", LOG_TEXT("reason", why),
+			  LOG_TEXT("hint", "the files that were read before stay in force"));
 }
 
 /* The server gives one error for all checks that are charged together: any may be the cause. */
@@ -222,9 +235,11 @@ static void start_watchers(struct agent *agent)
 					    .engine = agent->engine,
 					    .stats = &agent->view.load,
 				    });
-	if (!agent->options->store.is_memory)
+	if (!agent->options->store.is_memory) {
 		password_watch_init(&agent->password, agent->loop,
 				    agent->options->redis_login.password_file, agent->store);
+		tls_watch_init(&agent->tls, agent->loop, &agent->options->redis_tls, agent->store);
+	}
 	drain_init(&agent->drain, &(struct drain_config){
 					  .loop = agent->loop,
 					  .options = agent->options,
@@ -285,6 +300,7 @@ static bool open_store(struct agent *agent)
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,
 		.authenticated = on_store_authenticated,
+		.reread = on_store_reread,
 		.refused = on_store_refused,
 		.owner = agent,
 	};
@@ -424,6 +440,7 @@ static void tear_down(struct agent *agent)
 {
 	reload_release(&agent->reload);
 	password_watch_release(&agent->password);
+	tls_watch_release(&agent->tls);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	/* Before the engine: a store that is freed answers what still waits in it. */

@@ -105,6 +105,12 @@ struct store {
 	 * there is authenticated by it, and so are later ones. NULL for a store without a server.
 	 */
 	void (*set_password)(struct store *store, const char *password);
+	/*
+	 * Files that the target names (certificates, a key) have changed: they are read again
+	 * beside the loop, and count from the next connection on. NULL for a store without a
+	 * server.
+	 */
+	void (*reread_files)(struct store *store);
 	struct store_description (*describe)(const struct store *store);
 	void (*free)(struct store *store);
 };
@@ -137,6 +143,11 @@ struct store_config {
 	 * on to serve. Called once for each of the two and each password; may be NULL.
 	 */
 	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
+	/*
+	 * The files of store_reread_files were read: `why` is empty, or says why they can't be
+	 * used, and then those from before stay in force. May be NULL.
+	 */
+	void (*reread)(void *owner, const char *why);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);
@@ -164,6 +175,12 @@ static inline void store_set_password(struct store *store, const char *password)
 {
 	if (store->set_password != NULL)
 		store->set_password(store, password);
+}
+
+static inline void store_reread_files(struct store *store)
+{
+	if (store->reread_files != NULL)
+		store->reread_files(store);
 }
 
 static inline struct store_description store_describe(const struct store *store)

@@ -5,6 +5,7 @@
 #include "store/redis/redis_script.h"
 #include "store/redis/redis_store.h"
 #include "store/redis/redis_sweep.h"
+#include "store/redis/redis_tls.h"
 
 _Static_assert(STORE_PREFIX_MAX <= REDIS_PREFIX_MAX, "a prefix fits every kind of store");
 
@@ -26,6 +27,12 @@ const char *store_target_text(const struct store_target *target)
 bool store_target_has_password(const struct store_target *target)
 {
 	return !target->is_memory && *target->redis.password != '\0';
+}
+
+bool store_target_check(const struct store_target *target, struct err *err)
+{
+	return target->is_memory || !target->redis.is_tls ||
+	       redis_tls_check(&target->redis.tls, err);
 }
 
 struct store *store_target_open(const struct store_target *target, struct ev_loop *loop,

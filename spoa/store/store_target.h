@@ -4,6 +4,7 @@
  *     memory:
  *     redis://[user:password@]host[:port][/db]
  *     redis+unix:///path[?db=N]
+ *     rediss://[user:password@]host[:port][/db]
  *
  * This is the one place that knows every kind of store; who has a target needs no other.
  */
@@ -34,6 +35,12 @@ MUST_CHECK bool store_target_parse(struct bytes url, struct store_target *ret_ta
 /* As it was given, without user and password; lives as long as the target. */
 const char *store_target_text(const struct store_target *target);
 bool store_target_has_password(const struct store_target *target);
+
+/*
+ * Whether this machine can connect to the target: with TLS, that the build has it and that its
+ * files can be used. `err` begins with the option at fault.
+ */
+MUST_CHECK bool store_target_check(const struct store_target *target, struct err *err);
 
 /*
  * The store at the target, which must outlive it; NULL when memory is short. A server that can't be

@@ -50,6 +50,7 @@ static void check_text(const struct redis_target *target)
 	ASSERT(!has_secret(target->text) || has_secret(target->host));
 	ASSERT(redis_target_parse(bytes_from_text(target->text), &again, &err));
 	ASSERT(strcmp(again.host, target->host) == 0 && strcmp(again.port, target->port) == 0);
+	ASSERT(again.is_tls == target->is_tls);
 	ASSERT(again.db == target->db && *again.user == '\0' && *again.password == '\0');
 	ASSERT(strcmp(again.text, target->text) == 0);
 }

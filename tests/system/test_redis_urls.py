@@ -69,8 +69,12 @@ SECRETS = ["redis://:hunter2@localhost", "redis://agent:hunter2@localhost:6379/1
            "redis://agent:hunter2@", "redis://:hunter2@localhost:99999", "redis://:hunter2",
            "redis://a:hunter2@[::1", "redis+unix://:hunter2@/run/r.sock", "redis://:hunter2@h/x",
            "redis://a:hunt%65r2@localhost/hunter2@", "redis://a:b:hunter2@localhost",
-           "redis://a:hunter2%@localhost", "rediss://a:hunter2@localhost", "memory:hunter2@",
+           "redis://a:hunter2%@localhost", "rediss://a:hunter2@localhost:x", "memory:hunter2@",
            "redis://a:%00hunter2@localhost", "redis://a:" + "hunter2" * 400 + "@localhost"]
+
+
+# Which of them is an error depends on how the agent was built, and on the machine.
+TLS = ["rediss://localhost", "rediss://localhost:6380/2", "rediss://[::1]"]
 
 
 def the_one_line(done):
@@ -156,3 +160,23 @@ def test_a_password_file_without_a_usable_password_is_refused(tmp_path, content)
 def test_a_password_for_the_memory_store_is_no_mistake():
     """It may come from a secret that several programs share."""
     assert agents.run("check-config", env={"RATELIMIT_REDIS_PASSWORD": "hunter2"}).returncode == 0
+
+
+@pytest.mark.parametrize("url", TLS)
+def test_tls_is_there_or_refused_in_a_line_that_says_what_it_needs(url, tmp_path):
+    """With TLS the file is missed, without TLS the library. tests/container/test_tls.py has the
+    rest."""
+    line = the_one_line(agents.run("check-config", "--store", url, "--redis-ca-file",
+                                   tmp_path / "nowhere"))
+
+    if "not in this build" in line:
+        assert "--store" in line and "hiredis" in line
+    else:
+        assert "--redis-ca-file" in line and "No such file" in line
+
+
+@pytest.mark.parametrize("option", ["ca-file", "cert-file", "key-file", "tls-name"])
+def test_an_option_of_tls_without_tls_is_refused(option):
+    for url in ("redis://localhost", "redis+unix:///run/redis.sock"):
+        line = the_one_line(agents.run("check-config", "--store", url, f"--redis-{option}", "x"))
+        assert f"--redis-{option}" in line and "rediss://" in line

@@ -15,6 +15,10 @@
  * of the turn: so all commands of a turn leave in one write. The socket is watched again only when
  * it did not take all.
  *
+ * With TLS the handshake begins when the socket is connected. The owner is told at once, and what
+ * it sends waits: hiredis' reads and writes drive the handshake, and the first command leaves after
+ * the server was verified.
+ *
  * hiredis hands out each reply as an object of its own. redis_reply.h collects replies without
  * allocating; what hiredis has for a reply is a placeholder, of which only NULL means something.
  */
@@ -30,21 +34,27 @@
 
 #include "base/compiler.h"
 #include "base/socket.h"
+#include "base/writer.h"
 
 #define UNFINISHED_MAX                                                             \
 	(1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
 		       */
-#define WORDS_MAX 5
-#define READS_MAX 64 /* of at most 16 KiB each */
-#define NO_MEMORY "out of memory"
+#define WORDS_MAX  5
+#define READS_MAX  64 /* of at most 16 KiB each */
+#define REASON_MAX 200
+#define NO_MEMORY  "out of memory"
 
 struct redis_connection {
 	struct redis_connection_config config;
 	struct ev_loop *loop;
 	redisAsyncContext *context; /* NULL: closed */
 	struct ev_io readable, writable;
+	bool is_tcp;
 	bool is_connected;
 	bool wants_write;
+	struct ssl_st *ssl; /* of the context; NULL: there is no TLS, or not yet */
+	struct redis_tls_session session;
+	bool has_replied; /* the server, on this connection */
 	struct redis_replies *collected;
 	size_t outstanding;
 	uint64_t replies;
@@ -137,16 +147,62 @@ static enum store_error kind_of(int error)
 								       : STORE_CONNECTION;
 }
 
+/*
+ * What a server may have wanted that ends a connection before its first reply: TLS, or with TLS 1.3
+ * a certificate, whose alert may get lost behind a reset.
+ */
+static const char *what_it_may_want(const struct redis_connection *connection)
+{
+	int error = connection->context->err;
+
+	if (!connection->is_tcp || !connection->is_connected || connection->has_replied ||
+	    (error != REDIS_ERR_EOF && error != REDIS_ERR_IO))
+		return "";
+	return connection->ssl == NULL
+		       ? " before its first reply; if it wants TLS, that is rediss://"
+		       : " before its first reply; it may want a certificate, or not trust ours: "
+			 "--redis-cert-file";
+}
+
+static void report_end(struct redis_connection *connection)
+{
+	const redisAsyncContext *context = connection->context;
+	char why[REASON_MAX];
+	struct writer w = writer_on(why, sizeof why);
+
+	if (connection->ssl != NULL &&
+	    redis_tls_put_failure(connection->ssl, connection->config.tls_name, &w)) {
+		connection->config.failed(connection->config.owner, STORE_OTHER, writer_bytes(&w));
+		return;
+	}
+	writer_put_text(&w, context->errstr);
+	writer_put_text(&w, what_it_may_want(connection));
+	connection->config.failed(connection->config.owner, kind_of(context->err),
+				  writer_bytes(&w));
+}
+
 static void on_cleanup(void *owner)
 {
 	struct redis_connection *connection = owner;
-	const redisAsyncContext *context = connection->context;
 
 	del_read(connection);
 	del_write(connection);
-	if (context->err != 0)
-		report_failure(connection, kind_of(context->err), context->errstr);
+	if (connection->context->err != 0)
+		report_end(connection);
 	connection->context = NULL;
+	connection->ssl = NULL;
+}
+
+static bool begin_tls(struct redis_connection *connection)
+{
+	struct err err;
+
+	connection->ssl = redis_tls_begin(connection->config.tls, &connection->context->c,
+					  connection->config.tls_name, &connection->session, &err);
+	if (connection->ssl != NULL)
+		return true;
+	report_failure(connection, STORE_OTHER, err.text);
+	return false;
 }
 
 static void on_connect(const redisAsyncContext *context, int status)
@@ -156,6 +212,8 @@ static void on_connect(const redisAsyncContext *context, int status)
 	if (status != REDIS_OK)
 		return; /* on_cleanup follows */
 	connection->is_connected = true;
+	if (connection->config.tls != NULL && connection->is_tcp && !begin_tls(connection))
+		return;
 	connection->config.connected(connection->config.owner);
 }
 
@@ -186,6 +244,7 @@ static void open_context(struct redis_connection *connection, redisAsyncContext 
 	}
 	connection->context = context;
 	connection->is_connected = false;
+	connection->has_replied = false;
 	connection->outstanding = 0;
 	context->data = connection;
 	context->ev.addRead = add_read;
@@ -206,11 +265,13 @@ static void open_context(struct redis_connection *connection, redisAsyncContext 
 
 void redis_connection_open_tcp(struct redis_connection *connection, const char *address, int port)
 {
+	connection->is_tcp = true;
 	open_context(connection, redisAsyncConnect(address, port));
 }
 
 void redis_connection_open_unix(struct redis_connection *connection, const char *path)
 {
+	connection->is_tcp = false;
 	open_context(connection, redisAsyncConnectUnix(path));
 }
 
@@ -245,6 +306,7 @@ void redis_connection_free(struct redis_connection *connection)
 	if (connection == NULL)
 		return;
 	redis_connection_close(connection);
+	redis_tls_session_release(&connection->session);
 	redis_replies_free(connection->collected);
 	free(connection);
 }
@@ -262,6 +324,7 @@ static void on_reply(redisAsyncContext *context, void *object, void *owner)
 		return;
 	}
 	struct redis_reply reply = redis_replies_last(connection->collected);
+	connection->has_replied = true;
 	connection->replies++;
 	asked->replied(asked, &reply);
 }
@@ -317,6 +380,11 @@ void redis_connection_flush(struct redis_connection *connection)
 	redisAsyncHandleWrite(connection->context); /* calls del_write, or add_write for the rest */
 	if (connection->wants_write)                /* the socket did not take all */
 		ev_io_start(connection->loop, &connection->writable);
+}
+
+bool redis_connection_is_verified(const struct redis_connection *connection)
+{
+	return connection->ssl == NULL || redis_tls_is_verified(connection->ssl);
 }
 
 size_t redis_connection_outstanding(const struct redis_connection *connection)

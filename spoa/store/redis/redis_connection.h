@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "store/redis/redis_reply.h"
+#include "store/redis/redis_tls.h"
 #include "store/store_error.h"
 
 struct ev_loop;
@@ -35,6 +36,8 @@ struct redis_connection_config {
 	 */
 	void (*failed)(void *owner, enum store_error error, struct bytes why);
 	void *owner;
+	struct redis_tls *tls; /* for TCP; NULL: without TLS */
+	const char *tls_name;  /* that the server's certificate must have */
 };
 
 /* It is closed at first. NULL when memory is short. */
@@ -57,6 +60,8 @@ void redis_connection_ask(struct redis_connection *connection, struct redis_aske
 /* Writes what was sent since the last time; to be called before the loop waits. */
 void redis_connection_flush(struct redis_connection *connection);
 
+/* Whether commands leave: with TLS, not before the server is verified. */
+bool redis_connection_is_verified(const struct redis_connection *connection);
 /* Takes the replies that lie in the socket already, without waiting for the loop. */
 void redis_connection_read_all(struct redis_connection *connection);
 /* How many commands wait for a reply on this connection, and how many replies came in all. */

@@ -58,8 +58,9 @@
 #define PAUSE_MAX_MS    800
 #define TELL_AGAIN_US   (60 * US_PER_SECOND)
 #define AUTH_AGAIN_US   (5 * US_PER_SECOND) /* after a password was refused */
-#define WHY_MAX         160
+#define WHY_MAX         200
 #define NO_ANSWER       BYTES("no answer in time")
+#define NO_HANDSHAKE    BYTES("TLS: no handshake in time; the server may speak no TLS at this port")
 
 enum link_state {
 	LINK_PAUSED = 0,
@@ -522,7 +523,9 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 		fail_link(link, STORE_CONNECTION, BYTES("no connection in time"));
 		break;
 	case LINK_GREETING:
-		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
+		fail_link(link, STORE_TIMEOUT,
+			  redis_connection_is_verified(link->connection) ? NO_ANSWER
+									 : NO_HANDSHAKE);
 		break;
 	case LINK_GREETED:
 		beat(link);
@@ -576,6 +579,11 @@ void redis_link_read_all(struct redis_link *link)
 
 /* ---- start and end ---- */
 
+static const char *tls_name(const struct redis_target *target)
+{
+	return target->tls.name != NULL ? target->tls.name : target->host;
+}
+
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config)
 {
 	struct redis_link *link = calloc(1, sizeof *link);
@@ -602,6 +610,8 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 							      .connected = on_connected,
 							      .failed = on_failed,
 							      .owner = link,
+							      .tls = config->tls,
+							      .tls_name = tls_name(config->target),
 						      });
 	if (link->connection == NULL) {
 		free(link);

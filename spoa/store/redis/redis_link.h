@@ -33,10 +33,11 @@ struct redis_link;
 struct redis_link_config {
 	const struct redis_target *target;     /* lives as long as the link */
 	struct redis_credentials *credentials; /* the same; other links may have it too */
-	struct bytes script, prefix;           /* constants; the prefix is that of the keys */
-	int64_t timeout_us;                    /* of a request: a PING is not given more */
-	uint32_t window_max;                   /* of redis_health.h */
-	int64_t silence_us;                    /* store_config.silence_us */
+	struct redis_tls *tls;       /* if the target has TLS; other links may have it too */
+	struct bytes script, prefix; /* constants; the prefix is that of the keys */
+	int64_t timeout_us;          /* of a request: a PING is not given more */
+	uint32_t window_max;         /* of redis_health.h */
+	int64_t silence_us;          /* store_config.silence_us */
 	/*
 	 * Called before the loop waits, in every state. The owner sends its commands here, since
 	 * they are written right after it.

@@ -51,6 +51,7 @@ struct redis_store {
 	struct store_config config;
 	const struct redis_target *target;
 	struct redis_credentials credentials;
+	struct redis_tls *tls; /* NULL: the target has no TLS */
 	struct redis_link *link;
 	struct list asked;    /* ops that were asked and not sent yet */
 	size_t asked_checks;  /* of those ops */
@@ -429,6 +430,22 @@ static void set_password(struct store *store, const char *password)
 	redis_credentials_set(&redis_of(store)->credentials, password);
 }
 
+static void reread_files(struct store *store)
+{
+	struct redis_store *redis = redis_of(store);
+
+	if (redis->tls != NULL)
+		redis_tls_reread(redis->tls);
+}
+
+static void on_reread(void *owner, const char *why)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->config.reread != NULL)
+		redis->config.reread(redis->config.owner, why);
+}
+
 static void release(struct store *store)
 {
 	struct redis_store *redis = redis_of(store);
@@ -436,6 +453,7 @@ static void release(struct store *store)
 	take_all_back(redis, &redis->repeated);
 	take_all_back(redis, &redis->asked);
 	redis_link_free(redis->link);
+	redis_tls_free(redis->tls);
 	pool_release(&redis->calls);
 	free(redis);
 }
@@ -474,6 +492,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 				      .catch_up = catch_up,
 				      .expired = expired,
 				      .set_password = set_password,
+				      .reread_files = reread_files,
 				      .describe = describe,
 				      .free = release};
 	redis->config = *config;
@@ -485,9 +504,18 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 		free(redis);
 		return NULL;
 	}
+	if (target->is_tls) {
+		redis->tls = redis_tls_new(loop, &target->tls, on_reread, redis);
+		if (redis->tls == NULL) {
+			pool_release(&redis->calls);
+			free(redis);
+			return NULL;
+		}
+	}
 	redis->link = redis_link_new(loop, &(struct redis_link_config){
 						   .target = target,
 						   .credentials = &redis->credentials,
+						   .tls = redis->tls,
 						   .script = redis_script_text(),
 						   .prefix = config->prefix,
 						   .timeout_us = config->timeout_us,
@@ -501,6 +529,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 						   .owner = redis,
 					   });
 	if (redis->link == NULL) {
+		redis_tls_free(redis->tls);
 		pool_release(&redis->calls);
 		free(redis);
 		return NULL;

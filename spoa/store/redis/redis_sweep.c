@@ -33,6 +33,7 @@ static const char script[] =
 struct redis_sweep {
 	struct ev_loop *loop;
 	struct redis_credentials credentials;
+	struct redis_tls *tls; /* NULL: the target has no TLS */
 	struct redis_link *link;
 	struct redis_asked asked;
 	struct ev_timer give_up;
@@ -105,6 +106,11 @@ static void on_give_up(struct ev_loop *loop, struct ev_timer *timer, int events)
 	end_sweep(sweep, SWEEP_FAILED, bytes_from_text(*why == '\0' ? "no answer in time" : why));
 }
 
+static void on_reread(void *owner, const char *why)
+{
+	(void)owner, (void)why;
+}
+
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
 	(void)owner, (void)is_up, (void)error, (void)why;
@@ -135,10 +141,18 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 	sweep->pattern = writer_on(sweep->pattern_memory, sizeof sweep->pattern_memory);
 	put_pattern(&sweep->pattern, prefix);
 	redis_credentials_init(&sweep->credentials, target);
+	if (target->is_tls) {
+		sweep->tls = redis_tls_new(loop, &target->tls, on_reread, sweep);
+		if (sweep->tls == NULL) {
+			free(sweep);
+			return NULL;
+		}
+	}
 	sweep->link =
 		redis_link_new(loop, &(struct redis_link_config){
 					     .target = target,
 					     .credentials = &sweep->credentials,
+					     .tls = sweep->tls,
 					     .script = bytes_from(script, sizeof script - 1),
 					     .timeout_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
 					     .silence_us = (int64_t)GIVE_UP_SECONDS * US_PER_SECOND,
@@ -147,6 +161,7 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 					     .owner = sweep,
 				     });
 	if (sweep->link == NULL) {
+		redis_tls_free(sweep->tls);
 		free(sweep);
 		return NULL;
 	}
@@ -162,6 +177,7 @@ void redis_sweep_free(struct redis_sweep *sweep)
 		return;
 	ev_timer_stop(sweep->loop, &sweep->give_up);
 	redis_link_free(sweep->link);
+	redis_tls_free(sweep->tls);
 	free(sweep);
 }
 

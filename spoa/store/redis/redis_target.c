@@ -50,7 +50,9 @@ static void set_text(struct redis_target *target)
 	struct writer w = writer_on(target->text, sizeof target->text);
 	bool is_v6 = strchr(target->host, ':') != NULL;
 
-	writer_put_text(&w, target->is_unix ? "redis+unix://" : "redis://");
+	writer_put_text(&w, target->is_unix  ? "redis+unix://"
+			    : target->is_tls ? "rediss://"
+					     : "redis://");
 	writer_put_text(&w, is_v6 ? "[" : "");
 	writer_put_text(&w, target->is_unix ? target->path : target->host);
 	writer_put_text(&w, is_v6 ? "]" : "");
@@ -181,22 +183,24 @@ static bool read_unix(struct bytes rest, struct redis_target *target, struct err
 
 static bool refuse_scheme(struct bytes url, struct err *err)
 {
-	if (bytes_begin_with(url, BYTES("rediss:")) || bytes_begin_with(url, BYTES("redis+")))
-		return err_set(err, "TLS, Sentinel and Cluster are not in this version");
+	if (bytes_begin_with(url, BYTES("rediss+")) || bytes_begin_with(url, BYTES("redis+")))
+		return err_set(err, "Sentinel and Cluster are not in this version");
 	struct bytes scheme = url;
 	(void)cut_at(&url, ':', &scheme);
 	if (memchr(scheme.data, '@', scheme.len) != NULL)
-		return err_set(err, "not redis:// or redis+unix://");
-	return err_set(err, "%s is not redis:// or redis+unix://", quoted(scheme).text);
+		return err_set(err, "not redis://, rediss:// or redis+unix://");
+	return err_set(err, "%s is not redis://, rediss:// or redis+unix://", quoted(scheme).text);
 }
 
 bool redis_target_parse(struct bytes url, struct redis_target *ret_target, struct err *err)
 {
-	struct redis_target target = {0};
+	struct redis_target target = {.is_tls = bytes_begin_with(url, BYTES("rediss://"))};
 	bool is_good;
 
 	if (bytes_begin_with(url, BYTES("redis+unix://")))
 		is_good = read_unix(bytes_skip(url, strlen("redis+unix://")), &target, err);
+	else if (target.is_tls)
+		is_good = read_tcp(bytes_skip(url, strlen("rediss://")), &target, err);
 	else if (bytes_begin_with(url, BYTES("redis://")))
 		is_good = read_tcp(bytes_skip(url, strlen("redis://")), &target, err);
 	else if (bytes_begin_with(url, BYTES("redis+unix:")))

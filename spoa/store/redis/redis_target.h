@@ -3,6 +3,7 @@
  *
  *     redis://[user:password@]host[:port][/db]
  *     redis+unix:///path[?db=N]
+ *     rediss://[user:password@]host[:port][/db]      over TLS
  *
  * In user, password and path, characters that mean something in a URL are escaped as %XX (RFC 3986,
  * 2.1). Neither an error nor the text of a target ever has a part of the password in it.
@@ -22,9 +23,19 @@
 #define REDIS_PASSWORD_MAX 1024
 #define REDIS_TARGET_MAX   512
 
+/* What TLS needs; constants. NULL: the system's CAs, no certificate of ours, the host's name. */
+struct redis_tls_files {
+	const char *ca_file;
+	const char *cert_file;
+	const char *key_file;
+	const char *name; /* that the server's certificate must have */
+};
+
 struct redis_target {
 	bool is_unix;
-	char host[REDIS_HOST_MAX]; /* TCP: a name or an address */
+	bool is_tls;
+	struct redis_tls_files tls; /* what the URL does not have: set apart from it */
+	char host[REDIS_HOST_MAX];  /* TCP: a name or an address */
 	char port[6];
 	char path[REDIS_PATH_MAX]; /* Unix socket */
 	uint32_t db;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "net/spop/spop_map.h"
+#include "store/redis/redis_tls.h"
 #include "support/test.h"
 
 #define SECOND INT64_C(1000000)
@@ -614,9 +615,9 @@ TEST(options_read_repeated_store_the_last_counts)
 /* Other versions may have them. To guess what is meant would help nobody. */
 TEST(options_read_store_of_another_version_is_refused)
 {
-	static char *const values[] = {"rediss://h", "rediss://h:6379/0",
-				       "redis+sentinel://h1:1,h2:2/name",
-				       "redis+cluster://h1:1,h2:2"};
+	static char *const values[] = {
+		"redis+sentinel://h1:1,h2:2/name", "redis+cluster://h1:1,h2:2",
+		"rediss+sentinel://h1:1,h2:2/name", "rediss+cluster://h1:1,h2:2"};
 	char flag[128], variable[128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
@@ -624,10 +625,73 @@ TEST(options_read_store_of_another_version_is_refused)
 		put_variable(variable, sizeof variable, "store", values[i]);
 		struct err from_flag = read_bad(ARGS(flag), NOTHING);
 		struct err from_variable = read_bad(NOTHING, ARGS(variable));
-		assert_says(&from_flag, "--store: TLS, Sentinel and Cluster are not in this");
+		assert_says(&from_flag, "--store: Sentinel and Cluster are not in this");
 		assert_says(&from_flag, "accepted is memory:, redis://");
-		assert_says(&from_variable, "RATELIMIT_STORE: TLS, Sentinel and Cluster are not");
+		assert_says(&from_variable, "RATELIMIT_STORE: Sentinel and Cluster are not");
 	}
+}
+
+/* ---- TLS ---- */
+
+TEST(options_read_tls_is_the_stores)
+{
+	struct options options =
+		read_good(ARGS("--store=rediss://h", "--redis-ca-file=ca", "--redis-cert-file=cert",
+			       "--redis-key-file=key", "--redis-tls-name=name"),
+			  NOTHING);
+
+	assert_true(options.store.redis.is_tls);
+	assert_string_equal(options.store.redis.tls.ca_file, "ca");
+	assert_string_equal(options.store.redis.tls.cert_file, "cert");
+	assert_string_equal(options.store.redis.tls.key_file, "key");
+	assert_string_equal(options.store.redis.tls.name, "name");
+}
+
+/* Whoever gives them counts on TLS. In memory there is nobody to connect to. */
+TEST(options_read_tls_options_without_tls_are_refused)
+{
+	static const struct {
+		char *flag;
+		const char *says;
+	} cases[] = {
+		{"--redis-ca-file=x", "--redis-ca-file: --store is without TLS"},
+		{"--redis-cert-file=x", "--redis-cert-file: --store is without TLS"},
+		{"--redis-key-file=x", "--redis-key-file: --store is without TLS"},
+		{"--redis-tls-name=x", "--redis-tls-name: --store is without TLS"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err tcp = read_bad(ARGS("--store=redis://h", cases[i].flag), NOTHING);
+		struct err sock = read_bad(ARGS("--store=redis+unix:///x", cases[i].flag), NOTHING);
+		assert_says(&tcp, cases[i].says);
+		assert_says(&sock, "rediss://");
+		(void)read_good(ARGS("--store=memory:", cases[i].flag), NOTHING);
+	}
+}
+
+TEST(options_read_certificate_and_key_come_together)
+{
+	struct err no_key = read_bad(ARGS("--store=rediss://h", "--redis-cert-file=x"), NOTHING);
+	struct err no_cert = read_bad(ARGS("--store=rediss://h", "--redis-key-file=x"), NOTHING);
+
+	assert_says(&no_key, "--redis-key-file: not set");
+	assert_says(&no_cert, "--redis-cert-file: not set");
+}
+
+/* The files are read when a command needs them, and never for memory or without TLS. */
+TEST(options_check_store_needs_the_files_of_tls_only)
+{
+	struct options plain = read_good(ARGS("--store=redis://h"), NOTHING);
+	struct options memory = read_good(NOTHING, NOTHING);
+	struct options tls =
+		read_good(ARGS("--store=rediss://h", "--redis-ca-file=/nowhere"), NOTHING);
+	struct err err;
+
+	assert_true(options_check_store(&plain, &err));
+	assert_true(options_check_store(&memory, &err));
+	assert_false(options_check_store(&tls, &err));
+	assert_says(&err, redis_tls_is_built() ? "--redis-ca-file: /nowhere: No such file"
+					       : "--store: TLS (rediss) is not in this build");
 }
 
 /* ---- who logs in there ---- */
@@ -804,7 +868,8 @@ TEST(options_read_password_of_the_store_is_not_in_the_error)
 	static char *const values[] = {
 		"redis://:hunter2@h/x",
 		"redis://user:hunter2@h:x/0",
-		"rediss://user:hunter2@h",
+		"rediss://user:hunter2@h:x",
+		"rediss+cluster://user:hunter2@h",
 		"redis://user:hunter2",
 		"redis+sentinel://:hunter2@h1:1,h2:2/NAME",
 		"redis+unix://:hunter2@/run/redis.sock",

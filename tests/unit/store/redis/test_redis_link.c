@@ -170,8 +170,8 @@ TEST(reason_that_is_long_is_cut)
 	fake_redis_say(world->fake, FAKE_SELECT, said, 1);
 	connect_store(world, usual);
 
-	assert_int_equal(strlen(await_change(world, 1)->why), 159);
-	assert_memory_equal(world->changes[0].why, said + 1, 159);
+	assert_int_equal(strlen(await_change(world, 1)->why), 199);
+	assert_memory_equal(world->changes[0].why, said + 1, 199);
 	world_close(world);
 }
 

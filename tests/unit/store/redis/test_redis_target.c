@@ -84,6 +84,10 @@ static const struct {
 	{"redis://a:b:c@h", "h", "6379", "", 0, "a", "b:c", "redis://h:6379/0"},
 	{"redis://a:p@ss/word?#@h/1", "h", "6379", "", 1, "a", "p@ss/word?#", "redis://h:6379/1"},
 	{"redis://%20:%0a%01@h", "h", "6379", "", 0, " ", "\n\x01", "redis://h:6379/0"},
+	/* TLS */
+	{"rediss://h", "h", "6379", "", 0, "", "", "rediss://h:6379/0"},
+	{"rediss://agent:hunter2@[::1]:1/2", "::1", "1", "", 2, "agent", "hunter2",
+	 "rediss://[::1]:1/2"},
 	/* sockets */
 	{"redis+unix:///run/redis.sock", "", "", "/run/redis.sock", 0, "", "",
 	 "redis+unix:///run/redis.sock?db=0"},
@@ -99,6 +103,7 @@ TEST(redis_target_parse_good_url_sets_every_field)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		struct redis_target target = parse_good(good[i].url);
+		assert_int_equal(target.is_tls, strncmp(good[i].url, "rediss:", 7) == 0);
 		assert_int_equal(target.is_unix, *good[i].path != '\0');
 		assert_string_equal(target.host, good[i].host);
 		assert_string_equal(target.port, good[i].port);
@@ -184,7 +189,9 @@ static const struct {
 	{"REDIS://h", "redis://"},
 	{"http://h", "redis://"},
 	{"memory", "redis://"},
-	{"rediss://h", "TLS"},
+	{"rediss+sentinel://h/name", "Sentinel"},
+	{"rediss+cluster://h", "Cluster"},
+	{"rediss:h", "rediss://"},
 	{"redis+sentinel://h1:1,h2:2/name", "Sentinel"},
 	{"redis+cluster://h1:1,h2:2", "Cluster"},
 	{"redis://", "the host"},
@@ -316,7 +323,9 @@ TEST(redis_target_parse_error_never_has_the_password)
 		"redis+unix:///run/redis.sock?hunter2",
 		"redis+unix:///hunter2%",
 		"redis+unix://hunter2",
-		"rediss://agent:hunter2@h",
+		"rediss://agent:hunter2@h:x",
+		"rediss:agent:hunter2@h",
+		"rediss+cluster://agent:hunter2@h",
 		"redis+tls://agent:hunter2@h",
 		"redis+sentinel://:hunter2@h1:1,h2:2/name",
 		"redis+unix:/:hunter2@/run/redis.sock",

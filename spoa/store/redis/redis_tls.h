@@ -1,0 +1,69 @@
+/*
+ * redis_tls.h - TLS to Redis: whom we trust, who we are, and the name that the server must have.
+ *
+ * The files are read and a context is made of them beside the loop, in a thread, since that takes
+ * tens of milliseconds (the system's CAs). Only the first time the caller waits: the loop does not
+ * run yet. Files that can't be used leave the context that is there. A new context counts from the
+ * next connection on.
+ *
+ * The server's chain and name are always verified. The version is 1.2 or later. Sessions are
+ * resumed: a connection keeps the session of the one before it, as long as the context is the same.
+ *
+ * This module is built where hiredis has its SSL library. Elsewhere redis_no_tls.c stands in its
+ * place, with which redis_tls_is_built is false and nothing else may be called than
+ * redis_tls_check and what takes NULL.
+ */
+#ifndef STORE_REDIS_TLS_H
+#define STORE_REDIS_TLS_H
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/writer.h"
+#include "store/redis/redis_target.h"
+
+struct ev_loop;
+struct redisContext;
+struct redis_tls;
+
+/* The session of the last connection to a server, for the next one. All zeros: none. */
+struct redis_tls_session {
+	struct ssl_session_st *session;
+	uint64_t generation; /* of the context that it is of */
+};
+
+bool redis_tls_is_built(void);
+/* Whether a context can be made of these files now. `err` names the option at fault. */
+MUST_CHECK bool redis_tls_check(const struct redis_tls_files *files, struct err *err);
+
+/*
+ * `files` outlive it. `reread` is called from the loop after each redis_tls_reread; `why` names the
+ * option at fault, or is empty when the new files are used. NULL when memory is short.
+ */
+struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,
+				void (*reread)(void *owner, const char *why), void *owner);
+/* Waits for a thread that reads. NULL is allowed. */
+void redis_tls_free(struct redis_tls *tls);
+/* The files have changed. */
+void redis_tls_reread(struct redis_tls *tls);
+
+/*
+ * Begins the handshake on a connection that is made. `name` is what the certificate must have: a
+ * host name, or an address in numbers. What is sent waits in hiredis until the server is verified.
+ * Returns NULL with the reason, or the object of the connection, which ends with the context.
+ */
+struct ssl_st *redis_tls_begin(struct redis_tls *tls, struct redisContext *context,
+			       const char *name, struct redis_tls_session *session,
+			       struct err *err);
+void redis_tls_session_release(struct redis_tls_session *session);
+
+/* Whether the server has been verified, so that commands leave. */
+bool redis_tls_is_verified(const struct ssl_st *ssl);
+/*
+ * Why TLS failed, with what to do, for a connection that hiredis has given up. False when it was
+ * not for TLS: the connection was lost after the handshake.
+ */
+bool redis_tls_put_failure(const struct ssl_st *ssl, const char *name, struct writer *w);
+
+#endif
