@@ -24,7 +24,10 @@ def test_no_good_request_is_refused_and_no_bad_one_is_taken(start_agent, tmp_pat
     done = subprocess.run(
         [program, "run", ROOT / "docs/openapi.json", "--url", f"http://{agent.http_address}",
          "--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure",
-         "--generation-database", ":memory:"],
+         "--generation-database", ":memory:",
+         # It takes any method, and which parameters go together depends on the proxy that asks:
+         # OpenAPI has words for neither. test_http_openapi.py looks at its answers.
+         "--exclude-path", "/auth"],
         cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False)
 
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -52,9 +52,10 @@ def assert_is_described(answer, method, path):
 
 
 def is_valid_query(fields):
-    """Of GET /check; `fields` are those of the parameter `check`, which is spread over the query."""
+    """Of GET /check; `fields` are those of an object that is spread over the query: its own name,
+    `key`, is not sent, and would be refused if it stood alone."""
     check, = (parameter for parameter in DOCUMENT["paths"]["/check"]["get"]["parameters"]
-              if parameter["name"] == "check")
+              if parameter["name"] == "key")
     assert (check["in"], check["style"], check["explode"]) == ("query", "form", True)
     try:
         validate(fields, check["schema"])
