@@ -82,7 +82,8 @@ def test_the_log_format_of_the_page_is_replayed(start_haproxy, agent, tmp_path):
     assert {"/x": 8, "/y": 2}.items() <= seen(done, "path").items()
     assert done.row("host")[0] == done.row("path")[0] == len(done.answers) == 11
     assert seen(done, "method") == {"GET": 10, "HEAD": 1}
-    assert all(began_ms - 1 <= answer["at_ms"] <= time.time() * 1000 for answer in done.answers)
+    # HAProxy's clock goes behind the machine's when HAProxy had to wait for a processor.
+    assert all(began_ms - 1000 <= answer["at_ms"] <= time.time() * 1000 for answer in done.answers)
 
 
 def test_the_time_in_the_log_is_that_of_the_request(start_haproxy, agent, tmp_path):
