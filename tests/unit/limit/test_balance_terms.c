@@ -52,5 +52,8 @@ TEST(level_is_cut_to_a_lower_capacity)
 	assert_int_equal(level_by(written, bucket(5, 1, 1000000)), 5000000);
 	assert_int_equal(level_by(written, bucket(5, 1, 3000000)), 15000000);
 	assert_int_equal(level_by(written, bucket(4, 1, 3)), 12);
+	written.level = 5000001; /* less above it than a refill adds */
+	assert_int_equal(level_by(written, bucket(5, 3, 1000000)), 5000000);
+	written.level = 5500000;
 	assert_int_equal(level_by(written, bucket(6, 1, 1000000)), 5500000);
 }
