@@ -26,6 +26,10 @@
  * half-written policy file would only be logged as an error. This goes before FILE_WATCH_LATEST_S:
  * a file that is rewritten all the time is closed between two writings, and then the owner is told
  * at once.
+ *
+ * When no descriptor is left for inotify at the start, or the user has
+ * fs.inotify.max_user_instances already, the watch tries again every second. Once it can watch,
+ * that counts as an event, because the file may have changed meanwhile.
  */
 #include "app/file_watch.h"
 
@@ -44,6 +48,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 
+#define RETRY_S    1.0
 #define NAMES_MAX  64 /* on the way; Linux itself follows at most 40 links */
 #define READS_MAX  64 /* of READ_BYTES each in one turn of the loop */
 #define READ_BYTES 4096
@@ -69,9 +74,10 @@ struct file_watch {
 	bool is_policies; /* which SIGHUP reads again */
 	void (*changed)(void *owner);
 	void *owner;
-	int inotify;
+	int inotify; /* -1: there was no descriptor for it, and `retry` is active */
 	struct ev_io readable;
 	struct ev_timer settle;
+	struct ev_timer retry;
 	int64_t first_us;      /* when the first event came that the owner was not told of; or 0 */
 	int64_t last_us;       /* the same of the last one */
 	int64_t held_until_us; /* the owner is not told before that */
@@ -354,7 +360,8 @@ void file_watch_catch_up(struct file_watch *watch)
 {
 	if (watch == NULL)
 		return;
-	read_events(watch);
+	if (watch->inotify >= 0)
+		read_events(watch);
 	forget_changes(watch);
 }
 
@@ -363,6 +370,40 @@ void file_watch_hold(struct file_watch *watch, int64_t until_us)
 	if (watch == NULL)
 		return;
 	watch->held_until_us = until_us;
+	set_timer(watch);
+}
+
+/* Returns 0, or the errno that says why nothing can be watched. */
+static int begin_watching(struct file_watch *watch)
+{
+	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch->inotify < 0)
+		return errno;
+	renew_way(watch);
+	watch->was_there = watch->way.is_there;
+	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
+	ev_io_start(watch->loop, &watch->readable);
+	return 0;
+}
+
+static bool may_pass(int error)
+{
+	return error == EMFILE || error == ENFILE;
+}
+
+static void on_retry(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct file_watch *watch = CONTAINER_OF(timer, struct file_watch, retry);
+
+	(void)events;
+	if (begin_watching(watch) != 0)
+		return;
+	ev_timer_stop(loop, timer);
+	if (watch->is_policies)
+		log_event(LOG_INFO, "policies_watched", LOG_TEXT("file", watch->path));
+	else
+		log_event(LOG_INFO, "file_watched", LOG_TEXT("file", watch->path));
+	note_change(watch);
 	set_timer(watch);
 }
 
@@ -380,17 +421,17 @@ static struct file_watch *make_watch(struct ev_loop *loop, const char *path, boo
 				     .is_policies = is_policies,
 				     .changed = changed,
 				     .owner = owner};
-	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (watch->inotify < 0) {
-		log_failure(is_policies, path, errno);
+	ev_init(&watch->settle, on_settled);
+	ev_timer_init(&watch->retry, on_retry, RETRY_S, RETRY_S);
+	int error = begin_watching(watch);
+	if (error != 0)
+		log_failure(is_policies, path, error);
+	if (may_pass(error)) {
+		ev_timer_start(loop, &watch->retry);
+	} else if (error != 0) {
 		free(watch);
 		return NULL;
 	}
-	renew_way(watch);
-	watch->was_there = watch->way.is_there;
-	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
-	ev_io_start(loop, &watch->readable);
-	ev_init(&watch->settle, on_settled);
 	return watch;
 }
 
@@ -411,7 +452,10 @@ void file_watch_free(struct file_watch *watch)
 	if (watch == NULL)
 		return;
 	ev_timer_stop(watch->loop, &watch->settle);
-	ev_io_stop(watch->loop, &watch->readable);
-	close(watch->inotify);
+	ev_timer_stop(watch->loop, &watch->retry);
+	if (watch->inotify >= 0) {
+		ev_io_stop(watch->loop, &watch->readable);
+		close(watch->inotify);
+	}
 	free(watch);
 }

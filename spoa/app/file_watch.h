@@ -9,10 +9,11 @@
  * exist and did not exist before.
  *
  * A place that can't be watched (without inotify, at its limits, in a directory that must not be
- * read) is one line in the log (`policies_watch_failed`, `file_watch_failed`), and the other places
- * are watched. Some
- * changes are never seen: those from before the watch, those that are written through mmap after
- * the file is closed, and those that other machines make on a network file system.
+ * read) is one line in the log (`policies_watch_failed`, or `file_watch_failed`), and the other
+ * places are watched. When there is no descriptor for inotify, the watch tries again until there is
+ * one (`policies_watched`, or `file_watched`). Some changes are never seen: those from before the
+ * watch, those that are written through mmap after the file is closed, and those that other
+ * machines make on a network file system.
  */
 #ifndef APP_FILE_WATCH_H
 #define APP_FILE_WATCH_H

@@ -67,6 +67,18 @@ def test_a_reload_that_lacked_a_descriptor_is_tried_again(start_agent):
     assert agent.wait_for_event("reloaded")["changed"] == "p"
 
 
+def test_the_policy_file_is_watched_once_there_is_a_descriptor_for_it(start_agent):
+    """By the second try the agent has one. Until then it logged that it could not."""
+    agent = start_agent(policies=POLICIES, wrapper=[
+        "strace", "-D", "-qq", "-o", "/dev/null", "-e", "inject=inotify_init1:error=ENFILE:when=1"])
+
+    agent.wait_for_event("policies_watched")
+    agent.policy_file.write_text(policies_text(p=bucket(999)))
+
+    assert agent.wait_for_event("reloaded")["cause"] == "file"
+    assert len(agent.events("policies_watch_failed")) == 1
+
+
 def test_the_start_says_once_that_the_options_want_more_than_there_is(start_agent):
     agent = start_agent("--max-connections", "1000", http=True, preexec_fn=few_descriptors)
 

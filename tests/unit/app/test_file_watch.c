@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -341,6 +342,22 @@ TEST(file_watch_a_file_is_seen_by_another_of_its_names)
 	watch(world, "a/f");
 
 	write_file("f");
+
+	assert_true(is_told(world));
+}
+
+TEST(file_watch_without_a_descriptor_watches_when_there_is_one)
+{
+	struct world *world = *state;
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	watch(world, "file");
+	file_watch_catch_up(world->watch);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	write_file("file");
 
 	assert_true(is_told(world));
 }
