@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+import agent as agents
 import spop
 from agent import bucket, policies_text
 from processes import ROOT, clean_environment
+from redis import Client, Refused
 from trees import program
 
 DOCS = (ROOT / "docs/redis.md").read_text()
@@ -57,9 +59,36 @@ def block_with(text):
 
 def test_every_command_of_the_page_is_known():
     # The first one is that of the README but for the name of a host; the others are typed here.
-    ours = ["--store redis://", "--scan --pattern 'rl:*'", "unlink", "redis-cli eval ", "SCRIPT LOAD"]
+    ours = ["--store redis://", "--store rediss://", "--scan --pattern 'rl:*'", "unlink", "redis-cli eval ", "SCRIPT LOAD"]
 
     assert sorted(map(block_with, ours)) == sorted(COMMANDS)
+
+
+def test_the_options_of_tls_are_known():
+    """The file of the example does not exist. Without TLS the agent says that it has none."""
+    words = block_with("--store rediss://").replace("\\\n", " ").split()
+    assert words[:3] == ["ratelimit-spoa", "--policies", "policies.json"]
+
+    done = agents.run("check-config", *words[3:])
+
+    assert done.returncode == 2
+    assert "--redis-ca-file" in done.stderr or "not in this build" in done.stderr
+
+
+def test_a_user_may_have_both_passwords_for_a_while(redis):
+    first, second = next(block for _, block in BLOCKS if "<OLD" in block).splitlines()
+    redis.ask("ACL", "SETUSER", "ratelimit", "on", ">OLD", "+ping")
+
+    redis.ask(*first.split())
+    for password in ("OLD", "NEW"):
+        with Client(redis.address, "ratelimit", password) as client:
+            assert client.ask("PING") == "PONG"
+
+    redis.ask(*second.split())
+    with pytest.raises(Refused):
+        Client(redis.address, "ratelimit", "OLD")
+    with Client(redis.address, "ratelimit", "NEW") as client:
+        assert client.ask("PING") == "PONG"
 
 
 def test_keys_are_listed(shared, type_command):  # pylint: disable=unused-argument
