@@ -5,6 +5,7 @@ import re
 
 import yaml
 
+import nginx
 from processes import PATIENCE, ROOT, Process, wait_until
 from redis import reserve_port
 from web import get
@@ -17,7 +18,7 @@ NOBODY = "127.0.0.254"
 WEB, INTERNAL = ":80", "127.0.0.1:8081"
 AGENT, SITE = "127.0.0.1:8080", "127.0.0.1:8000"
 # A busy machine is no reason to go on without the agent, where a test is about something else.
-PATIENT = [("500ms", "60s"), ("0.5s", "60s")]
+PATIENT = [("500ms", "60s"), ("0.5s", "60s"), ("100ms", "60s")]
 
 
 def shown(title):
@@ -173,7 +174,27 @@ class EnvoyBehindCdn(Envoy):
         return super().page().replace("/auth?from=envoy&uri=", prefix)
 
 
-class IngressNginx(Proxy):
+class Nginx(Proxy):
+    """The recipe of docs/http.md, and the lines with which nginx passes websockets on."""
+
+    WEBSOCKETS = ("; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+                  "proxy_set_header Connection $upgrade")
+
+    def command(self):
+        self.http2_port = self.second_port
+        shown = "map $http_upgrade $upgrade { default upgrade; '' ''; }\n" + self.own(
+            nginx.SHOWN, ("listen 80;", f"listen 127.0.0.1:{self.port} backlog=4096; "
+                          f"listen 127.0.0.1:{self.second_port} http2;"),
+            (AGENT, self.agent_address), (SITE, self.site_address + self.WEBSOCKETS))
+        text = nginx.AROUND.format(directory=self.directory, shown=shown)
+        return ["/usr/sbin/nginx", "-p", self.directory, "-c", self.write("nginx.conf", text)]
+
+    def finish(self):
+        """Stops nginx; its worker ends with it."""
+        self.stop()
+
+
+class IngressNginx(Nginx):
     """Debian's nginx with those lines that ingress-nginx makes for a location."""
 
     LINES = """
@@ -193,7 +214,7 @@ http {{
 {real_ip}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port} backlog=4096;
         listen 127.0.0.1:{http2} http2;
 {server_snippet}
         location = /_external-auth {{
@@ -209,6 +230,8 @@ http {{
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Auth-Request-Redirect $request_uri;
             proxy_buffering off;
+            proxy_buffer_size 4k;
+            proxy_buffers 4 4k;
             proxy_request_buffering on;
             proxy_pass_request_headers on;
             client_max_body_size 1m;
@@ -250,7 +273,8 @@ http {{
             f"set_real_ip_from {data.pop('proxy-real-ip-cidr')};")
         self.http2_port = self.second_port
         text = self.LINES.format(
-            directory=self.directory, port=self.port, http2=self.second_port, site=self.site_address,
+            directory=self.directory, port=self.port, http2=self.second_port,
+            site=self.site_address,
             real_ip=real_ip, auth_host=self.agent_address.partition(":")[0],
             auth_url=data.pop("global-auth-url"),
             auth_snippet=data.pop("global-auth-snippet", ""),
@@ -258,10 +282,6 @@ http {{
             server_snippet=data.pop("server-snippet", ""))
         assert not data, data
         return ["/usr/sbin/nginx", "-p", self.directory, "-c", self.write("nginx.conf", text)]
-
-    def finish(self):
-        """Stops nginx; its worker ends with it."""
-        self.stop()
 
 
 class IngressNginxBehindCdn(IngressNginx):
@@ -271,7 +291,7 @@ class IngressNginxBehindCdn(IngressNginx):
 
 
 RECIPES = {"traefik": Traefik, "traefik-failover": TraefikFailover, "caddy": Caddy,
-           "envoy": Envoy, "ingress-nginx": IngressNginx}
+           "envoy": Envoy, "nginx": Nginx, "ingress-nginx": IngressNginx}
 # Those that go on without the agent.
 GOES_ON = [name for name in RECIPES if name != "traefik"]
 BEHIND_CDN = {"traefik": TraefikBehindCdn, "caddy": CaddyBehindCdn, "envoy": EnvoyBehindCdn,

@@ -29,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = b"from the site\n"
-        self.send_response(403 if self.path == "/forbidden" else 200)
+        self.send_response(403 if self.path == "/forbidden" else self.server.status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
@@ -61,7 +61,7 @@ class Site(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server_port}"
-        self.seen, self.lock = [], threading.Lock()
+        self.seen, self.lock, self.status = [], threading.Lock(), 200
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 

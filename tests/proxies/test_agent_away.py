@@ -9,7 +9,8 @@ from agent import bucket, policies_text
 from cases import named
 from client import ask, statuses
 from processes import wait_until
-from proxy_recipes import GOES_ON
+from proxy_recipes import GOES_ON, RECIPES
+from site_behind import Site
 
 LIMIT = 3
 POLICIES = policies_text(per_ip=bucket(LIMIT))
@@ -70,6 +71,22 @@ def test_requests_soon_no_longer_wait_for_an_agent_that_hangs(recipe, start_prox
                "requests that do not wait")
 
 
+@pytest.mark.parametrize("status, passes", [
+    (503, True), (429, False), (403, False), (400, False), (404, False)])
+@pytest.mark.parametrize("recipe", GOES_ON)
+def test_an_answer_lets_pass_only_if_it_is_a_fault(recipe, site, started, tmp_path, status, passes):
+    agent = Site()
+    started.append(agent)
+    started.append(proxy := RECIPES[recipe](tmp_path, agent.address, site.address))
+    reached = site.requests
+
+    agent.status = status
+    got = ask(proxy.port, VISITOR, "POST", body=b"x").status
+
+    assert site.requests == reached + passes
+    assert (got == 200) == passes
+
+
 # The recipe, what the page says to change in it, and what visitors get: with the agent gone, while
 # the agent hangs, and after how many seconds at most.
 REFUSES = named({
@@ -77,7 +94,7 @@ REFUSES = named({
     "caddy": ("caddy", [("reverse_proxy @away 127.0.0.1:8000", "")], {502, 503}, {503, 504}, SOON),
     "envoy": ("envoy", [("failure_mode_allow: true", "failure_mode_allow: false")], {403}, {403},
               SOON),
-    "ingress-nginx": ("ingress-nginx", [("error_page 502 504 = /.ratelimit-away;", "")], {500},
+    "ingress-nginx": ("ingress-nginx", [("error_page 502 503 504 = /.ratelimit-away;", "")], {500},
                       {500}, SOON)})
 
 
