@@ -1,17 +1,16 @@
 """The fixtures of tests/system/, for tests with programs of others."""
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-SYSTEM = HERE.parent / "system"
+SYSTEM = Path(__file__).resolve().parent.parent / "system"
 sys.path.insert(0, str(SYSTEM))
 
 # pylint: disable=wrong-import-position
+from pinned import python_packages  # noqa: E402
 from proxy_recipes import RECIPES  # noqa: E402
 from site_behind import Site  # noqa: E402
 
@@ -29,17 +28,14 @@ interruptible, many_descriptors, short_turns = (
 started, start_agent = system.started, system.start_agent
 
 
-@pytest.fixture(scope="session", autouse=True)
-def programs():
-    try:
-        subprocess.run([HERE / "install"], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        # Without proxies nothing would be tested, so that is a failure and never a skip.
-        pytest.fail(f"tests/proxies/install: {error}")
+@pytest.fixture(scope="session")
+def proxies():
+    """Installs the proxies where the recipes find them."""
+    python_packages("proxies")
 
 
 @pytest.fixture(params=RECIPES)
-def recipe(request):
+def recipe(request, proxies):  # pylint: disable=unused-argument
     return request.param
 
 
@@ -50,12 +46,13 @@ def site(started):
     return server
 
 
-# As the page says.
+# As docs/proxies.md says.
 ROOM = ["--http-max-connections", "10000", "--http-max-per-address", "10000"]
 
 
 @pytest.fixture
-def start_proxy(start_agent, site, started, tmp_path):
+def start_proxy(
+        start_agent, site, started, tmp_path, proxies):  # pylint: disable=unused-argument
     """A proxy of a recipe. The agent that it asks is `proxy.agent`, and the site `proxy.site`."""
     def start(recipe, policies, edits=(), room=ROOM, **keywords):
         agent = start_agent(*room, http=True, policies=policies)
