@@ -189,6 +189,8 @@ static void on_cleanup(void *owner)
 	del_write(connection);
 	if (connection->context->err != 0)
 		report_end(connection);
+	if (connection->ssl != NULL)
+		redis_tls_end(connection->ssl);
 	connection->context = NULL;
 	connection->ssl = NULL;
 }

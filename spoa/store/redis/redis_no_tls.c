@@ -41,6 +41,11 @@ struct ssl_st *redis_tls_begin(struct redis_tls *tls, struct redisContext *conte
 	return NULL;
 }
 
+void redis_tls_end(struct ssl_st *ssl)
+{
+	(void)ssl;
+}
+
 void redis_tls_session_release(struct redis_tls_session *session)
 {
 	(void)session;

@@ -446,6 +446,12 @@ void redis_tls_session_release(struct redis_tls_session *session)
 	session->session = NULL;
 }
 
+void redis_tls_end(struct ssl_st *ssl)
+{
+	if (redis_tls_is_verified(ssl))
+		SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
 bool redis_tls_is_verified(const struct ssl_st *ssl)
 {
 	return SSL_is_init_finished(ssl) == 1;

@@ -56,6 +56,11 @@ void redis_tls_reread(struct redis_tls *tls);
 struct ssl_st *redis_tls_begin(struct redis_tls *tls, struct redisContext *context,
 			       const char *name, struct redis_tls_session *session,
 			       struct err *err);
+/*
+ * The context is about to end. OpenSSL takes a session for spoilt whose connection ended without a
+ * goodbye, which is how Redis and we end one, and would not resume it: this says goodbye for both.
+ */
+void redis_tls_end(struct ssl_st *ssl);
 void redis_tls_session_release(struct redis_tls_session *session);
 
 /* Whether the server has been verified, so that commands leave. */
