@@ -57,8 +57,8 @@ def test_each_library_is_of_a_package_that_is_named_with_its_version_and_licence
     packages = {path.name: path.read_text() for path in
                 (files / "var/lib/dpkg/status.d").iterdir()}
 
-    for name in ("libc6", "libev4t64", "libcjson1", "libhiredis1.1.0", "libsodium23",
-                 "zlib1g"):
+    for name in ("libc6", "libev4t64", "libcjson1", "libhiredis1.1.0", "libsodium23", "libssl3t64",
+                 "zlib1g", "ca-certificates"):
         assert f"Package: {name}\n" in packages[name]
     for name, text in packages.items():
         assert re.search(r"^Version: \S+$", text, re.MULTILINE), name
