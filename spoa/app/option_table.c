@@ -90,7 +90,7 @@ const struct option options_table[] = {
 	{"spop-listen", "ADDRESS,...", "127.0.0.1:12345", "where HAProxy connects",
 	 ADDRESSES(spop_listen)},
 	{"http-listen", "ADDRESS,...", "127.0.0.1:8080",
-	 "where /check, /health and /ready are, and the pages that show the agent",
+	 "where /check, /auth, /health and /ready are, and the pages that show the agent",
 	 ADDRESSES(http_listen)},
 	{"http-max-connections", "NUMBER", "1024", "the most HTTP connections at once",
 	 NUMBER(http_max_connections, 1, MILLION)},
@@ -101,7 +101,8 @@ const struct option options_table[] = {
 	 "where the pages that show the agent are, in place of --http-listen",
 	 ADDRESSES(admin_listen)},
 	{"http-token-file", "FILE", OPTION_NONE,
-	 "a file whose first line is the bearer token that /check and the pages ask for",
+	 "a file whose first line is the bearer token that /check, /metrics, /status and "
+	 "/top ask for",
 	 PATH(http_token_file)},
 	{"policies", "FILE", OPTION_NONE, "the policy file; without it only inline policies exist",
 	 PATH(policies)},

@@ -79,7 +79,8 @@ bool policy_name_is_good(struct bytes name)
 	for (size_t i = 0; i < name.len; i++)
 		if (!is_name_byte(name.data[i]))
 			return false;
-	return !bytes_equal(name, BYTES("inline")) && !bytes_equal(name, BYTES("none"));
+	return !bytes_equal(name, BYTES("inline")) && !bytes_equal(name, BYTES("none")) &&
+	       !bytes_equal(name, BYTES("blocked"));
 }
 
 struct override *policy_add_override(struct policy *policy)

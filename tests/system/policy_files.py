@@ -132,7 +132,7 @@ BAD = [
 
     # a policy and its name
     *((renamed(name), "is not a name; accepted are 1 to 64 of A-Z a-z 0-9 . _ -")
-      for name in ("", "inline", "none", "a b", "a/b", "é", "x" * 65)),
+      for name in ("", "inline", "none", "blocked", "a b", "a/b", "é", "x" * 65)),
     (named(p=[]), "policies.p: must be an object, not a list"),
     (named(p=None), "policies.p: must be an object, not null"),
     (window(colour=1), "policies.p.colour: unknown field; accepted are algorithm, capacity"),

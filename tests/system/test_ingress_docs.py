@@ -30,7 +30,7 @@ def blocks(title, kind):
 @pytest.fixture(name="rules", scope="module")
 def make_rules(tmp_path_factory):
     """What the page's command makes of haproxy.cfg."""
-    command = next(line for line in blocks(None, "sh")[0].splitlines() if line.startswith("sed "))
+    command = next(line for line in "".join(blocks(None, "sh")).splitlines() if line.startswith("sed "))
     folder = tmp_path_factory.mktemp("rules")
     (folder / "haproxy-conf").symlink_to(SHIPPED)
     subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, check=True)

@@ -59,7 +59,7 @@ static void read_policies(struct policies *policies, const struct policy_value *
 		else
 			(void)place_refuse(&object->place,
 					   "%s is not a name; accepted are 1 to 64 of A-Z a-z 0-9 "
-					   ". _ -, not inline and not none",
+					   ". _ -, not inline, none or blocked",
 					   quoted(value.place.name).text);
 	}
 }

@@ -463,6 +463,7 @@ static const struct {
 	{NAMED(""), "policies: \"\" is not a name"},
 	{NAMED("inline"), "policies: \"inline\" is not a name"},
 	{NAMED("none"), "policies: \"none\" is not a name"},
+	{NAMED("blocked"), "policies: \"blocked\" is not a name"},
 	{NAMED("a b"), "policies: \"a b\" is not a name"},
 	{NAMED(SIXTY_FOUR "0"), "policies: \"" SIXTY_FOUR "0\" is not a name"},
 	{NAMED("\xc3\xa4"), "policies: \"\\xc3\\xa4\" is not a name"},
