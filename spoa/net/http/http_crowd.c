@@ -107,10 +107,11 @@ static struct http_guest *find_first(const struct http_crowd *crowd,
 struct http_guest *http_crowd_find_victim(const struct http_crowd *crowd,
 					  const struct address *peer)
 {
-	struct http_guest newcomer, *victim = NULL;
+	struct http_guest newcomer = {.has_address = false}, *victim = NULL;
 	size_t count = http_crowd_count(crowd);
 
-	set_address(&newcomer, peer);
+	if (peer != NULL)
+		set_address(&newcomer, peer);
 	if (newcomer.has_address && count >= crowd->max_per_address &&
 	    count_same(crowd, &newcomer) >= crowd->max_per_address)
 		victim = find_first(crowd, &newcomer);

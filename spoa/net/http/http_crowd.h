@@ -54,7 +54,10 @@ void http_crowd_init(struct http_crowd *crowd, size_t max, size_t max_per_addres
 size_t http_crowd_count(const struct http_crowd *crowd);
 /* True when a newcomer finds neither room nor anybody who may be pushed out. */
 bool http_crowd_is_full(const struct http_crowd *crowd);
-/* Whom to close before this newcomer enters: to be called until it returns NULL. */
+/*
+ * Whom to close before this newcomer enters: to be called until it returns NULL. Without `peer` the
+ * newcomer may have any address.
+ */
 struct http_guest *http_crowd_find_victim(const struct http_crowd *crowd,
 					  const struct address *peer);
 /* As IDLE. */

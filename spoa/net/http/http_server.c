@@ -2,14 +2,11 @@
  * Who a request is for, and who may ask it: listeners and connections come from here, a request
  * goes to /check (http_check.h), to /auth (http_auth.h) or to a page.
  *
- * A large page is made when it is asked for, unless a copy that is less than a second old is still
- * being sent to somebody: that copy is shared. So many clients that ask for /metrics at once, or do
- * not read it, cost the memory of one page. The server holds a copy weakly: the copy ends with its
- * last reader.
- *
- * When all connections are taken and all of them wait for their verdict, nobody can be closed for a
- * newcomer. Then the listeners are paused, newcomers wait in the backlog, and the listeners go on
- * when a connection ends or changes what it does.
+ * When all connections are taken, one that is idle, or slow, is closed for a newcomer. A proxy
+ * opens hundreds of connections at once, and each brings its question: so what the kernel has of a
+ * connection is read before the connection is taken for idle, READS_A_TURN of them in a turn. When
+ * all connections wait for their verdict, nobody can be closed. Then the listeners are paused,
+ * newcomers wait in the backlog, and the listeners go on when a request has its answer.
  */
 #include "net/http/http_server.h"
 
@@ -37,6 +34,9 @@ enum door { DOOR_MAIN = 1, DOOR_ADMIN = 2 };
 
 #define DOORS_MAX     (2 * ADDRESS_LIST_MAX) /* of --http-listen and --admin-listen */
 #define SWEEP_SECONDS 0.5
+/* Connections that are read before they are taken for idle: in a turn, and for one newcomer. */
+#define READS_A_TURN     64
+#define READS_BY_ADDRESS 8
 
 /* A listener, and what is behind it. */
 struct http_door {
@@ -57,6 +57,9 @@ struct http_server {
 	size_t door_count;
 	struct ev_timer sweep; /* while somebody is connected */
 	bool is_paused;        /* a listener found no room */
+	size_t reads;          /* in this turn */
+	size_t chances;        /* reads that are left until somebody is closed */
+	struct ev_timer next_turn;
 };
 
 /* ---- who may see what ---- */
@@ -286,27 +289,68 @@ static void on_sweep(struct ev_loop *loop, struct ev_timer *timer, int events)
 		ev_timer_stop(loop, timer);
 }
 
-/*
- * Closes whom the crowd names until there is room for the newcomer. A proxy opens hundreds of
- * connections at once, and each brings its question. So what the kernel has of a guest is read
- * before the guest is taken for idle, and what is answered is sent before the guest is taken for
- * one that does not read. There are as many such chances as guests: clients that send without end
- * gain nothing.
- */
-static void make_room(struct http_server *server, const struct address *newcomer)
+static void on_next_turn(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
-	size_t chances = http_crowd_count(&server->crowd);
-	struct http_guest *victim = http_crowd_find_victim(&server->crowd, newcomer);
+	struct http_server *server = CONTAINER_OF(timer, struct http_server, next_turn);
 
-	if (victim != NULL)
-		streams_flush(server->peer_config.streams);
-	while ((victim = http_crowd_find_victim(&server->crowd, newcomer)) != NULL) {
-		if (chances > 0 && http_peer_read_now(victim)) {
-			chances--;
-			streams_flush(server->peer_config.streams);
+	(void)loop;
+	(void)events;
+	server->reads = 0;
+	resume_listeners(server);
+}
+
+/* Returns whether there was something to read, so that the guest may be idle no more. */
+static bool read_guest(struct http_server *server, struct http_guest *guest)
+{
+	if (!http_peer_read_now(guest))
+		return false;
+	streams_flush(server->peer_config.streams); /* who has the answer is idle again */
+	server->reads++;
+	if (!ev_is_active(&server->next_turn)) {
+		ev_timer_set(&server->next_turn, 0., 0.);
+		ev_timer_start(server->loop, &server->next_turn);
+	}
+	return true;
+}
+
+/*
+ * Asked before each accept. Nobody is closed here, since there may be no newcomer; but guests are
+ * read until the first to go is one that may go. Guests that send without end gain nothing: they
+ * are read `chances` times until one is closed.
+ */
+static bool pause_if_full(void *owner)
+{
+	const struct http_door *door = owner;
+	struct http_server *server = door->server;
+	struct http_guest *first;
+
+	if (http_crowd_count(&server->crowd) < server->config.max_connections) {
+		server->chances = server->config.max_connections;
+		return false;
+	}
+	streams_flush(server->peer_config.streams);
+	while ((first = http_crowd_find_victim(&server->crowd, NULL)) != NULL) {
+		if (server->reads >= READS_A_TURN)
+			return true; /* on_next_turn resumes */
+		if (server->chances == 0 || !read_guest(server, first))
+			return false;
+		server->chances--;
+	}
+	server->is_paused = true;
+	return true;
+}
+
+/* Closes whom the crowd names. An address that has too many is given some reads as well. */
+static void make_room_for(struct http_server *server, const struct address *newcomer)
+{
+	struct http_guest *victim;
+
+	for (size_t i = 0; (victim = http_crowd_find_victim(&server->crowd, newcomer)) != NULL;
+	     i++) {
+		if (i < READS_BY_ADDRESS && server->chances > 0 && read_guest(server, victim))
 			continue;
-		}
 		server->stats.evicted++;
+		server->chances = server->config.max_connections;
 		http_peer_close(victim);
 	}
 }
@@ -326,23 +370,12 @@ static void on_accept(void *owner, int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	socket_notice_dead_peer(fd);
 	socket_bound_buffers(fd);
-	make_room(server, &peer);
+	make_room_for(server, &peer);
 	server->stats.accepted++;
 	if (!http_peer_open(&server->peer_config, fd, &peer, door->number))
 		server->stats.refused++;
 	else if (!ev_is_active(&server->sweep))
 		ev_timer_again(server->loop, &server->sweep);
-}
-
-static bool pause_if_full(void *owner)
-{
-	const struct http_door *door = owner;
-	struct http_server *server = door->server;
-
-	if (!http_crowd_is_full(&server->crowd))
-		return false;
-	server->is_paused = true;
-	return true;
 }
 
 /* ---- the server ---- */
@@ -377,6 +410,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 	server->config = *config;
 	http_crowd_init(&server->crowd, config->max_connections, config->max_per_address);
 	ev_init(&server->sweep, on_sweep);
+	ev_init(&server->next_turn, on_next_turn);
 	server->sweep.repeat = SWEEP_SECONDS;
 	server->checks = http_checks_new(config->engine);
 	set_peer_config(server);
@@ -460,6 +494,7 @@ void http_server_free(struct http_server *server)
 		close_all(server, (enum http_phase)phase);
 	streams_free(server->peer_config.streams);
 	ev_timer_stop(server->loop, &server->sweep);
+	ev_timer_stop(server->loop, &server->next_turn);
 	http_checks_free(server->checks);
 	http_pages_free(server->pages);
 	free(server);

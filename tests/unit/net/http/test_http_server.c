@@ -357,6 +357,19 @@ TEST(http_server_more_connections_than_there_may_be_are_answered_when_each_has_a
 	assert_int_equal(http_server_stats(server).evicted, 2 * MAX_CONNECTIONS);
 }
 
+TEST(http_server_newcomers_beyond_the_limit_wait_while_all_wait_for_verdicts)
+{
+	int fds[3 * MAX_CONNECTIONS];
+
+	fake.waits = true;
+	connect_all(fds, ARRAY_SIZE(fds), CHECK);
+	assert_int_equal(http_server_stats(server).accepted, MAX_CONNECTIONS);
+	assert_int_equal(http_server_stats(server).evicted, 0);
+	assert_int_equal(http_server_unanswered(server), MAX_CONNECTIONS);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
 TEST(http_server_half_a_request_is_no_reason_to_stay)
 {
 	int fds[MAX_CONNECTIONS + 1];
