@@ -73,8 +73,8 @@ static int print_help(void)
 	options_print_help(stdout);
 	fputs("\ncheck-config has this flag too:\n\n", stdout);
 	option_print_table(show_options_table, stdout);
-	fputs("\nreplay reads requests from files, or from standard input, and has these flags "
-	      "too:\n\n",
+	fputs("\nreplay reads requests from files, or from standard input when none is given, and\n"
+	      "has these flags too:\n\n",
 	      stdout);
 	option_print_table(replay_options_table, stdout);
 	return EXIT_SUCCESS;
@@ -113,8 +113,9 @@ static int print_help_of_replay(void)
 					     "hash-keys", "memory-limit", NULL};
 
 	fputs("usage: ratelimit-spoa replay [options] [FILE...]\n\n"
-	      "Reads requests from files, or from standard input, and says what policies would\n"
-	      "have done.\n\n",
+	      "Reads requests from files, and says what policies would have done. Without FILE,\n"
+	      "and where FILE is -, it reads standard input. Several files are merged by time.\n"
+	      "Input that gzip compressed is decompressed.\n\n",
 	      stdout);
 	option_print_table(replay_options_table, stdout);
 	fputs("\nIt takes all options of serve; these count here:\n\n", stdout);

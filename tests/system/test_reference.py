@@ -63,6 +63,14 @@ def test_the_help_of_replay_has_its_table_and_the_options_that_count():
     assert set(flags[len(own):]) == set(re.findall(r"`--([\w-]+)`", counting[1]))
 
 
+def test_the_usage_of_replay_is_that_of_help():
+    usage = re.match(r"usage: (.*)\n", agent.run("replay", "--help").stdout)[1]
+
+    assert usage in agent.run("--help").stdout
+    assert f"`{usage}`" in section("Command line") and f"`{usage}`" in section("Replay")
+    assert f"`{usage}`" in (ROOT / "docs/replay.md").read_text()
+
+
 def test_the_flag_of_check_config_is_that_of_help():
     own = section("Options").partition("`check-config` has")[2]
 
