@@ -49,8 +49,12 @@ struct inquiry {
 	int64_t asked_us;       /* on the monotonic clock */
 	int64_t deadline_us;
 	int64_t now_us; /* when it was asked, for the local store */
-	/* Of a late inquiry: which of the request's checks the local store granted, as bits. */
+	/*
+	 * Of a late inquiry: the request's checks that the local store granted and of which the
+	 * store has not said that it charged them, as bits; and when, by the time of that op.
+	 */
 	uint32_t granted;
+	int64_t granted_us;
 	uint8_t trace_len;
 	char trace[TRACE_MAX];
 };
@@ -219,6 +223,43 @@ static int64_t local_now_us(const struct inquiry *inquiry)
 	return engine->store_us == 0 ? inquiry->now_us : inquiry->asked_us + engine->store_ahead_us;
 }
 
+/*
+ * ---- on_error=local: what the local store has of a check ----
+ *
+ * It has two balances of each key (store/memory.c). One is called the balance here: it decides the
+ * next check. The other one is the grant: the units that the local store granted and that Redis, as
+ * far as the agent knows, did not charge. Of a check that costs c units:
+ *
+ *     what happens                                       the grant    the balance has left
+ *     -------------------------------------------------  -----------  ---------------------------
+ *     Redis replies in time                              as before    what Redis says, less grant
+ *
+ *     Redis is not asked, answers by an error, or has
+ *     not answered by the deadline:
+ *       the local store grants the check                 c more       c less
+ *       the local store denies it                        as before    as before
+ *
+ *     Redis replies after the deadline, and says that
+ *       it charged the check, which was granted here     c less       what Redis says, less grant
+ *       it did not, or the check was denied here         as before    what Redis says, less grant
+ *
+ *     the reply never comes, or is an error              as before    as before
+ *
+ *     the window is over                                 none         the limit
+ *     the bucket refills by n units                      n less       n more
+ *
+ * Why the grant is raised at the deadline, and not when it is known that Redis did not charge the
+ * check: replies to other requests of the key come before that, and each puts what Redis says in
+ * the place of the balance.
+ *
+ * The late reply takes off the grant only what still counts of the c units that were granted then.
+ * After the end of their window, or when their bucket has refilled them, that is nothing: what the
+ * grant has by then is of other checks.
+ *
+ * When Redis has charged the check and the reply is lost, the c units count twice here until their
+ * window is over or their bucket has refilled them. That is better than to grant them twice.
+ */
+
 /* What the local store has charged for `op`. */
 static uint32_t granted_bits(const struct inquiry *inquiry, const struct store_op *op)
 {
@@ -240,9 +281,6 @@ static uint32_t granted_bits(const struct inquiry *inquiry, const struct store_o
  * Has the local store decide the checks whose policy says on_error=local: they are charged all
  * together or not at all. The checks keep the error of the first store, so that the verdict says
  * `degraded`.
- *
- * The local store notes what it grants, since the other store does not know of that. But of a late
- * inquiry this is not known before the other store has answered: until then `granted` has it.
  */
 static void ask_local(struct inquiry *inquiry)
 {
@@ -253,8 +291,7 @@ static void ask_local(struct inquiry *inquiry)
 	if (op.count == 0)
 		return;
 	op.is_denied = is_denied_already(&inquiry->request);
-	op.is_stand_in = inquiry->engine->config.store != inquiry->engine->config.local &&
-			 !inquiry->op.is_late;
+	op.is_stand_in = inquiry->engine->config.store != inquiry->engine->config.local;
 	op.now_us = local_now_us(inquiry);
 	for (size_t i = 0; i < op.count; i++)
 		errors[i] = checks[i]->error;
@@ -262,25 +299,23 @@ static void ask_local(struct inquiry *inquiry)
 	ASSERT(state == STORE_DONE);
 	for (size_t i = 0; i < op.count; i++)
 		checks[i]->error = errors[i];
-	if (inquiry->op.is_late)
+	if (inquiry->op.is_late) {
 		inquiry->granted = granted_bits(inquiry, &op);
+		inquiry->granted_us = op.now_us;
+	}
 }
 
-/*
- * The store has answered a late inquiry. What it did not charge after all, because the request did
- * not reach it, its reply was lost or it denied the request, was granted by the local store alone.
- */
-static void note_late_grants(const struct inquiry *inquiry)
+/* The store charged a check of a late inquiry, which the local store may have granted as well. */
+static void forget_late_grant(struct inquiry *inquiry, const struct check *check, int64_t now_us)
 {
-	const struct request *request = &inquiry->request;
 	struct store *local = inquiry->engine->config.local;
-	bool is_denied = is_denied_already(request);
 
-	for (size_t i = 0; i < request->count; i++) {
-		const struct check *check = request->checks[i];
-		bool is_charged = check->error == STORE_OK && !is_denied && !check_is_denied(check);
-		if ((inquiry->granted & UINT32_C(1) << i) != 0 && !is_charged)
-			local->note_grant(local, check, local_now_us(inquiry));
+	for (size_t i = 0; i < inquiry->request.count; i++) {
+		uint32_t bit = UINT32_C(1) << i;
+		if (inquiry->request.checks[i] != check || (inquiry->granted & bit) == 0)
+			continue;
+		inquiry->granted &= ~bit;
+		local->forget_grant(local, check, inquiry->granted_us, now_us);
 	}
 }
 
@@ -322,8 +357,6 @@ static void on_store_answered(struct store_op *op)
 
 	inquiry->engine->in_flight -= inquiry->request.count;
 	inquiry->engine->counter.stats.late += op->is_late;
-	if (inquiry->granted != 0)
-		note_late_grants(inquiry);
 	finish(inquiry);
 	engine_end(inquiry);
 }
@@ -338,14 +371,17 @@ static void learn_store_time(struct engine *engine, int64_t now_us)
 }
 
 static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
-		    int64_t now_us)
+		    bool is_charged, int64_t now_us)
 {
-	struct engine *engine = CONTAINER_OF(op, struct inquiry, op)->engine;
+	struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, op);
+	struct engine *engine = inquiry->engine;
 	struct store *local = engine->config.local;
 
 	if (check->terms->on_error != ON_ERROR_LOCAL)
 		return;
 	learn_store_time(engine, now_us);
+	if (is_charged && inquiry->granted != 0)
+		forget_late_grant(inquiry, check, now_us);
 	local->keep(local, check, balance, now_us);
 }
 

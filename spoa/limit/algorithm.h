@@ -57,13 +57,15 @@ struct algorithm_traits {
 
 	/* What quota_full_us and the functions of balance.h say; balance.h checks before it asks:
 	 * `units` of `wait_us` is at most the limit and more than what remains; that of `take` is
-	 * from 1 to what remains. */
+	 * from 1 to what remains, and that of `give_back` from 1 to the limit. */
 	int64_t (*full_us)(const struct quota *quota);
 	void (*look)(struct balance *b, const struct quota *quota, int64_t now_us);
 	int64_t (*remaining)(const struct balance *b, const struct quota *quota);
 	int64_t (*wait_us)(const struct balance *b, const struct quota *quota, int64_t now_us,
 			   int64_t units);
 	void (*take)(struct balance *b, int64_t units);
+	void (*give_back)(struct balance *b, const struct quota *quota, int64_t taken_us,
+			  int64_t units);
 
 	/* How many numbers a reply of Redis has of a state (lua/contract.lua), and what makes a
 	 * balance of them; false when they can't be a state that the script found. */

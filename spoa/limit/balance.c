@@ -38,6 +38,12 @@ void balance_take(struct balance *b, const struct quota *quota, int64_t units)
 	traits_of(quota)->take(b, units);
 }
 
+void balance_give_back(struct balance *b, const struct quota *quota, int64_t taken_us,
+		       int64_t units)
+{
+	traits_of(quota)->give_back(b, quota, taken_us, units);
+}
+
 struct outcome balance_outcome(const struct balance *b, const struct quota *quota, int64_t now_us,
 			       int64_t cost, bool charged)
 {

@@ -73,9 +73,11 @@ struct window_log {
 	const void *state;
 	int64_t total_before;
 	/*
-	 * From balance_look and balance_take. Taking appends (last_us, used) to the log, merged
+	 * From the functions below. Taking appends (last_us, used) to the log, merged
 	 * with its last entry if the times are equal; `expired` entries are no longer needed. When
-	 * `mended` the whole log is to be one entry, (last_us, used).
+	 * units were given back, `used` is less than what the entries after these have together,
+	 * and the first of them has less. When `mended` the whole log is to be one entry,
+	 * (last_us, used).
 	 */
 	size_t expired;
 	int64_t used;
@@ -111,6 +113,13 @@ int64_t balance_wait_us(const struct balance *b, const struct quota *quota, int6
 			int64_t units);
 /* `units` is at most what remains. */
 void balance_take(struct balance *b, const struct quota *quota, int64_t units);
+/*
+ * Undoes a take of so many units at `taken_us`, as far as they certainly count still: no unit that
+ * was taken later comes back in their place. `units` is at most the limit. Before the balance is
+ * asked for a wait it has to be written and looked at again.
+ */
+void balance_give_back(struct balance *b, const struct quota *quota, int64_t taken_us,
+		       int64_t units);
 
 /* What a check came to. Times are from now; retry_after_us is 0 if allowed, -1 for never. */
 struct outcome {

@@ -42,6 +42,15 @@ static void take(struct balance *b, int64_t units)
 	b->plain.fixed.used += units;
 }
 
+/* In a later window nothing of that counts. */
+static void give_back(struct balance *b, const struct quota *quota, int64_t taken_us, int64_t units)
+{
+	struct fixed_window *window = &b->plain.fixed;
+
+	if (taken_us >= start_us(window->last_us, quota))
+		window->used -= units < window->used ? units : window->used;
+}
+
 /* used, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -61,6 +70,7 @@ const struct algorithm_traits fixed_window_traits = {
 	.remaining = remaining,
 	.wait_us = wait_us,
 	.take = take,
+	.give_back = give_back,
 	.reply_count = 2,
 	.read_reply = read_reply,
 };

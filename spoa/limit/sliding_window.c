@@ -105,6 +105,23 @@ static void take(struct balance *b, int64_t units)
 	b->log.used += units;
 }
 
+/*
+ * The oldest units leave the log in place of those that were taken then, since the log has no room
+ * for a hole. So the others count no shorter than they should.
+ */
+static void give_back(struct balance *b, const struct quota *quota, int64_t taken_us, int64_t units)
+{
+	struct window_log *log = &b->log;
+
+	if (taken_us <= log->last_us - quota->window_us)
+		return;
+	log->used -= units < log->used ? units : log->used;
+	if (log->used == 0)
+		log->expired = log->count;
+	else if (!log->mended)
+		log->expired = find_total(log, entry(log, log->count - 1).total - log->used + 1);
+}
+
 static struct window_entry entry_of_excerpt(const void *state, size_t index)
 {
 	return ((const struct log_excerpt *)state)->entries[index];
@@ -160,6 +177,7 @@ const struct algorithm_traits sliding_window_traits = {
 	.remaining = remaining,
 	.wait_us = wait_us,
 	.take = take,
+	.give_back = give_back,
 	.reply_count = 5,
 	.read_reply = read_reply,
 };

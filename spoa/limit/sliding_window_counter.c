@@ -94,6 +94,18 @@ static void take(struct balance *b, int64_t units)
 	b->plain.counter.current += units;
 }
 
+/* Each of the two counts has what was taken in its window. */
+static void give_back(struct balance *b, const struct quota *quota, int64_t taken_us, int64_t units)
+{
+	struct window_counter *counter = &b->plain.counter;
+	int64_t from_us = start_us(counter, quota);
+
+	if (taken_us >= from_us)
+		counter->current -= min(units, counter->current);
+	else if (taken_us >= from_us - quota->window_us)
+		counter->previous -= min(units, counter->previous);
+}
+
 /* previous, current, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -116,6 +128,7 @@ const struct algorithm_traits sliding_window_counter_traits = {
 	.remaining = remaining,
 	.wait_us = wait_us,
 	.take = take,
+	.give_back = give_back,
 	.reply_count = 3,
 	.read_reply = read_reply,
 };

@@ -89,6 +89,23 @@ static void take(struct balance *b, int64_t units)
 	b->plain.bucket.level -= units * b->plain.bucket.unit_us;
 }
 
+/*
+ * What the bucket has refilled since then may have been for these units, so only the rest of them
+ * comes back: if the bucket was full in between, all that is missing was taken later.
+ */
+static void give_back(struct balance *b, const struct quota *quota, int64_t taken_us, int64_t units)
+{
+	struct token_bucket *bucket = &b->plain.bucket;
+	int64_t full = quota->limit * quota->refill_us;
+	int64_t missing = units * quota->refill_us;
+	int64_t elapsed_us = bucket->last_us > taken_us ? bucket->last_us - taken_us : 0;
+
+	if (elapsed_us >= divide_up(missing, quota->refill_tokens))
+		return;
+	missing -= elapsed_us * quota->refill_tokens;
+	bucket->level = missing < full - bucket->level ? bucket->level + missing : full;
+}
+
 /* level, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -109,6 +126,7 @@ const struct algorithm_traits token_bucket_traits = {
 	.remaining = remaining,
 	.wait_us = wait_us,
 	.take = take,
+	.give_back = give_back,
 	.reply_count = 2,
 	.read_reply = read_reply,
 };

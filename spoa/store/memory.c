@@ -109,9 +109,13 @@ static void write_log(struct cells *cells, struct balance_cell *cell, const stru
 	if (log->mended) {
 		cell_log_clear(cells, &cell->log);
 		add_units(cells, cell, log->last_us, log->used);
-	} else {
+	} else if (cost > 0) {
 		drop_expired(cells, cell, log->expired);
 		add_units(cells, cell, log->last_us, cost);
+	} else { /* units were given back */
+		drop_expired(cells, cell, log->expired);
+		if (cell->log.count > 0)
+			cell->total_before = last_entry(cells, &cell->log).total - log->used;
 	}
 }
 
@@ -143,7 +147,7 @@ static bool would_pass(const struct finding *finding, const struct check *check)
  * Of each key there may be two balances:
  *
  *     the balance   what the other store said, less what was granted here; it is asked and charged
- *     the grant     what was granted here and the other store did not charge
+ *     the grant     what was granted here, and the other store did not say that it charged it
  *
  * Each reply of the other store takes the place of the balance, less what is used of the grant. So
  * a key of which Redis says "3 left" again and again, because it never hears of the 3 that were
@@ -259,12 +263,28 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	balances_let_go(balances, cell);
 }
 
-static void note_grant(struct store *store, const struct check *check, int64_t now_us)
+/* Takes no cells: a log gets shorter, or is the same. */
+static void forget_grant(struct store *store, const struct check *check, int64_t granted_us,
+			 int64_t now_us)
 {
 	struct balances *balances = &memory_of(store)->balances;
+	const struct quota *quota = check->quota;
+	struct finding grant;
 
-	if (check->cost > 0 && free_cells_to_keep(balances, 1 + CELL_LOG_APPEND_MAX, now_us))
-		add_grant(balances, balances_id(balances, check_key(check)), check, now_us);
+	if (check->cost == 0 || balances->grants == 0)
+		return;
+	find_grant(&grant, balances, balances_id(balances, check_key(check)), check, now_us);
+	if (grant.cell == 0)
+		return;
+	balances_hold(balances, grant.cell);
+	balance_give_back(&grant.balance, quota, granted_us, check->cost);
+	write_back(balances, &grant, check, now_us, 0);
+	look_at(&grant, check, now_us); /* the log is another one now */
+	balances_set_full(balances, grant.cell,
+			  now_us + balance_wait_us(&grant.balance, quota, now_us, quota->limit));
+	balances_set_share(balances, grant.cell, balance_remaining(&grant.balance, quota),
+			   quota->limit);
+	balances_let_go(balances, grant.cell);
 }
 
 /* ---- a check, decided ---- */
@@ -440,7 +460,7 @@ struct store *memory_store_new(uint64_t memory_limit)
 	m->store = (struct store){
 		.ask = ask,
 		.keep = keep,
-		.note_grant = note_grant,
+		.forget_grant = forget_grant,
 		.describe = describe,
 		.free = release,
 	};

@@ -41,11 +41,12 @@ struct store_op {
 	void (*answered)(struct store_op *op);
 	/*
 	 * Called before `answered` with each balance that a store with a clock of its own found,
-	 * after what was taken, at `now_us` by that clock; of a check in shadow maybe twice, and
-	 * the last one holds. May be NULL, and is in an op for a store without such a clock.
+	 * after what was taken, at `now_us` by that clock; `is_charged`: the check's cost was
+	 * taken. Of a check in shadow maybe twice, first as not charged, and the last one holds.
+	 * May be NULL, and is in an op for a store without such a clock.
 	 */
 	void (*seen)(struct store_op *op, const struct check *check, const struct balance *balance,
-		     int64_t now_us);
+		     bool is_charged, int64_t now_us);
 	struct list link; /* the store's, while the op is pending */
 };
 
@@ -96,10 +97,13 @@ struct store {
 	void (*keep)(struct store *store, const struct check *check, const struct balance *balance,
 		     int64_t now_us);
 	/*
-	 * It has granted this check in place of another store, which did not charge it: as if the
-	 * op had been asked with `is_stand_in`. NULL where `keep` is.
+	 * This store granted the check in place of another store, at `granted_us` by the op's time,
+	 * and the other one now says that it charged the check too. So the cost is in what it says
+	 * of the balance, and `keep` is not to take it off once more. To be called before `keep`.
+	 * NULL where `keep` is.
 	 */
-	void (*note_grant)(struct store *store, const struct check *check, int64_t now_us);
+	void (*forget_grant)(struct store *store, const struct check *check, int64_t granted_us,
+			     int64_t now_us);
 	/*
 	 * Another password for the server, shorter than STORE_PASSWORD_MAX: the connection that is
 	 * there is authenticated by it, and so are later ones. NULL for a store without a server.

@@ -75,8 +75,9 @@ static const int64_t costs[] = {
 static struct store *memory;
 
 static void keep(struct store_op *op, const struct check *check, const struct balance *balance,
-		 int64_t now_us)
+		 bool is_charged, int64_t now_us)
 {
+	(void)is_charged;
 	(void)op;
 	memory->keep(memory, check, balance, now_us);
 }

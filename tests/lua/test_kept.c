@@ -34,6 +34,9 @@ struct pair {
 };
 
 static struct store *memory_of_test;
+static struct {
+	bool is_charged, allowed;
+} last_seen;
 
 BEFORE_EACH
 {
@@ -59,8 +62,10 @@ AFTER_EACH
 }
 
 static void keep(struct store_op *op, const struct check *check, const struct balance *balance,
-		 int64_t now_us)
+		 bool is_charged, int64_t now_us)
 {
+	last_seen.is_charged = is_charged;
+	last_seen.allowed = check->outcome.allowed;
 	assert_int_equal(op->now_us, now_us);
 	memory_of_test->keep(memory_of_test, check, balance, now_us);
 }
@@ -76,6 +81,8 @@ static struct outcome ask_redis(struct pair *pair, const struct quota *quota, in
 	question->op.seen = is_kept ? keep : NULL;
 	stage_ask(pair->stage, question);
 	stage_settle(pair->stage);
+	if (is_kept)
+		assert_int_equal(last_seen.is_charged, last_seen.allowed);
 	return stage_ask_one(pair->stage, "key", quota, 0, pair->now_us);
 }
 

@@ -212,7 +212,7 @@ static bool decide_check(struct redis_call_reader *reader, struct store_op *op, 
 	check->is_decided = true;
 	check->error = STORE_OK;
 	if (op->seen != NULL)
-		op->seen(op, check, &balance, reader->now_us);
+		op->seen(op, check, &balance, charged, reader->now_us);
 	return true;
 }
 

@@ -735,13 +735,23 @@ TEST_ROWS(invalid_messages)
 
 /* ---- what the store says is kept, for on_error=local ---- */
 
-/* The store says that so much of the first check's window was used, at that time by its clock. */
-static void answer_used(struct fake_store *fake, size_t index, int64_t used, int64_t now_us)
+static void see(struct fake_store *fake, size_t index, const struct balance *balance,
+		bool is_charged)
 {
 	struct store_op *op = fake->asked[index];
+
+	op->seen(op, op->checks[0], balance, is_charged, balance->plain.fixed.last_us);
+}
+
+/*
+ * The store charged the first check; after that so much of the window was used, at that time by
+ * the store's clock.
+ */
+static void answer_used(struct fake_store *fake, size_t index, int64_t used, int64_t now_us)
+{
 	struct balance balance = {.plain.fixed = {used, now_us}};
 
-	op->seen(op, op->checks[0], &balance, now_us);
+	see(fake, index, &balance, true);
 	answer_each(fake, index, "p");
 }
 
@@ -831,6 +841,73 @@ TEST(late_request_that_the_store_did_not_charge_is_taken_off)
 	answer_used(&world->fake, 1, 1, NOW_US);
 	world->fake.behaviour = FAILS_AT_ONCE;
 
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+/*
+ * Both of 2 are granted here, and the store says of the first that it charged it: what is left
+ * there is the second one's, whose reply is lost.
+ */
+TEST(late_requests_count_here_before_the_store_answers_them)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_true(world->last.allowed);
+	answer_used(&world->fake, 0, 1, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	answer_error(&world->fake, 1, STORE_CONNECTION);
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+/* The store charged both, and then nothing is left that would be taken off twice. */
+TEST(late_requests_that_the_store_charged_are_taken_off_no_more)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_LOCAL, 10);
+
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	answer_used(&world->fake, 0, 1, NOW_US);
+	answer_used(&world->fake, 1, 2, NOW_US);
+	/* Somebody has forgiven the client in the store. */
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	answer_used(&world->fake, 2, 1, NOW_US);
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed);
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_false(world->last.allowed);
+	world_free(world);
+}
+
+/* Granted here; there b denied the request, so a was not charged and has 2 left, with 1 here. */
+TEST(late_request_that_the_store_denied_is_taken_off)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 10);
+	struct balance unused = {.plain.fixed = {0, NOW_US}};
+
+	set_terms(world, "local limits");
+	assert_int_equal(ask(world), ENGINE_PENDING);
+	engine_expire(world->engine, MONO_US + TIMEOUT_US);
+	assert_true(world->last.allowed);
+	see(&world->fake, 0, &unused, false);
+	answer_each(&world->fake, 0, "pd");
+	set_terms(world, "local");
+	world->fake.behaviour = FAILS_AT_ONCE;
+
+	assert_int_equal(ask(world), ENGINE_DONE);
+	assert_true(world->last.allowed);
 	assert_int_equal(ask(world), ENGINE_DONE);
 	assert_false(world->last.allowed);
 	world_free(world);

@@ -691,6 +691,168 @@ TEST(keep_takes_off_what_was_granted_here)
 	}
 }
 
+/*
+ * Units are granted here, and Redis charges some of them late. `left` is what is left here when
+ * Redis then says that all is left there: the limit, less what is granted still.
+ */
+static const struct forgotten {
+	const char *name;
+	enum algorithm algorithm;
+	struct {
+		int64_t after_us, units;
+	} grants[3];
+	struct {
+		int64_t granted_after_us, units, after_us;
+	} forgotten;
+	struct {
+		int64_t after_us, remaining;
+	} left[3];
+} forgotten_grants[] = {
+	/* The limit is 20, in a minute. A bucket refills one in 3 s. A window has 40 s to go. */
+	{"bucket: at once", TOKEN_BUCKET, {{0, 5}}, {0, 3, 0}, {{0, 18}, {3 * S, 19}}},
+	{"bucket: all", TOKEN_BUCKET, {{0, 5}}, {0, 5, 0}, {{0, 20}}},
+	{"bucket: some has refilled, and more was granted",
+	 TOKEN_BUCKET,
+	 {{0, 4}, {6 * S, 3}},
+	 {0, 4, 6 * S},
+	 {{6 * S, 17}, {15 * S, 20}}},
+	{"bucket: all has refilled, and more was granted",
+	 TOKEN_BUCKET,
+	 {{0, 4}, {30 * S, 3}},
+	 {0, 4, 30 * S},
+	 {{30 * S, 17}, {36 * S, 19}}},
+	{"bucket: granted by a clock that is ahead", TOKEN_BUCKET, {{S, 4}}, {S, 4, 0}, {{S, 20}}},
+	{"fixed window: some of it", FIXED_WINDOW, {{0, 5}}, {0, 3, 0}, {{0, 18}, {40 * S, 20}}},
+	{"fixed window: the last of the window",
+	 FIXED_WINDOW,
+	 {{0, 5}},
+	 {0, 5, 40 * S - 1},
+	 {{40 * S - 1, 20}}},
+	{"fixed window: in the next one, where more was granted",
+	 FIXED_WINDOW,
+	 {{0, 5}, {40 * S, 2}},
+	 {0, 5, 40 * S},
+	 {{40 * S, 18}}},
+	{"fixed window: granted as the window begins",
+	 FIXED_WINDOW,
+	 {{40 * S, 2}},
+	 {40 * S, 2, 41 * S},
+	 {{41 * S, 20}}},
+	{"counter: some of it", SLIDING_WINDOW_COUNTER, {{0, 5}}, {0, 3, 0}, {{0, 18}}},
+	{"counter: in the next window, where more was granted",
+	 SLIDING_WINDOW_COUNTER,
+	 {{0, 6}, {40 * S, 2}},
+	 {0, 5, 40 * S},
+	 {{40 * S, 17}, {70 * S, 17}, {99 * S, 17}}},
+	{"counter: in the window after the next",
+	 SLIDING_WINDOW_COUNTER,
+	 {{0, 6}, {40 * S, 4}},
+	 {0, 6, 100 * S},
+	 {{100 * S, 16}, {130 * S, 18}}},
+	{"log: some of an entry",
+	 SLIDING_WINDOW,
+	 {{0, 5}},
+	 {0, 3, 0},
+	 {{0, 18}, {60 * S - 1, 18}, {60 * S, 20}}},
+	{"log: all of it", SLIDING_WINDOW, {{0, 5}}, {0, 5, 0}, {{0, 20}}},
+	{"log: the oldest entry and some of the next",
+	 SLIDING_WINDOW,
+	 {{0, 3}, {10 * S, 4}, {20 * S, 2}},
+	 {10 * S, 4, 20 * S},
+	 {{20 * S, 15}, {70 * S, 18}, {80 * S, 20}}},
+	{"log: just before it leaves",
+	 SLIDING_WINDOW,
+	 {{0, 3}, {10 * S, 4}},
+	 {0, 3, 60 * S - 1},
+	 {{60 * S - 1, 16}, {60 * S, 16}, {70 * S, 20}}},
+	{"log: it has left, and more was granted",
+	 SLIDING_WINDOW,
+	 {{0, 3}, {10 * S, 4}},
+	 {0, 3, 60 * S},
+	 {{60 * S, 16}, {70 * S, 20}}},
+};
+
+static struct store *forget_grants(const struct forgotten *row, const struct quota *quota)
+{
+	struct store *store = make_default();
+	struct check check;
+
+	for (size_t i = 0; i < ARRAY_SIZE(row->grants); i++)
+		if (row->grants[i].units > 0)
+			assert_true(stand_in(store, "k", quota, row->grants[i].units,
+					     START_US + row->grants[i].after_us)
+					    .allowed);
+	store->forget_grant(store, check_make(&check, "k", quota, row->forgotten.units),
+			    START_US + row->forgotten.granted_after_us,
+			    START_US + row->forgotten.after_us);
+	return store;
+}
+
+/* After Redis said that nothing is used. */
+static int64_t left_when_unused(struct store *store, const struct quota *quota, int64_t now_us)
+{
+	bool is_bucket = algorithm_traits(quota->algorithm)->is_by_rate;
+	bool is_counter = quota->algorithm == SLIDING_WINDOW_COUNTER;
+	int64_t numbers[ALGORITHM_REPLY_MAX] = {is_bucket ? quota->limit * quota->refill_us : 0,
+						is_counter ? 0 : now_us, now_us, now_us, now_us};
+
+	keep(store, "k", quota, 0, now_us, numbers);
+	return stand_in(store, "k", quota, 0, now_us).remaining;
+}
+
+TEST_ROWS(forgotten_grants)
+{
+	struct quota quota = quota_of(row->algorithm, 20, 60 * SECOND);
+
+	for (size_t i = 0; i < ARRAY_SIZE(row->left); i++) {
+		struct store *store = forget_grants(row, &quota);
+		if (row->left[i].remaining > 0)
+			assert_int_equal(
+				left_when_unused(store, &quota, START_US + row->left[i].after_us),
+				row->left[i].remaining);
+		store_free(store);
+	}
+}
+
+/* Of 3, 4 and 2 units that leave at 60, 70 and 80 s, 2 and 2 are left: the grant lasts 80 s. */
+TEST(forget_grant_keeps_the_rest_until_it_is_over)
+{
+	struct store *store = make_default();
+	struct quota quota = window_of(SLIDING_WINDOW, 20, 60 * SECOND);
+	struct check check;
+	char key[16];
+
+	assert_true(stand_in(store, "k", &quota, 3, START_US).allowed);
+	assert_true(stand_in(store, "k", &quota, 4, START_US + 10 * SECOND).allowed);
+	assert_true(stand_in(store, "k", &quota, 2, START_US + 20 * SECOND).allowed);
+	store->forget_grant(store, check_make(&check, "k", &quota, 5), START_US,
+			    START_US + 20 * SECOND);
+
+	/* Others that come give the store cause to forget what is full. */
+	for (int i = 0; i < 8; i++) {
+		snprintf(key, sizeof key, "x%d", i);
+		assert_true(take(store, key, &quota, 1, START_US + 75 * SECOND).allowed);
+	}
+	assert_int_equal(left_when_unused(store, &quota, START_US + 75 * SECOND), 18);
+	store_free(store);
+}
+
+TEST(forget_grant_that_is_not_remembered_does_nothing)
+{
+	struct store *store = make_default();
+	struct quota quota = window_of(FIXED_WINDOW, 5, 60 * SECOND);
+	struct check check;
+
+	assert_true(stand_in(store, "other", &quota, 1, START_US).allowed);
+	uint64_t before = memory_store_stats(store).bytes;
+	store->forget_grant(store, check_make(&check, "k", &quota, 1), START_US, START_US);
+	store->forget_grant(store, check_make(&check, "other", &quota, 0), START_US, START_US);
+
+	assert_int_equal(memory_store_stats(store).bytes, before);
+	assert_int_equal(left_when_unused(store, &quota, START_US), 5);
+	store_free(store);
+}
+
 TEST(keep_full_balance_that_is_not_remembered_takes_no_memory)
 {
 	struct store *store = make_default();
