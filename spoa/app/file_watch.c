@@ -48,7 +48,6 @@
 #include "base/compiler.h"
 #include "base/log.h"
 
-#define RETRY_S    1.0
 #define NAMES_MAX  64 /* on the way; Linux itself follows at most 40 links */
 #define READS_MAX  64 /* of READ_BYTES each in one turn of the loop */
 #define READ_BYTES 4096
@@ -373,6 +372,14 @@ void file_watch_hold(struct file_watch *watch, int64_t until_us)
 	set_timer(watch);
 }
 
+void file_watch_tell_in(struct file_watch *watch, double seconds)
+{
+	if (watch == NULL)
+		return;
+	note_change(watch);
+	file_watch_hold(watch, watch->last_us + (int64_t)(seconds * US_PER_SECOND));
+}
+
 /* Returns 0, or the errno that says why nothing can be watched. */
 static int begin_watching(struct file_watch *watch)
 {
@@ -422,7 +429,7 @@ static struct file_watch *make_watch(struct ev_loop *loop, const char *path, boo
 				     .changed = changed,
 				     .owner = owner};
 	ev_init(&watch->settle, on_settled);
-	ev_timer_init(&watch->retry, on_retry, RETRY_S, RETRY_S);
+	ev_timer_init(&watch->retry, on_retry, FILE_WATCH_RETRY_S, FILE_WATCH_RETRY_S);
 	int error = begin_watching(watch);
 	if (error != 0)
 		log_failure(is_policies, path, error);

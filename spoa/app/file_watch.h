@@ -24,6 +24,7 @@
 
 #define FILE_WATCH_SETTLE_S 0.1
 #define FILE_WATCH_LATEST_S 1.0
+#define FILE_WATCH_RETRY_S  1.0 /* for file_watch_tell_in, after a read that may succeed then */
 #define FILE_WATCH_HELD     INT64_MAX /* until file_watch_hold says another time */
 
 struct ev_loop;
@@ -47,5 +48,11 @@ void file_watch_catch_up(struct file_watch *watch);
  * told after it. `watch` may be NULL.
  */
 void file_watch_hold(struct file_watch *watch, int64_t until_us);
+/*
+ * The owner is told after that time as though the file had changed, once: because the file could
+ * not be read, or may have changed before it was watched. Until then other changes wait. `watch`
+ * may be NULL.
+ */
+void file_watch_tell_in(struct file_watch *watch, double seconds);
 
 #endif

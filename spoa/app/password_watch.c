@@ -12,12 +12,21 @@ static void on_changed(void *owner)
 	struct password_watch *watch = owner;
 	char password[STORE_PASSWORD_MAX];
 	struct err err;
+	bool may_pass, was_tried_again = watch->is_tried_again;
 
-	if (secret_file_read(watch->path, password, sizeof password, &err))
+	bool is_read =
+		secret_file_read_again(watch->path, password, sizeof password, &may_pass, &err);
+	watch->is_tried_again = may_pass;
+	if (may_pass)
+		file_watch_tell_in(watch->watch, FILE_WATCH_RETRY_S);
+	if (is_read)
 		store_set_password(watch->store, password);
-	else
+	else if (!(may_pass && was_tried_again))
 		log_event(LOG_WARN, "redis_password_unread", LOG_TEXT("reason", err.text),
-			  LOG_TEXT("hint", "the password that was read last stays in force"));
+			  LOG_TEXT("hint", may_pass ? "the password that was read last stays in "
+						      "force; the agent tries again every second"
+						    : "the password that was read last stays in "
+						      "force"));
 }
 
 void password_watch_init(struct password_watch *watch, struct ev_loop *loop, const char *path,
@@ -26,6 +35,9 @@ void password_watch_init(struct password_watch *watch, struct ev_loop *loop, con
 	*watch = (struct password_watch){.path = path, .store = store};
 	if (path != NULL)
 		watch->watch = file_watch_new_other(loop, path, on_changed, watch);
+	/* The file may have changed since the options were read. The store knows an old password
+	 * when it is told one. */
+	file_watch_tell_in(watch->watch, 0);
 }
 
 void password_watch_release(struct password_watch *watch)

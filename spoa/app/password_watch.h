@@ -1,10 +1,13 @@
 /*
  * password_watch.h - reads RATELIMIT_REDIS_PASSWORD_FILE again when the file changes, and tells the
  * store the new password. A file that can't be read, or has no password, leaves the one in force
- * that was read last, with a line in the log.
+ * that was read last, with a line in the log. When a descriptor is missing, the file is read again
+ * after a second.
  */
 #ifndef APP_PASSWORD_WATCH_H
 #define APP_PASSWORD_WATCH_H
+
+#include <stdbool.h>
 
 struct ev_loop;
 struct file_watch;
@@ -14,6 +17,7 @@ struct password_watch {
 	const char *path;
 	struct store *store;
 	struct file_watch *watch; /* NULL: there is no file, or it can't be watched */
+	bool is_tried_again;      /* the last read lacked a descriptor, and that was logged */
 };
 
 /* `path` may be NULL: then there is no file. Path and store outlive the watch. */

@@ -1,28 +1,40 @@
 #include "app/secret_file.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
 
-bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err)
+/* Reads until the text is full or the file ends. Returns 0, or the errno. */
+static int read_beginning(int fd, char *text, size_t max, size_t *ret_len)
 {
-	char text[LINE_MAX_BYTES];
-	FILE *file = fopen(path, "re");
+	size_t len = 0;
 
-	errno = file == NULL ? errno : 0;
-	size_t read = file == NULL ? 0 : fread(text, 1, sizeof text, file);
-	int error = errno;
-	if (file != NULL)
-		(void)fclose(file);
-	if (read == 0)
-		return err_set(err, "%s: %s", path, error != 0 ? strerror(error) : "it is empty");
-	if (read >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+	while (len < max) {
+		ssize_t got = read(fd, text + len, max - len);
+		if (got < 0 && errno != EINTR)
+			return errno;
+		if (got == 0)
+			break;
+		len += got > 0 ? (size_t)got : 0;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+static bool cut_first_line(const char *path, const char *text, size_t text_len, char *ret_secret,
+			   size_t max, struct err *err)
+{
+	if (text_len == 0)
+		return err_set(err, "%s: it is empty", path);
+	if (text_len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		return err_set(err, "%s: begins with a byte order mark (BOM); save it without one",
 			       path);
 	size_t len = 0;
-	while (len < read && text[len] != '\r' && text[len] != '\n')
+	while (len < text_len && text[len] != '\r' && text[len] != '\n')
 		len++;
 	if (len == 0)
 		return err_set(err, "%s: its first line is empty", path);
@@ -33,4 +45,39 @@ bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err
 	memcpy(ret_secret, text, len);
 	ret_secret[len] = '\0';
 	return true;
+}
+
+static bool read_and_close(int fd, const char *path, char *ret_secret, size_t max, struct err *err)
+{
+	char text[LINE_MAX_BYTES];
+	size_t len;
+	int error = read_beginning(fd, text, sizeof text, &len);
+
+	(void)close(fd);
+	return error != 0 ? err_set(err, "%s: %s", path, strerror(error))
+			  : cut_first_line(path, text, len, ret_secret, max, err);
+}
+
+bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, "%s: %s", path, strerror(errno));
+	return read_and_close(fd, path, ret_secret, max, err);
+}
+
+bool secret_file_read_again(const char *path, char *ret_secret, size_t max, bool *ret_may_pass,
+			    struct err *err)
+{
+	struct stat found;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	*ret_may_pass = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == EAGAIN);
+	if (fd < 0)
+		return err_set(err, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
+		return read_and_close(fd, path, ret_secret, max, err);
+	(void)close(fd);
+	return err_set(err, "%s: it is not a regular file", path);
 }

@@ -13,8 +13,14 @@
 
 /*
  * The secret has at least one byte and at most `max` - 1. `err` names the file, and shows nothing
- * of its content.
+ * of its content. The file may be a pipe, whose writer this waits for: only the start calls this.
  */
 MUST_CHECK bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err);
+/*
+ * The same from the loop, which must not wait: takes regular files only. *ret_may_pass is set in
+ * any case; it is true when the file could not be opened because too many files are open.
+ */
+MUST_CHECK bool secret_file_read_again(const char *path, char *ret_secret, size_t max,
+				       bool *ret_may_pass, struct err *err);
 
 #endif
