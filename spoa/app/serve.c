@@ -117,15 +117,22 @@ static void on_store_authenticated(void *owner, bool is_taken, struct bytes why)
 					   "tries the new one every 5 s"));
 }
 
-static void on_store_reread(void *owner, const char *why)
+static void on_store_reread(void *owner, const char *why, bool may_pass)
 {
-	(void)owner;
+	struct agent *agent = owner;
+	bool is_news = tls_watch_take_result(&agent->tls, may_pass);
+
+	if (!is_news)
+		return;
 	if (*why == '\0')
 		log_event(LOG_INFO, "redis_tls_read",
 			  LOG_TEXT("hint", "the new files are used from the next connection on"));
 	else
 		log_event(LOG_WARN, "redis_tls_unread", LOG_TEXT("reason", why),
-			  LOG_TEXT("hint", "the files that were read before stay in force"));
+			  LOG_TEXT("hint",
+				   may_pass ? "the files that were read before stay in force; the "
+					      "agent tries again every second"
+					    : "the files that were read before stay in force"));
 }
 
 /* The server gives one error for all checks that are charged together: any may be the cause. */
@@ -338,6 +345,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		return err_set(err,
 			       "there is not enough memory for --memory-limit, or no event loop");
 	memory_store_keep_full(agent->memory, CLOCK_STEP_US);
+	tls_watch_note(&agent->tls, &options->redis_tls);
 	if (!open_store(agent))
 		return err_set(err, "there is not enough memory for --max-in-flight");
 	agent->engine = engine_new(

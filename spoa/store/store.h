@@ -149,9 +149,10 @@ struct store_config {
 	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
 	/*
 	 * The files of store_reread_files were read: `why` is empty, or says why they can't be
-	 * used, and then those from before stay in force. May be NULL.
+	 * used, and then those from before stay in force. `may_pass`: a descriptor or a thread was
+	 * missing, so another store_reread_files may succeed later. May be NULL.
 	 */
-	void (*reread)(void *owner, const char *why);
+	void (*reread)(void *owner, const char *why, bool may_pass);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);

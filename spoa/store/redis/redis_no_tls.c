@@ -16,7 +16,8 @@ bool redis_tls_check(const struct redis_tls_files *files, struct err *err)
 }
 
 struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,
-				void (*reread)(void *owner, const char *why), void *owner)
+				void (*reread)(void *owner, const char *why, bool may_pass),
+				void *owner)
 {
 	(void)loop, (void)files, (void)reread, (void)owner;
 	return NULL;

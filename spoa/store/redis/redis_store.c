@@ -438,12 +438,12 @@ static void reread_files(struct store *store)
 		redis_tls_reread(redis->tls);
 }
 
-static void on_reread(void *owner, const char *why)
+static void on_reread(void *owner, const char *why, bool may_pass)
 {
 	const struct redis_store *redis = owner;
 
 	if (redis->config.reread != NULL)
-		redis->config.reread(redis->config.owner, why);
+		redis->config.reread(redis->config.owner, why, may_pass);
 }
 
 static void release(struct store *store)

@@ -106,9 +106,9 @@ static void on_give_up(struct ev_loop *loop, struct ev_timer *timer, int events)
 	end_sweep(sweep, SWEEP_FAILED, bytes_from_text(*why == '\0' ? "no answer in time" : why));
 }
 
-static void on_reread(void *owner, const char *why)
+static void on_reread(void *owner, const char *why, bool may_pass)
 {
-	(void)owner, (void)why;
+	(void)owner, (void)why, (void)may_pass;
 }
 
 static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)

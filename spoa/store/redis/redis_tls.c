@@ -37,7 +37,7 @@
 struct redis_tls {
 	struct ev_loop *loop;
 	const struct redis_tls_files *files;
-	void (*reread)(void *owner, const char *why);
+	void (*reread)(void *owner, const char *why, bool may_pass);
 	void *owner;
 
 	SSL_CTX *context; /* NULL: the files could not be used at the start */
@@ -51,6 +51,7 @@ struct redis_tls {
 	/* The thread's until it has ended: */
 	SSL_CTX *read;
 	struct err read_err;
+	bool read_may_pass; /* what read_err says */
 };
 
 bool redis_tls_is_built(void)
@@ -146,7 +147,25 @@ static void set_up(SSL_CTX *context)
 	SSL_CTX_sess_set_new_cb(context, keep_session);
 }
 
-static SSL_CTX *make_context(const struct redis_tls_files *files, struct err *err)
+static bool is_passing(int error)
+{
+	return error == EMFILE || error == ENFILE || error == EAGAIN;
+}
+
+/* Empties OpenSSL's queue of errors; true when one of them says that a descriptor was missing. */
+static bool take_passing_errors(void)
+{
+	bool is_found = false;
+
+	for (unsigned long error = ERR_get_error(); error != 0; error = ERR_get_error())
+		is_found = is_found ||
+			   (ERR_GET_LIB(error) == ERR_LIB_SYS && is_passing(ERR_GET_REASON(error)));
+	return is_found;
+}
+
+/* *ret_may_pass is set in any case; it is true when the failure was for want of a descriptor. */
+static SSL_CTX *make_context(const struct redis_tls_files *files, bool *ret_may_pass,
+			     struct err *err)
 {
 	ERR_clear_error();
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -159,7 +178,7 @@ static SSL_CTX *make_context(const struct redis_tls_files *files, struct err *er
 		set_up(context);
 	bool is_good =
 		is_made && load_cas(context, files, err) && load_certificate(context, files, err);
-	ERR_clear_error();
+	*ret_may_pass = take_passing_errors() && !is_good;
 	if (is_good)
 		return context;
 	SSL_CTX_free(context);
@@ -168,7 +187,8 @@ static SSL_CTX *make_context(const struct redis_tls_files *files, struct err *er
 
 bool redis_tls_check(const struct redis_tls_files *files, struct err *err)
 {
-	SSL_CTX *context = make_context(files, err);
+	bool may_pass;
+	SSL_CTX *context = make_context(files, &may_pass, err);
 
 	SSL_CTX_free(context);
 	return context != NULL;
@@ -181,7 +201,7 @@ static void *run_thread(void *argument)
 	struct redis_tls *tls = argument;
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
-	tls->read = make_context(tls->files, &tls->read_err);
+	tls->read = make_context(tls->files, &tls->read_may_pass, &tls->read_err);
 	ev_async_send(tls->loop, &tls->on_read);
 	return NULL;
 }
@@ -208,7 +228,7 @@ static void begin_reading(struct redis_tls *tls)
 	if (tls->is_reading)
 		return;
 	(void)err_set(&err, "no thread can be started to read the TLS files: %s", strerror(error));
-	tls->reread(tls->owner, err.text);
+	tls->reread(tls->owner, err.text, is_passing(error));
 }
 
 static void use_context(struct redis_tls *tls, SSL_CTX *context)
@@ -232,7 +252,7 @@ static void on_read(struct ev_loop *loop, struct ev_async *watcher, int events)
 	}
 	if (tls->read != NULL)
 		use_context(tls, tls->read);
-	tls->reread(tls->owner, tls->read != NULL ? "" : tls->read_err.text);
+	tls->reread(tls->owner, tls->read != NULL ? "" : tls->read_err.text, tls->read_may_pass);
 }
 
 void redis_tls_reread(struct redis_tls *tls)
@@ -244,14 +264,16 @@ void redis_tls_reread(struct redis_tls *tls)
 }
 
 struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,
-				void (*reread)(void *owner, const char *why), void *owner)
+				void (*reread)(void *owner, const char *why, bool may_pass),
+				void *owner)
 {
+	bool may_pass;
 	struct redis_tls *tls = calloc(1, sizeof *tls);
 
 	if (tls == NULL)
 		return NULL;
 	*tls = (struct redis_tls){.loop = loop, .files = files, .reread = reread, .owner = owner};
-	tls->context = make_context(files, &tls->why);
+	tls->context = make_context(files, &may_pass, &tls->why);
 	tls->generation = 1;
 	ev_async_init(&tls->on_read, on_read);
 	ev_async_start(loop, &tls->on_read);

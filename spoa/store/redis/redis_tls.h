@@ -39,10 +39,13 @@ MUST_CHECK bool redis_tls_check(const struct redis_tls_files *files, struct err 
 
 /*
  * `files` outlive it. `reread` is called from the loop after each redis_tls_reread; `why` names the
- * option at fault, or is empty when the new files are used. NULL when memory is short.
+ * option at fault, or is empty when the new files are used. `may_pass`: the files could not be read
+ * because a descriptor or a thread was missing, so another redis_tls_reread may succeed later.
+ * Returns NULL when memory is short.
  */
 struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,
-				void (*reread)(void *owner, const char *why), void *owner);
+				void (*reread)(void *owner, const char *why, bool may_pass),
+				void *owner);
 /* Waits for a thread that reads. NULL is allowed. */
 void redis_tls_free(struct redis_tls *tls);
 /* The files have changed. */
