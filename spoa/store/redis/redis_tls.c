@@ -458,6 +458,7 @@ struct ssl_st *redis_tls_begin(struct redis_tls *tls, struct redisContext *conte
 	struct writer w = writer_on(err->text, sizeof err->text);
 	(void)redis_tls_put_failure(ssl, name, &w);
 	(void)writer_text(&w);
+	redis_tls_session_release(session);
 	SSL_free(ssl);
 	return NULL;
 }
@@ -472,6 +473,8 @@ void redis_tls_end(struct ssl_st *ssl)
 {
 	if (redis_tls_is_verified(ssl))
 		SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	else
+		redis_tls_session_release(SSL_get_app_data(ssl));
 }
 
 bool redis_tls_is_verified(const struct ssl_st *ssl)

@@ -62,6 +62,7 @@ struct ssl_st *redis_tls_begin(struct redis_tls *tls, struct redisContext *conte
 /*
  * The context is about to end. OpenSSL takes a session for spoilt whose connection ended without a
  * goodbye, which is how Redis and we end one, and would not resume it: this says goodbye for both.
+ * A session with which the handshake failed is forgotten, because it may be the reason.
  */
 void redis_tls_end(struct ssl_st *ssl);
 void redis_tls_session_release(struct redis_tls_session *session);
