@@ -214,6 +214,11 @@ static bool apply_tls(const struct redis_tls_files *files, struct redis_target *
 			       "%s: not set; accepted are --redis-cert-file and "
 			       "--redis-key-file together",
 			       files->cert_file == NULL ? "--redis-cert-file" : "--redis-key-file");
+	if (files->name != NULL && !redis_target_is_host(bytes_from_text(files->name)))
+		return err_set(err,
+			       "--redis-tls-name: %s is no host name of at most %d characters and "
+			       "no address",
+			       quoted(bytes_from_text(files->name)).text, REDIS_HOST_MAX - 1);
 	target->tls = *files;
 	return true;
 }

@@ -181,15 +181,33 @@ static bool read_unix(struct bytes rest, struct redis_target *target, struct err
 	return true;
 }
 
+static bool is_of_another_version(struct bytes url)
+{
+	struct bytes kind;
+
+	return (cut_at(&url, '+', &kind) &&
+		(bytes_equal(kind, BYTES("redis")) || bytes_equal(kind, BYTES("rediss")))) &&
+	       (bytes_begin_with(url, BYTES("sentinel:")) ||
+		bytes_begin_with(url, BYTES("cluster:")));
+}
+
 static bool refuse_scheme(struct bytes url, struct err *err)
 {
-	if (bytes_begin_with(url, BYTES("rediss+")) || bytes_begin_with(url, BYTES("redis+")))
-		return err_set(err, "Sentinel and Cluster are not in this version");
 	struct bytes scheme = url;
+
+	if (is_of_another_version(url))
+		return err_set(err, "Sentinel and Cluster are not in this version");
 	(void)cut_at(&url, ':', &scheme);
 	if (memchr(scheme.data, '@', scheme.len) != NULL)
 		return err_set(err, "not redis://, rediss:// or redis+unix://");
 	return err_set(err, "%s is not redis://, rediss:// or redis+unix://", quoted(scheme).text);
+}
+
+bool redis_target_is_host(struct bytes text)
+{
+	bool has_colon = text.len > 0 && memchr(text.data, ':', text.len) != NULL;
+
+	return has_colon ? is_ipv6(text) : is_host(text);
 }
 
 bool redis_target_parse(struct bytes url, struct redis_target *ret_target, struct err *err)

@@ -44,6 +44,9 @@ struct redis_target {
 	char text[REDIS_TARGET_MAX];       /* the URL, without user and password */
 };
 
+/* Whether it is a host name, or an address in numbers without brackets, as --redis-tls-name has. */
+bool redis_target_is_host(struct bytes text);
+
 MUST_CHECK bool redis_target_parse(struct bytes url, struct redis_target *ret_target,
 				   struct err *err);
 

@@ -678,6 +678,38 @@ TEST(options_read_certificate_and_key_come_together)
 	assert_says(&no_cert, "--redis-cert-file: not set");
 }
 
+TEST(options_read_tls_name_is_a_host_or_an_address)
+{
+	static char *const good[] = {"redis.example.org", "redis", "192.0.2.1", "2001:db8::1"};
+	static char *const bad[] = {"redis.example.org:6379",
+				    "[2001:db8::1]",
+				    "2001:db8::x",
+				    "rediss://redis",
+				    "a b",
+				    "a,b",
+				    "r\xc3\xa9"
+				    "dis"};
+	char longest[REDIS_HOST_MAX + 1], flag[REDIS_HOST_MAX + 32];
+
+	memset(longest, 'x', sizeof longest);
+	longest[REDIS_HOST_MAX] = '\0';
+	put_flag(flag, sizeof flag, "redis-tls-name", longest);
+	struct err too_long = read_bad(ARGS("--store=rediss://h", flag), NOTHING);
+	assert_says(&too_long, "no host name of at most 255 characters");
+	longest[REDIS_HOST_MAX - 1] = '\0';
+	put_flag(flag, sizeof flag, "redis-tls-name", longest);
+	(void)read_good(ARGS("--store=rediss://h", flag), NOTHING);
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		put_flag(flag, sizeof flag, "redis-tls-name", good[i]);
+		(void)read_good(ARGS("--store=rediss://h", flag), NOTHING);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		put_flag(flag, sizeof flag, "redis-tls-name", bad[i]);
+		struct err err = read_bad(ARGS("--store=rediss://h", flag), NOTHING);
+		assert_says(&err, "--redis-tls-name: ");
+	}
+}
+
 /* The files are read when a command needs them, and never for memory or without TLS. */
 TEST(options_check_store_needs_the_files_of_tls_only)
 {
