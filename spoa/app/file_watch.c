@@ -198,6 +198,12 @@ static int walk_way(int inotify, const char *path, struct way *ret_way)
 
 /* ---- events ---- */
 
+/* Then the watch tries again every second. */
+static bool may_pass(int error)
+{
+	return error == EMFILE || error == ENFILE;
+}
+
 static void log_failure(bool is_policies, const char *path, int error)
 {
 	const char *reason =
@@ -208,11 +214,16 @@ static void log_failure(bool is_policies, const char *path, int error)
 
 	if (is_policies)
 		log_event(LOG_WARN, "policies_watch_failed", LOG_TEXT("file", path),
-			  LOG_TEXT("reason", reason), LOG_TEXT("hint", "SIGHUP reloads"));
+			  LOG_TEXT("reason", reason),
+			  LOG_TEXT("hint", may_pass(error) ? "the agent tries again every second; "
+							     "until then SIGHUP reloads"
+							   : "SIGHUP reloads"));
 	else
 		log_event(LOG_WARN, "file_watch_failed", LOG_TEXT("file", path),
 			  LOG_TEXT("reason", reason),
-			  LOG_TEXT("hint", "restart the agent when the file has changed"));
+			  LOG_TEXT("hint", may_pass(error) ? "the agent tries again every second"
+							   : "restart the agent when the file has "
+							     "changed"));
 }
 
 static bool has_watch(const struct way *way, int wd)
@@ -391,11 +402,6 @@ static int begin_watching(struct file_watch *watch)
 	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
 	ev_io_start(watch->loop, &watch->readable);
 	return 0;
-}
-
-static bool may_pass(int error)
-{
-	return error == EMFILE || error == ENFILE;
 }
 
 static void on_retry(struct ev_loop *loop, struct ev_timer *timer, int events)
