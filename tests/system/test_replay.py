@@ -391,6 +391,23 @@ def test_a_signal_deletes_the_keys(start, redis, stop):
     assert "stopped after line 1" in replay.output.read_text()
 
 
+def catches(pid, number):
+    """Whether the process has a handler for that signal."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[1], 16) >> (number - 1) & 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_for_the_writer_of_a_pipe(start, tmp_path, stop):
+    os.mkfifo(tmp_path / "pipe")
+    replay = start(tmp_path / "pipe")
+    wait_until(lambda: catches(replay.pid, stop), "a handler")
+
+    replay.signal(stop)
+
+    assert replay.wait() == 1
+
+
 def test_a_bad_line_deletes_the_keys(start, redis):
     replay = start("--store", redis.url)
     replay.ask(request(1, **A))

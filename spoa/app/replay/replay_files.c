@@ -6,11 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * A pipe that has no writer yet is opened at once, and the first read waits for the writer in the
+ * loop, where a signal ends the wait.
+ */
 static bool open_file(struct replay_file *file, const struct replay_files_config *config,
 		      struct err *err)
 {
 	bool is_standard = file->name == NULL || strcmp(file->name, "-") == 0;
-	int fd = is_standard ? STDIN_FILENO : open(file->name, O_RDONLY | O_CLOEXEC);
+	int fd = is_standard ? STDIN_FILENO : open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return err_set(err, "%s: %s", file->name, strerror(errno));

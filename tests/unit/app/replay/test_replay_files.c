@@ -1,7 +1,9 @@
 #include "app/replay/replay_files.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/test.h"
@@ -105,6 +107,38 @@ TEST(replay_files_are_merged_by_time_and_each_keeps_its_order)
 
 	assert_string_equal(merged, "1245369");
 	assert_int_equal(replay_files_count_lines(&world->files), 7);
+}
+
+static void on_writer_comes(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	int fd = open(timer->data, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	(void)loop, (void)events;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "1\n2\n", 4), 4);
+	close(fd);
+}
+
+/* Until the writer comes the loop runs, so that a signal can end the wait. */
+TEST(replay_files_a_pipe_waits_in_the_loop_for_its_writer)
+{
+	struct world *world = *state;
+	struct ev_timer timer;
+	write_file(world, 0, "");
+	assert_int_equal(unlink(world->paths[0]), 0);
+	assert_int_equal(mkfifo(world->paths[0], 0600), 0);
+
+	assert_true(open_files(world, 1));
+	ev_timer_init(&timer, on_writer_comes, 0.05, 0);
+	timer.data = world->paths[0];
+	ev_timer_start(world->loop, &timer);
+	struct replay_file *file;
+	while ((file = replay_files_to_read(&world->files)) != NULL) {
+		read_one(world, file);
+		file->has_request = false;
+	}
+
+	assert_int_equal(replay_files_count_lines(&world->files), 2);
 }
 
 TEST(replay_files_open_without_names_is_standard_input)
