@@ -57,7 +57,7 @@ void policy_warnings_find(const struct policies *policies, struct problems *ret_
 	struct place file = place_of_file(ret_warnings);
 	struct place in = place_of_field(&file, BYTES("policies"));
 
-	ret_warnings->count = 0;
+	problems_clear(ret_warnings);
 	for (size_t i = 0; i < policies_count(policies); i++) {
 		const struct policy *policy = policies_at(policies, i);
 		struct place place = place_of_field(&in, bytes_from_text(policy->name));
