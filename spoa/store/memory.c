@@ -220,12 +220,27 @@ static void keep_log(struct cells *cells, struct balance_cell *cell, const struc
 		add_units(cells, cell, log->last_us, log->used - total);
 }
 
+/*
+ * The same as balances_forget_one. Of what is forgotten only a grant counts as evicted: the other
+ * store still has every balance, and tells it again when that key is asked for.
+ */
+static bool forget_copy_or_grant(struct balances *balances, int64_t now_us)
+{
+	uint64_t evicted = balances->evicted;
+	uint64_t grants = balances->grants;
+	bool is_forgotten = balances_forget_one(balances, now_us);
+
+	if (balances->grants == grants)
+		balances->evicted = evicted;
+	return is_forgotten;
+}
+
 /* False when the balances that are held fill the memory. */
 static bool free_cells_to_keep(struct balances *balances, uint32_t needed, int64_t now_us)
 {
 	if (balances->cells.unused < needed)
 		balances_forget_full(balances, now_us, FORGET_FULL_MORE);
-	while (balances->cells.unused < needed && balances_forget_one(balances, now_us))
+	while (balances->cells.unused < needed && forget_copy_or_grant(balances, now_us))
 		;
 	return balances->cells.unused >= needed;
 }

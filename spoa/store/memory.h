@@ -30,8 +30,12 @@ void memory_store_keep_full(struct store *store, int64_t us);
 
 struct memory_store_stats {
 	uint64_t balances;
-	uint64_t evicted; /* balances that were forgotten though they were not full */
-	uint64_t bytes;   /* in use */
+	/*
+	 * Balances that were forgotten though they were not full; but not those that another store
+	 * still has, when they made room for its next reply.
+	 */
+	uint64_t evicted;
+	uint64_t bytes; /* in use */
 };
 
 struct memory_store_stats memory_store_stats(const struct store *store);

@@ -902,3 +902,41 @@ TEST(keep_in_a_full_memory_forgets_others)
 	assert_true(memory_store_stats(store).balances > (uint64_t)fits / 2);
 	store_free(store);
 }
+
+/* Redis still has what makes room for a newer reply. What was granted here it never had. */
+TEST(keep_in_a_full_memory_counts_forgotten_grants_only)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
+	int64_t exhausted[ALGORITHM_REPLY_MAX] = {2, START_US};
+	int fits = (int)(MEMORY_LIMIT_MIN / BALANCE_BYTES) - 1, granted = fits / 8;
+	char key[32];
+
+	for (int i = 0; i < granted; i++) {
+		snprintf(key, sizeof key, "granted%d", i);
+		assert_true(stand_in(store, key, &quota, 1, START_US).allowed);
+	}
+	for (int i = 0; i < 10 * fits; i++) {
+		snprintf(key, sizeof key, "kept%d", i);
+		keep(store, key, &quota, 1, START_US, exhausted);
+	}
+
+	assert_in_range(memory_store_stats(store).evicted, 1, granted);
+	store_free(store);
+}
+
+TEST(keep_in_a_full_memory_is_no_eviction)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+	struct quota quota = window_of(FIXED_WINDOW, 2, 3600 * SECOND);
+	int64_t exhausted[ALGORITHM_REPLY_MAX] = {2, START_US};
+	char key[32];
+
+	for (int i = 0; i < 10 * (int)(MEMORY_LIMIT_MIN / BALANCE_BYTES); i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		keep(store, key, &quota, 1, START_US, exhausted);
+	}
+
+	assert_int_equal(memory_store_stats(store).evicted, 0);
+	store_free(store);
+}
