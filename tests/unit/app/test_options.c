@@ -687,8 +687,8 @@ TEST(options_read_tls_name_is_a_host_or_an_address)
 				    "rediss://redis",
 				    "a b",
 				    "a,b",
-				    "r\xc3\xa9"
-				    "dis"};
+				    ("r\xc3\xa9"
+				     "dis")};
 	char longest[REDIS_HOST_MAX + 1], flag[REDIS_HOST_MAX + 32];
 
 	memset(longest, 'x', sizeof longest);
