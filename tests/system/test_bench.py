@@ -136,8 +136,11 @@ def test_no_check_of_a_million_entries_keeps_redis_for_a_millisecond():
 
 
 def test_what_a_full_redis_forgets_is_measured():
+    version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True)
+    # Redis 8 takes more for itself, so that 300,000 bytes have no room for the exhausted clients.
+    memory = "300000" if " v=7." in version.stdout else "400000"
     done = subprocess.run([ROOT / "bench/run-evict", "redis-server", "--flood", "6400", "--memory",
-                           "300000", "--seconds", "1", "--algorithms", "fixed_window", "--policies",
+                           memory, "--seconds", "1", "--algorithms", "fixed_window", "--policies",
                            "noeviction,volatile-lfu,volatile-ttl"], capture_output=True, text=True,
                           env=clean_environment(), timeout=300, check=False)
 
