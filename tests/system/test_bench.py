@@ -152,7 +152,8 @@ def test_what_a_full_redis_forgets_is_measured():
     assert full["silent forgotten, %"] == full["asking won, units"] == 0
     assert frequent["new keys failed open, %"] == frequent["newcomer failed open"] == 0
     assert frequent["silent forgotten, %"] < 20
-    assert ttl["silent forgotten, %"] > 50
+    # All windows end at the same time, so which of the clients go is chance: 5 to 100 % of the silent.
+    assert ttl["silent forgotten, %"] > frequent["silent forgotten, %"]
 
 
 def tables(text):
