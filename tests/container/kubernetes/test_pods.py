@@ -21,7 +21,7 @@ def wait_for_agents(haproxy, *servers):
                    f"{server}:\n{haproxy.cluster.logs()}")
 
 
-def assert_limited(cluster, haproxy):
+def assert_limited(cluster, haproxy, at_least=CAPACITY):
     """Sends more requests than the policy has tokens. The agent was asked about all, and denied
     most."""
     got = cluster.statuses(haproxy, 200)
@@ -30,7 +30,7 @@ def assert_limited(cluster, haproxy):
     assert {(status, wait) for status, _, wait in got} == {("200", ""), ("429", "1")}, got
     assert all(left.startswith('"per-ip";r=') for _, left, _ in got), got
     # 5 more a second, and curl takes much less than ten.
-    assert CAPACITY <= allowed < CAPACITY + 50, allowed
+    assert at_least <= allowed < CAPACITY + 50, allowed
 
 
 @pytest.fixture
@@ -143,7 +143,8 @@ def test_agents_share_a_limit_in_the_valkey_for_trials(cluster):
     wait_until(lambda: all(agent.metric("ratelimit_store_up") == 0 for agent in agents), "the end")
     for agent in agents:
         assert set(agent.probes().values()) == {True}
-    assert_limited(cluster, haproxy)
+    # Each agent goes on from what Valkey said last, and the client was exhausted.
+    assert_limited(cluster, haproxy, at_least=1)
 
 
 def assert_shared(cluster, haproxy):
