@@ -8,22 +8,16 @@
 
 /* ---- texts ---- */
 
-static struct writer memory_of(struct http_question *question)
-{
-	return writer_on(question->memory + question->text_len,
-			 sizeof question->memory - question->text_len);
-}
-
 static struct bytes keep(struct http_question *question, const struct writer *w)
 {
-	question->text_len += w->len;
+	http_question_keep(question, w);
 	return writer_bytes(w);
 }
 
 /* HAProxy logs a quote as #22, `#` as #23, and a byte that is not printable likewise: #C3. */
 static struct bytes undo_escapes(struct http_question *question, struct bytes text)
 {
-	struct writer w = memory_of(question);
+	struct writer w = http_question_writer(question);
 
 	for (; text.len > 0; text = bytes_skip(text, 1)) {
 		int high = text.len > 2 && text.data[0] == '#' ? parse_hex_digit(text.data[1]) : -1;
@@ -41,7 +35,7 @@ static struct bytes undo_escapes(struct http_question *question, struct bytes te
 /* What +E puts before `"`, `\` and `]`. */
 static struct bytes undo_backslashes(struct http_question *question, struct bytes text)
 {
-	struct writer w = memory_of(question);
+	struct writer w = http_question_writer(question);
 
 	for (; text.len > 0; text = bytes_skip(text, 1)) {
 		if (text.data[0] == '\\' && text.len > 1)
@@ -96,7 +90,7 @@ static void add_src(struct http_question *question, struct bytes address)
 static void add_src_of_hex(struct http_question *question, struct bytes digits)
 {
 	uint8_t bytes[16];
-	struct writer w = memory_of(question);
+	struct writer w = http_question_writer(question);
 	size_t len = digits.len / 2;
 
 	if ((len != 4 && len != 16) || digits.len % 2 != 0)
@@ -135,7 +129,7 @@ static void add_frontend(struct http_question *question, struct bytes frontend)
 /* By the rules of docs/paths.md, as the shipped haproxy.cfg does it. */
 static void add_host(struct http_question *question, struct bytes host)
 {
-	struct writer w = memory_of(question);
+	struct writer w = http_question_writer(question);
 
 	if (http_host_put(&w, host) == NULL)
 		add_attribute(question, BYTES("host"), keep(question, &w));

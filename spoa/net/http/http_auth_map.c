@@ -131,15 +131,10 @@ static bool add_policy(struct http_question *question, struct bytes value, struc
 static bool read_parameter(struct http_question *question, struct bytes pair,
 			   struct auth_query *query, struct err *err)
 {
-	struct bytes rest = pair, raw_name = {0}, name = {0}, value = {0};
+	struct bytes name, value;
 
-	(void)bytes_next_item(&rest, '=', &raw_name);
-	const char *why = http_question_decode(question, raw_name, &name);
-	if (why != NULL)
-		return http_question_refuse(err, "query: ", raw_name, why);
-	why = http_question_decode(question, rest, &value);
-	if (why != NULL)
-		return http_question_refuse(err, "", name, why);
+	if (!http_question_read_pair(question, pair, &name, &value, err))
+		return false;
 	if (bytes_equal(name, BYTES("from")))
 		return read_from(value, query, err);
 	if (bytes_equal(name, BYTES("deny_status")))

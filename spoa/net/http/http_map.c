@@ -238,15 +238,10 @@ bool http_map_read_deny_status(struct bytes text, unsigned *deny_status, struct 
 static bool read_parameter(struct http_question *question, struct bytes pair, unsigned *deny_status,
 			   struct err *err)
 {
-	struct bytes rest = pair, raw_name = {0}, name = {0}, value = {0};
+	struct bytes name, value;
 
-	(void)bytes_next_item(&rest, '=', &raw_name);
-	const char *why = http_question_decode(question, raw_name, &name);
-	if (why != NULL)
-		return http_question_refuse(err, "query: ", raw_name, why);
-	why = http_question_decode(question, rest, &value);
-	if (why != NULL)
-		return http_question_refuse(err, "", name, why);
+	if (!http_question_read_pair(question, pair, &name, &value, err))
+		return false;
 	if (bytes_equal(name, BYTES("deny_status")))
 		return http_map_read_deny_status(value, deny_status, err);
 	return http_question_add(question, "", name, value_text(value), err);

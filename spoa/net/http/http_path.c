@@ -147,7 +147,7 @@ static bool is_name(struct bytes host)
 }
 
 /* In brackets; what is between them is not looked at more closely. */
-static bool is_ip_literal(struct bytes host)
+static bool is_in_brackets(struct bytes host)
 {
 	if (host.len < 3 || host.data[0] != '[' || host.data[host.len - 1] != ']')
 		return false;
@@ -169,7 +169,7 @@ const char *http_host_put(struct writer *w, struct bytes host)
 	if (w->full)
 		return "the host is too long";
 	struct bytes lower = bytes_from(w->data + begin, w->len - begin);
-	if (lower.len > 0 && !is_name(lower) && !is_ip_literal(lower))
+	if (lower.len > 0 && !is_name(lower) && !is_in_brackets(lower))
 		return "the host is neither a name nor an address";
 	return NULL;
 }

@@ -30,8 +30,8 @@ const char *http_question_why_bad(struct bytes text)
 }
 
 /* A name or a value of a query: application/x-www-form-urlencoded. NULL, or what is wrong. */
-const char *http_question_decode(struct http_question *question, struct bytes text,
-				 struct bytes *ret_decoded)
+static const char *decode(struct http_question *question, struct bytes text,
+			  struct bytes *ret_decoded)
 {
 	struct writer w = http_question_writer(question);
 
@@ -52,6 +52,19 @@ const char *http_question_decode(struct http_question *question, struct bytes te
 	http_question_keep(question, &w);
 	*ret_decoded = writer_bytes(&w);
 	return http_question_why_bad(*ret_decoded);
+}
+
+bool http_question_read_pair(struct http_question *question, struct bytes pair,
+			     struct bytes *ret_name, struct bytes *ret_value, struct err *err)
+{
+	struct bytes raw_name = {0};
+
+	(void)bytes_next_item(&pair, '=', &raw_name);
+	const char *why = decode(question, raw_name, ret_name);
+	if (why != NULL)
+		return http_question_refuse(err, "query: ", raw_name, why);
+	why = decode(question, pair, ret_value);
+	return why == NULL || http_question_refuse(err, "", *ret_name, why);
 }
 
 /* Header names have no case, and clients and proxies change it: the attribute's is lower. */

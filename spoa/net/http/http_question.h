@@ -51,17 +51,18 @@ static inline void http_question_keep(struct http_question *question, const stru
 
 /* Sets `err` to "<place><name>: <why>", and returns false. */
 bool http_question_refuse(struct err *err, const char *place, struct bytes name, const char *why);
+/* "name=value" of a query, both decoded into the memory. */
+MUST_CHECK bool http_question_read_pair(struct http_question *question, struct bytes pair,
+					struct bytes *ret_name, struct bytes *ret_value,
+					struct err *err);
 /* Adds an attribute; refuses a name that is empty or there already, and the 256th attribute. */
 MUST_CHECK bool http_question_add(struct http_question *question, const char *place,
 				  struct bytes name, struct value value, struct err *err);
 
-/* These three return NULL, or what is wrong with the text: a constant. */
+/* These two return NULL, or what is wrong with the text: a constant. */
 
 /* NUL characters and what is no UTF-8. */
 MUST_CHECK const char *http_question_why_bad(struct bytes text);
-/* A name or a value of a query (application/x-www-form-urlencoded), decoded into the memory. */
-MUST_CHECK const char *http_question_decode(struct http_question *question, struct bytes text,
-					    struct bytes *ret_decoded);
 /* The name of a header field, in lower case in the memory. */
 MUST_CHECK const char *http_question_lower(struct http_question *question, struct bytes name,
 					   struct bytes *ret_lower);
