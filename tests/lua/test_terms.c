@@ -19,10 +19,9 @@
 #include "support/test.h"
 #include "unit/store/contract.h"
 
-#define KEY         "rl:key"
-#define START_US    INT64_C(1700000000000000)
-#define WINDOW_US   (10 * US_PER_SECOND)
-#define PATIENCE_US (20 * US_PER_SECOND)
+#define KEY       "rl:key"
+#define START_US  INT64_C(1700000000000000)
+#define WINDOW_US (10 * US_PER_SECOND)
 
 BEFORE_EACH
 {
@@ -46,12 +45,7 @@ static int64_t number(struct stage *stage, const char *command)
 
 static void await_end(struct stage *stage)
 {
-	int64_t until_us = clock_mono_us() + PATIENCE_US;
-
-	while (number(stage, "EXISTS " KEY) == 1) {
-		assert_true(clock_mono_us() < until_us);
-		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-	}
+	redis_server_await_number(stage_server(stage), "EXISTS " KEY, 0);
 }
 
 /* ---- a bucket whose capacity is raised ---- */

@@ -224,12 +224,7 @@ TEST_BEFORE(write_with_a_given_time_ends_a_key_when_it_is_full, begin_with_given
 
 static void await_end(struct stage *stage)
 {
-	int64_t until_us = clock_mono_us() + PATIENCE_US;
-
-	while (number(stage, "EXISTS " KEY) == 1) {
-		assert_true(clock_mono_us() < until_us);
-		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-	}
+	redis_server_await_number(stage_server(stage), "EXISTS " KEY, 0);
 }
 
 TEST(key_is_gone_when_it_is_full)

@@ -194,3 +194,14 @@ int64_t redis_server_ask_number(struct redis_server *server, const char *format,
 		fail_msg("%s: %s", format, reply->str != NULL ? reply->str : "not a number");
 	return 0;
 }
+
+void redis_server_await_number(struct redis_server *server, const char *command, int64_t most)
+{
+	int64_t until_us = clock_mono_us() + PATIENCE_US;
+
+	while (redis_server_ask_number(server, command) > most) {
+		if (clock_mono_us() > until_us)
+			fail_msg("%s: more than %lld for 20 s", command, (long long)most);
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	}
+}

@@ -28,5 +28,10 @@ const char *redis_server_path(const struct redis_server *server);
 const struct redisReply *redis_server_ask(struct redis_server *server, const char *format, ...);
 /* Returns the number that the reply must be. The reply OK counts as 0. */
 int64_t redis_server_ask_number(struct redis_server *server, const char *format, ...);
+/*
+ * Asks again and again until the number is at most `most`: Redis tells nobody that a key has
+ * ended. Fails the test after 20 s.
+ */
+void redis_server_await_number(struct redis_server *server, const char *command, int64_t most);
 
 #endif
