@@ -77,9 +77,9 @@ MUST_CHECK bool options_read(char **args, char **environment, struct options *re
 MUST_CHECK bool options_read_beside(const struct option *own, char **args, char **environment,
 				    struct options *ret_options, bool *ret_help, struct err *err);
 /*
- * Whether the store can be used as far as this machine goes: TLS is in the build, and its files are
- * good. Not part of options_read, since `probe` must not fail for a file that is just being
- * written.
+ * Checks what the store needs of this machine: that TLS is in the build and its files are good. This
+ * check is no part of options_read, because `probe` reads the options too, and must not fail while a
+ * file is being written.
  */
 MUST_CHECK bool options_check_store(const struct options *options, struct err *err);
 void options_print_help(FILE *to);

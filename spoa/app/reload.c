@@ -23,9 +23,9 @@
  * management and Kubernetes touch files that do not change. After a failed reload there is one, so
  * that the log does not end with a failure when all is well again.
  *
- * When the file can't be opened because too many files are open, another job tries again after
- * RETRY_S, and another one after that: nobody would send a second SIGHUP for it. The log has the
- * first failure only, and then `reloaded`.
+ * When the file can't be opened because too many files are open, further jobs try to open it, one
+ * every RETRY_S, since nobody would send a second SIGHUP. The log shows the first failure, and
+ * `reloaded` when a job succeeds.
  *
  * One job at most is before LEAVING. All SIGHUPs that come while there is one make one more job
  * after it, because the thread may have read the file before it changed. Changes of the file wait

@@ -1,7 +1,8 @@
 /*
  * tls_watch.h - tells the store when a file of TLS has changed: the CAs, our certificate, or its
- * key. Certificate and key are two files that change one after the other. While they do not fit
- * together the store keeps those from before, and the second change brings both.
+ * key. Whoever renews a certificate writes two files, one after the other. After the first change
+ * certificate and key do not fit together, and the store keeps the old pair; after the second change
+ * the store takes the new pair.
  */
 #ifndef APP_TLS_WATCH_H
 #define APP_TLS_WATCH_H

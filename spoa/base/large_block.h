@@ -1,8 +1,8 @@
 /*
  * large_block.h - frees a block of any size in pieces.
  *
- * The kernel takes back 1 MiB in some 0.1 ms, so free() of a table of 100 MiB holds up its caller
- * for 10 ms. Whoever has other things to do makes such a block small first, one piece at a time:
+ * The kernel takes about 0.1 ms to take back 1 MiB, so free() of a table of 100 MiB takes 10 ms. A
+ * caller that must not wait for so long cuts such a block down first, one piece at a time:
  *
  *     if (large_block_is_large(block))
  *             block = large_block_shrink(block); // and comes back later

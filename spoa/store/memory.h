@@ -1,8 +1,8 @@
 /*
  * memory.h - a store that keeps balances in this process, in bounded memory.
  *
- * It can stand in for another store, for on_error=local (`keep` in store.h): then it has what the
- * other one said of a balance, less what it granted itself.
+ * For on_error=local this store stands in for another store (`keep` in store.h). It then holds each
+ * balance as the other store said last, less the units that this store has granted itself.
  *
  * It answers at once (STORE_DONE). A balance takes 76 bytes: a cell of 64, 4 in the index, and 8 in
  * the heap; each entry of a sliding_window's log takes 16 bytes more. When memory is short the

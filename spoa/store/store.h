@@ -143,8 +143,9 @@ struct store_config {
 	 */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
 	/*
-	 * The server took a password of store_set_password, or refused it in these words, and goes
-	 * on to serve. Called once for each of the two and each password; may be NULL.
+	 * The server took a password that store_set_password had set, or refused it in these words;
+	 * in both cases the connection goes on. Of one password each of the two is told once. May
+	 * be NULL.
 	 */
 	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
 	/*

@@ -1,9 +1,10 @@
 /*
  * haproxy_log.h - makes a question of a line of HAProxy's log.
  *
- * Read are the formats `option httplog`, `httpslog`, `tcplog` and `httplog clf`, what begins like
- * one of them, a log-format of the user's own, and JSON lines with `at_ms` (replay_line.h); with or
- * without the prefix of syslog or of a container's log, and within the JSON lines of docker's logs:
+ * It reads the formats `option httplog`, `httpslog`, `tcplog` and `httplog clf`, lines that only
+ * begin like one of these, a log-format of the user's own, and JSON lines with `at_ms`
+ * (replay_line.h). A line may have the prefix of syslog or of a container's log, or stand within
+ * docker's JSON lines:
  *
  *     192.0.2.1:40912 [24/Nov/2026:11:44:28.123] web app/app1 0/0/1/2/3 200 ... "GET /x HTTP/1.1"
  *     {"at_ms":1795520668123,"attributes":{"src":"192.0.2.1","path":"/x"}}

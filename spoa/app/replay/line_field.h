@@ -40,7 +40,7 @@ enum line_meaning {
 	LINE_NAMED,    /* an attribute with the field's own name */
 	LINE_CAPTURED, /* all captured headers of the request */
 	LINE_CAPTURE,  /* one of them */
-	/* Times. Of several the one with the largest value here counts. */
+	/* Times. When a line has several of them, the one that stands last in this list counts. */
 	LINE_AT_NOW,        /* when the line was written, in milliseconds */
 	LINE_AT_CONNECTION, /* when the connection came: a date */
 	LINE_AT_CONNECTION_S,
@@ -65,7 +65,7 @@ struct line_field {
 	bool is_unknown;   /* an expression that no replay knows: its text is read over */
 };
 
-/* A variable, without its percent sign: "ci". False when HAProxy has none of the name. */
+/* Finds the field of a variable; `name` is "ci" for %ci. False when HAProxy has no such variable. */
 bool line_field_find(struct bytes name, struct line_field *ret_field);
 /*
  * An expression, without its brackets: "var(txn.path),json(utf8s)". Any expression is a field; one

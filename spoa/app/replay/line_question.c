@@ -198,7 +198,7 @@ static bool add_request(struct http_question *question, const struct line_piece 
 	return true;
 }
 
-/* ---- captured headers ---- */
+/* ---- what --captures names ---- */
 
 static void add_capture(struct http_question *question, const struct line_capture *capture,
 			struct bytes value)

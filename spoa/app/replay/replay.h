@@ -2,9 +2,10 @@
  * replay.h - `ratelimit-spoa replay`: runs recorded requests through policies (docs/reference.md,
  * section Replay).
  *
- * Each line of the files, or of standard input, is asked like a request over HTTP, one after the
- * other, with the time that the line says in place of the clock's. The answers go to standard
- * output, a summary to standard error. Memory does not grow with the number of lines.
+ * Each line of the files, or of standard input, becomes a question like a request over HTTP. The
+ * engine answers one question after the other, by the time in the line and not by the clock. The
+ * answers go to standard output, a summary to standard error. Memory does not grow with the number
+ * of lines.
  */
 #ifndef APP_REPLAY_H
 #define APP_REPLAY_H

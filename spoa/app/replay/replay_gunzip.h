@@ -1,9 +1,9 @@
 /*
  * replay_gunzip.h - undoes gzip (RFC 1952) piece by piece, in memory of a fixed size.
  *
- * A gzip file is one or more members, one after the other: `cat a.gz b.gz` makes two. What stands
- * behind a member and is not the begin of another one is an error, except zeros, with which tapes
- * fill their blocks.
+ * A gzip file is one or more members, one after the other: `cat a.gz b.gz` makes two. Behind a member
+ * only another member may follow, or zeros, with which tape drives fill up their blocks. Anything
+ * else is an error.
  */
 #ifndef APP_REPLAY_GUNZIP_H
 #define APP_REPLAY_GUNZIP_H

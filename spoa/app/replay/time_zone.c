@@ -67,9 +67,10 @@ static int64_t offset_at(time_t at_s)
 }
 
 /*
- * `as_utc_s` is what the clock shows, read as if it were UTC. The offset of the zone may change
- * near it, so it is looked up a day before and a day after: the moment is what the clock shows less
- * one of these two offsets, if that is the offset at that moment.
+ * `as_utc_s` is what the clock shows, read as if it were UTC. The zone may change its offset near
+ * that time, so the offset is looked up a day before and a day after. Each of the two offsets is
+ * taken off `as_utc_s`; the result is a moment at which the clock shows that time if the zone has
+ * this offset at that moment.
  *
  *     Europe/Berlin, 25 October 2026, 2:30:  offsets +2 h, +1 h   both hold: 0:30 and 1:30 UTC
  *     Europe/Berlin, 29 March 2026, 2:30:    offsets +1 h, +2 h   none holds: the clock never shows

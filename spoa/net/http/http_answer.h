@@ -4,10 +4,10 @@
  * The handler is told of a request in two steps, so that it can refuse a request whose body has not
  * come yet. It answers each request once: in either step, or any time after the second one.
  *
- *   ignores_body()  is asked first, when the head is complete and good. If the handler says yes,
- *                   requested() comes right behind begun() and without a body, however large one is
- *                   announced. The body is not read; if it is not here yet, the connection ends
- *                   with the answer. NULL says no.
+ *   ignores_body()  is called first, when the head is complete and good. If the handler returns
+ *                   true, requested() is called right after begun() and without a body. The peer
+ *                   does not read an announced body; if the body is not here yet, the connection
+ *                   ends with the answer. NULL means false.
  *   begun()         the body may still be missing.
  *   requested()     all of the request is there. It comes only if begun() did not answer.
  *   refused()       the request is broken or too large, or the server ends: the handler answers at

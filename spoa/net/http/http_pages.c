@@ -107,7 +107,7 @@ static bool begin(struct copy *copy)
 	return copy->writing != NULL;
 }
 
-/* Returns the text, or NULL when the copy is not whole. */
+/* Ends the writing. Returns the page's text; NULL when a part of the page is missing. */
 static char *end(struct copy *copy, bool is_whole)
 {
 	if (copy->writing != NULL)

@@ -2,9 +2,9 @@
  * http_pages.h - the pages that the owner of the server writes, such as /metrics and /status.
  *
  * A small page is written at once. The loop has other answers to give while a large page is
- * written, so it is written in pieces, one piece a turn of the loop; whoever asks for the page in
- * that time waits for the same copy. While a large copy that is less than a second old is still
- * being sent to somebody, others get that copy too.
+ * written, so a large page is written in pieces of 0.5 ms, one piece in each turn of the loop.
+ * Clients that ask for the page in that time wait for the same copy. Clients that ask while a copy
+ * is being sent, and is less than a second old, get that copy too.
  */
 #ifndef NET_HTTP_PAGES_H
 #define NET_HTTP_PAGES_H

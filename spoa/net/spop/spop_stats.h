@@ -19,7 +19,7 @@ struct spop_server_stats {
 	size_t connections;
 	uint64_t accepted;
 	uint64_t hello_timeouts;
-	/* Connections that ended before all their answers were sent. */
+	/* Connections that ended while HAProxy was still owed answers. */
 	uint64_t ended_owing;
 
 	/* Frames received. */

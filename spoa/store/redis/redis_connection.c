@@ -15,9 +15,9 @@
  * of the turn: so all commands of a turn leave in one write. The socket is watched again only when
  * it did not take all.
  *
- * With TLS the handshake begins when the socket is connected. The owner is told at once, and what
- * it sends waits: hiredis' reads and writes drive the handshake, and the first command leaves after
- * the server was verified.
+ * With TLS the handshake begins when the socket is connected, and the owner is told that the
+ * connection is open. Commands that the owner sends wait: hiredis' reads and writes drive the
+ * handshake, and the first command leaves after the server was verified.
  *
  * hiredis hands out each reply as an object of its own. redis_reply.h collects replies without
  * allocating; what hiredis has for a reply is a placeholder, of which only NULL means something.

@@ -2,10 +2,10 @@
  * redis_credentials.h - user and password for Redis, of which the password may change while the
  * agent runs.
  *
- * The password is changed at two places, the server and the agent's file, and nobody knows which of
- * them comes first. So there are two passwords: the one that was set last, and the last one that
- * the server took. A new connection tries both, in this order. A connection that works already is
- * authenticated again when a password was set, and does not mind when the server refuses that.
+ * A password changes in two places, the server and the agent's file, and nobody knows which of them
+ * changes first. So the agent keeps two passwords: the one that was set last, and the last one that
+ * the server took. A new connection tries both, in this order. When a password is set, the agent
+ * sends it on connections that work already, too; if the server refuses it, they go on as they are.
  *
  * All links of a store share one such object: when one of them finds that the server takes a
  * password, the others know it too.

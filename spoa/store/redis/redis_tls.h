@@ -2,9 +2,9 @@
  * redis_tls.h - TLS to Redis: whom we trust, who we are, and the name that the server must have.
  *
  * The files are read and a context is made of them beside the loop, in a thread, since that takes
- * tens of milliseconds (the system's CAs). Only the first time the caller waits: the loop does not
- * run yet. Files that can't be used leave the context that is there. A new context counts from the
- * next connection on.
+ * tens of milliseconds (the system's CAs). The caller waits for the first context only, since the
+ * loop does not run yet. When the files can't be used, the old context stays. A new context is used
+ * by connections that are opened after it was made.
  *
  * The server's chain and name are always verified. The version is 1.2 or later. Sessions are
  * resumed: a connection keeps the session of the one before it, as long as the context is the same.
@@ -38,9 +38,9 @@ bool redis_tls_is_built(void);
 MUST_CHECK bool redis_tls_check(const struct redis_tls_files *files, struct err *err);
 
 /*
- * `files` outlive it. `reread` is called from the loop after each redis_tls_reread; `why` names the
- * option at fault, or is empty when the new files are used. `may_pass`: the files could not be read
- * because a descriptor or a thread was missing, so another redis_tls_reread may succeed later.
+ * `files` live as long as the result. The loop calls `reread` after each redis_tls_reread. `why`
+ * names the option whose file is bad, and is empty when the new files are used. `may_pass` says that
+ * a descriptor or a thread was missing, so that another redis_tls_reread may succeed later.
  * Returns NULL when memory is short.
  */
 struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,
@@ -70,8 +70,8 @@ void redis_tls_session_release(struct redis_tls_session *session);
 /* Whether the server has been verified, so that commands leave. */
 bool redis_tls_is_verified(const struct ssl_st *ssl);
 /*
- * Why TLS failed, with what to do, for a connection that hiredis has given up. False when it was
- * not for TLS: the connection was lost after the handshake.
+ * For a connection that hiredis has given up: puts why TLS failed, and what to do. Returns false
+ * when TLS is not the reason, because the connection was lost after the handshake.
  */
 bool redis_tls_put_failure(const struct ssl_st *ssl, const char *name, struct writer *w);
 
