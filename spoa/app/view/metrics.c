@@ -24,23 +24,14 @@ static void put_by_source(struct exposition *e, const char *policy,
 			       counts[i]);
 }
 
-static void begin_allowed(struct exposition *e, const struct agent_stats *stats)
-{
-	exposition_begin(e, "requests_allowed_total", "counter",
-			 "Requests allowed, by the policy that the verdict names.");
-	put_by_source(e, "none", stats->engine.none_allowed);
-}
-
 static void put_allowed(struct exposition *e, const struct policy *policy)
 {
 	put_by_source(e, policy->name, policy->tally->requests_allowed);
 }
 
-static void begin_blocked(struct exposition *e, const struct agent_stats *stats)
+static void put_allowed_by_none(struct exposition *e, const struct agent_stats *stats)
 {
-	exposition_begin(e, "requests_blocked_total", "counter",
-			 "Requests blocked, by the policy that the verdict names.");
-	put_by_source(e, "none", stats->engine.none_blocked);
+	put_by_source(e, "none", stats->engine.none_allowed);
 }
 
 static void put_blocked(struct exposition *e, const struct policy *policy)
@@ -48,11 +39,9 @@ static void put_blocked(struct exposition *e, const struct policy *policy)
 	put_by_source(e, policy->name, policy->tally->requests_blocked);
 }
 
-static void begin_checks(struct exposition *e, const struct agent_stats *stats)
+static void put_blocked_by_none(struct exposition *e, const struct agent_stats *stats)
 {
-	(void)stats;
-	exposition_begin(e, "ratelimit_checks_total", "counter",
-			 "Checks of one policy each, by what the check came to by itself.");
+	put_by_source(e, "none", stats->engine.none_blocked);
 }
 
 static void put_checks(struct exposition *e, const struct policy *policy)
@@ -69,26 +58,9 @@ static void put_checks(struct exposition *e, const struct policy *policy)
 			       policy->tally->checks[i]);
 }
 
-static void begin_bad_costs(struct exposition *e, const struct agent_stats *stats)
-{
-	(void)stats;
-	exposition_begin(
-		e, "ratelimit_bad_costs_total", "counter",
-		"Checks that cost 1, since the attribute of cost was not there or no number.");
-}
-
 static void put_bad_costs(struct exposition *e, const struct policy *policy)
 {
 	exposition_put(e, LABELS({"policy", policy->name}), policy->tally->bad_costs);
-}
-
-static void begin_absent_keys(struct exposition *e, const struct agent_stats *stats)
-{
-	(void)stats;
-	exposition_begin(
-		e, "ratelimit_policy_key_absent_total", "counter",
-		"Requests that the policy did not check, since an attribute of its key was not "
-		"there.");
 }
 
 static void put_absent_keys(struct exposition *e, const struct policy *policy)
@@ -347,19 +319,29 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 
 /* ---- the page ---- */
 
-/* In the page's order. Of each policy only `put_policy` writes; then the policies come after `put`.
+/*
+ * In the page's order. A part with a name is a counter of each policy: `put_policy` writes the
+ * samples of one. `put` comes before the policies.
  */
 static const struct part {
-	void (*put)(struct exposition *e, const struct agent_stats *stats);
+	const char *name, *help;
 	void (*put_policy)(struct exposition *e, const struct policy *policy);
 	bool has_inline; /* the one that stands for all inline policies comes last */
+	void (*put)(struct exposition *e, const struct agent_stats *stats);
 } parts[] = {
-	{begin_allowed, put_allowed, true},
-	{begin_blocked, put_blocked, true},
+	{"requests_allowed_total", "Requests allowed, by the policy that the verdict names.",
+	 put_allowed, true, put_allowed_by_none},
+	{"requests_blocked_total", "Requests blocked, by the policy that the verdict names.",
+	 put_blocked, true, put_blocked_by_none},
 	{.put = put_reasons},
-	{begin_checks, put_checks, true},
-	{begin_bad_costs, put_bad_costs, false},
-	{begin_absent_keys, put_absent_keys, false},
+	{"ratelimit_checks_total",
+	 "Checks of one policy each, by what the check came to by itself.", put_checks, true, NULL},
+	{"ratelimit_bad_costs_total",
+	 "Checks that cost 1, since the attribute of cost was not there or no number.",
+	 put_bad_costs, false, NULL},
+	{"ratelimit_policy_key_absent_total",
+	 "Requests that the policy did not check, since an attribute of its key was not there.",
+	 put_absent_keys, false, NULL},
 	{.put = put_engine},
 	{.put = put_store},
 	{.put = put_memory},
@@ -411,7 +393,9 @@ bool metrics_write_some(void *state, FILE *to)
 	const struct part *part = &parts[writing->part];
 
 	writing->exposition.to = to;
-	if (writing->policy == 0)
+	if (writing->policy == 0 && part->name != NULL)
+		exposition_begin(&writing->exposition, part->name, "counter", part->help);
+	if (writing->policy == 0 && part->put != NULL)
 		part->put(&writing->exposition, &writing->stats);
 	if (part->put_policy != NULL && !put_some_policies(writing, part))
 		return true;
