@@ -9,11 +9,23 @@
 
 _Static_assert(STORE_PREFIX_MAX <= REDIS_PREFIX_MAX, "a prefix fits every kind of store");
 
+static bool parse_redis(struct bytes url, struct redis_target *ret_target, struct err *err)
+{
+	struct redis_target target;
+
+	if (!redis_target_parse(url, &target, err))
+		return false;
+	if (target.topology != REDIS_ONE_SERVER)
+		return err_set(err, "Sentinel and Cluster are not in this version");
+	*ret_target = target;
+	return true;
+}
+
 bool store_target_parse(struct bytes url, struct store_target *ret_target, struct err *err)
 {
 	bool is_memory = bytes_equal(url, BYTES("memory:"));
 
-	if (!is_memory && !redis_target_parse(url, &ret_target->redis, err))
+	if (!is_memory && !parse_redis(url, &ret_target->redis, err))
 		return false;
 	ret_target->is_memory = is_memory;
 	return true;

@@ -23,6 +23,15 @@ static bool has_secret(const char *text)
 	return strstr(text, SECRET) != NULL;
 }
 
+static bool has_secret_place(const struct redis_target *target)
+{
+	bool has = has_secret(target->host) || has_secret(target->master);
+
+	for (size_t i = 0; i < target->place_count; i++)
+		has = has || has_secret(target->places[i].host);
+	return has;
+}
+
 static void check_error(struct bytes url, const struct err *err)
 {
 	size_t len = strnlen(err->text, sizeof err->text);
@@ -47,10 +56,12 @@ static void check_text(const struct redis_target *target)
 	if (target->is_unix)
 		return; /* its path is told as it is, not escaped */
 	ASSERT(strchr(target->text, '@') == NULL);
-	ASSERT(!has_secret(target->text) || has_secret(target->host));
+	ASSERT(!has_secret(target->text) || has_secret_place(target));
 	ASSERT(redis_target_parse(bytes_from_text(target->text), &again, &err));
 	ASSERT(strcmp(again.host, target->host) == 0 && strcmp(again.port, target->port) == 0);
-	ASSERT(again.is_tls == target->is_tls);
+	ASSERT(again.is_tls == target->is_tls && again.topology == target->topology);
+	ASSERT(again.place_count == target->place_count);
+	ASSERT(strcmp(again.master, target->master) == 0);
 	ASSERT(again.db == target->db && *again.user == '\0' && *again.password == '\0');
 	ASSERT(strcmp(again.text, target->text) == 0);
 }
@@ -64,6 +75,8 @@ static void check_target(const struct redis_target *target)
 	ASSERT((*target->host == '\0') == target->is_unix);
 	ASSERT((*target->path == '/') == target->is_unix);
 	ASSERT(target->is_unix || (atoi(target->port) > 0 && atoi(target->port) < 65536));
+	ASSERT((target->place_count == 0) == (target->topology == REDIS_ONE_SERVER));
+	ASSERT((*target->master == '\0') == (target->topology != REDIS_SENTINEL));
 	check_text(target);
 }
 

@@ -902,6 +902,7 @@ TEST(options_read_password_of_the_store_is_not_in_the_error)
 		"redis://user:hunter2@h:x/0",
 		"rediss://user:hunter2@h:x",
 		"rediss+cluster://user:hunter2@h",
+		"rediss+cluster://user:hunter2@h/1",
 		"redis://user:hunter2",
 		"redis+sentinel://:hunter2@h1:1,h2:2/NAME",
 		"redis+unix://:hunter2@/run/redis.sock",

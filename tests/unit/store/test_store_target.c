@@ -54,6 +54,28 @@ TEST(store_target_parse_refuses_what_is_neither)
 	}
 }
 
+/* The URL is understood: a mistake in it is named first. */
+TEST(store_target_parse_refuses_what_this_version_does_not_have)
+{
+	static const struct {
+		const char *url, *says;
+	} cases[] = {
+		{"redis+sentinel://h1:1,h2:2/name", "Sentinel and Cluster are not in this version"},
+		{"rediss+cluster://h1:1,h2:2", "Sentinel and Cluster are not in this version"},
+		{"redis+sentinel://h1:1,h2:2", "the name of the master"},
+		{"redis+cluster://h1:x", "the port"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct store_target target;
+		struct err err = {""};
+		POISON(target);
+		assert_false(store_target_parse(bytes_from_text(cases[i].url), &target, &err));
+		assert_untouched(target);
+		assert_non_null(strstr(err.text, cases[i].says));
+	}
+}
+
 /* The memory store is each agent's own; there is nothing to open, and nothing to delete. */
 TEST(store_target_memory_is_not_opened)
 {

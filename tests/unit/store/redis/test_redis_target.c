@@ -121,6 +121,137 @@ TEST(redis_target_parse_good_url_stands_every_mutilation)
 		(void)sweep_decoder(bytes_from_text(good[i].url), decode, (void *)good[i].url);
 }
 
+/* ---- Sentinels and clusters ---- */
+
+static const struct {
+	const char *url;
+	enum redis_topology topology;
+	size_t places;
+	const char *first, *last; /* place */
+	const char *master;
+	uint32_t db;
+	const char *user, *password;
+	const char *text;
+} several[] = {
+	{"redis+sentinel://h1:1,h2:2/name", REDIS_SENTINEL, 2, "h1:1", "h2:2", "name", 0, "", "",
+	 "redis+sentinel://h1:1,h2:2/name/0"},
+	{"rediss+sentinel://h/name", REDIS_SENTINEL, 1, "h:26379", "h:26379", "name", 0, "", "",
+	 "rediss+sentinel://h:26379/name/0"},
+	{"redis+sentinel://h,[::1],[2001:db8::1]:5/My.master_1-a/", REDIS_SENTINEL, 3, "h:26379",
+	 "[2001:db8::1]:5", "My.master_1-a", 0, "", "",
+	 "redis+sentinel://h:26379,[::1]:26379,[2001:db8::1]:5/My.master_1-a/0"},
+	{"redis+sentinel://agent:hunter2@h1,h2/m/7", REDIS_SENTINEL, 2, "h1:26379", "h2:26379", "m",
+	 7, "agent", "hunter2", "redis+sentinel://h1:26379,h2:26379/m/7"},
+	{"rediss+sentinel://:p@ss/w,rd@h1,h1:1/m", REDIS_SENTINEL, 2, "h1:26379", "h1:1", "m", 0,
+	 "", "p@ss/w,rd", "rediss+sentinel://h1:26379,h1:1/m/0"},
+	{"redis+cluster://h1:1,h2:2", REDIS_CLUSTER, 2, "h1:1", "h2:2", "", 0, "", "",
+	 "redis+cluster://h1:1,h2:2"},
+	{"rediss+cluster://192.0.2.1", REDIS_CLUSTER, 1, "192.0.2.1:6379", "192.0.2.1:6379", "", 0,
+	 "", "", "rediss+cluster://192.0.2.1:6379"},
+	{"redis+cluster://agent:hunter2@h1,h2,h3/0", REDIS_CLUSTER, 3, "h1:6379", "h3:6379", "", 0,
+	 "agent", "hunter2", "redis+cluster://h1:6379,h2:6379,h3:6379"},
+	{"redis+cluster://[::1]:7/", REDIS_CLUSTER, 1, "[::1]:7", "[::1]:7", "", 0, "", "",
+	 "redis+cluster://[::1]:7"},
+};
+
+static void assert_place(const struct redis_place *place, const char *expected)
+{
+	char text[REDIS_HOST_MAX + 16];
+	struct writer w = writer_on(text, sizeof text);
+
+	redis_place_put(place, &w);
+	assert_string_equal(writer_text(&w), expected);
+}
+
+TEST(redis_target_parse_several_places_sets_every_field)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(several); i++) {
+		struct redis_target target = parse_good(several[i].url);
+		assert_int_equal(target.topology, several[i].topology);
+		assert_int_equal(target.is_tls, strncmp(several[i].url, "rediss", 6) == 0);
+		assert_false(target.is_unix);
+		assert_int_equal(target.place_count, several[i].places);
+		assert_place(&target.places[0], several[i].first);
+		assert_place(&target.places[target.place_count - 1], several[i].last);
+		assert_string_equal(target.host, target.places[0].host);
+		assert_string_equal(target.port, target.places[0].port);
+		assert_string_equal(target.master, several[i].master);
+		assert_int_equal(target.db, several[i].db);
+		assert_string_equal(target.user, several[i].user);
+		assert_string_equal(target.password, several[i].password);
+		assert_string_equal(target.text, several[i].text);
+	}
+}
+
+/* The text is a URL of the same target. */
+TEST(redis_target_parse_several_places_are_read_again_from_the_text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(several); i++) {
+		struct redis_target again = parse_good(several[i].text);
+		assert_string_equal(again.text, several[i].text);
+		assert_int_equal(again.topology, several[i].topology);
+		assert_int_equal(again.place_count, several[i].places);
+	}
+}
+
+TEST(redis_target_parse_several_places_stand_every_mutilation)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(several); i++)
+		(void)sweep_decoder(bytes_from_text(several[i].url), decode,
+				    (void *)several[i].url);
+}
+
+TEST(redis_target_parse_one_server_has_no_list)
+{
+	assert_int_equal(parse_good("redis://h").topology, REDIS_ONE_SERVER);
+	assert_int_equal(parse_good("redis://h").place_count, 0);
+	assert_int_equal(parse_good("redis+unix:///x").topology, REDIS_ONE_SERVER);
+}
+
+static void put_hosts(struct writer *w, size_t count, size_t len)
+{
+	for (size_t i = 0; i < count; i++) {
+		writer_put_text(w, i > 0 ? "," : "");
+		for (size_t n = 1; n < len; n++)
+			writer_put_u8(w, 'x');
+		writer_put_u8(w, (uint8_t)('a' + i));
+	}
+}
+
+TEST(redis_target_parse_most_and_longest_places_fit_and_more_do_not)
+{
+	static const struct {
+		size_t count, len;
+		const char *says; /* NULL: taken */
+	} cases[] = {
+		{REDIS_PLACES_MAX, 1, NULL},
+		{REDIS_PLACES_MAX + 1, 1, "the hosts: more than 16"},
+		{REDIS_PLACES_MAX, REDIS_LIST_MAX / REDIS_PLACES_MAX - 1, NULL},
+		{REDIS_PLACES_MAX, REDIS_LIST_MAX / REDIS_PLACES_MAX + 1, "the hosts: longer"},
+		{4, REDIS_HOST_MAX - 1, NULL},
+		{1, REDIS_HOST_MAX, "the host"},
+	};
+	struct redis_target target;
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char url[2048];
+		struct writer w = writer_on(url, sizeof url);
+		writer_put_text(&w, "rediss+sentinel://");
+		put_hosts(&w, cases[i].count, cases[i].len);
+		writer_put_text(&w, "/");
+		for (size_t n = 1; n < REDIS_MASTER_MAX; n++)
+			writer_put_u8(&w, 'n');
+		writer_put_text(&w, "/1000000");
+		bool is_taken = redis_target_parse(writer_bytes(&w), &target, &err);
+		assert_int_equal(is_taken, cases[i].says == NULL);
+		if (is_taken)
+			assert_true(strlen(target.text) < sizeof target.text - 1);
+		else
+			assert_non_null(strstr(err.text, cases[i].says));
+	}
+}
+
 /* What goes in is what comes out: of every byte but NUL, escaped in either case. */
 TEST(redis_target_parse_every_escape_is_read)
 {
@@ -189,14 +320,10 @@ static const struct {
 	{"REDIS://h", "redis://"},
 	{"http://h", "redis://"},
 	{"memory", "redis://"},
-	{"rediss+sentinel://h/name", "Sentinel"},
-	{"rediss+cluster://h", "Cluster"},
 	{"rediss+unix:///run/redis.sock", "not redis://, rediss:// or redis+unix://"},
 	{"redis+tls://h", "not redis://, rediss:// or redis+unix://"},
 	{"redis+clusters://h", "not redis://, rediss:// or redis+unix://"},
 	{"rediss:h", "rediss://"},
-	{"redis+sentinel://h1:1,h2:2/name", "Sentinel"},
-	{"redis+cluster://h1:1,h2:2", "Cluster"},
 	{"redis://", "the host"},
 	{"redis:///1", "the host"},
 	{"redis://:6379", "the host"},
@@ -245,6 +372,38 @@ static const struct {
 	{"redis://a:%@h", "the password"},
 	{"redis://a:%4g@h", "the password"},
 	{"redis://a:%00@h", "the password"},
+	{"redis+sentinel:h/name", "redis://"},
+	{"redis+sentinel://", "the host"},
+	{"redis+sentinel:///name", "the host"},
+	{"redis+sentinel://h", "the name of the master"},
+	{"redis+sentinel://h/", "the name of the master"},
+	{"redis+sentinel://h//1", "the name of the master"},
+	{"redis+sentinel://h/a b", "the name of the master"},
+	{"redis+sentinel://h/a%20b", "the name of the master"},
+	{"redis+sentinel://h/name?db=1", "the name of the master"},
+	{"redis+sentinel://h/" X100 X10 X10 "xxxxxxxx", "the name of the master"},
+	{"redis+sentinel://h/name/x", "the database"},
+	{"redis+sentinel://h/name/1/2", "the database"},
+	{"redis+sentinel://h/name/1000001", "the database"},
+	{"redis+sentinel://h1:1,/name", "the host"},
+	{"redis+sentinel://,h1:1/name", "the host"},
+	{"redis+sentinel://h1,,h2/name", "the host"},
+	{"redis+sentinel://h1;h2/name", "the host"},
+	{"redis+sentinel://h1, h2/name", "the host"},
+	{"redis+sentinel://h1:x,h2/name", "the port"},
+	{"redis+sentinel://h1,h2:0/name", "the port"},
+	{"redis+sentinel://h1,h2,h1/name", "the hosts: one of them is given twice"},
+	{"redis+sentinel://h1,h2,h1:26379/name", "the hosts: one of them is given twice"},
+	{"redis+sentinel://a:@h1,h2/name", "the password"},
+	{"redis+sentinel://a%@h1,h2/name", "the user"},
+	{"redis+cluster://", "the host"},
+	{"redis+cluster:///0", "the host"},
+	{"redis+cluster://h1,h2:", "the port"},
+	{"redis+cluster://h1,h1", "the hosts: one of them is given twice"},
+	{"redis+cluster://h1/1", "the database: a cluster has 0 alone"},
+	{"redis+cluster://h1/00", "the database"},
+	{"redis+cluster://h1/name", "the database"},
+	{"redis+cluster://[::1", "the host"},
 	{"redis+unix://", "the path"},
 	{"redis+unix:///", "the path"},
 	{"redis+unix://x", "the path"},
@@ -328,9 +487,14 @@ TEST(redis_target_parse_error_never_has_the_password)
 		"redis+unix://hunter2",
 		"rediss://agent:hunter2@h:x",
 		"rediss:agent:hunter2@h",
-		"rediss+cluster://agent:hunter2@h",
+		"rediss+cluster://agent:hunter2@h/1",
+		"redis+cluster://agent:hunter2",
+		"redis+cluster://h1,agent:hunter2@,h2",
 		"redis+tls://agent:hunter2@h",
-		"redis+sentinel://:hunter2@h1:1,h2:2/name",
+		"redis+sentinel://:hunter2@h1:1,h2:2",
+		"redis+sentinel://:hunter2@h1:1,h2:2/name/hunter2",
+		"redis+sentinel://h1:1,h2:2/name?password=hunter2",
+		"redis+sentinel://h1:1,:hunter2@h2:2",
 		"redis+unix:/:hunter2@/run/redis.sock",
 		"REDIS://agent:hunter2@h",
 		"agent:hunter2@h",
@@ -347,11 +511,17 @@ TEST(redis_target_parse_error_never_has_the_password)
 TEST(redis_target_parse_text_never_has_the_password)
 {
 	static const char *const urls[] = {
-		"redis://:hunter2@h",          "redis://hunter2@h",
-		"redis://hunter2:hunter2@h",   "redis://a:b@hunter2@h/1",
-		"redis://a:b/hunter2@h",       "redis://a:?hunter2#@h",
-		"redis://a:%68unter2@[::1]",   "redis://redis://a:hunter2@h@h",
+		"redis://:hunter2@h",
+		"redis://hunter2@h",
+		"redis://hunter2:hunter2@h",
+		"redis://a:b@hunter2@h/1",
+		"redis://a:b/hunter2@h",
+		"redis://a:?hunter2#@h",
+		"redis://a:%68unter2@[::1]",
+		"redis://redis://a:hunter2@h@h",
 		"redis://a:" X100 SECRET "@h",
+		"redis+sentinel://:hunter2@h1:1,h2:2/name",
+		"rediss+cluster://agent:hunter2@h",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(urls); i++)
