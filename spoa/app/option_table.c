@@ -101,9 +101,13 @@ const struct option options_table[] = {
 	 "where the pages that show the agent are, in place of --http-listen",
 	 ADDRESSES(admin_listen)},
 	{"http-token-file", "FILE", OPTION_NONE,
-	 "a file whose first line is the bearer token that /check, /metrics, /status and "
-	 "/top ask for",
+	 "a file whose first line is the bearer token that /check and /metrics ask for, and the "
+	 "pages too without --admin-token-file; read again when it changes",
 	 PATH(http_token_file)},
+	{"admin-token-file", "FILE", OPTION_NONE,
+	 "a file of lines NAME TOKEN: each token opens the pages that show the agent and what "
+	 "changes something; read again when it changes",
+	 PATH(admin_token_file)},
 	{"policies", "FILE", OPTION_NONE, "the policy file; without it only inline policies exist",
 	 PATH(policies)},
 	{"policies-watch", "WORD", "on",
@@ -167,5 +171,12 @@ const struct option options_secrets[] = {
 	{"redis-password-file", "FILE", OPTION_NONE,
 	 "a file whose first line is the password for Redis; it is read again when it changes",
 	 PATH(redis_login.password_file)},
+	{.name = NULL},
+};
+
+/* No field: app/operate/ has its own. */
+const struct option options_of_commands[] = {
+	{.name = "agent"},
+	{.name = "token-file"},
 	{.name = NULL},
 };

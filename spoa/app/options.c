@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "app/secret_file.h"
+#include "app/operate/token_file.h"
 #include "base/did_you_mean.h"
 
 #define ENVIRONMENT_PREFIX "RATELIMIT_"
@@ -98,6 +98,7 @@ static struct option_hint suggest_variable(const char *called)
 	size_t count = add_variables(variables, 0, options_table);
 
 	count = add_variables(variables, count, options_secrets);
+	count = add_variables(variables, count, options_of_commands);
 	for (size_t i = 0; i < count; i++)
 		names[i] = variables[i].name + strlen(ENVIRONMENT_PREFIX);
 	const char *meant =
@@ -124,7 +125,7 @@ static bool read_variable(struct options *options, const char *variable, struct 
 	snprintf(called, sizeof called, "%.*s", (int)name.len, variable);
 	if (option != NULL)
 		return option_read(option, options, equals + 1, called, err);
-	if (is_service_link(called))
+	if (find_variable(options_of_commands, name) != NULL || is_service_link(called))
 		return true;
 	return err_set(err, "%s: no such option%s; accepted are those of ratelimit-spoa --help",
 		       quoted_unless_plain(bytes_from_text(called)).text,
@@ -164,22 +165,13 @@ static int read_flag(struct options *options, const struct option *own, char **a
 
 /* ---- all of it ---- */
 
-/* The token is compared with a header field, so it consists of visible ASCII. */
-static bool read_token(struct options *options, struct err *err)
+static bool read_tokens(struct options *options, struct err *err)
 {
-	*options->http_token = '\0';
-	if (options->http_token_file == NULL)
-		return true;
-	if (!secret_file_read(options->http_token_file, options->http_token,
-			      sizeof options->http_token, err))
-		return err_at(err, "--http-token-file: ");
-	for (const char *c = options->http_token; *c != '\0'; c++)
-		if (*c <= ' ' || *c >= 0x7f)
-			return err_set(err,
-				       "--http-token-file: %s: accepted are printable characters "
-				       "without spaces",
-				       options->http_token_file);
-	return true;
+	options->http_tokens = options->admin_tokens = (struct http_tokens){0};
+	return (options->http_token_file == NULL ||
+		token_file_read_asker(options->http_token_file, &options->http_tokens, err)) &&
+	       (options->admin_token_file == NULL ||
+		token_file_read_admins(options->admin_token_file, &options->admin_tokens, err));
 }
 
 static bool has_help(char **args)
@@ -252,7 +244,7 @@ bool options_read_beside(const struct option *own, char **args, char **environme
 			return false;
 		args += count;
 	}
-	return read_token(ret_options, err) &&
+	return read_tokens(ret_options, err) &&
 	       (ret_options->store.is_memory ||
 		(apply_tls(&ret_options->redis_tls, &ret_options->store.redis, err) &&
 		 redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err)));

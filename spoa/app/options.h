@@ -23,12 +23,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "limit/policy.h"
+#include "net/http/http_access.h"
 #include "store/store_target.h"
 
 /* Which decisions are logged. */
 enum log_decisions { LOG_DECISIONS_OFF = 0, LOG_DECISIONS_DENIED, LOG_DECISIONS_ALL };
-
-#define OPTIONS_TOKEN_MAX 513
 
 struct options {
 	struct address_list spop_listen;
@@ -37,7 +36,9 @@ struct options {
 	uint64_t http_max_per_address;
 	struct address_list admin_listen;
 	const char *http_token_file; /* a path, or NULL */
-	char http_token[OPTIONS_TOKEN_MAX];
+	struct http_tokens http_tokens;
+	const char *admin_token_file; /* a path, or NULL */
+	struct http_tokens admin_tokens;
 	const char *policies; /* a path, or NULL */
 	bool policies_watch;
 	struct store_target store;
@@ -59,9 +60,14 @@ struct options {
 	enum log_decisions log_decisions;
 };
 
-/* Their rows, in the order of the help; secrets are variables only. The last row has no name. */
+/*
+ * Their rows, in the order of the help; secrets are variables only. The last row has no name. The
+ * variables of options_of_commands are for the commands of an operator (app/operate/), and known to
+ * all others, which do not read them.
+ */
 extern const struct option options_table[];
 extern const struct option options_secrets[];
+extern const struct option options_of_commands[];
 
 /*
  * `args` are the flags, without the names of the program and of the command. The options point into
@@ -77,9 +83,9 @@ MUST_CHECK bool options_read(char **args, char **environment, struct options *re
 MUST_CHECK bool options_read_beside(const struct option *own, char **args, char **environment,
 				    struct options *ret_options, bool *ret_help, struct err *err);
 /*
- * Checks what the store needs of this machine: that TLS is in the build and its files are good. This
- * check is no part of options_read, because `probe` reads the options too, and must not fail while a
- * file is being written.
+ * Checks what the store needs of this machine: that TLS is in the build and its files are good.
+ * This check is no part of options_read, because `probe` reads the options too, and must not fail
+ * while a file is being written.
  */
 MUST_CHECK bool options_check_store(const struct options *options, struct err *err);
 void options_print_help(FILE *to);

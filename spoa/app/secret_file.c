@@ -47,7 +47,8 @@ static bool cut_first_line(const char *path, const char *text, size_t text_len, 
 	return true;
 }
 
-static bool read_and_close(int fd, const char *path, char *ret_secret, size_t max, struct err *err)
+static bool read_line_and_close(int fd, const char *path, char *ret_secret, size_t max,
+				struct err *err)
 {
 	char text[LINE_MAX_BYTES];
 	size_t len;
@@ -58,26 +59,76 @@ static bool read_and_close(int fd, const char *path, char *ret_secret, size_t ma
 			  : cut_first_line(path, text, len, ret_secret, max, err);
 }
 
-bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err)
+/* One byte more than `max` is asked for, to see whether the file is larger. */
+static bool read_whole_and_close(int fd, const char *path, char *ret_text, size_t max,
+				 size_t *ret_len, struct err *err)
+{
+	char behind;
+	size_t more = 0;
+	int error = read_beginning(fd, ret_text, max, ret_len);
+
+	if (error == 0 && *ret_len == max)
+		error = read_beginning(fd, &behind, 1, &more);
+	(void)close(fd);
+	if (error != 0)
+		return err_set(err, "%s: %s", path, strerror(error));
+	return more == 0 || err_set(err, "%s: larger than %zu bytes", path, max);
+}
+
+static int open_at_start(const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(err, "%s: %s", path, strerror(errno));
-	return read_and_close(fd, path, ret_secret, max, err);
+		(void)err_set(err, "%s: %s", path, strerror(errno));
+	return fd;
 }
 
-bool secret_file_read_again(const char *path, char *ret_secret, size_t max, bool *ret_may_pass,
-			    struct err *err)
+/* From the loop, which must not wait for a pipe's writer. */
+static int open_regular(const char *path, bool *ret_may_pass, struct err *err)
 {
 	struct stat found;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	*ret_may_pass = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == EAGAIN);
-	if (fd < 0)
-		return err_set(err, "%s: %s", path, strerror(errno));
+	if (fd < 0) {
+		(void)err_set(err, "%s: %s", path, strerror(errno));
+		return -1;
+	}
 	if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
-		return read_and_close(fd, path, ret_secret, max, err);
+		return fd;
 	(void)close(fd);
-	return err_set(err, "%s: it is not a regular file", path);
+	(void)err_set(err, "%s: it is not a regular file", path);
+	return -1;
+}
+
+bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err)
+{
+	int fd = open_at_start(path, err);
+
+	return fd >= 0 && read_line_and_close(fd, path, ret_secret, max, err);
+}
+
+bool secret_file_read_again(const char *path, char *ret_secret, size_t max, bool *ret_may_pass,
+			    struct err *err)
+{
+	int fd = open_regular(path, ret_may_pass, err);
+
+	return fd >= 0 && read_line_and_close(fd, path, ret_secret, max, err);
+}
+
+bool secret_file_read_whole(const char *path, char *ret_text, size_t max, size_t *ret_len,
+			    struct err *err)
+{
+	int fd = open_at_start(path, err);
+
+	return fd >= 0 && read_whole_and_close(fd, path, ret_text, max, ret_len, err);
+}
+
+bool secret_file_read_whole_again(const char *path, char *ret_text, size_t max, size_t *ret_len,
+				  bool *ret_may_pass, struct err *err)
+{
+	int fd = open_regular(path, ret_may_pass, err);
+
+	return fd >= 0 && read_whole_and_close(fd, path, ret_text, max, ret_len, err);
 }

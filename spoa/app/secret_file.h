@@ -1,6 +1,6 @@
 /*
- * secret_file.h - reads a secret from the first line of a file. Secrets are no flags, because
- * everybody on the machine can read a command line.
+ * secret_file.h - reads a secret from the first line of a file, or a file of several secrets.
+ * Secrets are no flags, because everybody on the machine can read a command line.
  */
 #ifndef APP_SECRET_FILE_H
 #define APP_SECRET_FILE_H
@@ -22,5 +22,14 @@ MUST_CHECK bool secret_file_read(const char *path, char *ret_secret, size_t max,
  */
 MUST_CHECK bool secret_file_read_again(const char *path, char *ret_secret, size_t max,
 				       bool *ret_may_pass, struct err *err);
+
+/*
+ * These two read the whole file, of at most `max` bytes, which may be empty. The second one is for
+ * the loop.
+ */
+MUST_CHECK bool secret_file_read_whole(const char *path, char *ret_text, size_t max,
+				       size_t *ret_len, struct err *err);
+MUST_CHECK bool secret_file_read_whole_again(const char *path, char *ret_text, size_t max,
+					     size_t *ret_len, bool *ret_may_pass, struct err *err);
 
 #endif

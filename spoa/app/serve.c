@@ -28,6 +28,7 @@
 
 #include "app/descriptors.h"
 #include "app/drain.h"
+#include "app/operate/token_watch.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
 #include "app/tls_watch.h"
@@ -62,6 +63,8 @@ struct agent {
 	struct reload reload;
 	struct password_watch password;
 	struct tls_watch tls;
+	struct http_tokens askers, admins; /* what is in force now */
+	struct token_watch asker_file, admin_file;
 	struct drain drain;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
@@ -247,6 +250,10 @@ static void start_watchers(struct agent *agent)
 				    agent->options->redis_login.password_file, agent->store);
 		tls_watch_init(&agent->tls, agent->loop, &agent->options->redis_tls, agent->store);
 	}
+	token_watch_init(&agent->asker_file, agent->loop, agent->options->http_token_file, false,
+			 &agent->askers);
+	token_watch_init(&agent->admin_file, agent->loop, agent->options->admin_token_file, true,
+			 &agent->admins);
 	drain_init(&agent->drain, &(struct drain_config){
 					  .loop = agent->loop,
 					  .options = agent->options,
@@ -377,7 +384,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 					      .pages = pages,
 					      .page_count = page_count,
 					      .owner = &agent->view,
-					      .token = bytes_from_text(options->http_token),
+					      .access = {&agent->askers, &agent->admins},
 					      .max_connections = agent->descriptors.http_max,
 					      .max_per_address = options->http_max_per_address,
 				      });
@@ -402,7 +409,7 @@ static void warn_without_token(const struct options *options)
 
 	if (wide == NULL)
 		wide = find_wide(&options->admin_listen);
-	if (wide != NULL && *options->http_token == '\0')
+	if (wide != NULL && !options->http_tokens.is_set)
 		log_event(LOG_WARN, "http_open_without_token", LOG_TEXT("address", wide->text),
 			  LOG_TEXT("hint", "--http-token-file"));
 }
@@ -449,6 +456,8 @@ static void tear_down(struct agent *agent)
 	reload_release(&agent->reload);
 	password_watch_release(&agent->password);
 	tls_watch_release(&agent->tls);
+	token_watch_release(&agent->asker_file);
+	token_watch_release(&agent->admin_file);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	/* Before the engine: a store that is freed answers what still waits in it. */
@@ -462,7 +471,11 @@ static void tear_down(struct agent *agent)
 
 int serve(const struct options *options, struct policies *policies)
 {
-	struct agent agent = {.options = options};
+	struct agent agent = {
+		.options = options,
+		.askers = options->http_tokens,
+		.admins = options->admin_tokens,
+	};
 	struct err err;
 
 	log_set(options->log_level, options->log_format);

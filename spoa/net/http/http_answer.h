@@ -82,8 +82,11 @@ void http_answer_add(struct http_answer *answer, const char *name, const char *v
 void http_answer_put_head(struct writer *w, const struct http_answer *answer, const char *date,
 			  const char *connection);
 
-/* Once for each exchange. In http_peer.c, which knows the connection. */
+/* These two are in http_peer.c, which knows the connection. The first is called once for each
+ * exchange. */
 void http_answer_send(struct http_exchange *exchange, const struct http_answer *answer);
+/* The connection's. Nobody but the connection reads from it, writes to it or closes it. */
+int http_exchange_descriptor(const struct http_exchange *exchange);
 /* Answers by what is wrong with the request (RFC 9457), and counts it. */
 void http_answer_problem(struct http_exchange *exchange, unsigned status, const char *detail);
 /* With one more field, such as Allow. */

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "net/http/http_access.h"
 #include "net/http/http_ask.h"
 #include "net/http/http_batch.h"
 #include "net/http/http_map.h"
@@ -88,39 +89,11 @@ void http_check_get(struct http_checks *checks, struct http_exchange *exchange)
 	http_ask_one(checks, exchange, denial_of(deny_status));
 }
 
-/* "https://agent:8080" of "agent:8080". */
-static bool is_origin_of(struct bytes origin, struct bytes host)
-{
-	struct bytes scheme;
-
-	return bytes_next_item(&origin, ':', &scheme) && bytes_begin_with(origin, BYTES("//")) &&
-	       bytes_equal_in_any_case(bytes_skip(origin, 2), host);
-}
-
-/*
- * A page of another site can make a browser send a GET, and so charge whom it likes. The browser
- * says so (Fetch Metadata; the fetch standard's Origin), and it lets no page add X-Forwarded-For,
- * which only a proxy does.
- */
-static bool is_for_another_site(const struct http_head *head)
-{
-	struct bytes value;
-
-	if (http_head_find(head, BYTES("X-Forwarded-For"), &value))
-		return false;
-	if (http_head_find(head, BYTES("Sec-Fetch-Site"), &value) &&
-	    (bytes_equal_in_any_case(value, BYTES("cross-site")) ||
-	     bytes_equal_in_any_case(value, BYTES("same-site"))))
-		return true;
-	return http_head_find(head, BYTES("Origin"), &value) && !is_origin_of(value, head->host);
-}
-
+/* A page of another site can make a browser send a GET, and so charge whom it likes. */
 void http_check_begin_get(struct http_exchange *exchange)
 {
-	if (is_for_another_site(&exchange->head))
-		http_answer_problem(exchange, 403,
-				    "a browser sends this for a page of another site "
-				    "(Sec-Fetch-Site, Origin)");
+	if (http_access_is_for_another_site(&exchange->head))
+		http_answer_problem(exchange, 403, HTTP_FOR_ANOTHER_SITE);
 }
 
 /* ---- POST ---- */

@@ -146,11 +146,16 @@ struct bytes http_host_name(struct bytes host)
 
 static enum http_method method_of(struct bytes method)
 {
-	if (bytes_equal(method, BYTES("GET")))
-		return METHOD_GET;
-	if (bytes_equal(method, BYTES("POST")))
-		return METHOD_POST;
-	return bytes_equal(method, BYTES("HEAD")) ? METHOD_HEAD : METHOD_OTHER;
+	static const char *const names[] = {
+		[METHOD_GET] = "GET", [METHOD_HEAD] = "HEAD",     [METHOD_POST] = "POST",
+		[METHOD_PUT] = "PUT", [METHOD_DELETE] = "DELETE",
+	};
+
+	_Static_assert(ARRAY_SIZE(names) == METHOD_OTHER, "a method has no name");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (bytes_equal(method, bytes_from_text(names[i])))
+			return (enum http_method)i;
+	return METHOD_OTHER;
 }
 
 /* RFC 9112, section 2.3: "HTTP/", a digit, ".", a digit. */

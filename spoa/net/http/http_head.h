@@ -33,7 +33,14 @@
 
 #define HTTP_AUTH_PATH "/auth"
 
-enum http_method { METHOD_GET = 0, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+enum http_method {
+	METHOD_GET = 0,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_OTHER
+};
 
 enum http_head_found { HTTP_HEAD_MORE = 0, HTTP_HEAD_DONE, HTTP_HEAD_BAD };
 

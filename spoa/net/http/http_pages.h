@@ -14,17 +14,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "net/http/http_access.h"
 #include "net/http/http_answer.h"
 
 struct ev_loop;
 struct http_pages;
-
-/* Who may see a page. */
-enum http_access {
-	ACCESS_PUBLIC = 0, /* everybody: health checks */
-	ACCESS_TOKEN,      /* who has the token, if one is set */
-	ACCESS_PRIVATE,    /* who has the token; if none is set, who is on this machine */
-};
 
 struct http_page {
 	const char *path;

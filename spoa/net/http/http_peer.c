@@ -242,6 +242,11 @@ void http_answer_send(struct http_exchange *exchange, const struct http_answer *
 	bound_unread(peer);
 }
 
+int http_exchange_descriptor(const struct http_exchange *exchange)
+{
+	return CONTAINER_OF(exchange, struct http_peer, exchange)->stream.readable.fd;
+}
+
 /* ---- requests ---- */
 
 /* It is answered inside, and is the connection's last: what follows can't be told from its rest. */

@@ -10,12 +10,9 @@
  */
 #include "net/http/http_server.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sodium.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <ev.h>
@@ -28,9 +25,6 @@
 #include "net/http/http_check.h"
 #include "net/http/http_peer.h"
 #include "net/listener.h"
-
-/* What a listener serves. */
-enum door { DOOR_MAIN = 1, DOOR_ADMIN = 2 };
 
 #define DOORS_MAX     (2 * ADDRESS_LIST_MAX) /* of --http-listen and --admin-listen */
 #define SWEEP_SECONDS 0.5
@@ -61,77 +55,6 @@ struct http_server {
 	size_t chances;        /* reads that are left until somebody is closed */
 	struct ev_timer next_turn;
 };
-
-/* ---- who may see what ---- */
-
-static bool is_bearer(struct bytes credentials, struct bytes token)
-{
-	struct bytes scheme = {0};
-
-	if (!bytes_next_item(&credentials, ' ', &scheme) ||
-	    !bytes_equal_in_any_case(scheme, BYTES("Bearer")))
-		return false;
-	credentials = bytes_trim(credentials);
-	return credentials.len == token.len &&
-	       sodium_memcmp(credentials.data, token.data, token.len) == 0;
-}
-
-static bool is_ip_literal(struct bytes name)
-{
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
-
-	if (name.len > 0 && name.data[0] == '[')
-		return true;
-	if (name.len >= sizeof text)
-		return false;
-	memcpy(text, name.data, name.len);
-	text[name.len] = '\0';
-	return inet_pton(AF_INET, text, &address) == 1;
-}
-
-/*
- * A web site may have its name resolved to 127.0.0.1 and so make a browser on this machine ask the
- * agent (DNS rebinding). The Host of such a request is the site's name.
- */
-static bool is_host_of_this_machine(const struct http_exchange *exchange)
-{
-	struct bytes name = http_host_name(exchange->head.host);
-
-	return exchange->is_unix || bytes_equal_in_any_case(name, BYTES("localhost")) ||
-	       is_ip_literal(name);
-}
-
-/* Answers and returns false when the client may not see what it asks for. */
-static bool check_access(const struct http_server *server, struct http_exchange *exchange,
-			 enum http_access access)
-{
-	struct bytes token = server->config.token, credentials;
-
-	if (access == ACCESS_PUBLIC)
-		return true;
-	if (token.len > 0) {
-		if (http_head_find(&exchange->head, BYTES("Authorization"), &credentials) &&
-		    is_bearer(credentials, token))
-			return true;
-		http_answer_problem_with(exchange, 401, "Authorization: a bearer token is needed",
-					 (struct http_field){"WWW-Authenticate", "Bearer"});
-		return false;
-	}
-	if (access == ACCESS_TOKEN)
-		return true;
-	if (!exchange->is_local) {
-		http_answer_problem(exchange, 403,
-				    "only over loopback, or with a token (--http-token-file)");
-		return false;
-	}
-	if (is_host_of_this_machine(exchange))
-		return true;
-	http_answer_problem(exchange, 421,
-			    "Host: without a token (--http-token-file) accepted is localhost or an "
-			    "IP address");
-	return false;
-}
 
 static void refuse_method(struct http_exchange *exchange, const char *accepted)
 {
@@ -173,7 +96,7 @@ static bool on_ignores_body(void *owner, const struct http_exchange *exchange)
 /* Answers what is refused before the body has come. */
 static void begin_check(const struct http_server *server, struct http_exchange *exchange)
 {
-	if (!check_access(server, exchange, ACCESS_TOKEN))
+	if (!http_access_check(&server->config.access, exchange, ACCESS_TOKEN))
 		return;
 	switch (exchange->head.method) {
 	case METHOD_GET:
@@ -183,6 +106,8 @@ static void begin_check(const struct http_server *server, struct http_exchange *
 		http_check_begin_post(exchange);
 		break;
 	case METHOD_HEAD:
+	case METHOD_PUT:
+	case METHOD_DELETE:
 	case METHOD_OTHER:
 		refuse_method(exchange, "GET, POST");
 		break;
@@ -195,8 +120,8 @@ static void begin_page(const struct http_server *server, struct http_exchange *e
 	enum http_method method = exchange->head.method;
 
 	exchange->route = page;
-	if (check_access(server, exchange, page->access) && method != METHOD_GET &&
-	    method != METHOD_HEAD)
+	if (http_access_check(&server->config.access, exchange, page->access) &&
+	    method != METHOD_GET && method != METHOD_HEAD)
 		refuse_method(exchange, "GET, HEAD");
 }
 

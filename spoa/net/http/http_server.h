@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "engine/engine.h"
 #include "net/address.h"
+#include "net/http/http_access.h"
 #include "net/http/http_pages.h"
 #include "net/http/http_stats.h"
 
@@ -23,8 +24,8 @@ struct http_server_config {
 	struct engine *engine; /* not owned */
 	const struct http_page *pages;
 	size_t page_count;
-	const void *owner;  /* of the pages */
-	struct bytes token; /* empty: none */
+	const void *owner; /* of the pages */
+	struct http_access_rules access;
 	size_t max_connections;
 	size_t max_per_address;
 };

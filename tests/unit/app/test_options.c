@@ -64,7 +64,8 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_int_equal(options.http_max_connections, 1024);
 	assert_int_equal(options.http_max_per_address, 512);
 	assert_int_equal(options.admin_listen.count, 0);
-	assert_string_equal(options.http_token, "");
+	assert_false(options.http_tokens.is_set);
+	assert_false(options.admin_tokens.is_set);
 	assert_null(options.policies);
 	assert_true(options.store.is_memory);
 	assert_string_equal(options.key_prefix, "rl:");
