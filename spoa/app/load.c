@@ -16,5 +16,7 @@ struct policies *load_policies(const struct options *options, struct problems *r
 
 	if (policies != NULL && options->hash_keys)
 		policies_hash_keys(policies);
+	if (policies != NULL && options->shadow_all)
+		policies_shadow_all(policies);
 	return policies;
 }

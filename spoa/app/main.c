@@ -93,7 +93,8 @@ static int print_help_of_serve(void)
 
 static int print_help_of_check_config(void)
 {
-	static const char *const shared[] = {"policies", "on-error", "hash-keys", NULL};
+	static const char *const shared[] = {"policies", "shadow-all", "on-error", "hash-keys",
+					     NULL};
 
 	fputs("usage: ratelimit-spoa check-config [options]\n\n"
 	      "Reads options and policies as serve does, opens no ports, and shows the "
@@ -109,7 +110,7 @@ static int print_help_of_check_config(void)
 
 static int print_help_of_replay(void)
 {
-	static const char *const shared[] = {"policies",  "store",        "key-prefix",
+	static const char *const shared[] = {"policies",  "shadow-all",   "store", "key-prefix",
 					     "hash-keys", "memory-limit", NULL};
 
 	fputs("usage: ratelimit-spoa replay [options] [FILE...]\n\n"

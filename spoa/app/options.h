@@ -41,6 +41,7 @@ struct options {
 	struct http_tokens admin_tokens;
 	const char *policies; /* a path, or NULL */
 	bool policies_watch;
+	bool shadow_all;
 	struct store_target store;
 	struct redis_login redis_login;
 	struct redis_tls_files redis_tls;

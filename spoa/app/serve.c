@@ -492,6 +492,10 @@ int serve(const struct options *options, struct policies *policies)
 			  LOG_INT("policies", policies_count(policies)),
 			  LOG_TEXT("store", store_target_text(&options->store)),
 			  LOG_INT("pid", getpid()));
+		if (options->shadow_all)
+			log_event(LOG_WARN, "shadow_all",
+				  LOG_TEXT("reason", "--shadow-all is on: every policy is in "
+						     "shadow, and denies nobody"));
 		policies_unref(policies);
 		ev_run(agent.loop, 0);
 		log_fields(LOG_INFO, "stopped", NULL, 0);

@@ -140,6 +140,20 @@ void policies_hash_keys(struct policies *policies)
 		policies->items[i]->hash_keys = true;
 }
 
+static void put_in_shadow(struct policy *policy)
+{
+	policy->terms.is_shadow = true;
+	for (size_t i = 0; i < policy->override_count; i++)
+		policy->overrides[i].terms.is_shadow = true;
+}
+
+void policies_shadow_all(struct policies *policies)
+{
+	put_in_shadow(&policies->fallback);
+	for (size_t i = 0; i < policies->count; i++)
+		put_in_shadow(policies->items[i]);
+}
+
 /* The policy at the position; the one that stands for inline ones comes after the last. */
 static struct policy *policy_or_inline_at(struct policies *policies, size_t position)
 {

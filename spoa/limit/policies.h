@@ -46,6 +46,9 @@ MUST_CHECK bool policies_add(struct policies *policies, const struct policy *pol
 MUST_CHECK bool policies_compile(struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
+/* Every policy is in shadow from now on, inline ones and overrides too. Only for a set that is not
+ * in use. */
+void policies_shadow_all(struct policies *policies);
 
 /*
  * A set that takes the place of another goes on counting where that one has counted for policies of

@@ -204,10 +204,11 @@ def test_help_names_each_option_and_its_default():
 
 
 OWN_FLAGS = {  # of each command, and those of serve that change what it does
-    "check-config": ["json", "policies", "on-error", "hash-keys"],
+    "check-config": ["json", "policies", "shadow-all", "on-error", "hash-keys"],
     # Its --log-format is HAProxy's, and not that of the agent's own log.
     "replay": ["format", "tz", "log-format", "captures", "window", "against", "plot", "json",
-               "keep-going", "policies", "store", "key-prefix", "hash-keys", "memory-limit"],
+               "keep-going", "policies", "shadow-all", "store", "key-prefix", "hash-keys",
+               "memory-limit"],
     "probe": ["spop-listen"],
     "version": [],
 }

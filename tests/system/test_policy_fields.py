@@ -261,3 +261,44 @@ def test_a_fixed_window_is_aligned_to_1970(tmp_path, length, begins):
     assert [json.loads(line)["allowed"] for line in done.stdout.splitlines()] == [
         True, False, True, False]
     assert length != "7d" or time.gmtime(begins * 86_400).tm_wday == 3  # a Thursday
+
+
+def test_shadow_all_denies_nobody_and_reports_everything(start_agent):
+    policies = {"few": bucket(1), "open": {**bucket(9), "overrides": [
+        {"match": {"src": "192.0.2.9"}, "blocked": True}]}}
+    agent = start_agent("--shadow-all", "on", http=True, policies=policies_text(**policies))
+    with HttpClient(agent) as client, agent.connect() as peer:
+        first = client.check(attributes={"src": "192.0.2.1"})
+        second = client.check(attributes={"src": "192.0.2.1"})
+        assert (first.json["reason"], second.json["reason"]) == ("ok", "shadow")
+        assert (second.status, second.json["policy"]) == (200, "few")
+        assert "ratelimit" not in second.headers
+        assert [(p["policy"], p["allowed"], p["shadow"]) for p in second.json["policies"]] == \
+            [("few", False, True), ("open", True, True)]
+        assert peer.ask(src="192.0.2.9").reason == "shadow"
+        inline = {"key": "k", "algorithm": "token_bucket", "capacity": 1, "refill_rate": "1/1h"}
+        assert [client.check(**inline).json["reason"] for _ in range(2)] == ["ok", "shadow"]
+        assert client.get("/status").json["shadow_all"] is True
+    assert agent.wait_for_event("shadow_all")["level"] == "warn"
+
+
+def test_shadow_all_stays_after_a_reload(start_agent):
+    agent = start_agent("--shadow-all", "on", http=True, policies=policies_text(p=bucket(1)))
+    agent.policy_file.write_text(policies_text(p=bucket(1), q=bucket(1)))
+    agent.wait_for_event("reloaded")
+    with HttpClient(agent) as client:
+        asked = [client.check(attributes={"src": "192.0.2.1"}).json["reason"] for _ in range(2)]
+    assert asked == ["ok", "shadow"]
+
+
+def test_replay_and_check_config_know_shadow_all(tmp_path):
+    file = tmp_path / "policies.json"
+    file.write_text(policies_text(p=bucket(1)))
+    line = json.dumps({"at_ms": 1, "attributes": {"src": "192.0.2.1"}}) + "\n"
+
+    replayed = run("replay", "--policies", file, "--shadow-all", "on", stdin=2 * line)
+    shown = run("check-config", "--json", "--policies", file, "--shadow-all", "on")
+
+    assert [json.loads(each)["reason"] for each in replayed.stdout.splitlines()] == \
+        ["ok", "shadow"]
+    assert json.loads(shown.stdout)["policies"][0]["shadow"] is True

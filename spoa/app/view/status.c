@@ -185,6 +185,7 @@ bool status_put(FILE *to, const struct agent_stats *stats)
 	json_add_int(page, "now_ms", stats->now_us / US_PER_MS);
 	json_add_bool(page, "draining", stats->is_draining);
 	json_add_bool(page, "hashed", stats->options->hash_keys);
+	json_add_bool(page, "shadow_all", stats->options->shadow_all);
 	add_store(page, stats);
 	add_connections(page, stats);
 	add_spop(page, stats);

@@ -82,6 +82,7 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_int_equal(options.log_format, LOG_JSON);
 	assert_int_equal(options.log_decisions, LOG_DECISIONS_OFF);
 	assert_false(options.hash_keys);
+	assert_false(options.shadow_all);
 }
 
 /* ---- every option: what is taken, what is not ---- */
@@ -146,6 +147,7 @@ static const struct {
 	 {"", "rl:", "a", "!~", "x-y_z.1/|%", X64},
 	 {" ", "a b", "{", "a}", "{a}", "\t", "\x7f", "\xc3\xa4", "a\n", X64 "x"}},
 	{"hash-keys", {"on", "off"}, {"", "On", "yes", "1"}},
+	{"shadow-all", {"on", "off"}, {"", "ON", "true", "1", "90%"}},
 	{"memory-limit",
 	 {"64k", "256m", "1g", "1048576", "64K"},
 	 {"", "0", "1k", "x", "-1m", "1.5m", "1t", "1mb", " 1m", "257g", MANY, "99999999999999g"}},
@@ -256,7 +258,7 @@ TEST(options_read_values_are_read)
 			       "--memory-limit=64k", "--max-frame-size=256", "--max-connections=7",
 			       "--max-in-flight=8", "--spop-vars=policy,reset", "--drain-delay=3s",
 			       "--drain-timeout=1m", "--log-level=debug", "--log-format=text",
-			       "--hash-keys=on", "--log-decisions=denied"),
+			       "--hash-keys=on", "--shadow-all=on", "--log-decisions=denied"),
 			  NOTHING);
 
 	assert_string_equal(options.policies, "p.json");
@@ -273,6 +275,7 @@ TEST(options_read_values_are_read)
 	assert_int_equal(options.log_level, LOG_DEBUG);
 	assert_int_equal(options.log_format, LOG_PLAIN);
 	assert_true(options.hash_keys);
+	assert_true(options.shadow_all);
 	assert_int_equal(options.log_decisions, LOG_DECISIONS_DENIED);
 }
 

@@ -107,6 +107,22 @@ TEST(policies_inline_has_the_defaults)
 	policies_unref(policies);
 }
 
+TEST(policies_shadow_all_overrides_and_inline_ones_too)
+{
+	struct policies *policies = policies_new(ON_ERROR_DENY);
+	struct policy policy = {.name = "login", .terms.quota = {.limit = 1}};
+	struct override *override = policy_add_override(&policy);
+
+	assert_non_null(override);
+	assert_true(policies_add(policies, &policy));
+	policies_shadow_all(policies);
+
+	assert_true(policies_at(policies, 0)->terms.is_shadow);
+	assert_true(policies_at(policies, 0)->overrides[0].terms.is_shadow);
+	assert_true(policies_inline(policies)->terms.is_shadow);
+	policies_unref(policies);
+}
+
 TEST(policies_unref_the_last_reference_frees)
 {
 	struct policies *policies = POLICIES("login:src");

@@ -83,6 +83,7 @@ TEST(status_put_tells_of_the_agent)
 	assert_number(json, "uptime_s", 90);
 	assert_number(json, "now_ms", 1700000090000);
 	assert_true(cJSON_IsTrue(at(json, "draining")));
+	assert_true(cJSON_IsFalse(at(json, "shadow_all")));
 	assert_text(json, "store.kind", "memory");
 	assert_text(json, "store.state", "up");
 	assert_number(json, "connections.spop", 3);
