@@ -14,6 +14,9 @@
  * unfinished request, longest in an answer that is not read, longest idle. So a crowd of slow
  * clients pushes itself out, and not a health check; and nobody who waits for a verdict is pushed
  * out. The crowd tells whom to close; it closes nobody itself.
+ *
+ * The guests of one address have such lists of their own, found by a hash of the address. So what a
+ * newcomer costs does not depend on how many guests there are.
  */
 #ifndef NET_HTTP_CROWD_H
 #define NET_HTTP_CROWD_H
@@ -34,19 +37,27 @@ enum http_phase {
 	PHASE_COUNT,
 };
 
+/* The guests of one IPv4 address, or of one IPv6 /64, but those that leave. */
+struct http_neighbours;
+
 struct http_guest {
 	struct list link; /* in the list of its phase; in none: it is no guest any more */
+	struct list link_of_address;
+	struct http_neighbours *neighbours; /* NULL: it counts by no address, or it leaves */
 	enum http_phase phase;
 	int64_t since_us;
-	bool has_address; /* counts by its address: not from loopback, not over a Unix socket */
-	uint8_t address[16];
 };
+
+#define HTTP_CROWD_BUCKETS 1024
 
 struct http_crowd {
 	struct list phases[PHASE_COUNT];
 	size_t counts[PHASE_COUNT];
+	struct list
+		buckets[HTTP_CROWD_BUCKETS]; /* of the neighbours, by the hash of their address */
+	uint8_t secret[16];                  /* so that nobody can choose the bucket */
 	size_t max;
-	size_t max_per_address; /* of one IPv4 address, or one IPv6 /64 */
+	size_t max_per_address;
 };
 
 void http_crowd_init(struct http_crowd *crowd, size_t max, size_t max_per_address);
@@ -58,9 +69,11 @@ bool http_crowd_is_full(const struct http_crowd *crowd);
  * Whom to close before this newcomer enters: to be called until it returns NULL. Without `peer` the
  * newcomer may have any address.
  */
-struct http_guest *http_crowd_find_victim(const struct http_crowd *crowd,
-					  const struct address *peer);
-/* As IDLE. */
+struct http_guest *http_crowd_find_victim(struct http_crowd *crowd, const struct address *peer);
+/*
+ * As IDLE. Guests from loopback and over Unix sockets count by no address, and neither does one for
+ * whom there is no memory to count it. What a guest holds is freed when it leaves.
+ */
 void http_crowd_enter(struct http_crowd *crowd, struct http_guest *guest,
 		      const struct address *peer, int64_t now_us);
 /* In the same phase nothing changes. */

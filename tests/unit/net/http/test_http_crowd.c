@@ -19,6 +19,15 @@ BEFORE_EACH
 	http_crowd_init(&crowd, MAX, PER_ADDRESS);
 }
 
+AFTER_EACH
+{
+	struct http_guest *guest;
+
+	for (int phase = 0; phase < PHASE_COUNT; phase++)
+		while ((guest = http_crowd_first(&crowd, (enum http_phase)phase)) != NULL)
+			http_crowd_leave(&crowd, guest);
+}
+
 /* 2001:db8:ADDRESS::HOST */
 static struct address v6(uint16_t address, uint8_t host)
 {
@@ -155,6 +164,52 @@ TEST(http_crowd_find_victim_nobody_of_an_address_that_waits_altogether)
 	assert_null(http_crowd_find_victim(&crowd, &newcomer));
 	move(5, PHASE_IDLE, 1);
 	assert_ptr_equal(http_crowd_find_victim(&crowd, &newcomer), &all[5]);
+}
+
+TEST(http_crowd_find_victim_of_an_address_by_phase_and_then_by_time)
+{
+	static const size_t order[] = {6, 5, 4, 3, 1};
+
+	for (size_t i = 0; i < PER_ADDRESS; i++)
+		enter(i, v6(2, 1), 0);
+	move(2, PHASE_WAITING, 1);
+	move(3, PHASE_ANSWERING, 2);
+	move(6, PHASE_ASKING, 3);
+	move(5, PHASE_ASKING, 4);
+	move(4, PHASE_ANSWERING, 5);
+	move(3, PHASE_WAITING, 6);
+	move(3, PHASE_ANSWERING, 7); /* it comes behind 4 now */
+	move(0, PHASE_LEAVING, 8);
+	enter(PER_ADDRESS, v6(2, 1), 9); /* in place of the one that leaves */
+	assert_int_equal(evicted, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		assert_true(is_in(order[i]));
+		enter(PER_ADDRESS + 1 + i, v6(2, 1), 10);
+		assert_false(is_in(order[i]));
+	}
+	assert_int_equal(evicted, ARRAY_SIZE(order));
+	assert_true(is_in(2));
+}
+
+TEST(http_crowd_find_victim_each_of_many_addresses_has_its_own_guests)
+{
+	enum { ADDRESSES = 4 * HTTP_CROWD_BUCKETS };
+	static struct http_guest guests[ADDRESSES];
+
+	http_crowd_init(&crowd, SIZE_MAX, 1);
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		struct address peer = v4(0xc0a80000 + (uint32_t)i);
+		assert_null(http_crowd_find_victim(&crowd, &peer));
+		http_crowd_enter(&crowd, &guests[i], &peer, 0);
+	}
+
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		struct address peer = v4(0xc0a80000 + (uint32_t)i);
+		assert_ptr_equal(http_crowd_find_victim(&crowd, &peer), &guests[i]);
+		http_crowd_leave(&crowd, &guests[i]);
+		assert_null(http_crowd_find_victim(&crowd, &peer));
+	}
 }
 
 TEST(http_crowd_find_victim_a_64_of_ipv6_is_one_address)
