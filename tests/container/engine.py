@@ -42,10 +42,8 @@ def make_base():
     """Unpacks Debian 13 once and keeps it, in place of an image from a registry."""
     if BASE_FILE.exists():
         return
-    BASE_FILE.parent.mkdir(parents=True, exist_ok=True)
-    new = BASE_FILE.with_suffix(f".{os.getpid()}.tar")
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", *SLIM, "trixie", new], check=True)
-    new.rename(BASE_FILE)  # when it is complete
+    subprocess.run([ROOT / "scripts/lib/debian-tree", "trixie", BASE_FILE, "--variant=minbase",
+                    *SLIM], check=True)
 
 
 def adopt_orphans():

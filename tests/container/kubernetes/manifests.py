@@ -24,11 +24,8 @@ def kubectl():
         return ["kubectl"]
     tree = TREES / "kubernetes-client"
     if not tree.exists():
-        new = tree.with_suffix(".new")
-        shutil.rmtree(new, ignore_errors=True)
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=extract",
-                        "--include=libc6,kubernetes-client", "trixie", new], check=True)
-        new.rename(tree)
+        subprocess.run([ROOT / "scripts/lib/debian-tree", "trixie", tree, "--variant=extract",
+                        "--include=libc6,kubernetes-client"], check=True)
     return program(tree.name, "usr/bin/kubectl")
 
 

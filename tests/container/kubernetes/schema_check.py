@@ -20,8 +20,9 @@ def install():
         INSTALLED.mkdir(parents=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SOURCE / name, INSTALLED)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], check=True,
-                       cwd=INSTALLED, timeout=300)
+        # npm tries again by itself when the registry does not answer for a moment.
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+                        "--fetch-retries=5"], check=True, cwd=INSTALLED, timeout=300)
         done.write_bytes(lock)
     shutil.copy(SOURCE / "check.mjs", INSTALLED)
 
