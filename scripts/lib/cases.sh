@@ -1,0 +1,158 @@
+# Counts cases, and remembers which of them failed and why. scripts/test includes this file.
+#
+# Parts may run side by side in shells of their own, so what they count goes into files of $results,
+# to which everybody only appends:
+#   counts    a line `PASSED FAILED` of each binary, step or report
+#   failures  the list for the end: `FAILED NAME`, and below it the first lines of the reason
+#   times     a line `SECONDS PART` of each part
+# shellcheck shell=bash
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+reason_lines=15
+step_log=
+step_seconds=1800 # what a build, a binary of tests or another program may take
+# Ctrl-C has to reach what `timeout` runs.
+ends=(--kill-after=30)
+[ ! -t 0 ] || ends+=(--foreground)
+
+heading() {
+	printf '\n== %s\n' "$*"
+}
+
+count() { # count PASSED FAILED
+	echo "$1 $2" >>"$results/counts"
+}
+
+# Reads the reason from standard input.
+note_failure() { # note_failure NAME <REASON
+	local reason
+	reason=$(grep -v '^[[:space:]]*$' | head -n "$reason_lines" | cut -c 1-300)
+	printf 'FAILED %s\n    %s\n' "$1" "${reason//$'\n'/$'\n'    }" >>"$results/failures"
+}
+
+# Runs a function or a command as a part of the run, and notes how long it takes.
+part() { # part NAME COMMAND...
+	local name=$1 start=$SECONDS
+	shift
+	heading "$name"
+	"$@"
+	echo "$((SECONDS - start)) $name" >>"$results/times"
+}
+
+# A step counts as a case, which passes if its command does. A command is a program, since `timeout`
+# ends one that hangs. Afterwards $step_log is the file with its output.
+step() { # step NAME COMMAND...
+	local name=$1 log status
+	shift
+	log=$(mktemp -p "$results")
+	# shellcheck disable=SC2034 # for the caller
+	step_log=$log
+	timeout "${ends[@]}" "$step_seconds" "$@" >"$log" 2>&1
+	status=$?
+	if [ "$status" -eq 0 ]; then
+		printf 'ok - %s\n' "$name"
+		count 1 0
+		return
+	fi
+	[ "$status" -ne 124 ] || echo "It was ended, since it took more than $step_seconds s." >>"$log"
+	printf 'not ok - %s\n' "$name"
+	cat "$log"
+	# What went wrong stands at the end of the output, and in a build at the first `error`.
+	{
+		grep -m 3 -iE '(error|fatal|undefined)[: ]' "$log"
+		tail -n 10 "$log"
+	} | note_failure "$name"
+	count 0 1
+	return 1
+}
+
+# Notes each `not ok` of an output in TAP, with the lines that a binary wrote about it.
+note_cases() { # note_cases WHERE <OUTPUT
+	local where=$1 line name='' reason=''
+	while IFS= read -r line; do
+		if [[ $line =~ ^(not\ )?ok\ [0-9]*\ ?-\ (.*) ]]; then
+			[ -z "$name" ] || note_failure "$where: $name" <<<"$reason"
+			name='' reason=''
+			[[ $line != not* ]] || name=${BASH_REMATCH[2]}
+		elif [ -n "$name" ]; then
+			reason+=$line$'\n'
+		fi
+	done
+	[ -z "$name" ] || note_failure "$where: $name" <<<"$reason"
+}
+
+# Runs cmocka's binaries and counts their cases. A binary that dies counts as one more failed case.
+run_cases() { # run_cases BINARY...
+	local binary name output status ok not_ok
+	for binary in "$@"; do
+		name=${binary#build/}
+		output=$(CMOCKA_MESSAGE_OUTPUT=TAP timeout "${ends[@]}" "$step_seconds" "$binary" 2>&1)
+		status=$?
+		ok=$(grep -c '^ok ' <<<"$output")
+		not_ok=$(grep -c '^not ok ' <<<"$output")
+		if [ "$not_ok" -gt 0 ]; then
+			note_cases "$name" <<<"$output"
+		elif [ "$status" -ne 0 ] || [ "$ok" -eq 0 ]; then
+			not_ok=1
+			grep -v '^ok ' <<<"$output" | cat <(echo "exit status $status, after $ok cases") - |
+				note_failure "$name"
+		fi
+		printf '%s: %d passed, %d failed\n' "$name" "$ok" "$not_ok"
+		[ "$not_ok" -eq 0 ] || printf '%s\n' "$output"
+		count "$ok" "$not_ok"
+	done
+}
+
+# Runs a program that prints a line `ok - ...` or `not ok - ...` of each fault.
+run_faults() { # run_faults NAME
+	local output ok not_ok status
+	output=$(timeout "${ends[@]}" "$step_seconds" "tests/faults/$1" 2>&1)
+	status=$?
+	ok=$(grep -c '^ok ' <<<"$output")
+	not_ok=$(grep -c '^not ok ' <<<"$output")
+	if [ "$not_ok" -gt 0 ]; then
+		note_cases "fault of $1" <<<"$output"
+	elif [ "$status" -ne 0 ] || [ "$ok" -eq 0 ]; then
+		not_ok=1
+		cat <(echo "exit status $status") - <<<"$output" | note_failure "faults of $1"
+	fi
+	printf '%s: %d faults caught, %d not\n' "$1" "$ok" "$not_ok"
+	[ "$not_ok" -eq 0 ] || printf '%s\n' "$output"
+	count "$ok" "$not_ok"
+}
+
+# Runs pytest. Each test has the time that pytest.ini says; all of them together have $pytest_seconds.
+# With CI set, pytest shows whole values where it compares.
+run_pytest() { # run_pytest BINARY ARGUMENTS...
+	local report status binary=$1
+	shift
+	report=$(mktemp -p "$results")
+	CI=true TESTED_AGENT=$binary timeout --foreground --signal=INT --kill-after=60 \
+		"${pytest_seconds:-0}" /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=20 \
+		--durations-min=2 --junitxml="$report" "$@"
+	status=$?
+	/usr/bin/python3 scripts/lib/junit-cases "$report" "$(basename "$(dirname "$binary")")" "$status" \
+		>"$report.cases"
+	# The first line is `PASSED FAILED`, the others are the list of failures.
+	head -n 1 "$report.cases" >>"$results/counts"
+	tail -n +2 "$report.cases" >>"$results/failures"
+}
+
+# Prints the time of each part and all failures. The last line is `N passed, M failed`.
+finish() {
+	local passed failed
+	heading 'times of the parts'
+	while read -r seconds name; do
+		printf '%3d:%02d  %s\n' $((seconds / 60)) $((seconds % 60)) "$name"
+	done <"$results/times"
+	printf '%3d:%02d  all together\n' $((SECONDS / 60)) $((SECONDS % 60))
+	if [ -s "$results/failures" ]; then
+		heading 'all that failed'
+		cat "$results/failures"
+	fi
+	passed=$(awk '{ sum += $1 } END { print sum + 0 }' "$results/counts")
+	failed=$(awk '{ sum += $2 } END { print sum + 0 }' "$results/counts")
+	printf '\n%d passed, %d failed\n' "$passed" "$failed"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
