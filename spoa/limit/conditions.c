@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/large_block.h"
 #include "base/parse.h"
 
@@ -30,7 +31,7 @@ static void free_bytes(struct bytes bytes)
 struct condition *conditions_add(struct conditions *conditions, struct bytes attribute)
 {
 	struct condition *larger =
-		realloc(conditions->items, (conditions->count + 1) * sizeof(struct condition));
+		grow_by_one(conditions->items, conditions->count, sizeof(struct condition));
 
 	if (larger == NULL)
 		return NULL;
@@ -83,7 +84,7 @@ static void read_network(struct pattern *pattern)
 bool condition_add_pattern(struct condition *condition, struct bytes text)
 {
 	struct pattern *larger =
-		realloc(condition->patterns, (condition->count + 1) * sizeof(struct pattern));
+		grow_by_one(condition->patterns, condition->count, sizeof(struct pattern));
 
 	if (larger == NULL)
 		return false;

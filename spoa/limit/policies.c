@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 struct policies {
 	size_t references;
 	size_t count;
@@ -107,7 +109,7 @@ static void insert_by_name(struct policy **sorted, size_t count, struct policy *
 
 static bool make_room(struct policy ***items, size_t count)
 {
-	struct policy **larger = realloc(*items, (count + 1) * sizeof(struct policy *));
+	struct policy **larger = grow_by_one(*items, count, sizeof(struct policy *));
 
 	if (larger == NULL)
 		return false;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/large_block.h"
 #include "limit/generation.h"
 #include "limit/policy_index.h"
@@ -86,7 +87,7 @@ bool policy_name_is_good(struct bytes name)
 struct override *policy_add_override(struct policy *policy)
 {
 	struct override *larger =
-		realloc(policy->overrides, (policy->override_count + 1) * sizeof(struct override));
+		grow_by_one(policy->overrides, policy->override_count, sizeof(struct override));
 
 	if (larger == NULL)
 		return NULL;
