@@ -18,6 +18,10 @@
 #define AS_TEXT(macro) AS_TEXT_(macro)
 #define AS_TEXT_(text) #text
 
+#define KEY_PREFIX_ACCEPTED                                                                       \
+	"at most " AS_TEXT(KEY_PREFIX_MAX) " printable characters, no spaces, and braces around " \
+					   "one hash tag only, as in {rl}:"
+
 /* ---- values that only one option has ---- */
 
 #define STORE_ACCEPTED                                                                            \
@@ -35,17 +39,42 @@ static bool read_store(void *into, const char *value, struct err *err)
 	return err_set(err, "%.300s; accepted is " STORE_ACCEPTED, why.text);
 }
 
-/* Braces would choose a slot in a Redis Cluster, and spaces are no part of a key's printed form. */
+/*
+ * What is wrong with the braces of a prefix; NULL: nothing. Redis Cluster makes the slot of a key
+ * from what stands between its first { and the } that follows. A prefix with half of that would
+ * leave the other half to the key, and one with two would look as if the second meant something.
+ */
+static const char *find_fault_of_braces(const char *prefix)
+{
+	const char *open = strchr(prefix, '{'), *close = strchr(prefix, '}');
+
+	if (open == NULL && close == NULL)
+		return NULL;
+	if (open == NULL || close == NULL || close < open)
+		return "a brace has no partner";
+	if (close == open + 1)
+		return "the hash tag is empty, which is none for Redis";
+	if (strpbrk(open + 1, "{") != NULL || strpbrk(close + 1, "}") != NULL)
+		return "there is more than one hash tag";
+	return NULL;
+}
+
+/* Spaces are no part of a key's printed form. */
 static bool read_key_prefix(void *into, const char *value, struct err *err)
 {
 	struct options *options = into;
+	const char *fault = find_fault_of_braces(value);
 
-	(void)err;
 	options->key_prefix = value;
 	for (const char *c = value; *c != '\0'; c++)
-		if (*c <= ' ' || *c >= 0x7f || *c == '{' || *c == '}')
+		if (*c <= ' ' || *c >= 0x7f)
 			return false;
-	return strlen(value) <= KEY_PREFIX_MAX;
+	if (strlen(value) > KEY_PREFIX_MAX)
+		return false;
+	if (fault != NULL)
+		return err_set(err, "%s is not accepted: %s; accepted is " KEY_PREFIX_ACCEPTED,
+			       quoted(bytes_from_text(value)).text, fault);
+	return true;
 }
 
 static bool read_spop_vars(void *into, const char *value, struct err *err)
@@ -134,8 +163,7 @@ const struct option options_table[] = {
 	 "what a check gets when the store can't answer; local: the agent's memory decides",
 	 CHOICE(on_error, on_error_names)},
 	{"key-prefix", "TEXT", "rl:", "the beginning of every key in Redis",
-	 OWN(read_key_prefix,
-	     "at most " AS_TEXT(KEY_PREFIX_MAX) " printable characters, no spaces or braces")},
+	 OWN(read_key_prefix, KEY_PREFIX_ACCEPTED)},
 	{"hash-keys", "WORD", "off", "show and store only the SHA-256 of what policies count by",
 	 SWITCH(hash_keys)},
 	{"memory-limit", "SIZE", "256m", "the most memory that balances take in the agent",

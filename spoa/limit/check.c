@@ -43,20 +43,6 @@ static void put_escaped(struct writer *w, struct bytes text)
 	}
 }
 
-static void put_values(struct writer *w, const struct value *values, size_t count, bool is_explicit)
-{
-	char memory[VALUE_SHORT_TEXT_MAX];
-
-	/* A given key in place of none or several attributes is not to meet the attributes' own. */
-	if (is_explicit)
-		writer_put_u8(w, '=');
-	for (size_t i = 0; i < count; i++) {
-		if (i > 0)
-			writer_put_u8(w, '|');
-		put_escaped(w, value_to_text(&values[i], memory));
-	}
-}
-
 static void put_hash(struct writer *w, const struct value *values, size_t count, bool is_explicit)
 {
 	uint8_t hash[crypto_hash_sha256_BYTES];
@@ -77,6 +63,41 @@ static void put_hash(struct writer *w, const struct value *values, size_t count,
 	writer_put_hex(w, bytes_from(hash, sizeof hash));
 }
 
+/* An empty tag would be none for Redis. */
+static void put_tag(struct writer *w, const struct value *value, bool is_hashed)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+	uint8_t escaped[CHECK_TAG_MAX];
+	struct writer tag = writer_on(escaped, sizeof escaped);
+
+	if (!is_hashed)
+		put_escaped(&tag, value_to_text(value, memory));
+	writer_put_u8(w, '{');
+	if (tag.full || tag.len == 0)
+		put_hash(w, value, 1, false);
+	else
+		writer_put(w, writer_bytes(&tag));
+	writer_put_u8(w, '}');
+}
+
+static void put_values(struct writer *w, const struct value *values, size_t count, bool is_explicit,
+		       size_t hash_tag)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+
+	/* A given key in place of none or several attributes is not to meet the attributes' own. */
+	if (is_explicit)
+		writer_put_u8(w, '=');
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			writer_put_u8(w, '|');
+		if (i + 1 == hash_tag)
+			put_tag(w, &values[i], false);
+		else
+			put_escaped(w, value_to_text(&values[i], memory));
+	}
+}
+
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit)
 {
 	struct writer w = writer_on(check->key, sizeof check->key);
@@ -90,10 +111,13 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 	writer_put_u8(&w, ':');
 
 	struct writer text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
+	size_t hash_tag = is_explicit ? 0 : check->policy->hash_tag;
 	if (!check->policy->hash_keys)
-		put_values(&text, values, count, is_explicit);
+		put_values(&text, values, count, is_explicit, hash_tag);
 	if (check->policy->hash_keys || text.full) {
-		text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
+		text = writer_on(w.data + w.len, sizeof check->key - w.len);
+		if (hash_tag > 0)
+			put_tag(&text, &values[hash_tag - 1], check->policy->hash_keys);
 		put_hash(&text, values, count, is_explicit);
 	}
 	ASSERT(!w.full && !text.full);

@@ -13,6 +13,7 @@
 #include "limit/value.h"
 
 #define CHECK_VALUES_MAX 128 /* what is longer is replaced by its SHA-256 */
+#define CHECK_TAG_MAX    64  /* of a hash tag that stands there as it is */
 #define CHECK_KEY_MAX    (POLICY_NAME_MAX + 96 + CHECK_VALUES_MAX)
 
 struct check {
@@ -40,6 +41,13 @@ struct check {
  * `inline:<its numbers>:<value>`. In a value everything but letters, digits and a few signs that
  * mean nothing here is escaped as %XX, so that no two different requests can write the same key.
  * What is too long, or of a policy with hash_keys, is `#` and a SHA-256 of the values instead.
+ *
+ * Of a policy with a hash tag that value stands in braces, which Redis Cluster makes the slot of:
+ * `<policy>:<generation>:{192.0.2.1}|POST`. How the value stands there must not depend on the other
+ * values of the policy, or balances of two policies would be in different slots. So the value is
+ * hashed alone, `{#<SHA-256>}`, when it is empty or longer than CHECK_TAG_MAX or the policy has
+ * hash_keys. If then the whole is too long, the hash of all values follows the tag and stands for
+ * them: `{192.0.2.1}#<SHA-256>`. A key that is given in place of several attributes has no tag.
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
 

@@ -67,6 +67,10 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 		hash_text(&state, BYTES("override"));
 		hash_conditions(&state, match);
 	}
+	if (policy->hash_tag > 0) { /* in front too, for the same reason */
+		hash_text(&state, BYTES("hash_tag"));
+		hash_count(&state, (uint32_t)policy->hash_tag);
+	}
 	hash_text(&state, bytes_from(numbers, (size_t)len));
 	for (size_t i = 0; i < policy->key_count; i++)
 		hash_attribute(&state, policy->key[i]);

@@ -3,8 +3,8 @@
  * keeps its name but counts something else, so that the policy then begins with new balances.
  *
  * It is a hash of the state's format, of the algorithm and its window, and of the attributes that
- * the policy counts by; for an override that changes numbers, of its `match` too. All agents
- * compute the same text, also after a restart.
+ * the policy counts by, with which of them is the hash tag; for an override that changes numbers,
+ * of its `match` too. All agents compute the same text, also after a restart.
  */
 #ifndef LIMIT_GENERATION_H
 #define LIMIT_GENERATION_H

@@ -53,6 +53,11 @@ struct policy {
 	struct terms terms;
 	size_t key_count;
 	struct bytes key[POLICY_KEY_MAX]; /* names of attributes */
+	/*
+	 * The attribute whose value stands in braces in the key of each balance, as 1 + its place
+	 * in `key`; 0: none. In a Redis Cluster balances with the same value there share a slot.
+	 */
+	size_t hash_tag;
 	unsigned ipv4_prefix;
 	unsigned ipv6_prefix;
 	struct conditions match;

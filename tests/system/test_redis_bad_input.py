@@ -272,6 +272,24 @@ def test_a_cluster_node_without_slots(start_redis, assert_is_down, flavour):
     assert_is_down(redis.url, "moved")
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_cluster_of_one_node_takes_a_prefix_with_a_hash_tag(start_redis, start_agent, flavour):
+    reserved, options = cluster()
+    redis = start_redis(flavour, options=options)
+    reserved.close()
+    redis.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    wait_until(lambda: b"cluster_state:ok" in redis.ask("CLUSTER", "INFO"), "the cluster")
+    agent = start_agent(*PATIENT, "--on-error", "deny", "--key-prefix", "{rl}:", store=redis.url,
+                        policies=policies_text(p=bucket(LIMIT, "1/1h", ["k"]),
+                                               q=window(2, "100d", key=["path"])))
+    agent.wait_for_store()
+
+    with agent.connect() as peer:
+        verdicts = [peer.ask(k="x", path="/") for _ in range(3)]
+    assert [verdict.reason for verdict in verdicts] == ["ok", "ok", "limited"]
+    assert [key.partition(b":")[0] for key in redis.keys()] == [b"{rl}"] * 2
+
+
 def test_a_cluster_node_that_sends_elsewhere(start_redis, assert_is_down):
     nodes = []
     for _ in range(2):

@@ -16,8 +16,20 @@
 
 /* ---- the policies ---- */
 
+/*
+ * The field `hash_tag` stands outside of the policy, but a policy whose keys it changes has changed
+ * for people too.
+ */
+static void set_hash_tag(struct policy *policy, struct bytes hash_tag)
+{
+	for (size_t i = 0; i < policy->key_count; i++)
+		if (hash_tag.data != NULL && bytes_equal(policy->key[i], hash_tag))
+			policy->hash_tag = i + 1;
+	policy->fingerprint += policy->hash_tag;
+}
+
 static void add_policy(struct policies *policies, const struct policy_value *value,
-		       enum on_error on_error)
+		       enum on_error on_error, struct bytes hash_tag)
 {
 	const struct problems *problems = value->place.problems;
 	struct bytes name = value->place.name;
@@ -39,12 +51,13 @@ static void add_policy(struct policies *policies, const struct policy_value *val
 		return;
 	}
 	memcpy(policy.name, name.data, name.len);
+	set_hash_tag(&policy, hash_tag);
 	if (!policies_add(policies, &policy))
 		(void)place_refuse(&value->place, "out of memory");
 }
 
 static void read_policies(struct policies *policies, const struct policy_value *object,
-			  enum on_error on_error)
+			  enum on_error on_error, struct bytes hash_tag)
 {
 	struct policy_walk walk = policy_walk_in(object);
 	struct policy_value value;
@@ -55,7 +68,7 @@ static void read_policies(struct policies *policies, const struct policy_value *
 			return;
 		}
 		if (policy_name_is_good(value.place.name))
-			add_policy(policies, &value, on_error);
+			add_policy(policies, &value, on_error, hash_tag);
 		else
 			(void)place_refuse(&object->place,
 					   "%s is not a name; accepted are 1 to 64 of A-Z a-z 0-9 "
@@ -66,11 +79,12 @@ static void read_policies(struct policies *policies, const struct policy_value *
 
 /* ---- the root ---- */
 
-enum root_field { ROOT_POLICIES = 0, ROOT_SCHEMA, ROOT_FIELD_COUNT };
+enum root_field { ROOT_POLICIES = 0, ROOT_SCHEMA, ROOT_HASH_TAG, ROOT_FIELD_COUNT };
 
 static const char *const root_names[ROOT_FIELD_COUNT] = {
 	[ROOT_POLICIES] = "policies",
 	[ROOT_SCHEMA] = "$schema",
+	[ROOT_HASH_TAG] = "hash_tag",
 };
 
 static void set_root_field(struct policy_value fields[ROOT_FIELD_COUNT],
@@ -112,6 +126,16 @@ static void look_at_schema(const struct policy_value *schema)
 				   policy_value_shown(schema).text);
 }
 
+/* The attribute of the field `hash_tag`; no data when there is none. */
+static struct bytes read_hash_tag(const struct policy_value *value)
+{
+	struct bytes name = {NULL, 0};
+
+	if (value->is_given && !policy_value_attribute(value, &name))
+		return bytes_from(NULL, 0);
+	return name;
+}
+
 static void read_root(struct policies *policies, const struct policy_value *root,
 		      enum on_error on_error)
 {
@@ -124,6 +148,7 @@ static void read_root(struct policies *policies, const struct policy_value *root
 	struct policy_value fields[ROOT_FIELD_COUNT];
 	find_root_fields(root, fields);
 	look_at_schema(&fields[ROOT_SCHEMA]);
+	struct bytes hash_tag = read_hash_tag(&fields[ROOT_HASH_TAG]);
 	const struct policy_value *found = &fields[ROOT_POLICIES];
 	if (!found->is_given)
 		(void)place_refuse(&found->place, "is missing");
@@ -131,7 +156,7 @@ static void read_root(struct policies *policies, const struct policy_value *root
 		(void)place_refuse(&found->place, "must be an object of policies by name, not %s",
 				   policy_value_shown(found).text);
 	else
-		read_policies(policies, found, on_error);
+		read_policies(policies, found, on_error, hash_tag);
 }
 
 /* ---- the text ---- */

@@ -52,15 +52,43 @@ static void look_at_policy(const struct place *place, const struct policy *polic
 	}
 }
 
+/* ---- the hash tag ---- */
+
+static void compare_prefix(const struct place *policy, const char *field, unsigned prefix,
+			   const struct policy *first, unsigned prefix_of_first)
+{
+	struct place place = place_of_field(policy, bytes_from_text(field));
+
+	if (prefix != prefix_of_first)
+		(void)place_refuse(&place,
+				   "is %u here and %u in policies.%s; the hash tag of these two "
+				   "differs, so a request's keys are in different slots",
+				   prefix, prefix_of_first, first->name);
+}
+
+/* Both have the hash tag in their key; `first` is the first such policy of the file. */
+static void compare_tags(const struct place *place, const struct policy *policy,
+			 const struct policy *first)
+{
+	compare_prefix(place, "ipv4_prefix", policy->ipv4_prefix, first, first->ipv4_prefix);
+	compare_prefix(place, "ipv6_prefix", policy->ipv6_prefix, first, first->ipv6_prefix);
+}
+
 void policy_warnings_find(const struct policies *policies, struct problems *ret_warnings)
 {
 	struct place file = place_of_file(ret_warnings);
 	struct place in = place_of_field(&file, BYTES("policies"));
+
+	const struct policy *first_tagged = NULL;
 
 	problems_clear(ret_warnings);
 	for (size_t i = 0; i < policies_count(policies); i++) {
 		const struct policy *policy = policies_at(policies, i);
 		struct place place = place_of_field(&in, bytes_from_text(policy->name));
 		look_at_policy(&place, policy);
+		if (policy->hash_tag > 0 && first_tagged == NULL)
+			first_tagged = policy;
+		if (policy->hash_tag > 0)
+			compare_tags(&place, policy, first_tagged);
 	}
 }

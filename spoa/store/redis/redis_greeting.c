@@ -6,7 +6,8 @@
  *                   greeting ends only when the server refuses both
  *     INFO          an unusable server ends the greeting; so does an error, except "not allowed"
  *     SELECT        an error ends the greeting
- *     PTTL          ends nothing: without the right to it only one thing is missing (below)
+ *     PTTL          only MOVED of a cluster ends the greeting: without the right to PTTL one thing
+ *                   is missing (below)
  *     SCRIPT LOAD   the last reply: the hash of the script, or an error, ends the greeting
  *
  * The first reply that is bad decides what is told; the replies after it are ignored. INFO stands
@@ -26,6 +27,7 @@
 #include <string.h>
 
 #include "base/writer.h"
+#include "store/redis/redis_script.h"
 
 static void end_greeting(struct redis_greeting *greeting, enum store_error error, struct bytes why)
 {
@@ -83,6 +85,10 @@ static void on_select(struct redis_asked *asked, const struct redis_reply *reply
 
 /* ---- INFO ---- */
 
+#define A_CLUSTER                                                                                \
+	"it is a node of a Redis Cluster; a cluster of one node takes --key-prefix '{rl}:', by " \
+	"which all keys share a slot"
+
 static const struct {
 	const char *line;
 	enum store_error error;
@@ -90,8 +96,8 @@ static const struct {
 } unusable[] = {
 	{"redis_mode:sentinel", STORE_OTHER, "it is a Sentinel, which keeps no data"},
 	{"server_mode:sentinel", STORE_OTHER, "it is a Sentinel, which keeps no data"}, /* Valkey */
-	{"redis_mode:cluster", STORE_MOVED, "it is a node of a Redis Cluster"},
-	{"server_mode:cluster", STORE_MOVED, "it is a node of a Redis Cluster"},
+	{"redis_mode:cluster", STORE_MOVED, A_CLUSTER},
+	{"server_mode:cluster", STORE_MOVED, A_CLUSTER},
 	{"role:slave", STORE_READONLY, "it is a replica, which can't be written to"},
 	{"loading:1", STORE_LOADING, "it is loading its data"},
 };
@@ -105,13 +111,15 @@ static bool next_line(struct bytes *info, struct bytes *ret_line)
 	return true;
 }
 
-bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error, const char **ret_why)
+bool redis_greeting_accepts(struct bytes info, bool takes_cluster, enum store_error *ret_error,
+			    const char **ret_why)
 {
 	struct bytes line;
 
 	while (next_line(&info, &line)) {
 		for (size_t i = 0; i < ARRAY_SIZE(unusable); i++) {
-			if (!bytes_equal(line, bytes_from_text(unusable[i].line)))
+			if (!bytes_equal(line, bytes_from_text(unusable[i].line)) ||
+			    (takes_cluster && unusable[i].error == STORE_MOVED))
 				continue;
 			*ret_error = unusable[i].error;
 			*ret_why = unusable[i].why;
@@ -186,7 +194,8 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 	struct redis_item first = reply->items[0];
 	if (first.kind == REDIS_ERROR && !is_forbidden(first.text))
 		end_by_error(greeting, reply);
-	else if (first.kind == REDIS_TEXT && !redis_greeting_accepts(first.text, &error, &why))
+	else if (first.kind == REDIS_TEXT &&
+		 !redis_greeting_accepts(first.text, greeting->takes_cluster, &error, &why))
 		end_greeting(greeting, error, bytes_from_text(why));
 	else if (first.kind == REDIS_TEXT)
 		greeting->forgets = redis_greeting_forgets(first.text);
@@ -194,11 +203,19 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 
 /* ---- PTTL ---- */
 
+/*
+ * Of a cluster this also says whether the node owns the slot of all keys. If not, then no request
+ * could be answered, and MOVED says so better than each of them would.
+ */
 static void on_pttl(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	if (reply != NULL && redis_reply_is_error(reply))
-		CONTAINER_OF(asked, struct redis_greeting, pttl)->lacks_pttl =
-			is_forbidden(reply->items[0].text);
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, pttl);
+
+	if (reply == NULL || !redis_reply_is_error(reply))
+		return;
+	greeting->lacks_pttl = is_forbidden(reply->items[0].text);
+	if (redis_error_kind(reply->items[0].text) == STORE_MOVED)
+		end_by_error(greeting, reply);
 }
 
 /* ---- SCRIPT LOAD ---- */
@@ -233,6 +250,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	greeting->is_over = false;
 	greeting->forgets = NULL;
 	greeting->lacks_pttl = false;
+	greeting->takes_cluster = redis_prefix_has_hash_tag(prefix);
 	greeting->is_password_taken = false;
 	greeting->has_other = redis_credentials_have_other(credentials);
 	greeting->auth.replied = on_auth;

@@ -33,6 +33,7 @@ struct redis_greeting {
 	char hash[REDIS_HASH_LEN + 1];
 	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
 	bool lacks_pttl;                       /* the user may not call it */
+	bool takes_cluster;                    /* all keys share a slot, by the prefix */
 	bool is_over;
 	struct redis_asked auth, auth_good, select, info, pttl, script;
 	/*
@@ -53,10 +54,11 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 
 /*
  * Whether the server that replied `info` to INFO can keep balances. It can't if it is a Sentinel,
- * a node of a Cluster, a replica, or still loads its data; *ret_why, a constant, says which.
+ * a replica, or still loads its data, or, unless `takes_cluster`, is a node of a Cluster; *ret_why,
+ * a constant, says which.
  */
-MUST_CHECK bool redis_greeting_accepts(struct bytes info, enum store_error *ret_error,
-				       const char **ret_why);
+MUST_CHECK bool redis_greeting_accepts(struct bytes info, bool takes_cluster,
+				       enum store_error *ret_error, const char **ret_why);
 /*
  * The policy of the server that replied `info` to INFO, a constant, if that server has a maxmemory
  * and a policy that forgets exhausted clients. NULL if not, or if `info` does not say.

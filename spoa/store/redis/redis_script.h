@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/list.h"
 #include "base/writer.h"
@@ -37,6 +38,12 @@
 #define REDIS_CALL_MAX                                                                 \
 	(REDIS_CALL_BYTES + REDIS_CALL_OPS_MAX * (REDIS_OP_BYTES + REDIS_CHECK_BYTES + \
 						  REDIS_PREFIX_MAX + CHECK_KEY_MAX))
+
+/* Then all keys share a slot in a Redis Cluster. */
+static inline bool redis_prefix_has_hash_tag(struct bytes prefix)
+{
+	return prefix.len > 0 && memchr(prefix.data, '{', prefix.len) != NULL;
+}
 
 /* The script, put together from lua/ at build time. */
 struct bytes redis_script_text(void);

@@ -115,9 +115,12 @@ static void tell_refusal(const struct redis_store *redis, const struct store_op 
 	enum store_error error = store_op_error(op);
 
 	redis->config.refused(redis->config.owner, op, error, why);
-	/* The server has become a replica, or was replaced by one that still loads. The name, or a
-	 * proxy, may lead to another server that takes writes. */
-	if (error == STORE_LOADING || error == STORE_READONLY)
+	/* The server has become a replica, or was replaced by one that still loads, or has given
+	 * away the slot of all keys. The name, or a proxy, may lead to another server that takes
+	 * writes. */
+	if (error == STORE_LOADING || error == STORE_READONLY ||
+	    (redis_prefix_has_hash_tag(redis->config.prefix) &&
+	     bytes_begin_with(why, BYTES("MOVED "))))
 		redis_link_drop(redis->link, error, why);
 }
 

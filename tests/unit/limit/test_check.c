@@ -203,6 +203,122 @@ TEST(check_set_key_with_hash_keys_inline_ones_too)
 	policies_unref(policies);
 }
 
+/* ---- the hash tag ---- */
+
+/* One policy "NAME:ATTRIBUTES", whose hash tag is the attribute at that place, from 1. */
+static struct policies *tagged(const char *notation, size_t hash_tag)
+{
+	struct policies *policies = policies_new(ON_ERROR_ALLOW);
+	struct policy policy = policy_of(notation);
+
+	assert_non_null(policies);
+	policy.hash_tag = hash_tag;
+	assert_true(policies_add(policies, &policy));
+	return policies;
+}
+
+TEST(check_set_key_hash_tag_stands_in_braces)
+{
+	struct policies *policies = tagged("login:path,src,user", 2);
+	struct check check = check_of(policies, "login");
+	struct value values[] = {value_text(BYTES("/{x}")), address("", "192.0.2.1").value,
+				 value_text(BYTES("y"))};
+
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+
+	assert_key(&check, "login:%s:/%%7bx%%7d|{192.0.2.1}|y");
+	policies_unref(policies);
+}
+
+TEST(check_set_key_hash_tag_is_escaped)
+{
+	struct policies *policies = tagged("login:src", 1);
+	struct check check = check_of(policies, "login");
+
+	set_text_key(&check, BYTES("a}{b"));
+
+	assert_key(&check, "login:%s:{a%%7d%%7bb}");
+	policies_unref(policies);
+}
+
+/* What the braces have in them, which decides the slot. */
+static struct bytes tag_of(const struct check *check)
+{
+	struct bytes key = check_key(check);
+	const uint8_t *open = memchr(key.data, '{', key.len);
+	const uint8_t *close = memchr(key.data, '}', key.len);
+
+	assert_non_null(open);
+	assert_non_null(close);
+	return bytes_from(open + 1, (size_t)(close - open - 1));
+}
+
+/* Empty braces would be no tag; and the rest of a key must not decide how its tag is written. */
+TEST(check_set_key_hash_tag_that_is_empty_or_long_is_hashed_alone)
+{
+	char longest[CHECK_TAG_MAX + 1];
+	struct policies *alone = tagged("a:src", 1), *both = tagged("b:path,src", 2);
+	struct check check = check_of(alone, "a"), other = check_of(both, "b");
+
+	memset(longest, 'x', sizeof longest);
+	for (size_t len = 0; len <= sizeof longest; len++) {
+		struct value values[] = {value_text(bytes_from(longest, sizeof longest)),
+					 value_text(bytes_from(longest, len))};
+		bool is_hashed = len == 0 || len == sizeof longest;
+		check_set_key(&check, values + 1, 1, false);
+		check_set_key(&other, values, ARRAY_SIZE(values), false);
+		assert_int_equal(tag_of(&check).len, is_hashed ? 65 : len);
+		assert_int_equal(tag_of(&check).data[0], is_hashed ? '#' : 'x');
+		assert_true(bytes_equal(tag_of(&check), tag_of(&other)));
+	}
+	policies_unref(alone);
+	policies_unref(both);
+}
+
+TEST(check_set_key_hash_tag_stays_when_the_values_are_hashed)
+{
+	struct policies *policies = tagged("login:path,src", 2);
+	struct check check = check_of(policies, "login");
+	char longest[CHECK_VALUES_MAX];
+	struct value values[] = {value_text(bytes_from(longest, sizeof longest)),
+				 value_text(BYTES("x"))};
+
+	memset(longest, 'x', sizeof longest);
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+
+	assert_true(bytes_begin_with(check_values(&check), BYTES("{x}#")));
+	assert_int_equal(check_values(&check).len, 3 + 65);
+	policies_unref(policies);
+}
+
+TEST(check_set_key_hash_tag_with_hash_keys_is_hashed_alone)
+{
+	struct policies *policies = tagged("login:src,path", 1);
+
+	policies_hash_keys(policies);
+	struct check check = check_of(policies, "login");
+	struct value values[] = {value_text(BYTES("192.0.2.1")), value_text(BYTES("/"))};
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+
+	/* SHA-256 of "|", 00 00 00 09, "192.0.2.1"; and as without a tag, of both values. */
+	assert_key(&check,
+		   "login:%s:{#a218b57a43ade2649e00b26130bb51a0d167f6da29287c57126bf9f6b8628632}"
+		   "#90e742dedbbe708a15baa2a519823285a06d06bbe4fef70167b90c90033b6da2");
+	policies_unref(policies);
+}
+
+TEST(check_set_key_hash_tag_is_not_of_a_key_that_stands_for_several_values)
+{
+	struct policies *policies = tagged("login:src,path", 1);
+	struct check check = check_of(policies, "login");
+	struct value value = value_text(BYTES("x"));
+
+	check_set_key(&check, &value, 1, true);
+
+	assert_key(&check, "login:%s:=x");
+	policies_unref(policies);
+}
+
 TEST(check_set_key_longest_name_fits)
 {
 	static const char name[] =

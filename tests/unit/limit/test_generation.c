@@ -122,6 +122,19 @@ TEST(generations_set_tells_prefixes)
 	assert_other_generation(&before, &swapped);
 }
 
+/* Else an agent that knows the hash tag and one that does not would count in different keys. */
+TEST(generations_set_tells_hash_tags)
+{
+	struct policy none = policy_of("p:a,b"), first = none, second = none;
+
+	first.hash_tag = 1;
+	second.hash_tag = 2;
+
+	assert_other_generation(&none, &first);
+	assert_other_generation(&none, &second);
+	assert_other_generation(&first, &second);
+}
+
 TEST(generations_set_tells_keys)
 {
 	static const char *const notations[] = {"p:",    "p:a",   "p:b",    "p:ab",  "p:a,b",

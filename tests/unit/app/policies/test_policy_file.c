@@ -355,6 +355,32 @@ TEST(policy_file_parse_fingerprint_changes_with_any_field)
 		assert_true(fingerprint_of(others[i]) != first);
 }
 
+TEST(policy_file_parse_hash_tag_is_of_the_policies_that_count_by_it)
+{
+	struct policies *policies =
+		parse_good("{\"policies\":{\"a\":{" WINDOW
+			   "\"limit\":1,\"window\":1,\"key\":[\"src\",\"path\"]},"
+			   "\"b\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"path\",\"src\"]},"
+			   "\"c\":{" WINDOW "\"limit\":1,\"window\":1,\"key\":[\"path\"]}},"
+			   "\"hash_tag\":\"src\"}");
+
+	assert_int_equal(policies_at(policies, 0)->hash_tag, 1);
+	assert_int_equal(policies_at(policies, 1)->hash_tag, 2);
+	assert_int_equal(policies_at(policies, 2)->hash_tag, 0);
+	policies_unref(policies);
+}
+
+TEST(policy_file_parse_hash_tag_changes_the_fingerprint)
+{
+	struct policies *before = parse_good(NAMED("p"));
+	struct policies *after = parse_good("{\"hash_tag\":\"src\",\"policies\":{\"p\":{" WINDOW
+					    "\"limit\":10,\"window\":1,\"key\":[\"src\"]}}}");
+
+	assert_true(policies_at(before, 0)->fingerprint != policies_at(after, 0)->fingerprint);
+	policies_unref(before);
+	policies_unref(after);
+}
+
 /* Only what is said counts, not how it is written. */
 TEST(policy_file_parse_fingerprint_is_the_same_in_other_words)
 {

@@ -15,6 +15,8 @@
 #define REGEX    " looks like a regular expression and is taken as text; in a match only * is special"
 #define NEGATION " looks like a negation and is taken as text; in a match only * is special"
 
+#define WINDOW "\"algorithm\":\"fixed_window\",\"limit\":1,\"window\":1"
+
 static struct problems warnings_of(const char *json)
 {
 	struct problems problems, warnings = {.count = 99};
@@ -54,6 +56,24 @@ TEST_ROWS(patterns)
 	assert_int_equal(warnings.count, row->warning != NULL);
 	if (row->warning != NULL)
 		assert_string_equal(warnings.items[0].text, row->warning);
+}
+
+#define TAGGED(of_b)                                                                    \
+	"{\"hash_tag\":\"src\",\"policies\":{\"other\":{" WINDOW ",\"key\":[\"path\"]," \
+	"\"ipv4_prefix\":8},\"a\":{" WINDOW                                             \
+	",\"key\":[\"src\"],\"ipv4_prefix\":24},\"b\":{" WINDOW                         \
+	",\"key\":[\"src\",\"path\"],\"ipv4_prefix\":24" of_b "}}}"
+
+TEST(policy_warnings_find_prefixes_that_make_hash_tags_differ)
+{
+	struct problems equal = warnings_of(TAGGED(""));
+	struct problems warnings = warnings_of(TAGGED(",\"ipv6_prefix\":56"));
+
+	assert_int_equal(equal.count, 0);
+	assert_int_equal(warnings.count, 1);
+	assert_string_equal(warnings.items[0].text,
+			    "policies.b.ipv6_prefix: is 56 here and 64 in policies.a; the hash tag "
+			    "of these two differs, so a request's keys are in different slots");
 }
 
 TEST(policy_warnings_find_tells_each_and_counts_what_is_not_kept)

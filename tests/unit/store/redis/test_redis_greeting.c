@@ -205,7 +205,8 @@ TEST(greeting_server_that_can_not_keep_balances_is_told)
 	assert_does_not_come_up(FAKE_INFO, "$23\r\nredis_mode:sentinel\r\nx:\r\n", STORE_OTHER,
 				"it is a Sentinel, which keeps no data");
 	assert_does_not_come_up(FAKE_INFO, "$18\r\nredis_mode:cluster\r\n", STORE_MOVED,
-				"it is a node of a Redis Cluster");
+				"it is a node of a Redis Cluster; a cluster of one node takes "
+				"--key-prefix '{rl}:', by which all keys share a slot");
 	assert_does_not_come_up(FAKE_INFO, "$12\r\nrole:slave\r\n\r\n", STORE_READONLY,
 				"it is a replica, which can't be written to");
 	assert_does_not_come_up(FAKE_INFO, "$9\r\nloading:1\r\n", STORE_LOADING,
@@ -360,7 +361,7 @@ TEST(greeting_accepts_a_server_on_its_own)
 	POISON(error);
 	POISON(why);
 	for (size_t i = 0; i < ARRAY_SIZE(infos); i++)
-		if (!redis_greeting_accepts(bytes_from_text(infos[i]), &error, &why))
+		if (!redis_greeting_accepts(bytes_from_text(infos[i]), false, &error, &why))
 			fail_msg("refused, since %s: %s", why, infos[i]);
 	assert_untouched(error);
 	assert_untouched(why);
@@ -393,11 +394,67 @@ TEST(greeting_accepts_not_what_can_not_keep_balances)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		enum store_error error;
 		const char *why;
-		if (redis_greeting_accepts(bytes_from_text(cases[i].info), &error, &why))
+		if (redis_greeting_accepts(bytes_from_text(cases[i].info), false, &error, &why))
 			fail_msg("taken: %s", cases[i].info);
 		assert_int_equal(error, cases[i].error);
 		assert_non_null(strstr(why, cases[i].says));
 	}
+}
+
+/* ---- a cluster of one node ---- */
+
+static struct world *tagged_world(void)
+{
+	struct world *world = world_open(false);
+
+	fake_redis_say(world->fake, FAKE_INFO, "$20\r\nredis_mode:cluster\r\n\r\n", FAKE_ALWAYS);
+	return world;
+}
+
+static struct store_config tagged(void)
+{
+	struct store_config config = usual;
+
+	config.prefix = BYTES("{rl}:");
+	return config;
+}
+
+TEST(greeting_node_of_a_cluster_is_taken_when_all_keys_share_a_slot)
+{
+	struct world *world = tagged_world();
+
+	connect_store(world, tagged());
+	await_up(world);
+
+	assert_string_equal(fake_redis_last(world->fake, FAKE_PTTL), "PTTL {rl}:");
+	world_close(world);
+}
+
+TEST(greeting_node_of_a_cluster_that_does_not_own_the_slot_is_refused)
+{
+	struct world *world = tagged_world();
+
+	fake_redis_say(world->fake, FAKE_PTTL, "-MOVED 8 192.0.2.1:1\r\n", FAKE_ALWAYS);
+	connect_store(world, tagged());
+	const struct change *change = await_change(world, 1);
+
+	assert_int_equal(change->error, STORE_MOVED);
+	assert_string_equal(change->why, "MOVED 8 192.0.2.1:1");
+	world_close(world);
+}
+
+TEST(greeting_node_that_gave_the_slot_away_is_dropped)
+{
+	struct world *world = tagged_world();
+
+	connect_store(world, tagged());
+	await_up(world);
+	fake_redis_say(world->fake, FAKE_EVALSHA, "-MOVED 8 192.0.2.1:1\r\n", 1);
+	assert_int_equal(ask_and_await(world), STORE_MOVED);
+
+	AWAIT(world, fake_redis_counts(world->fake)->connections == 2);
+	await_up(world);
+	world_close(world);
 }
 
 /* ---- what a full server forgets ---- */
