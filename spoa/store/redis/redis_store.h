@@ -1,14 +1,9 @@
 /*
  * redis_store.h - balances in Redis, which any number of agents share.
  *
- * Requests leave in calls of up to 32 checks (or of one request), over one connection
- * (redis_link.h), at the end of a turn of the loop or when an earlier call is answered. store_ask
- * returns STORE_DONE with an error while the link is down, and with STORE_FULL when the answer
- * would be late (redis_health.h); else STORE_PENDING.
- *
- * A call whose reply is lost is never sent again, since Redis may have charged it. There is one
- * exception: when Redis replies that it does not know the script it has done nothing, so those
- * requests of the call that still wait are sent once more.
+ * How a request is asked stands in redis_node.h. store_ask returns STORE_DONE with an error while the
+ * server is away, and with STORE_FULL when the answer would be late (redis_health.h); else
+ * STORE_PENDING.
  */
 #ifndef STORE_REDIS_STORE_H
 #define STORE_REDIS_STORE_H
