@@ -98,7 +98,8 @@ static const struct {
 	{"server_mode:sentinel", STORE_OTHER, "it is a Sentinel, which keeps no data"}, /* Valkey */
 	{"redis_mode:cluster", STORE_MOVED, A_CLUSTER},
 	{"server_mode:cluster", STORE_MOVED, A_CLUSTER},
-	{"role:slave", STORE_READONLY, "it is a replica, which can't be written to"},
+	{"role:slave", STORE_READONLY,
+	 "it is a replica, which can't be written to: --store needs the address of its master"},
 	{"loading:1", STORE_LOADING, "it is loading its data"},
 };
 

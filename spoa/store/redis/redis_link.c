@@ -7,7 +7,7 @@
  *     LOOKUP       addresses of the name                    CONNECTING    0.5 s
  *     CONNECTING   the socket                               GREETING      0.5 s, with the next
  *     GREETING     AUTH, INFO, SELECT, SCRIPT LOAD          GREETED         state
- *     GREETED      an error, or silence                     FAILED
+ *     GREETED      an error, silence, or another role       FAILED
  *     FAILED       the end of the turn                      CONNECTING to the next address, or
  *                                                           PAUSED when there is none
  *
@@ -33,6 +33,11 @@
  * half a second, the link fails. It fails as well when something else than PONG answers a PING:
  * then replies and commands are out of step.
  *
+ * Once a second a beat also asks for the server's role, whatever else is on its way. A master that
+ * was demoted would not tell it by itself to agents whose requests are all denied, since those
+ * write nothing. The link fails when the server has become a replica. The command is INFO, which
+ * every user for the agent may call already; a user without it is asked no more on that connection.
+ *
  * A beat also authenticates the connection again when another password was set. The server may not
  * know that password yet. Then the connection stays what it was, and the link tries again every 5 s
  * until the server takes the password or yet another one is set.
@@ -54,6 +59,7 @@
 #define GIVE_UP_SECONDS 0.5 /* for each state on the way to GREETED */
 #define HEARTBEAT_US    INT64_C(250000)
 #define SILENCE_US      (2 * HEARTBEAT_US)
+#define ROLE_US         US_PER_SECOND /* between two questions for the role */
 #define PAUSE_MIN_MS    20
 #define PAUSE_MAX_MS    800
 #define TELL_AGAIN_US   (60 * US_PER_SECOND)
@@ -88,8 +94,10 @@ struct redis_link {
 	struct redis_health health;
 	bool has_been_up;       /* this connection */
 	bool are_warnings_told; /* of this connection */
-	struct redis_asked ping, reload, auth;
-	bool is_pinged; /* a PING is on its way */
+	struct redis_asked ping, reload, auth, role;
+	bool is_role_asked; /* the question is on its way, or the user may not ask it */
+	int64_t role_us;    /* when the role was asked for, or told in the greeting */
+	bool is_pinged;     /* a PING is on its way */
 	int64_t pinged_us;
 	int64_t heartbeat_us; /* what the last PING took */
 	uint64_t replies;     /* how many had come at the last heartbeat */
@@ -334,6 +342,8 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 		link->has_been_up = false;
 		link->are_warnings_told = false;
 		link->silent_us = 0;
+		link->is_role_asked = false;
+		link->role_us = clock_mono_us();
 		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
 		send_ping(link);
 	}
@@ -406,6 +416,33 @@ static void on_ping(struct redis_asked *asked, const struct redis_reply *reply)
 		be_down_for_slowness(link);
 }
 
+/* ---- the role ---- */
+
+static void on_role(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, role);
+	enum store_error error;
+	const char *why;
+
+	if (reply == NULL || link->state != LINK_GREETED || redis_reply_is_error(reply))
+		return;
+	link->is_role_asked = false;
+	if (!redis_greeting_accepts(reply->items[0].text, link->greeting.takes_cluster, &error,
+				    &why))
+		fail_link(link, error, bytes_from_text(why));
+}
+
+static void ask_for_role(struct redis_link *link)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (link->is_role_asked || now_us - link->role_us < ROLE_US)
+		return;
+	link->is_role_asked = true;
+	link->role_us = now_us;
+	REDIS_ASK(link->connection, &link->role, BYTES("INFO"), BYTES("replication"));
+}
+
 /* ---- while it is greeted ---- */
 
 void redis_link_add_call(struct redis_link *link, uint32_t checks, int64_t sent_us, bool is_late)
@@ -431,6 +468,7 @@ static void beat(struct redis_link *link)
 	}
 	link->replies = replies;
 	authenticate_again(link);
+	ask_for_role(link);
 	send_ping(link);
 	if (!redis_link_is_up(link))
 		return;
@@ -605,6 +643,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	redis_health_init(&link->health, config->timeout_us, config->window_max);
 	link->reload.replied = on_reload;
 	link->auth.replied = on_auth;
+	link->role.replied = on_role;
 	link->told_taken = config->credentials->generation; /* not worth a word: it is usual */
 	link->connection = redis_connection_new(loop, &(struct redis_connection_config){
 							      .connected = on_connected,

@@ -208,7 +208,8 @@ TEST(greeting_server_that_can_not_keep_balances_is_told)
 				"it is a node of a Redis Cluster; a cluster of one node takes "
 				"--key-prefix '{rl}:', by which all keys share a slot");
 	assert_does_not_come_up(FAKE_INFO, "$12\r\nrole:slave\r\n\r\n", STORE_READONLY,
-				"it is a replica, which can't be written to");
+				"it is a replica, which can't be written to: --store needs the "
+				"address of its master");
 	assert_does_not_come_up(FAKE_INFO, "$9\r\nloading:1\r\n", STORE_LOADING,
 				"it is loading its data");
 }

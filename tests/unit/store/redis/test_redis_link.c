@@ -404,6 +404,77 @@ TEST(heartbeat_asks_a_busy_server_too)
 	world_close(world);
 }
 
+/* ---- the role ---- */
+
+#define REPLICA "$12\r\nrole:slave\r\n\r\n"
+
+/* There is always a question on its way, and none is refused: nothing else says so. */
+TEST(role_of_a_busy_server_is_asked_each_second)
+{
+	struct world *world = world_up();
+	int64_t start_us = clock_mono_us();
+
+	questions[0].next = &questions[0];
+	ask_many(world, 1);
+	AWAIT(world, commands(world, FAKE_INFO) == 3); /* the greeting's is the first */
+
+	assert_string_equal(fake_redis_last(world->fake, FAKE_INFO), "INFO replication");
+	assert_true(clock_mono_us() - start_us >= 1900 * US_PER_MS);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	questions[0].next = NULL;
+	world_close(world);
+}
+
+TEST(role_of_a_replica_ends_the_link)
+{
+	struct world *world = world_up();
+
+	assert_true(await_change(world, 1)->is_up);
+	fake_redis_say(world->fake, FAKE_INFO, REPLICA, 2);
+	assert_false(await_change(world, 2)->is_up);
+
+	assert_int_equal(world->changes[1].error, STORE_READONLY);
+	assert_non_null(strstr(world->changes[1].why, "it is a replica"));
+	assert_true(await_change(world, 3)->is_up); /* it is the master again */
+	assert_int_equal(commands(world, FAKE_INFO), 4);
+	world_close(world);
+}
+
+TEST(role_that_may_not_be_asked_for_is_asked_once_a_connection)
+{
+	struct world *world = world_up();
+
+	fake_redis_say(world->fake, FAKE_INFO, "-NOPERM no\r\n", FAKE_ALWAYS);
+	AWAIT(world, commands(world, FAKE_INFO) == 2);
+	size_t pings = commands(world, FAKE_PING);
+	AWAIT(world, commands(world, FAKE_PING) == pings + 6);
+
+	assert_int_equal(commands(world, FAKE_INFO), 2);
+	assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+	world_close(world);
+}
+
+/* Whatever a server says that is no role, and at any length, changes nothing. */
+TEST(role_that_is_nonsense_changes_nothing)
+{
+	static const char *const says[] = {":1\r\n",
+					   "$-1\r\n",
+					   "*0\r\n",
+					   "$0\r\n\r\n",
+					   "*1\r\n$10\r\nrole:slave\r\n",
+					   "$11\r\nrole:slavex\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_up();
+		fake_redis_say(world->fake, FAKE_INFO, says[i], 1);
+		AWAIT(world, commands(world, FAKE_INFO) == 2);
+		size_t pings = commands(world, FAKE_PING);
+		AWAIT(world, commands(world, FAKE_PING) == pings + 1);
+		assert_int_equal(fake_redis_counts(world->fake)->connections, 1);
+		world_close(world);
+	}
+}
+
 TEST(heartbeat_error_gives_the_connection_up)
 {
 	struct world *world = world_up();
