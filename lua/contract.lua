@@ -10,7 +10,8 @@ ratelimit-spoa: all limiters, for any number of requests in one call (the agent'
     checks  how many checks the next request has; they are charged together or not at all. With a
             minus nothing is charged: the request is denied already
     shadow  how many more it has behind those, in shadow: each is decided alone, stops nothing, and
-            is charged if it would pass and the request is allowed
+            is charged if it would pass and the request is allowed. A negative number is a look, with
+            -1 for none in shadow, -2 for one: the reply is what it would be, and nothing is written
     check   token_bucket <cost> <capacity> <tokens> <us>    it gets so many tokens every so many us
             sliding_window <cost> <limit> <window us>
             sliding_window_counter <cost> <limit> <window us>

@@ -7,7 +7,9 @@ while arg < #ARGV do
     local checks = {}
     local count, shadow = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
     local is_allowed, failure = count >= 0, nil
+    local is_look = shadow < 0
     count = math.abs(count)
+    shadow = is_look and -shadow - 1 or shadow
 
     -- All looks of what is charged together come before its first write.
     arg = arg + 2
@@ -43,7 +45,7 @@ while arg < #ARGV do
         check.state = state
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
-        if units > 0 or state.is_mended then
+        if not is_look and (units > 0 or state.is_mended) then
             -- Without the right to PTTL the life is not known; the agent says so when it connects.
             local life = redis.pcall('PTTL', check.key)
             life_ms = type(life) == 'number' and life or 0

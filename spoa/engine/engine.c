@@ -130,6 +130,11 @@ struct inquiry *engine_begin(struct engine *engine)
 	return inquiry;
 }
 
+void engine_look(struct inquiry *inquiry)
+{
+	inquiry->request.is_look = true;
+}
+
 static void keep_trace(struct inquiry *inquiry, const struct attributes *attributes)
 {
 	const struct value *trace = attributes_find(attributes, BYTES("traceparent"));
@@ -194,7 +199,8 @@ static struct store_op make_op(const struct inquiry *inquiry, struct check **che
 			       bool (*is_for)(const struct check *check))
 {
 	const struct request *request = &inquiry->request;
-	struct store_op op = {.checks = checks, .now_us = inquiry->now_us};
+	struct store_op op = {
+		.checks = checks, .now_us = inquiry->now_us, .is_look = request->is_look};
 
 	for (size_t i = 0; i < request->count; i++) {
 		struct check *check = request->checks[i];
@@ -332,6 +338,8 @@ static void decide(struct inquiry *inquiry, enum source source)
 		.latency_us = config->mono_us() - inquiry->asked_us,
 		.trace = bytes_from(inquiry->trace, inquiry->trace_len),
 	};
+	if (inquiry->request.is_look)
+		return;
 	counter_add(&engine->counter, &inquiry->verdict, source, decision.latency_us);
 	if (config->decided != NULL)
 		config->decided(config->owner, &decision);
@@ -356,7 +364,7 @@ static void on_store_answered(struct store_op *op)
 	struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, op);
 
 	inquiry->engine->in_flight -= inquiry->request.count;
-	inquiry->engine->counter.stats.late += op->is_late;
+	inquiry->engine->counter.stats.late += op->is_late && !op->is_look;
 	finish(inquiry);
 	engine_end(inquiry);
 }
@@ -393,7 +401,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
 	inquiry->op.answered = on_store_answered;
-	inquiry->op.seen = on_seen;
+	inquiry->op.seen = inquiry->request.is_look ? NULL : on_seen;
 	if (inquiry->op.count == 0)
 		return STORE_DONE;
 	/* All checks of the request hold a slot until the store answers, the blocked ones too. The
@@ -401,7 +409,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	if (engine->config.store != engine->config.local &&
 	    inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
 		store_op_fail(&inquiry->op, STORE_FULL);
-		engine->counter.stats.full++;
+		engine->counter.stats.full += !inquiry->op.is_look;
 		return STORE_DONE;
 	}
 	return store_ask(engine->config.store, &inquiry->op);
@@ -474,7 +482,7 @@ void engine_expire(struct engine *engine, int64_t mono_us)
 		store_catch_up(engine->config.store);
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
 		inquiry->op.is_late = true;
-		engine->counter.stats.expired++;
+		engine->counter.stats.expired += !inquiry->op.is_look;
 		store_expired(engine->config.store, mono_us);
 		store_op_fail(&inquiry->op, STORE_TIMEOUT);
 		finish(inquiry);

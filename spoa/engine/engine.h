@@ -87,6 +87,11 @@ void engine_free(struct engine *engine);
 void engine_set_policies(struct engine *engine, const struct policies *policies);
 
 struct inquiry *engine_begin(struct engine *engine);
+/*
+ * Called before engine_add: the inquiry only looks. Its verdict is what a request would get now;
+ * nothing is charged, counted or logged for it.
+ */
+void engine_look(struct inquiry *inquiry);
 void engine_add(struct inquiry *inquiry, const struct attributes *attributes);
 /*
  * The request as far as it was added. An asker that does not submit invalid requests looks at

@@ -9,6 +9,7 @@ void request_init(struct request *request, const struct policies *policies, stru
 	request->policies = policies_ref(policies);
 	request->slots = slots;
 	request->count = 0;
+	request->is_look = false;
 	request->is_invalid = false;
 	request->is_policy_unknown = false;
 	request->invalid_why = "";
@@ -122,8 +123,9 @@ static bool find_values(const struct policy *policy, const struct reserved *rese
 }
 
 /* A request that only asks stays one; a number of the policy's holds for all others. */
-static int64_t find_cost(const struct policy *policy, const struct terms *terms,
-			 const struct reserved *reserved, const struct attributes *attributes)
+static int64_t find_cost(const struct request *request, const struct policy *policy,
+			 const struct terms *terms, const struct reserved *reserved,
+			 const struct attributes *attributes)
 {
 	const struct value *value;
 	int64_t cost = 1;
@@ -135,7 +137,7 @@ static int64_t find_cost(const struct policy *policy, const struct terms *terms,
 	value = attributes_find(attributes, terms->cost_attribute);
 	if (value != NULL && value_is_huge(value))
 		return INT64_MAX; /* above every limit: a larger lie is not cheaper */
-	if (value == NULL || !value_to_whole(value, 1, &cost))
+	if ((value == NULL || !value_to_whole(value, 1, &cost)) && !request->is_look)
 		policy->tally->bad_costs++;
 	return cost;
 }
@@ -175,11 +177,12 @@ static void add_check(struct request *request, const struct policy *policy,
 	size_t count;
 
 	if (!find_values(policy, reserved, attributes, values, &count)) {
-		count_absent_key(request, policy);
+		if (!request->is_look)
+			count_absent_key(request, policy);
 		return;
 	}
-	if (!policy->tally
-		     ->has_key_come) /* a balance's line of memory is not written for nothing */
+	/* A balance's line of memory is not written for nothing. */
+	if (!policy->tally->has_key_come && !request->is_look)
 		policy->tally->has_key_come = true;
 	const struct terms *terms = policy_terms(policy, attributes, reserved->key);
 	if (terms->is_unlimited)
@@ -190,7 +193,7 @@ static void add_check(struct request *request, const struct policy *policy,
 	check->terms = terms;
 	set_quota(check, reserved, is_inline);
 	check->is_shadow = terms->is_shadow;
-	check->cost = find_cost(policy, terms, reserved, attributes);
+	check->cost = find_cost(request, policy, terms, reserved, attributes);
 	check->error = 0;
 	check->is_decided = terms->is_blocked;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};

@@ -317,6 +317,8 @@ static void answer_check(struct balances *balances, const struct store_op *op,
 	check->outcome = balance_outcome(b, check->quota, now_us, check->cost, passes);
 	check->is_decided = true;
 	check->error = STORE_OK;
+	if (op->is_look)
+		return;
 	if (charged || (b->mended && finding->cell != 0))
 		write_back(balances, finding, check, now_us, charged ? check->cost : 0);
 	if (charged && op->is_stand_in)
@@ -338,7 +340,7 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 		findings[i].is_grant = false;
 		findings[i].id = balances_id(balances, check_key(op->checks[i]));
 		findings[i].cell = balances_find(balances, findings[i].id);
-		if (findings[i].cell != 0)
+		if (findings[i].cell != 0 && !op->is_look)
 			balances_hold(balances, findings[i].cell);
 	}
 }
@@ -350,7 +352,7 @@ static uint32_t cells_needed(const struct store_op *op, struct part part,
 
 	for (size_t i = part.first; i < part.end; i++) {
 		const struct check *check = op->checks[i];
-		if (check->cost == 0)
+		if (check->cost == 0 || op->is_look)
 			continue;
 		uint32_t balances = op->is_stand_in ? 2 : 1; /* with the grant */
 		cells += (balances - 1) + (findings[i].cell == 0);

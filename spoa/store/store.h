@@ -13,6 +13,9 @@
  * answers the request by on_error in the meantime. For that the engine writes into the checks, so a
  * store keeps nothing of its own in them.
  *
+ * To look is an argument of asking (`is_look`), so that a look can't say something else than what
+ * happens.
+ *
  * A store that does not ask (its link is down, or the answer would be late) says so at once:
  * STORE_DONE, with errors.
  */
@@ -38,6 +41,11 @@ struct store_op {
 	bool is_late;   /* it was answered without the store: don't send it, don't repeat it */
 	/* The asked store stands in for another one: it notes what it grants (see `keep`). */
 	bool is_stand_in;
+	/*
+	 * The checks get the outcomes that they would have, costs included, and the store is as it
+	 * was: nothing is written, forgotten or counted as used.
+	 */
+	bool is_look;
 	void (*answered)(struct store_op *op);
 	/*
 	 * Called before `answered` with each balance that a store with a clock of its own found,

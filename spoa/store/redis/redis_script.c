@@ -59,13 +59,16 @@ static void put_check(struct writer *w, const struct check *check)
 	}
 }
 
-/* A negative count means: charge nothing. Then there is no need to tell checks in shadow apart. */
+/*
+ * A negative count means: charge nothing. Then there is no need to tell checks in shadow apart. A
+ * negative number of those in shadow, which is one less than the number of them, means a look.
+ */
 static void put_counts(struct writer *w, const struct store_op *op)
 {
-	int64_t count = (int64_t)op->count, shadow = (int64_t)op->shadow;
+	int64_t count = (int64_t)op->count, shadow = op->is_denied ? 0 : (int64_t)op->shadow;
 
 	put_number(w, op->is_denied ? -count : count - shadow);
-	put_number(w, op->is_denied ? 0 : shadow);
+	put_number(w, op->is_look ? -shadow - 1 : shadow);
 }
 
 static struct store_op *op_of(const struct list *link)

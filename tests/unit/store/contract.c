@@ -329,6 +329,72 @@ static void test_ask_shadow_of_the_same_balance_comes_behind(TEST_STATE)
 		}
 }
 
+/* ---- looks ---- */
+
+static void assert_same(const struct check *a, const struct check *b)
+{
+	assert_true(a->is_decided && b->is_decided);
+	assert_int_equal(a->outcome.allowed, b->outcome.allowed);
+	assert_int_equal(a->outcome.remaining, b->outcome.remaining);
+	assert_int_equal(a->outcome.retry_after_us, b->outcome.retry_after_us);
+	assert_int_equal(a->outcome.reset_us, b->outcome.reset_us);
+	assert_int_equal(a->outcome.grows_us, b->outcome.grows_us);
+}
+
+/* Of three checks the last one is in shadow. Two looks, then the request itself: all are one. */
+static void test_look_is_what_the_request_then_gets(TEST_STATE)
+{
+	struct store *store = tested->make();
+	struct quota wide = bucket_of(7, "1");
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	for (size_t i = 0; i < 6 * count; i++) {
+		const struct quota *quota = &all[i % count];
+		char key[64];
+		snprintf(key, sizeof key, "shadow %s", algorithm_name(quota->algorithm));
+		struct check looked[2][3], checks[3];
+		struct check *const asked[] = {&checks[0], &checks[1], &checks[2]};
+		struct store_op op = {.checks = asked,
+				      .count = 3,
+				      .shadow = 1,
+				      .now_us = START_US + (int64_t)i * 1000};
+		for (int round = 0; round < 3; round++) {
+			check_make(&checks[0], algorithm_name(quota->algorithm), quota, 1);
+			check_make(&checks[1], "wide", &wide, 1);
+			check_make(&checks[2], key, quota, 2);
+			op.is_look = round < 2;
+			ask_op(store, op);
+			if (round < 2)
+				memcpy(looked[round], checks, sizeof checks);
+		}
+		for (size_t k = 0; k < 3; k++) {
+			assert_same(&looked[0][k], &checks[k]);
+			assert_same(&looked[1][k], &checks[k]);
+		}
+	}
+	store_free(store);
+}
+
+/* As an agent whose clock was ahead left it: the next write brings the balance back to now. */
+static void test_look_mends_nothing(TEST_STATE)
+{
+	struct store *store = tested->make();
+	struct quota quota = bucket_of(3, "1");
+	struct check check;
+	struct check *const checks[] = {&check};
+	int64_t ahead_us = START_US + 1000 * SECOND;
+
+	(void)ask_one(store, "a", &quota, 2, ahead_us);
+	check_make(&check, "a", &quota, 0);
+	ask_op(store, (struct store_op){
+			      .checks = checks, .count = 1, .now_us = START_US, .is_look = true});
+
+	assert_int_equal(check.outcome.remaining, 1);
+	assert_int_equal(ask_one(store, "a", &quota, 0, ahead_us).remaining, 1);
+	store_free(store);
+}
+
 void store_contract_add(const struct store_under_test *under_test)
 {
 	static struct test tests[] = {
@@ -346,6 +412,9 @@ void store_contract_add(const struct store_under_test *under_test)
 		{.name = "ask_shadow_is_decided_alone", .run = test_ask_shadow_is_decided_alone},
 		{.name = "ask_shadow_of_the_same_balance_comes_behind",
 		 .run = test_ask_shadow_of_the_same_balance_comes_behind},
+		{.name = "look_is_what_the_request_then_gets",
+		 .run = test_look_is_what_the_request_then_gets},
+		{.name = "look_mends_nothing", .run = test_look_mends_nothing},
 	};
 
 	tested = under_test;
