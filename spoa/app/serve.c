@@ -28,6 +28,7 @@
 
 #include "app/descriptors.h"
 #include "app/drain.h"
+#include "app/operate/operate.h"
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
@@ -65,6 +66,7 @@ struct agent {
 	struct tls_watch tls;
 	struct http_tokens askers, admins; /* what is in force now */
 	struct token_watch asker_file, admin_file;
+	struct operate *operate;
 	struct drain drain;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
@@ -370,6 +372,13 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		policies);
 	if (agent->engine == NULL)
 		return err_set(err, "there is not enough memory for --max-in-flight");
+	agent->operate = operate_new(&(struct operate){
+		.options = options,
+		.engine = agent->engine,
+		.access = {&agent->askers, &agent->admins},
+	});
+	if (agent->operate == NULL)
+		return err_set(err, "there is not enough memory to be operated");
 	agent->spop = spop_server_new(agent->loop,
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
@@ -384,6 +393,9 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 					      .pages = pages,
 					      .page_count = page_count,
 					      .owner = &agent->view,
+					      .routes = operate_routes,
+					      .route_count = operate_route_count,
+					      .route_owner = agent->operate,
 					      .access = {&agent->askers, &agent->admins},
 					      .max_connections = agent->descriptors.http_max,
 					      .max_per_address = options->http_max_per_address,
@@ -460,6 +472,7 @@ static void tear_down(struct agent *agent)
 	token_watch_release(&agent->admin_file);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
+	free(agent->operate);
 	/* Before the engine: a store that is freed answers what still waits in it. */
 	if (agent->store != agent->memory)
 		store_free(agent->store);

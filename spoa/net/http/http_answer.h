@@ -46,7 +46,8 @@ struct http_exchange {
 	/* The handler's own: an empty list and NULL at first. */
 	struct list open;
 	void *data;
-	const void *route;
+	const void *route;     /* a page */
+	const void *operation; /* or an operation of a path */
 };
 
 struct http_handler {

@@ -153,10 +153,8 @@ static void ask_batch(struct http_checks *checks, struct http_exchange *exchange
 		answer_batch(exchange);
 }
 
-/* Parameters such as charset are ignored. A compressed body is not JSON. */
-static bool is_json(const struct http_exchange *exchange)
+bool http_check_is_json(const struct http_head *head)
 {
-	const struct http_head *head = &exchange->head;
 	struct bytes list, type, coding;
 
 	if (!http_head_find(head, BYTES("Content-Type"), &list) ||
@@ -182,12 +180,16 @@ static bool read_deny_status(struct http_checks *checks, struct bytes query,
 		       quoted_unless_plain(question->items[0].name).text);
 }
 
+void http_check_refuse_type(struct http_exchange *exchange)
+{
+	http_answer_problem_with(exchange, 415, "Content-Type: accepted is application/json",
+				 (struct http_field){"Accept-Post", "application/json"});
+}
+
 void http_check_begin_post(struct http_exchange *exchange)
 {
-	if (!is_json(exchange))
-		http_answer_problem_with(exchange, 415,
-					 "Content-Type: accepted is application/json",
-					 (struct http_field){"Accept-Post", "application/json"});
+	if (!http_check_is_json(&exchange->head))
+		http_check_refuse_type(exchange);
 }
 
 void http_check_post(struct http_checks *checks, struct http_exchange *exchange)

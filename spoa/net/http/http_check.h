@@ -14,6 +14,11 @@
 /* The head is complete: answers what is refused before the body has come. */
 void http_check_begin_get(struct http_exchange *exchange);
 void http_check_begin_post(struct http_exchange *exchange);
+/* Whether the body is said to be JSON. Parameters such as charset are ignored; what is compressed
+ * is not JSON. */
+MUST_CHECK bool http_check_is_json(const struct http_head *head);
+/* Answers a request whose body is not. */
+void http_check_refuse_type(struct http_exchange *exchange);
 /* The request is complete: it is answered now, or when the engine has the verdicts. */
 void http_check_get(struct http_checks *checks, struct http_exchange *exchange);
 void http_check_post(struct http_checks *checks, struct http_exchange *exchange);

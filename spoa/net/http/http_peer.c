@@ -221,6 +221,7 @@ static void end_request(struct http_peer *peer)
 	exchange->head = (struct http_head){0};
 	exchange->data = NULL;
 	exchange->route = NULL;
+	exchange->operation = NULL;
 	exchange->ignores_body = false;
 }
 

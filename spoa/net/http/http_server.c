@@ -84,6 +84,63 @@ static const struct http_page *find_page(const struct http_server *server,
 	return NULL;
 }
 
+/* ---- routes ---- */
+
+static bool is_path_of(const struct http_route *route, struct bytes path)
+{
+	struct bytes of_route = bytes_from_text(route->path);
+
+	return route->is_prefix ? bytes_begin_with(path, of_route) : bytes_equal(path, of_route);
+}
+
+/* They are where the admin's pages are. */
+static const struct http_route *find_route(const struct http_server *server,
+					   const struct http_exchange *exchange)
+{
+	for (size_t i = 0; i < server->config.route_count; i++)
+		if ((exchange->door & DOOR_ADMIN) != 0 &&
+		    is_path_of(&server->config.routes[i], exchange->head.path))
+			return &server->config.routes[i];
+	return NULL;
+}
+
+static void begin_route(const struct http_server *server, struct http_exchange *exchange,
+			const struct http_route *route)
+{
+	enum http_method method = exchange->head.method;
+	const struct http_operation *operation =
+		method == METHOD_OTHER
+			? NULL
+			: &route->operations[method == METHOD_HEAD ? METHOD_GET : method];
+	bool is_known = operation != NULL && operation->answer != NULL;
+
+	if (!http_access_check(&server->config.access, exchange,
+			       is_known ? operation->access : ACCESS_PRIVATE))
+		return;
+	if (!is_known)
+		refuse_method(exchange, route->allow);
+	else if (http_access_is_for_another_site(&exchange->head))
+		http_answer_problem(exchange, 403, HTTP_FOR_ANOTHER_SITE);
+	else if (operation->takes_json && !http_check_is_json(&exchange->head))
+		http_check_refuse_type(exchange);
+	else
+		exchange->operation = operation;
+}
+
+static void answer_route(const struct http_server *server, struct http_exchange *exchange)
+{
+	const struct http_operation *operation = exchange->operation;
+
+	operation->answer(server->config.route_owner, exchange);
+}
+
+static void forget_operation(struct http_exchange *exchange)
+{
+	engine_abandon(&exchange->open);
+	free(exchange->data);
+	exchange->data = NULL;
+}
+
 /* ---- requests ---- */
 
 /* A request for /auth, which is answered by its head alone. */
@@ -129,6 +186,7 @@ static void on_begun(void *owner, struct http_exchange *exchange)
 {
 	struct http_server *server = owner;
 	const struct http_page *page;
+	const struct http_route *route;
 
 	server->stats.requests++;
 	if (exchange->ignores_body)
@@ -140,8 +198,11 @@ static void on_begun(void *owner, struct http_exchange *exchange)
 		return;
 	}
 	page = find_page(server, exchange);
+	route = page == NULL ? find_route(server, exchange) : NULL;
 	if (page != NULL)
 		begin_page(server, exchange, page);
+	else if (route != NULL)
+		begin_route(server, exchange, route);
 	else
 		http_answer_problem(exchange, 404, "there is no such path");
 }
@@ -152,6 +213,8 @@ static void on_requested(void *owner, struct http_exchange *exchange)
 
 	if (exchange->ignores_body)
 		http_auth_ask(server->checks, exchange);
+	else if (exchange->operation != NULL)
+		answer_route(server, exchange);
 	else if (exchange->route != NULL)
 		http_pages_answer(server->pages, exchange);
 	else if (exchange->head.method == METHOD_GET)
@@ -163,7 +226,9 @@ static void on_requested(void *owner, struct http_exchange *exchange)
 /* The exchange waits for no verdict and no page any more. */
 static void forget(struct http_exchange *exchange)
 {
-	if (exchange->route != NULL)
+	if (exchange->operation != NULL)
+		forget_operation(exchange);
+	else if (exchange->route != NULL)
 		http_pages_forget(exchange);
 	else
 		http_check_forget(exchange);

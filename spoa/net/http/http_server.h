@@ -15,6 +15,7 @@
 #include "net/address.h"
 #include "net/http/http_access.h"
 #include "net/http/http_pages.h"
+#include "net/http/http_route.h"
 #include "net/http/http_stats.h"
 
 struct ev_loop;
@@ -25,6 +26,9 @@ struct http_server_config {
 	const struct http_page *pages;
 	size_t page_count;
 	const void *owner; /* of the pages */
+	const struct http_route *routes;
+	size_t route_count;
+	void *route_owner;
 	struct http_access_rules access;
 	size_t max_connections;
 	size_t max_per_address;

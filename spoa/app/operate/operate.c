@@ -1,0 +1,41 @@
+#include "app/operate/operate.h"
+
+#include <stdlib.h>
+
+#include "net/http/http_ask.h"
+
+const struct http_route operate_routes[] = {
+	{
+		.path = "/explain",
+		.allow = "POST",
+		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, explain_answer},
+	},
+};
+const size_t operate_route_count = ARRAY_SIZE(operate_routes);
+
+struct operate *operate_new(const struct operate *operate)
+{
+	struct operate *copy = malloc(sizeof *copy);
+
+	if (copy == NULL)
+		return NULL;
+	copy->options = operate->options;
+	copy->engine = operate->engine;
+	copy->access = operate->access;
+	http_question_clear(&copy->question);
+	return copy;
+}
+
+void operate_send_json(struct http_exchange *exchange, char *text, size_t len)
+{
+	struct http_answer answer = {.status = 200};
+
+	if (text != NULL)
+		answer.large = stream_body_new(exchange->streams, text, len);
+	if (answer.large == NULL) {
+		http_answer_problem(exchange, 503, "out of memory");
+		return;
+	}
+	http_ask_add_common_fields(&answer);
+	http_answer_send(exchange, &answer);
+}

@@ -1,0 +1,37 @@
+/*
+ * operate.h - what an operator asks of a running agent, and changes in it, over HTTP
+ * (docs/reference.md, section Operating). commands.h has the commands that ask for it.
+ *
+ * All of it runs in the loop. A question to the engine (explain) is answered when the verdict is
+ * there; everything else is answered at once.
+ */
+#ifndef APP_OPERATE_OPERATE_H
+#define APP_OPERATE_OPERATE_H
+
+#include "app/options.h"
+#include "engine/engine.h"
+#include "net/http/http_access.h"
+#include "net/http/http_question.h"
+#include "net/http/http_route.h"
+
+struct operate {
+	const struct options *options;
+	struct engine *engine;
+	struct http_access_rules access;
+	struct http_question question; /* of the request that is being answered */
+};
+
+/* A copy, to be given back by free, after the server. NULL when memory is short. */
+struct operate *operate_new(const struct operate *operate);
+
+/* Their owner is a `struct operate`. */
+extern const struct http_route operate_routes[];
+extern const size_t operate_route_count;
+
+/* POST /explain */
+void explain_answer(void *operate, struct http_exchange *exchange);
+
+/* Sends the JSON that `open_memstream` wrote; takes it over. NULL: memory was short. */
+void operate_send_json(struct http_exchange *exchange, char *text, size_t len);
+
+#endif
