@@ -124,3 +124,30 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 	check->values_at = w.len;
 	check->key_len = w.len + text.len;
 }
+
+/* The numbers of an inline policy, and of which terms a balance is, have no part in it. */
+static uint64_t hash_for_share(const struct check *check)
+{
+	static const uint8_t key[crypto_shorthash_KEYBYTES] = {0};
+	uint8_t text[POLICY_NAME_MAX + 1 + CHECK_VALUES_MAX], hash[crypto_shorthash_BYTES];
+	struct writer w = writer_on(text, sizeof text);
+	uint64_t number = 0;
+
+	writer_put_text(&w, check->policy->name);
+	writer_put_u8(&w, ':');
+	writer_put(&w, check_values(check));
+	ASSERT(!w.full);
+	crypto_shorthash(hash, w.data, w.len, key);
+	for (size_t i = sizeof hash; i-- > 0;) /* little-endian, as SipHash is defined */
+		number = number << 8 | hash[i];
+	return number;
+}
+
+bool check_is_to_be_in_shadow(const struct check *check)
+{
+	const struct terms *terms = check->terms;
+
+	if (terms->is_shadow || terms->shadow_share == 0)
+		return terms->is_shadow;
+	return hash_for_share(check) % SHADOW_SHARE_ALL < terms->shadow_share;
+}

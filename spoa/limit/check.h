@@ -21,7 +21,7 @@ struct check {
 	const struct terms *terms;   /* the policy's, or those of an override */
 	const struct quota *quota;   /* the terms', or `own_quota` */
 	struct quota own_quota;
-	bool is_shadow; /* as the terms say */
+	bool is_shadow; /* as the terms say, for this key */
 	int64_t cost;
 	/* The name of the balance: two checks count by one balance if and only if their keys are
 	 * equal. Printable ASCII. */
@@ -50,6 +50,14 @@ struct check {
  * them: `{192.0.2.1}#<SHA-256>`. A key that is given in place of several attributes has no tag.
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
+
+/*
+ * Whether the check is in shadow by its terms; of a check that has its key. With a share, the place
+ * of the key among SHADOW_SHARE_ALL decides: SipHash-2-4 of `<policy>:<values>`, keyed by 16 bytes
+ * 0, modulo SHADOW_SHARE_ALL. So all agents choose the same keys, and a larger share chooses them
+ * too.
+ */
+bool check_is_to_be_in_shadow(const struct check *check);
 
 /* Whether the check is denied: by its outcome, or by on_error when the store gave none. */
 static inline bool check_is_denied(const struct check *check)

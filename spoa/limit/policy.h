@@ -26,11 +26,14 @@ enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
 #define POLICY_GENERATION_MAX 12
 #define POLICY_IPV4_PREFIX    32
 #define POLICY_IPV6_PREFIX    64
+#define SHADOW_SHARE_ALL      1000000
 
 struct terms {
 	struct quota quota;
 	enum on_error on_error;
-	bool is_shadow;    /* decided and reported, never denied */
+	bool is_shadow; /* decided and reported, never denied */
+	/* The same for a part of the keys: so many of SHADOW_SHARE_ALL (check.h). 0: for none. */
+	unsigned shadow_share;
 	bool is_unlimited; /* not checked at all */
 	bool is_blocked;   /* always denied */
 	/* What a request costs: the number, or without one what the attribute says, or without

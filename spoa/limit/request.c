@@ -192,13 +192,13 @@ static void add_check(struct request *request, const struct policy *policy,
 	check->policy = policy;
 	check->terms = terms;
 	set_quota(check, reserved, is_inline);
-	check->is_shadow = terms->is_shadow;
 	check->cost = find_cost(request, policy, terms, reserved, attributes);
 	check->error = 0;
 	check->is_decided = terms->is_blocked;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
 	check_set_key(check, values, count,
 		      reserved->key != NULL && !is_inline && policy->key_count != 1);
+	check->is_shadow = check_is_to_be_in_shadow(check);
 	if (merge(request, check))
 		pool_put(request->slots, check);
 	else

@@ -89,6 +89,8 @@ GOOD = [
     window(cost="bytes"),
     window(shadow=True),
     window(shadow=False, on_error="allow"),
+    *(window(shadow=share) for share in ("0%", "90%", "0.5%", "99.9999%", "100%", "100.0000%")),
+    overridden({**WINDOW, "shadow": "10%"}, {**ACME, "shadow": "7.25%"}),
     window(on_error="deny"),
     window(on_error="local"),
     window(ipv4_prefix=0, ipv6_prefix=0),
@@ -199,6 +201,9 @@ BAD = [
     (window(cost="2"), 'policies.p.cost: "2": a number stands without quotes'),
     (window(cost="cost"), 'policies.p.cost: "cost" is a reserved name'),
     (window(shadow="yes"), 'policies.p.shadow: "yes" is neither true nor false'),
+    *((window(shadow=share), "is neither true nor false nor a share of the keys")
+      for share in ("", "%", "90", "90 %", " 90%", "101%", "100.0001%", "-1%", "+1%", "05%", ".5%",
+                    "5.%", "0.00001%", "9e1%", "90%%", "1000%", 90, 0.9, None, ["90%"])),
     (window(on_error="denied"), 'policies.p.on_error: "denied" is unknown; accepted are allow'),
     (window(ipv4_prefix=33), "policies.p.ipv4_prefix: 33 is not a number of bits from 0 to 32"),
     (window(ipv6_prefix=129), "policies.p.ipv6_prefix: 129 is not a number of bits from 0 to 128"),

@@ -302,3 +302,24 @@ def test_replay_and_check_config_know_shadow_all(tmp_path):
     assert [json.loads(each)["reason"] for each in replayed.stdout.splitlines()] == \
         ["ok", "shadow"]
     assert json.loads(shown.stdout)["policies"][0]["shadow"] is True
+
+
+def test_a_share_in_shadow_is_the_same_keys_on_all_agents(start_agent, tmp_path):
+    """And of a smaller share, no other keys are in shadow."""
+    addresses = [f"198.51.100.{n}" for n in range(200)]
+
+    def in_shadow(share, directory):
+        directory.mkdir()
+        (directory / "p").write_text(policies_text(p={**bucket(1), "shadow": share}))
+        lines = [json.dumps({"at_ms": 1, "attributes": {"src": a}}) for a in addresses for _ in "12"]
+        done = run("replay", "--policies", directory / "p", stdin="\n".join(lines))
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        return {a for a, second in zip(addresses, answers[1::2]) if second["reason"] == "shadow"}
+
+    most, half = in_shadow("90%", tmp_path / "1"), in_shadow("50%", tmp_path / "2")
+    assert half < most and 70 < len(half) < 130 and 160 < len(most) < 200
+    agent = start_agent(policies=policies_text(p={**bucket(1), "shadow": "50%"}))
+    with agent.connect() as peer:
+        for address in addresses[:40]:
+            assert peer.ask(src=address).allowed
+            assert peer.ask(src=address).reason == ("shadow" if address in half else "limited")

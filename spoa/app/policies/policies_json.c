@@ -38,6 +38,19 @@ static void add_match(struct json_node policy, const struct conditions *match)
 	}
 }
 
+static void add_shadow(struct json_node in, const struct terms *terms)
+{
+	char memory[NOTATION_MAX];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	if (terms->is_shadow || terms->shadow_share == 0) {
+		json_add_bool(in, "shadow", terms->is_shadow);
+		return;
+	}
+	policy_text_put_share(&w, terms->shadow_share);
+	json_add_text(in, "shadow", writer_text(&w));
+}
+
 /* All that an override may replace. Without a cost in the file the request says its own. */
 static void add_terms(struct json_node in, const struct terms *terms)
 {
@@ -49,7 +62,7 @@ static void add_terms(struct json_node in, const struct terms *terms)
 		json_add_int(in, "cost", terms->cost);
 	else if (terms->cost_attribute.data != NULL)
 		json_add_utf8(in, "cost", terms->cost_attribute);
-	json_add_bool(in, "shadow", terms->is_shadow);
+	add_shadow(in, terms);
 	json_add_text(in, "on_error", on_error_names[terms->on_error]);
 	json_add_text(in, "generation", terms->generation);
 }

@@ -87,6 +87,8 @@ static void put_shadow(struct writer *w, const struct policy *policy)
 {
 	if (policy->terms.is_shadow)
 		writer_put_text(w, "yes");
+	else if (policy->terms.shadow_share > 0)
+		policy_text_put_share(w, policy->terms.shadow_share);
 }
 
 static void put_on_error(struct writer *w, const struct policy *policy)

@@ -52,7 +52,7 @@ static void read_terms(const struct policy_fields *fields, struct terms *terms)
 
 	if (policy_fields_have(fields, FIELD_COST))
 		read_cost(&values[FIELD_COST], terms);
-	policy_value_set_bool(&values[FIELD_SHADOW], &terms->is_shadow);
+	policy_value_set_shadow(&values[FIELD_SHADOW], terms);
 	policy_value_set_on_error(&values[FIELD_ON_ERROR], &terms->on_error);
 }
 

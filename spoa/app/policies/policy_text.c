@@ -55,3 +55,9 @@ void policy_text_put_refill_rate(struct writer *w, const struct quota *quota)
 	writer_put_u8(w, '/');
 	policy_text_put_duration(w, quota->refill_us);
 }
+
+void policy_text_put_share(struct writer *w, unsigned share)
+{
+	writer_put_fraction(w, share, 4);
+	writer_put_u8(w, '%');
+}

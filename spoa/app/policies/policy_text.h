@@ -14,5 +14,7 @@ extern const char *const on_error_names[]; /* by enum on_error, then NULL */
 void policy_text_put_duration(struct writer *w, int64_t us);
 /* Tokens per second, "50" or "0.5"; when that is not exact, a ratio: "1000/1m". */
 void policy_text_put_refill_rate(struct writer *w, const struct quota *quota);
+/* "90%" of SHADOW_SHARE_ALL. */
+void policy_text_put_share(struct writer *w, unsigned share);
 
 #endif

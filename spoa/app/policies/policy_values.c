@@ -216,6 +216,64 @@ void policy_value_set_bool(const struct policy_value *value, bool *fact)
 
 /* ---- numbers ---- */
 
+/* Takes digits off the front of a text, at most `max` of them, and returns how many there were. */
+static unsigned cut_digits(struct bytes *text, unsigned max, unsigned *number)
+{
+	unsigned count = 0;
+
+	for (; count < max && count < text->len; count++) {
+		uint8_t byte = text->data[count];
+		if (byte < '0' || byte > '9')
+			break;
+		*number = 10 * *number + (unsigned)(byte - '0');
+	}
+	*text = bytes_skip(*text, count);
+	return count;
+}
+
+/* "90%", "0.5%": as parts of SHADOW_SHARE_ALL, which has four digits behind the point. */
+static bool read_share(struct bytes text, unsigned *ret_share)
+{
+	unsigned number = 0, decimals = 0;
+	bool begins_with_zero = bytes_begin_with(text, BYTES("0"));
+	unsigned digits = cut_digits(&text, 3, &number);
+
+	if (digits == 0 || (begins_with_zero && digits > 1))
+		return false;
+	if (bytes_begin_with(text, BYTES("."))) {
+		text = bytes_skip(text, 1);
+		decimals = cut_digits(&text, 4, &number);
+		if (decimals == 0)
+			return false;
+	}
+	for (; decimals < 4; decimals++)
+		number *= 10;
+	if (number > SHADOW_SHARE_ALL || !bytes_equal(text, BYTES("%")))
+		return false;
+	*ret_share = number;
+	return true;
+}
+
+void policy_value_set_shadow(const struct policy_value *value, struct terms *terms)
+{
+	unsigned share = 0;
+
+	if (!value->is_given)
+		return;
+	if (value->kind == JSON_TRUE)
+		share = SHADOW_SHARE_ALL;
+	else if (value->kind != JSON_FALSE &&
+		 (value->kind != JSON_STRING || !read_share(value->text, &share))) {
+		(void)place_refuse(&value->place,
+				   "%s is neither true nor false nor a share of the keys such as "
+				   "\"90%%\" (from 0%% to 100%%, with at most 4 decimals)",
+				   policy_value_shown(value).text);
+		return;
+	}
+	terms->is_shadow = share == SHADOW_SHARE_ALL;
+	terms->shadow_share = terms->is_shadow ? 0 : share;
+}
+
 /* Reads 0 or a positive whole number, however it is written: 10, 10.0 or 1e1. */
 static bool read_whole(const struct policy_value *value, int64_t min, int64_t max,
 		       int64_t *ret_number)

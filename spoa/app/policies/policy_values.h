@@ -79,6 +79,8 @@ MUST_CHECK bool policy_value_attribute_name(struct bytes name, const struct plac
 /* These set what the value says. They change nothing when it is not given or was refused. */
 void policy_value_set_on_error(const struct policy_value *value, enum on_error *on_error);
 void policy_value_set_bool(const struct policy_value *value, bool *fact);
+/* true, false, or a share of the keys such as "90%". */
+void policy_value_set_shadow(const struct policy_value *value, struct terms *terms);
 void policy_value_set_prefix(const struct policy_value *value, unsigned max, unsigned *prefix);
 
 #endif

@@ -239,6 +239,20 @@ TEST(request_add_shadow_of_the_terms)
 	request_clear(&request);
 }
 
+/* 636068 is the place of `p:1` by another implementation of SipHash. */
+TEST(request_add_shadow_of_a_share_of_the_keys)
+{
+	for (unsigned more = 0; more < 2; more++) {
+		struct request request = request_on(
+			policies_with((struct terms){.shadow_share = 636068 + more}, false));
+
+		add_message(&request, "x=1");
+
+		assert_int_equal(request.checks[0]->is_shadow, more);
+		request_clear(&request);
+	}
+}
+
 /* The key takes the place of the attribute, in the override's match as in the balance. */
 TEST(request_add_key_is_what_an_override_looks_at)
 {

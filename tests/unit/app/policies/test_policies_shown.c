@@ -146,13 +146,14 @@ TEST(policies_json_put_fills_in_what_was_left_out)
 TEST(policies_json_put_overrides_have_all_their_terms)
 {
 	assert_json("{\"policies\":{\"p\":{" WINDOW ",\"key\":[\"\\u00e4\\\"\"],\"cost\":2,"
-		    "\"ipv4_prefix\":24,\"on_error\":\"local\",\"match\":{\"a\\nb\":\"\\\\x*\"},"
+		    "\"ipv4_prefix\":24,\"shadow\":\"12.5%\",\"on_error\":\"local\",\"match\":{"
+		    "\"a\\nb\":\"\\\\x*\"},"
 		    "\"overrides\":[{\"match\":{\"x\":[\"1\",\"2\"]},\"window\":90,"
 		    "\"cost\":\"bytes\",\"shadow\":true},"
 		    "{\"match\":{\"x\":\"3\"},\"unlimited\":true},"
 		    "{\"match\":{\"x\":\"4\"},\"blocked\":true}]}}}",
 		    "{\"name\":\"p\",\"algorithm\":\"fixed_window\",\"limit\":5,\"window\":\"1m\","
-		    "\"cost\":2,\"shadow\":false,\"on_error\":\"local\","
+		    "\"cost\":2,\"shadow\":\"12.5%\",\"on_error\":\"local\","
 		    "\"generation\":\"000000000000\",\"key\":[\"\\u00e4\\\"\"],"
 		    "\"match\":{\"a\\nb\":[\"\\\\x*\"]},\"overrides\":["
 		    "{\"match\":{\"x\":[\"1\",\"2\"]},\"limit\":5,\"window\":\"90s\","

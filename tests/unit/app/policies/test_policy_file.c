@@ -247,6 +247,47 @@ TEST(policy_file_parse_terms_are_the_policys)
 	policies_unref(policies);
 }
 
+static const struct {
+	const char *name, *text;
+	bool is_shadow;
+	unsigned share;
+} shadows[] = {
+	{"none", "0%", false, 0},
+	{"most", "90%", false, 900000},
+	{"decimals", "0.5%", false, 5000},
+	{"the_least", "0.0001%", false, 1},
+	{"nearly_all", "99.9999%", false, 999999},
+	{"all", "100.0%", true, 0},
+};
+
+TEST_ROWS(shadows)
+{
+	char json[512];
+
+	snprintf(json, sizeof json, AND("\"shadow\":\"%s\""), row->text);
+	struct policies *policies = parse_good(json);
+
+	assert_int_equal(policies_at(policies, 0)->terms.is_shadow, row->is_shadow);
+	assert_int_equal(policies_at(policies, 0)->terms.shadow_share, row->share);
+	policies_unref(policies);
+}
+
+TEST(policy_file_parse_shadow_of_an_override_replaces_a_share)
+{
+	struct policies *policies =
+		parse_good(AND("\"shadow\":\"10%\",\"overrides\":[{\"match\":{\"a\":\"1\"}},"
+			       "{\"match\":{\"a\":\"2\"},\"shadow\":false},"
+			       "{\"match\":{\"a\":\"3\"},\"shadow\":true}]"));
+	const struct override *overrides = policies_at(policies, 0)->overrides;
+
+	assert_int_equal(overrides[0].terms.shadow_share, 100000);
+	assert_int_equal(overrides[1].terms.shadow_share, 0);
+	assert_false(overrides[1].terms.is_shadow);
+	assert_int_equal(overrides[2].terms.shadow_share, 0);
+	assert_true(overrides[2].terms.is_shadow);
+	policies_unref(policies);
+}
+
 TEST(policy_file_parse_override_has_what_it_does_not_replace)
 {
 	struct policies *policies = parse_good(
