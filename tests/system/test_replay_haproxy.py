@@ -145,6 +145,7 @@ def test_a_json_line_may_have_a_prefix(tmp_path):
     ('"GET / HTTP/1.1"', "/"), ('"GET https://example.com/a/b?c HTTP/2.0"', "/a/b"),
     ('"GET https://example.com HTTP/2.0"', "/"), ('"GET /#22#23#C3#A4 HTTP/1.1"', "/%22%23%c3%a4"),
     ('"GET /very/lo', "/very/lo"), ('"GET /x', "/x"), ('"GET /#4', "/%234"), ('"GET /#', "/%23"),
+    ('"GET //%78;a=1/ HTTP/1.1"', "/x"), ('"GET /x/./y HTTP/1.1"', "/x/./y"), ('"GET /%7', "/%257"),
     ('"GET /?x', "/"), ('"GET /a?b://c/d HTTP/1.1"', "/a")])
 def test_a_path_is_what_haproxy_calls_so(tmp_path, asked, path):
     done = replayed(tmp_path, [line("11:44:28.123", asked=asked)]).good()

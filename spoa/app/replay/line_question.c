@@ -153,6 +153,18 @@ static struct bytes without_authority(struct bytes url)
 	return slash == NULL ? BYTES("/") : bytes_skip(rest, (size_t)(slash - rest.data));
 }
 
+/*
+ * As the shipped haproxy.cfg gives it to the agent, by the rules of docs/paths.md: "//login" is
+ * "/login". HAProxy's log has the path as the client sent it. A path that the rules refuse stays as
+ * it is, since the request counts.
+ */
+static struct bytes normalise_path(struct http_question *question, struct bytes raw_path)
+{
+	struct writer w = http_question_writer(question);
+
+	return http_path_put(&w, raw_path) == NULL ? keep(question, &w) : raw_path;
+}
+
 /* "/x?y", perhaps behind scheme and host. */
 static bool add_path(struct http_question *question, struct bytes url)
 {
@@ -160,7 +172,7 @@ static bool add_path(struct http_question *question, struct bytes url)
 
 	if (!bytes_begin_with(rest, BYTES("/")) || !bytes_next_item(&rest, '?', &path))
 		return false; /* "*" of OPTIONS, or the host of CONNECT: there is no path */
-	add_attribute(question, BYTES("path"), path);
+	add_attribute(question, BYTES("path"), normalise_path(question, path));
 	if (rest.data != NULL)
 		add_attribute(question, BYTES("query"), rest);
 	return true;
@@ -209,6 +221,8 @@ static void add_capture(struct http_question *question, const struct line_captur
 		return;
 	if (bytes_equal(capture->attribute, BYTES("src")))
 		add_src(question, text);
+	else if (bytes_equal(capture->attribute, BYTES("host")))
+		add_host(question, text);
 	else
 		add_attribute(question, capture->attribute, text);
 }

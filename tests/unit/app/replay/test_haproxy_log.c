@@ -59,6 +59,10 @@ TEST(haproxy_log_read_a_request_is_what_haproxy_had)
 		       "method=GET path=/x/y src=192.0.2.1");
 	assert_request(BEGIN "\"GET https:// HTTP/2.0\"", "method=GET path=/ src=192.0.2.1");
 	assert_request(BEGIN "\"GET /#22#0", "method=GET path=/\"#0 src=192.0.2.1");
+	assert_request(BEGIN "\"GET //%6cogin;a=1/?x=%2f HTTP/1.1\"",
+		       "method=GET path=/login query=x=%2f src=192.0.2.1");
+	assert_request(BEGIN "\"GET /x/../login/ HTTP/1.1\"",
+		       "method=GET path=/x/../login/ src=192.0.2.1"); /* refused, and counted */
 	assert_request(BEGIN "\"GET /? HTTP/1.1\"", "method=GET path=/ query= src=192.0.2.1");
 	assert_request(BEGIN "\"OPTIONS * HTTP/1.1\"", "method=OPTIONS src=192.0.2.1");
 }

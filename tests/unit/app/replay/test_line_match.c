@@ -75,6 +75,9 @@ TEST(line_match_each_variable_is_what_it_means)
 		{T "%HM %HP%HQ %HV", AT "GET /x?a=1 HTTP/1.1", "method=GET path=/x query=a=1"},
 		{T "%HP", AT "https://a.example/x", "path=/x"},
 		{T "%HPO.", AT "/a#22b.", "path=/a\"b"},
+		{T "%HP", AT "/a//b;c/%64/", "path=/a/b/d"},
+		{T "%[path]", AT "/a//b/", "path=/a/b"},
+		{T "%[var(txn.path)]", AT "/a//b/", "path=/a//b/"}, /* as it was set */
 		{T "%HU", AT "/x?a=1?2", "path=/x query=a=1?2"},
 		{T "%{+Q}r", AT "\"PUT /x?y HTTP/1.1\"", "method=PUT path=/x query=y"},
 		{T "\"%r\",", AT "\"PUT /x HTTP/1.1\",", "method=PUT path=/x"},
@@ -186,6 +189,7 @@ TEST(line_match_captured_headers_have_the_names_that_were_given)
 		{"host,a", T "%{+Q}hr", AT "\"{h.example|b}\"", "host=h.example a=b"},
 		{"a,b", T "%[capture.req.hdr(1)]|%[capture.req.hdr(0)]", AT "x y|z", "b=x y a=z"},
 		{"a", T "%[capture.req.hdr(1)]", AT "x", ""},
+		{"host", T "%[capture.req.hdr(0)]", AT "API.Example.:80", "host=api.example"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
