@@ -53,8 +53,11 @@ static bool has_colon(struct bytes text)
 	return false;
 }
 
-/* "10.0.0.0/8", or an address alone. Bits behind the prefix are as good as 0. */
-static void read_network(struct pattern *pattern)
+/*
+ * "10.0.0.0/8", or an address alone, of `src` also with a port or a zone as in a request. Bits
+ * behind the prefix are as good as 0.
+ */
+static void read_network(struct pattern *pattern, struct bytes attribute)
 {
 	struct bytes length = pattern->text, address;
 	struct value value;
@@ -65,7 +68,8 @@ static void read_network(struct pattern *pattern)
 	unsigned max = 32, mapped = 0;
 	bool is_ipv6 = has_colon(address);
 
-	value = value_canonical(&value);
+	value = length.data == NULL ? attribute_canonical(attribute, &value)
+				    : value_canonical(&value);
 	if (value.kind == VALUE_IPV6)
 		max = 128;
 	else if (value.kind != VALUE_IPV4)
@@ -94,7 +98,7 @@ bool condition_add_pattern(struct condition *condition, struct bytes text)
 	if (!copy_bytes(text, &pattern->text))
 		return false;
 	pattern->has_star = text.len > 0 && memchr(text.data, '*', text.len) != NULL;
-	read_network(pattern);
+	read_network(pattern, condition->attribute);
 	condition->count++;
 	return true;
 }

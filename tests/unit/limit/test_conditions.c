@@ -307,6 +307,30 @@ TEST(conditions_fit_none_fits_everything)
 	assert_true(fits("", (struct attributes){NULL, 0}));
 }
 
+TEST(conditions_fit_in_src_an_address_with_a_port_or_zone_is_that_address)
+{
+	static const struct {
+		const char *match, *src;
+		bool expected;
+	} cases[] = {
+		{"src=203.0.113.9:4711", "203.0.113.9", true},
+		{"src=203.0.113.9:4711", "203.0.113.9:80", true},
+		{"src=203.0.113.9:4711", "203.0.113.10", false},
+		{"src=[2001:db8::1]:443", "2001:db8::1", true},
+		{"src=[2001:db8::1]", "2001:db8::2", false},
+		{"src=fe80::1%eth0", "fe80::1", true},
+		{"src=[::ffff:192.0.2.1]:80", "192.0.2.1", true},
+		{"src=203.0.113.9:4711/24", "203.0.113.9", false}, /* no network: a text */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (fits(cases[i].match, ATTRIBUTES(text("src", cases[i].src))) !=
+		    cases[i].expected)
+			fail_msg("%s, %s", cases[i].match, cases[i].src);
+	assert_false(fits("server=10.0.0.5:8001", ATTRIBUTES(text("server", "10.0.0.5"))));
+	assert_true(fits("server=10.0.0.5:8001", ATTRIBUTES(text("server", "10.0.0.5:8001"))));
+}
+
 TEST(conditions_fit_all_attributes_and_one_pattern_of_each)
 {
 	static const char match[] = "method=POST;path=/a|/b*;src=10.0.0.0/8|2001:db8::/32";
