@@ -9,6 +9,7 @@
  */
 #include "app/descriptors.h"
 
+#include "base/least.h"
 #include "net/spop/spop_server.h"
 
 /*
@@ -17,11 +18,6 @@
  * token files.
  */
 #define RESERVE 20
-
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
 
 static size_t less(size_t a, size_t b)
 {
@@ -35,7 +31,7 @@ static size_t share_of_http(const struct descriptor_wants *wants, size_t spop_wa
 
 	if (wants->http_max == 0)
 		return 0;
-	return smaller(wants->http_max, left > quarter ? left : quarter);
+	return least_size(wants->http_max, left > quarter ? left : quarter);
 }
 
 static size_t at_least_1(size_t count)
@@ -49,12 +45,12 @@ struct descriptor_shares descriptors_share(const struct descriptor_wants *wants)
 	size_t own = wants->listeners + RESERVE;
 	size_t usable = less(wants->limit, own);
 	size_t http = share_of_http(wants, spop_wants, usable);
-	size_t spop = at_least_1(smaller(spop_wants, usable - http));
+	size_t spop = at_least_1(least_size(spop_wants, usable - http));
 	size_t extras = spop >= 2 * SPOP_SERVER_EXTRAS_MAX ? SPOP_SERVER_EXTRAS_MAX : 0;
 
 	return (struct descriptor_shares){
 		.wanted = own + spop_wants + wants->http_max,
-		.max_connections = smaller(wants->max_connections, spop - extras),
+		.max_connections = least_size(wants->max_connections, spop - extras),
 		.spop_max_open = spop,
 		.http_max = at_least_1(http),
 	};

@@ -46,6 +46,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/least.h"
 #include "base/log.h"
 
 #define NAMES_MAX  64 /* on the way; Linux itself follows at most 40 links */
@@ -273,11 +274,6 @@ static bool is_being_written(const struct way *way, uint32_t events)
 	       ((events & (IN_CREATE | IN_ATTRIB)) != 0 && way->is_empty);
 }
 
-static int64_t later_of(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* When the owner is to be told of what has happened; INT64_MAX when of nothing, or not yet. */
 static int64_t due_us(const struct file_watch *watch)
 {
@@ -285,7 +281,7 @@ static int64_t due_us(const struct file_watch *watch)
 		return INT64_MAX;
 	int64_t settled_us = watch->last_us + (int64_t)(FILE_WATCH_SETTLE_S * US_PER_SECOND);
 	int64_t latest_us = watch->first_us + (int64_t)(FILE_WATCH_LATEST_S * US_PER_SECOND);
-	return later_of(settled_us < latest_us ? settled_us : latest_us, watch->held_until_us);
+	return greatest_i64(least_i64(settled_us, latest_us), watch->held_until_us);
 }
 
 /* Called whenever what due_us looks at has changed. */
@@ -297,7 +293,7 @@ static void set_timer(struct file_watch *watch)
 		ev_timer_stop(watch->loop, &watch->settle);
 		return;
 	}
-	watch->settle.repeat = (double)later_of(due - clock_mono_us(), 1) / 1e6;
+	watch->settle.repeat = (double)greatest_i64(due - clock_mono_us(), 1) / 1e6;
 	ev_timer_again(watch->loop, &watch->settle);
 }
 

@@ -3,11 +3,7 @@
 #include <stdio.h>
 
 #include "base/compiler.h"
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
+#include "base/least.h"
 
 static bool is_same_letter(uint8_t a, uint8_t b)
 {
@@ -29,10 +25,11 @@ static size_t distance(struct bytes a, struct bytes b)
 		rows[i][0] = i;
 		for (size_t j = 1; j <= b.len; j++) {
 			size_t changed = rows[i - 1][j - 1] + !is_same_letter(x[i - 1], y[j - 1]);
-			rows[i][j] = least(changed, 1 + least(rows[i - 1][j], rows[i][j - 1]));
+			rows[i][j] =
+				least_size(changed, 1 + least_size(rows[i - 1][j], rows[i][j - 1]));
 			if (i > 1 && j > 1 && is_same_letter(x[i - 1], y[j - 2]) &&
 			    is_same_letter(x[i - 2], y[j - 1]))
-				rows[i][j] = least(rows[i][j], rows[i - 2][j - 2] + 1);
+				rows[i][j] = least_size(rows[i][j], rows[i - 2][j - 2] + 1);
 		}
 	}
 	return rows[a.len][b.len];

@@ -1,6 +1,8 @@
 /* Windows are aligned to the epoch: one of a minute starts when the second hand is at 12. */
 #include "limit/balance.h"
 
+#include "base/least.h"
+
 static int64_t start_us(int64_t time_us, const struct quota *quota)
 {
 	return time_us - time_us % quota->window_us;
@@ -48,7 +50,7 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 	struct fixed_window *window = &b->plain.fixed;
 
 	if (taken_us >= start_us(window->last_us, quota))
-		window->used -= units < window->used ? units : window->used;
+		window->used -= least_i64(units, window->used);
 }
 
 /* used, last */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 
 bool refill_rate_parse(struct bytes text, struct ratio *ret_tokens_per_us)
 {
@@ -62,11 +63,6 @@ bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, int64_t cap
 	return true;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
 		      int64_t window_us, struct err *err)
 {
@@ -84,7 +80,7 @@ bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t lim
 	int64_t parts = traits->parts != NULL ? traits->parts(&new) : 1;
 	if (!is_exact(2, limit, parts, 0))
 		return err_set(err, "limit: must be at most %lld with this window",
-			       (long long)least(QUOTA_EXACT_MAX / 2 / parts, QUOTA_UNITS_MAX));
+			       (long long)least_i64(QUOTA_EXACT_MAX / 2 / parts, QUOTA_UNITS_MAX));
 	if (limit > QUOTA_UNITS_MAX)
 		return err_set(err, "limit: must be at most %lld", (long long)QUOTA_UNITS_MAX);
 	*quota = new;

@@ -4,6 +4,8 @@
  */
 #include "limit/balance.h"
 
+#include "base/least.h"
+
 static struct window_entry entry(const struct window_log *log, size_t index)
 {
 	return log->entry(log->state, index);
@@ -115,7 +117,7 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 
 	if (taken_us <= log->last_us - quota->window_us)
 		return;
-	log->used -= units < log->used ? units : log->used;
+	log->used -= least_i64(units, log->used);
 	if (log->used == 0)
 		log->expired = log->count;
 	else if (!log->mended)
@@ -125,11 +127,6 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 static struct window_entry entry_of_excerpt(const void *state, size_t index)
 {
 	return ((const struct log_excerpt *)state)->entries[index];
-}
-
-static int64_t at_least(int64_t value, int64_t min)
-{
-	return value > min ? value : min;
 }
 
 /* used, last, and the times of three entries: the newest, that for `remaining` to grow, and that
@@ -146,13 +143,13 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 		return false;
 	if (used > 0 && grows_us <= last_us - quota->window_us) /* it has left */
 		return false;
-	int64_t to_grow = at_least(used - quota->limit + 1, 1);
+	int64_t to_grow = greatest_i64(used - quota->limit + 1, 1);
 	int64_t to_pass = reply->cost <= quota->limit
-				  ? at_least(used + reply->cost - quota->limit, to_grow)
+				  ? greatest_i64(used + reply->cost - quota->limit, to_grow)
 				  : used;
 	*reply->excerpt = (struct log_excerpt){{
 		{grows_us, to_grow},
-		{at_least(passes_us, grows_us), to_pass},
+		{greatest_i64(passes_us, grows_us), to_pass},
 		{newest_us, used},
 	}};
 	b->log = (struct window_log){

@@ -9,16 +9,12 @@
  * When the limit was lowered, both counts may be above it, and all of them counts still.
  */
 #include "base/clock.h"
+#include "base/least.h"
 #include "limit/balance.h"
 
 static int64_t start_us(const struct window_counter *counter, const struct quota *quota)
 {
 	return counter->last_us - counter->last_us % quota->window_us;
-}
-
-static int64_t min(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Brings the two counts from the window of counter->last_us to that of `time_us`. */
@@ -86,7 +82,7 @@ static int64_t wait_us(const struct balance *b, const struct quota *quota, int64
 		from_us += quota->window_us;
 	}
 	int64_t offset_us = tick_with_room(before, room, ticks) * quota_tick_us(quota);
-	return from_us + min(offset_us, quota->window_us) - now_us;
+	return from_us + least_i64(offset_us, quota->window_us) - now_us;
 }
 
 static void take(struct balance *b, int64_t units)
@@ -101,9 +97,9 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 	int64_t from_us = start_us(counter, quota);
 
 	if (taken_us >= from_us)
-		counter->current -= min(units, counter->current);
+		counter->current -= least_i64(units, counter->current);
 	else if (taken_us >= from_us - quota->window_us)
-		counter->previous -= min(units, counter->previous);
+		counter->previous -= least_i64(units, counter->previous);
 }
 
 /* previous, current, last */

@@ -38,6 +38,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/least.h"
+
 #define READ_MAX       65536 /* in one turn: others wait meanwhile */
 #define LINGER_SECONDS 1.0
 #define BODY_WRITE_MAX 262144 /* in one turn: others wait meanwhile */
@@ -284,7 +286,7 @@ static ssize_t send_with_body(struct stream *stream)
 static void skip_output(struct stream *stream, size_t sent)
 {
 	struct writer *out = &stream->out;
-	size_t of_block = sent < out->len ? sent : out->len;
+	size_t of_block = least_size(sent, out->len);
 
 	if (of_block > 0) {
 		memmove(out->data, out->data + of_block, out->len - of_block);
@@ -373,7 +375,7 @@ static uint8_t *find_room(struct stream *stream, size_t *ret_room)
 		end = stream->carried_len;
 	}
 	size_t room = streams->in_blocks.size - end;
-	*ret_room = room < read_max ? room : read_max;
+	*ret_room = least_size(room, read_max);
 	return stream->carried + end;
 }
 

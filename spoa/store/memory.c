@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "limit/request.h"
 #include "store/balances.h"
 
@@ -155,11 +156,6 @@ static bool would_pass(const struct finding *finding, const struct check *check)
  * bucket until it has refilled.
  */
 
-static int64_t lesser(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void find_grant(struct finding *grant, struct balances *balances, struct balance_id id,
 		       const struct check *check, int64_t now_us)
 {
@@ -190,7 +186,7 @@ static void add_grant(struct balances *balances, struct balance_id id, const str
 
 	find_grant(&grant, balances, id, check, now_us);
 	int64_t remaining = balance_remaining(&grant.balance, check->quota);
-	int64_t units = lesser(check->cost, remaining);
+	int64_t units = least_i64(check->cost, remaining);
 	if (units == 0)
 		return;
 	if (grant.cell != 0)
@@ -214,7 +210,7 @@ static void keep_log(struct cells *cells, struct balance_cell *cell, const struc
 		struct window_entry entry = log->entry(log->state, i);
 		if (entry.total > total)
 			add_units(cells, cell, entry.time_us, entry.total - total);
-		total = entry.total > total ? entry.total : total;
+		total = greatest_i64(entry.total, total);
 	}
 	if (log->used > total)
 		add_units(cells, cell, log->last_us, log->used - total);
@@ -258,7 +254,7 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	balances_forget_due(balances, now_us - m->keep_full_us);
 	int64_t granted = granted_units(balances, id, check, now_us);
 	if (granted > 0)
-		balance_take(&b, quota, lesser(granted, balance_remaining(&b, quota)));
+		balance_take(&b, quota, least_i64(granted, balance_remaining(&b, quota)));
 	int64_t full_in_us = balance_wait_us(&b, quota, now_us, quota->limit);
 	if (full_in_us == 0 && balances_find(balances, id) == 0)
 		return;

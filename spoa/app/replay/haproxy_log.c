@@ -5,6 +5,7 @@
 
 #include "app/replay/replay_line.h"
 #include "base/clock.h"
+#include "base/least.h"
 #include "base/parse.h"
 
 #define PREFIX_WORDS_MAX 16
@@ -87,7 +88,7 @@ static struct line_time time_of(const struct line_format *format, const struct l
 			number_of(fields->texts[format->took], REPLAY_AT_MAX_US / US_PER_MS) *
 			US_PER_MS;
 	if (field->meaning == LINE_AT_NOW) /* when the line was written */
-		time.at_us -= time.took_us < time.at_us ? time.took_us : time.at_us;
+		time.at_us -= least_i64(time.took_us, time.at_us);
 	/* %ms is of the connection, as %T and %Ts are; the request's %trg has whole seconds. */
 	int64_t ms = format->ms < fields->count ? number_of(fields->texts[format->ms], 999) : 0;
 	if (field->meaning == LINE_AT_CONNECTION && time.date.has_offset)

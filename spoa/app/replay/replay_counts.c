@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 
 bool replay_counts_init(struct replay_counts *counts, const struct policies *policies,
 			bool has_steps)
@@ -94,8 +95,7 @@ static int64_t count_steps_with(const struct replay_counts *counts, int64_t at_u
 	int64_t step = at_us / counts->step_us;
 	int64_t end = counts->first_step + (int64_t)counts->step_count;
 
-	return (step >= end ? step + 1 : end) -
-	       (step < counts->first_step ? step : counts->first_step);
+	return (step >= end ? step + 1 : end) - least_i64(step, counts->first_step);
 }
 
 /* Puts `by` empty steps in front. */
@@ -165,8 +165,8 @@ bool replay_counts_add(struct replay_counts *counts, const struct verdict *verdi
 	if (counts->requests++ == 0)
 		counts->first_us = counts->last_us = at_us;
 	counts->denied += !verdict->allowed;
-	counts->first_us = at_us < counts->first_us ? at_us : counts->first_us;
-	counts->last_us = at_us > counts->last_us ? at_us : counts->last_us;
+	counts->first_us = least_i64(at_us, counts->first_us);
+	counts->last_us = greatest_i64(at_us, counts->last_us);
 	for (size_t i = 0; i < request->count; i++) {
 		struct replay_row *row = row_of(counts, request->checks[i]->policy);
 		count_second(row, at_us / US_PER_SECOND);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/least.h"
+
 void replay_output_init(struct replay_output *output, struct ev_loop *loop, int fd,
 			const bool *is_stopped)
 {
@@ -75,7 +77,7 @@ bool replay_output_put(struct replay_output *output, struct bytes text, struct e
 
 	while (text.len > 0) {
 		size_t room = pending->max - pending->len;
-		struct bytes piece = bytes_from(text.data, text.len < room ? text.len : room);
+		struct bytes piece = bytes_from(text.data, least_size(text.len, room));
 		writer_put(pending, piece);
 		text = bytes_skip(text, piece.len);
 		if (text.len > 0 && !replay_output_flush(output, err))

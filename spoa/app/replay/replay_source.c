@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/least.h"
+
 #define MAGIC_MAX 6
 
 /* Compressions that logs are kept in. The first is read; for the others there is a program. */
@@ -110,8 +112,7 @@ static bool set_kind(struct replay_source *source, struct err *err)
 static void copy_plain(struct replay_source *source, struct writer *to)
 {
 	size_t room = to->max - to->len;
-	struct bytes piece =
-		bytes_from(source->rest.data, source->rest.len < room ? source->rest.len : room);
+	struct bytes piece = bytes_from(source->rest.data, least_size(source->rest.len, room));
 
 	writer_put(to, piece);
 	source->rest = bytes_skip(source->rest, piece.len);

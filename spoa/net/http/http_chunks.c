@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/least.h"
 #include "base/parse.h"
 #include "net/http/http_bounds.h"
 #include "net/http/http_head.h"
@@ -33,7 +34,7 @@ static enum http_chunks_found refuse(struct http_chunks *chunks, unsigned status
 static enum http_chunks_found next_line(struct http_chunks *chunks, struct bytes *input, size_t max,
 					struct bytes *ret_line)
 {
-	size_t len = input->len < max ? input->len : max;
+	size_t len = least_size(input->len, max);
 	const uint8_t *lf = chunks->seen >= len
 				    ? NULL
 				    : memchr(input->data + chunks->seen, '\n', len - chunks->seen);
@@ -162,7 +163,7 @@ static enum http_chunks_found read_trailer(struct http_chunks *chunks, struct by
 static enum http_chunks_found take_piece(struct http_chunks *chunks, struct bytes *input,
 					 struct bytes *ret_piece)
 {
-	size_t len = input->len < chunks->left ? input->len : chunks->left;
+	size_t len = least_size(input->len, chunks->left);
 
 	if (len == 0)
 		return HTTP_CHUNKS_MORE;
@@ -178,7 +179,7 @@ static enum http_chunks_found take_piece(struct http_chunks *chunks, struct byte
 static enum http_chunks_found take_data_end(struct http_chunks *chunks, struct bytes *input)
 {
 	struct bytes end = BYTES("\r\n");
-	size_t len = input->len < end.len ? input->len : end.len;
+	size_t len = least_size(input->len, end.len);
 
 	if (len > 0 && memcmp(input->data, end.data, len) != 0)
 		return refuse(chunks, 400, "a chunk is longer than its size says");

@@ -13,6 +13,7 @@
  */
 #include "net/http/http_head.h"
 
+#include "base/least.h"
 #include "base/parse.h"
 #include "net/http/http_bounds.h"
 
@@ -484,7 +485,7 @@ enum http_head_found http_head_read(struct http_head *head, struct bytes input)
 
 	while (found == HTTP_HEAD_MORE) {
 		size_t bound = bound_of(head, input);
-		size_t max = input.len < bound ? input.len : bound;
+		size_t max = least_size(input.len, bound);
 		const uint8_t *lf =
 			head->seen == max ? NULL
 					  : memchr(input.data + head->seen, '\n', max - head->seen);

@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "net/http/http_bounds.h"
 #include "net/http/http_chunks.h"
 #include "net/http/http_reply.h"
@@ -454,7 +455,7 @@ static bool take_plain_body(struct http_peer *peer, struct bytes *input)
 {
 	struct kept *kept = peer->kept;
 	size_t missing = kept->body_max - kept->body_len;
-	size_t len = input->len < missing ? input->len : missing;
+	size_t len = least_size(input->len, missing);
 
 	append(kept, bytes_from(input->data, len));
 	*input = bytes_skip(*input, len);

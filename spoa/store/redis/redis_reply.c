@@ -5,6 +5,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "base/least.h"
 #include "base/writer.h"
 #include "limit/request.h"
 #include "store/redis/redis_script.h"
@@ -83,8 +84,7 @@ static void *on_string(const redisReadTask *task, char *text, size_t len)
 	size_t left = replies->texts.max - replies->texts.len;
 	size_t room = left > 0 ? left - 1 : 0; /* without the NUL */
 	replies->is_cut = len > room || left == 0;
-	struct bytes copy =
-		bytes_from(replies->memory + replies->texts.len, len < room ? len : room);
+	struct bytes copy = bytes_from(replies->memory + replies->texts.len, least_size(len, room));
 	writer_put(&replies->texts, bytes_from(text, copy.len));
 	writer_put_u8(&replies->texts, '\0'); /* hiredis wants one behind root.str */
 	replies->items[replies->count - 1].text = copy;
