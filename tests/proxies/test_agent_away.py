@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agent import bucket, policies_text
+from agent import bucket, kept_for_another, policies_text
 from cases import named
 from client import ask, statuses
 from processes import wait_until
@@ -46,9 +46,10 @@ def assert_all_pass(proxy):
 def test_requests_go_on_when_the_agent_is_gone(proxy, start_agent):
     proxy.agent.kill()
 
-    assert_all_pass(proxy)
+    with kept_for_another(proxy.agent.http_address):
+        assert_all_pass(proxy)
 
-    start_agent(http=proxy.agent.http_address, policies=POLICIES)
+        start_agent(http=proxy.agent.http_address, policies=POLICIES)
     wait_until(lambda: 429 in statuses(proxy.port, DENIED, LIMIT + 1), "limits of a new agent")
 
 

@@ -1,9 +1,11 @@
 """The agent under test."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -34,6 +36,19 @@ def run(*arguments, env=None, stdin="", **options):
     return subprocess.run([BINARY, *map(str, arguments)], input=stdin, text=True,
                           capture_output=True, env=clean_environment(env), timeout=PATIENCE,
                           check=False, **options)
+
+
+@contextlib.contextmanager
+def kept_for_another(address):
+    """Keeps the port of an agent that has ended from everybody but another agent, which takes it.
+
+    The socket never listens, so connections are refused meanwhile; the agent, too, binds with
+    SO_REUSEADDR, which is why both can have the port."""
+    host, port = address.rsplit(":", 1)
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((host, int(port)))
+        yield
 
 
 class Agent(Process):

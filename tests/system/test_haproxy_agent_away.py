@@ -3,7 +3,7 @@
 import signal
 import statistics
 
-from agent import SHIPPED_POLICIES
+from agent import SHIPPED_POLICIES, kept_for_another
 from haproxy import reserve_port
 from processes import wait_until
 from web import get, get_asked
@@ -34,12 +34,13 @@ def test_requests_pass_while_the_agent_is_dead_and_limits_return_with_it(
     get_asked(haproxy.port)
 
     agent.kill()
-    assert_all_pass(haproxy)
-    wait_until(lambda: haproxy.agent_is("DOWN"), "HAProxy's check to fail")
-    assert_all_pass(haproxy, count=30)
-    assert_no_wait(haproxy)
+    with kept_for_another(agent.address):
+        assert_all_pass(haproxy)
+        wait_until(lambda: haproxy.agent_is("DOWN"), "HAProxy's check to fail")
+        assert_all_pass(haproxy, count=30)
+        assert_no_wait(haproxy)
 
-    start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
+        start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
     assert get_asked(haproxy.port).limits["ratelimit"] == '"per-ip";r=19;t=1'
 
 

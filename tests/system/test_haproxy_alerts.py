@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from agent import SHIPPED_POLICIES
+from agent import SHIPPED_POLICIES, kept_for_another
 from haproxy import SUITES
 from processes import PATIENCE, ROOT, wait_until
 from web import get
@@ -48,8 +48,10 @@ def test_an_agent_that_is_gone_is_seen(haproxy, agent, start_agent):
 
     agent.kill()
 
-    wait_until(lambda: value(haproxy, "haproxy_backend_active_servers") == 0, "HAProxy to see it")
-    start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
+    with kept_for_another(agent.address):
+        wait_until(lambda: value(haproxy, "haproxy_backend_active_servers") == 0,
+                   "HAProxy to see it")
+        start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
     wait_until(lambda: value(haproxy, "haproxy_backend_active_servers") == 1, "HAProxy to see it")
 
 

