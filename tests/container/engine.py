@@ -12,7 +12,7 @@ from processes import ROOT, clean_environment
 BASE = "docker.io/library/debian:trixie-slim"
 IMAGE = "localhost/ratelimit-spoa:test"
 BASE_FILE = ROOT / "build/containers/trixie-slim.tar"
-BUILD_SECONDS = 600
+BUILD_SECONDS = 1200
 
 STORAGE = """[storage]
 driver = "overlay"

@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from processes import ROOT
 
 DOCKERFILE = ROOT / "tests/container/debian-13/Dockerfile"
 
 
+@pytest.mark.timeout(1500)
 def test_the_units_the_limiters_and_the_oracle_pass(image):  # the base comes with it
     said = image.build_from(DOCKERFILE, "localhost/ratelimit-spoa:units").stdout
 

@@ -22,6 +22,15 @@ def load_fixtures_of_system_tests():
     return module
 
 
+
+def pytest_collection_modifyitems(items):
+    """Gives each test more time than pytest.ini does: before it, a registry may have to be waited for."""
+    here = Path(__file__).resolve().parent
+    for item in items:
+        if here in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 system = load_fixtures_of_system_tests()
 interruptible, many_descriptors, short_turns = (
     system.interruptible, system.many_descriptors, system.short_turns)

@@ -38,6 +38,7 @@ def run_schemathesis(agent, folder, selection):
         cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
+@pytest.mark.timeout(SECONDS + 600)  # what it needs is installed before
 def test_no_good_request_is_refused_and_no_bad_one_is_taken(start_agent, tmp_path):
     python_packages("contract")
     agent = start_agent(http=True, policies=POLICIES)

@@ -11,6 +11,8 @@ import spop
 from agent import bucket, policies_text, window
 from processes import PATIENCE, ROOT, Process, clean_environment, wait_until
 
+pytestmark = pytest.mark.alone
+
 LOAD = ROOT / "build/bench/spop-load"
 CAPACITY = (ROOT / "docs/capacity.md").read_text()
 
@@ -126,6 +128,7 @@ def test_a_full_log_is_measured():
     assert all(mean > 0 and longest >= 100 for mean, longest in rows.values())
 
 
+@pytest.mark.timeout(1000)
 def test_no_check_of_a_million_entries_keeps_redis_for_a_millisecond():
     """By Redis' own clock. Three rounds: a call that the machine held up is not the same in all."""
     done = subprocess.run([ROOT / "bench/run-log", "--checks", "1000", "--rounds", "3", "--max-us",

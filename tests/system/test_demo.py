@@ -9,6 +9,9 @@ import pytest
 import web
 from processes import ROOT, Process, wait_until
 
+# It builds the release preset.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+
 DEMO = ROOT / "scripts/demo"
 
 # It builds the release preset; scripts/test has done that before.

@@ -13,6 +13,9 @@ from agent import bucket, policies_text, window
 from http_client import HttpClient
 from processes import PATIENCE, ROOT
 
+# npm may have to wait for its registry.
+pytestmark = pytest.mark.timeout(600)
+
 PARSER = ROOT / "tests/system/structured-fields"
 
 

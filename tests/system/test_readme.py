@@ -10,6 +10,9 @@ import pytest
 import agent
 from processes import ROOT, Process, clean_environment, wait_until
 
+# It builds the release preset.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^ *```(\w*)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line.strip() for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
