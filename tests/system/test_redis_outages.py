@@ -16,6 +16,9 @@ from watch import (PATIENT_HAPROXY, POLICIES, SHOW_DEGRADED, SMALL, TIMEOUT, TIM
                    shown)
 from web import Load, get
 
+# Two loads, whose answers have to come in time.
+pytestmark = pytest.mark.alone
+
 # Every fault with the servers of Debian 12, and once more with newer ones.
 SERVERS = [pytest.param("bookworm", "redis-7.0", id="redis-7.0,haproxy-2.6"),
            pytest.param("forky", "redis-8.0", id="redis-8.0,haproxy-3.2")]
@@ -156,9 +159,11 @@ def test_redis_is_out_of_memory_for_a_while(start_watch, flavour, on_error):
     watch.assert_all()
     watch.assert_nothing_is_charged_twice()
     # The first one: `wide` alone asked for what needs memory then.
-    errors = watch.agent.events("store_error")
+    errors = watch.agent.events("store_error", kind="oom")
     assert len(errors) == 1, errors
     error = errors[0]
+    # When the machine stalls, a request may time out beside.
+    assert {said["kind"] for said in watch.agent.events("store_error")} <= {"oom", "timeout"}
     assert (error["kind"], error["level"], error["policy"]) == ("oom", "warn", "wide")
     assert watch.agent.is_always_up()
 

@@ -40,6 +40,9 @@ TIMEOUT = f"{TIMEOUT_SECONDS * 1000:.0f}ms"
 SLACK_SECONDS = 0.35
 # Most wait for nearly nothing.
 MEDIAN_SECONDS, NEARLY_ALL_SECONDS = 0.01, 0.1
+# How often an answer waits until the machine lets a process run: the agent, a proxy in between and
+# Redis, which is asked a second time where a script is missing, and the client.
+TURNS = 6
 BACK_SECONDS = 1.5
 RAMP_SECONDS = 0.1  # with ten clients it is some milliseconds
 # What the clients take to use up limits that are full: 50 ms, if nothing holds them up.
@@ -83,7 +86,7 @@ class Stalls:
     as late."""
 
     def __init__(self):
-        self.longest = 0
+        self.delays = [0]  # of each sleep, beyond its end
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
@@ -93,7 +96,19 @@ class Stalls:
             before = time.monotonic()
             if self.is_over.wait(step):
                 return
-            self.longest = max(self.longest, time.monotonic() - before - step)
+            self.delays.append(time.monotonic() - before - step)
+
+    @property
+    def longest(self):
+        return max(self.delays)
+
+    def count(self, seconds):
+        """How many of them were longer than that."""
+        return sum(delay > seconds for delay in self.delays)
+
+    def delay(self, share):
+        """The delay that this share of the sleeps did not exceed."""
+        return sorted(self.delays)[int((len(self.delays) - 1) * share)]
 
     def __enter__(self):
         self.thread.start()
@@ -173,8 +188,9 @@ class Watch:
         assert (self.direct.wrong, self.direct.lost) == ([], 0)
         assert self.web.failures == []
         seconds = sorted(answer.seconds for answer in self.direct.answers)
-        assert statistics.median(seconds) < MEDIAN_SECONDS
-        assert seconds[len(seconds) * 95 // 100] < NEARLY_ALL_SECONDS
+        assert statistics.median(seconds) < MEDIAN_SECONDS + TURNS * self.stalls.delay(0.5)
+        assert seconds[len(seconds) * 95 // 100] < \
+            NEARLY_ALL_SECONDS + TURNS * self.stalls.delay(0.95)
         longest = TIMEOUT_SECONDS + SLACK_SECONDS + self.stalls.longest
         assert seconds[-1] < longest
         assert max(a.seconds for a in self.web.answers) < longest
@@ -220,10 +236,10 @@ class Watch:
         assert is_denied_by_redis([a for a in self.direct.of("small") if is_from_redis(a)][-1])
 
     def assert_redis_decides_again(self):
-        """Redis must have decided every question that was asked after the outage. When the
-        machine stalls,
-        each client may wait in vain once; nobody gets another answer without waiting. Only a
-        Redis that was too slow is asked a little at first, one request more with each answer."""
+        """Redis must have decided every question that was asked after the outage. When the machine
+        stalls, each client may wait in vain once for each stall; nobody gets another answer without
+        waiting. Only a Redis that was too slow is asked a little at first, one request more with
+        each answer."""
         ramp = RAMP_SECONDS + self.stalls.longest if self.was_too_slow() else 0
         for answers, clients in (
                 ([a for a in self.direct.answers
@@ -231,7 +247,7 @@ class Watch:
                 ([a for a in self.web.answers if a.began > self.web_recovered + ramp
                   and a.headers["x-degraded"] != "0"], WEB_CLIENTS)):
             assert all(map(has_waited, answers))
-            assert len(answers) <= clients
+            assert len(answers) <= clients * max(1, self.stalls.count(TIMEOUT_SECONDS / 3))
 
     def was_too_slow(self):
         return any((event["reason"] or "").startswith("answered after ")
