@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/load.h"
+#include "app/operate/command.h"
 #include "app/options.h"
 #include "app/policies/policies_json.h"
 #include "app/policies/policies_table.h"
@@ -17,7 +18,8 @@
 #include "base/did_you_mean.h"
 #include "version.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE   2
+#define COMMANDS_MAX 32
 
 /* Returns the exit status for wrong usage. */
 static int report_usage(const char *why)
@@ -28,14 +30,21 @@ static int report_usage(const char *why)
 
 static int report_command(const char *command)
 {
-	static const char *const names[] = {"serve", "check-config", "replay", "probe", "version"};
+	const char *names[COMMANDS_MAX] = {"serve", "check-config", "replay", "probe"};
 	struct bytes given = bytes_from_text(command);
+	char list[256] = "serve, check-config, replay, probe";
+	size_t count = 4;
 	struct err err;
 
-	(void)err_set(&err,
-		      "%s: no such command%s; accepted are serve, check-config, replay, probe and "
-		      "version",
-		      quoted(given).text, did_you_mean(given, names, ARRAY_SIZE(names)).text);
+	for (size_t i = 0; command_names[i] != NULL; i++) {
+		ASSERT(count + 1 < COMMANDS_MAX);
+		names[count++] = command_names[i];
+		size_t len = strlen(list);
+		snprintf(list + len, sizeof list - len, ", %s", command_names[i]);
+	}
+	names[count++] = "version";
+	(void)err_set(&err, "%s: no such command%s; accepted are %s and version",
+		      quoted(given).text, did_you_mean(given, names, count).text, list);
 	return report_usage(err.text);
 }
 
@@ -67,8 +76,10 @@ static int print_help(void)
 	      "       ratelimit-spoa check-config [options] checks and shows what serve would use\n"
 	      "       ratelimit-spoa replay [options] [FILE...]\n"
 	      "                                             says what policies would have done\n"
-	      "       ratelimit-spoa probe [ADDRESS]        asks a running agent; exits 0 or 1\n"
-	      "       ratelimit-spoa version                says which version this is\n\n",
+	      "       ratelimit-spoa probe [ADDRESS]        asks a running agent; exits 0 or 1\n",
+	      stdout);
+	command_print_usages(stdout);
+	fputs("       ratelimit-spoa version                says which version this is\n\n",
 	      stdout);
 	options_print_help(stdout);
 	fputs("\ncheck-config has this flag too:\n\n", stdout);
@@ -327,6 +338,8 @@ int main(int argc, char **argv)
 		return run_replay(argv + 2);
 	if (strcmp(command, "probe") == 0)
 		return run_probe(argv + 2);
+	if (command_find(command) != NULL)
+		return command_run(command_find(command), argv + 2, environ);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
 		return run_version(argv + 2);
 	if (argc > 1 && command[0] != '-')

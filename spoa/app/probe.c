@@ -1,7 +1,6 @@
 #include "app/probe.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "app/connection.h"
 #include "base/authority.h"
 #include "base/clock.h"
 #include "base/parse.h"
@@ -35,58 +35,6 @@ int64_t probe_begin(void)
 	return clock_mono_us() + PROBE_SECONDS * US_PER_SECOND;
 }
 
-/* ---- a connection that ends in time ---- */
-
-/* True when the descriptor is ready; false, with errno, when the time is over. */
-static bool wait_for(int fd, short events, int64_t until_us)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = events};
-	int64_t left_us = until_us - clock_mono_us();
-	int ready = left_us <= 0 ? 0 : poll(&poll_fd, 1, (int)(left_us / US_PER_MS) + 1);
-
-	if (ready == 0)
-		errno = ETIMEDOUT;
-	return ready > 0;
-}
-
-static bool finish_connecting(int fd, int64_t until_us)
-{
-	int error = 0;
-	socklen_t len = sizeof error;
-
-	/* A Unix socket whose backlog is full says EAGAIN. */
-	if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, until_us))
-		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		return false;
-	errno = error;
-	return error == 0;
-}
-
-static int open_connection(const struct address *address, int64_t until_us)
-{
-	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -1;
-	if (connect(fd, (const struct sockaddr *)&address->socket, address->len) != 0 &&
-	    !finish_connecting(fd, until_us)) {
-		int error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
-}
-
-/* Receives some bytes; 0 when the other side ends or the time does. */
-static size_t receive_some(int fd, void *memory, size_t max, int64_t until_us)
-{
-	ssize_t got = wait_for(fd, POLLIN, until_us) ? recv(fd, memory, max, 0) : 0;
-
-	return got > 0 ? (size_t)got : 0;
-}
-
 /* ---- all addresses ---- */
 
 /* Asks for `what` over the connection. */
@@ -95,7 +43,7 @@ typedef bool ask_fn(int fd, const void *what, int64_t until_us, struct err *err)
 static bool ask_one(const struct address *address, ask_fn *ask, const void *what, int64_t until_us,
 		    struct err *err)
 {
-	int fd = open_connection(address, until_us);
+	int fd = connection_open(address, until_us);
 
 	if (fd < 0)
 		return err_set(err, "can't connect: %s", strerror(errno));
@@ -140,7 +88,7 @@ static bool read_answer(int fd, uint8_t *memory, int64_t until_us, struct spop_f
 	size_t len = 0;
 
 	while (len < ANSWER_MAX) {
-		size_t got = receive_some(fd, memory + len, ANSWER_MAX - len, until_us);
+		size_t got = connection_receive(fd, memory + len, ANSWER_MAX - len, until_us);
 		if (got == 0)
 			return false;
 		len += got;
@@ -253,7 +201,7 @@ static bool ask_http(int fd, const void *what, int64_t until_us, struct err *err
 	if (!send_request(fd, what))
 		return err_set(err, "can't send the request");
 	for (size_t len = 0, got; len < sizeof line; len += got) {
-		got = receive_some(fd, line + len, sizeof line - len, until_us);
+		got = connection_receive(fd, line + len, sizeof line - len, until_us);
 		if (got == 0)
 			return err_set(err, "no answer");
 	}

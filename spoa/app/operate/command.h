@@ -1,0 +1,94 @@
+/*
+ * command.h - the commands of an operator: they ask running agents over HTTP (operate.h) and print
+ * the answers, for people as aligned text, for programs as JSON.
+ */
+#ifndef APP_OPERATE_COMMAND_H
+#define APP_OPERATE_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "app/operate/agent_client.h"
+#include "app/option.h"
+#include "base/err.h"
+#include "base/json_reader.h"
+
+#define COMMAND_AGENTS_MAX 16
+
+/* The flags of all commands. Those that a command has not stay as they are. */
+struct command_flags {
+	const char *agents[COMMAND_AGENTS_MAX];
+	size_t agent_count;
+	const char *token_file; /* NULL: none */
+	bool json;
+};
+
+/* What stands behind the command. */
+struct command_line {
+	struct command_flags flags;
+	char **words; /* without flags; NULL ends them */
+};
+
+/* The target of a request, with its NUL. */
+#define COMMAND_TARGET_MAX 8192
+
+struct command {
+	const char *name;
+	const char *arguments; /* as the usage has them */
+	const char *meaning;   /* in one line */
+	const char *help;      /* more lines */
+	const char *method;
+	/*
+	 * Makes the target, and a body if the request has one, which is from malloc. False when the
+	 * words are none that the command takes.
+	 */
+	bool (*make)(const struct command_line *line, char target[COMMAND_TARGET_MAX],
+		     char **ret_body, struct err *err);
+	/* Prints an answer for people. */
+	void (*print)(struct json_value answer, FILE *to);
+};
+
+extern const struct command command_explain;
+
+/* NULL when no command of an operator has the name. */
+const struct command *command_find(const char *name);
+/* The names for the error of a command that is unknown; the last one is NULL. */
+extern const char *const command_names[];
+/* Runs it. `args` are the arguments behind its name. Returns the exit status. */
+int command_run(const struct command *command, char **args, char **environment);
+/* Two lines for each command, for the help of all. */
+void command_print_usages(FILE *to);
+
+/* ---- for the commands ---- */
+
+/* Splits "name=value" at its first `=`. False, with the error, when it has none. */
+MUST_CHECK bool command_split(const char *word, struct bytes *ret_name, struct bytes *ret_value,
+			      struct err *err);
+/* Puts the words as a query behind `w`; the first separator is `?`. */
+MUST_CHECK bool command_put_query(struct writer *w, char **words, struct err *err);
+void command_put_encoded(struct writer *w, struct bytes text);
+
+/* ---- of answers, for people ---- */
+
+/* The value of the field; null when there is none. */
+struct json_value answer_field(struct json_value object, const char *name);
+int64_t answer_number(struct json_value object, const char *name);
+bool answer_is_true(struct json_value object, const char *name);
+/* Prints a text; control characters are printed as \x1b. */
+void answer_print_text(struct json_value object, const char *name, FILE *to);
+
+#define CELL_MAX 160
+
+/* Text in columns: cells are added row by row, and printed as wide as the widest of each column. */
+struct text_table;
+
+struct text_table *text_table_new(size_t columns);
+void text_table_add(struct text_table *table, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_table_add_text(struct text_table *table, struct json_value object, const char *name);
+/* "29.4s", "12m 30s", "never" for -1, "-" without the field. */
+void text_table_add_ms(struct text_table *table, struct json_value object, const char *name);
+void text_table_add_number(struct text_table *table, struct json_value object, const char *name);
+/* Prints and frees it. */
+void text_table_print(struct text_table *table, FILE *to);
+
+#endif

@@ -1,0 +1,150 @@
+"""The commands of an operator, over TCP and Unix sockets, and what they print."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from agent import BINARY, bucket, policies_text, run, window
+from processes import PATIENCE, ROOT, clean_environment
+
+PAGE = (ROOT / "docs/operate.md").read_text()
+POLICIES = policies_text(
+    per_ip=bucket(3),
+    login={**window(2), "match": {"path": ["/login", "/api/login/*"]}},
+    tenant={**window(4, "1d", "fixed_window", ["tenant"]),
+            "overrides": [{"match": {"tenant": "acme"}, "limit": 9}]})
+ANN = "ann-s3cret"
+
+
+@pytest.fixture
+def admin_file(tmp_path):
+    file = tmp_path / "admins"
+    file.write_text(f"ann {ANN}\n")
+    return file
+
+
+@pytest.fixture
+def operated(start_agent, tmp_path):
+    """An agent with a Unix socket for its admin."""
+    return start_agent("--admin-listen", f"unix:{tmp_path}/admin.sock", http=True,
+                       policies=POLICIES)
+
+
+def command(agent_address, *arguments, env=None):
+    return run(*arguments, env={"RATELIMIT_AGENT": agent_address, **(env or {})})
+
+
+@pytest.fixture
+def ask(operated, tmp_path):
+    return lambda *arguments: command(f"unix:{tmp_path}/admin.sock", *arguments)
+
+
+def json_of(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# --- explain -------------------------------------------------------------------------------------
+
+def test_explain_prints_verdict_and_reasons(ask):
+    done = ask("explain", "src=192.0.2.1", "path=/x")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "allowed: ok, least is left of per-ip"
+    assert re.search(r"^per-ip +allows +1 +3 +2 ", done.stdout, re.MULTILINE)
+    assert 'match.path: "/x" is none of "/login", "/api/login/*"' in done.stdout
+    assert 'key: no attribute "tenant"; there are "src", "path"' in done.stdout
+
+
+def test_explain_takes_attributes_and_reserved_names(ask):
+    named = json_of(ask("explain", "--json", "policy=login", "key=x", "cost=3"))
+    own = json_of(ask("explain", "--json", "algorithm=token_bucket", "capacity=5",
+                      "refill_rate=1/1h", "key=x"))
+    empty = json_of(ask("explain", "--json"))
+
+    assert (named["verdict"]["reason"], named["verdict"]["policy"]) == ("limited", "login")
+    assert own["verdict"]["remaining"] == 4
+    assert empty["verdict"]["reason"] == "none"
+
+
+def test_values_go_to_the_agent_as_they_are(ask):
+    value = 'a "b"=\\ü\x1b[31m&%'
+    explanation = json_of(ask("explain", "--json", f"tenant={value}"))
+    shown = ask("explain", f"src={value}", f"path={value}")
+
+    key = next(p["key"] for p in explanation["policies"] if p["policy"] == "tenant")
+    assert key.endswith("a%20%22b%22%3d%5c%c3%bc%1b%5b31m&%25")
+    assert shown.returncode == 0 and "\x1b" not in shown.stdout
+
+
+# --- which agents, and with what right -----------------------------------------------------------
+
+def test_a_command_asks_each_agent_and_fails_when_one_does(operated):
+    bad = "http://127.0.0.1:1"
+    admin = operated.listening("http", 2)[1]
+    done = run("explain", "src=x", "--agent", admin, "--agent", bad)
+
+    assert done.returncode == 1
+    assert "allowed: ok" in done.stdout
+    assert done.stderr.startswith(f"ratelimit-spoa: {bad}: can't connect")
+
+
+def test_a_token_comes_from_a_file_with_or_without_a_name(start_agent, admin_file, tmp_path):
+    agent = start_agent("--admin-token-file", admin_file, http=True, policies=POLICIES)
+    url = f"http://{agent.http_address}/"
+    alone = tmp_path / "token"
+    alone.write_text(ANN + "\nmore\n")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("another\n")
+
+    assert run("explain", "src=x", "--agent", url, "--token-file", admin_file).returncode == 0
+    assert command(url, "explain", "src=x",
+                   env={"RATELIMIT_TOKEN_FILE": str(alone)}).returncode == 0
+    for arguments in (["--token-file", wrong], []):
+        done = command(url, "explain", "src=x", *arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"ratelimit-spoa: {url}: 401 ")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["explain", "src"], ["explain", "=x"], ["explain", "--nope"], ["explain", "--agent"],
+    ["explain", "--agent", "tcp://x"], ["explain", "--agent", "http://"],
+    ["explain", "--agent", "http://a/b"], ["explain", "--token-file", "/nonexistent"],
+    ["explain", "src=\udcff"]], ids=str)
+def test_wrong_usage_is_2_and_asks_nobody(arguments):
+    done = run(*arguments)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("ratelimit-spoa: explain: ")
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
+
+
+def test_each_command_has_help():
+    text = run("--help").stdout
+    for name in ("explain",):
+        done = run(name, "--help")
+        assert done.returncode == 0
+        assert done.stdout.startswith(f"usage: ratelimit-spoa {name} ")
+        assert "--agent" in done.stdout and f"ratelimit-spoa {name} " in text
+        assert f"`ratelimit-spoa {name} " in (ROOT / "docs/reference.md").read_text()
+
+
+# --- docs/operate.md -----------------------------------------------------------------------------
+
+def test_the_commands_of_the_page_run(start_agent, tmp_path):
+    policies = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1]
+    start_agent("--admin-listen", f"unix:{tmp_path}/admin.sock", policies=policies)
+    (tmp_path / "ratelimit-spoa").symlink_to(BINARY)
+    environment = clean_environment({"RATELIMIT_AGENT": f"unix:{tmp_path}/admin.sock"})
+    environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        done = subprocess.run(["sh", "-e", "-c", block], env=environment, text=True,
+                              capture_output=True, timeout=PATIENCE, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), (block, done)
+        assert done.stdout
