@@ -24,8 +24,9 @@
 
 /* ---- values that only one option has ---- */
 
-#define STORE_ACCEPTED                                                                            \
-	"memory:, redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, or " \
+#define STORE_ACCEPTED                                                              \
+	"memory:, redis://[user:password@]host[:port][/db], "                       \
+	"redis+sentinel://host[:port],.../NAME[/db], both with rediss for TLS, or " \
 	"redis+unix:///path[?db=N]"
 
 /* The value is not shown: any part of it may be a password. */
@@ -202,6 +203,14 @@ const struct option options_secrets[] = {
 	{"redis-password-file", "FILE", OPTION_NONE,
 	 "a file whose first line is the password for Redis; it is read again when it changes",
 	 PATH(redis_login.password_file)},
+	{"sentinel-user", "TEXT", OPTION_NONE,
+	 "the user for the Sentinels, if it is not their default user", TEXT(sentinel_login.user)},
+	{"sentinel-password", "TEXT", OPTION_NONE, "the password for the Sentinels",
+	 TEXT(sentinel_login.password)},
+	{"sentinel-password-file", "FILE", OPTION_NONE,
+	 "a file whose first line is the password for the Sentinels; it is read again when it "
+	 "changes",
+	 PATH(sentinel_login.password_file)},
 	{.name = NULL},
 };
 

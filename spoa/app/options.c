@@ -233,6 +233,7 @@ bool options_read_beside(const struct option *own, char **args, char **environme
 	if (*ret_help)
 		return true;
 	ret_options->redis_login = (struct redis_login){0};
+	ret_options->sentinel_login = (struct redis_login){0};
 	if (!option_read_defaults(options_table, ret_options, err))
 		return false;
 	for (; *environment != NULL; environment++)
@@ -247,5 +248,7 @@ bool options_read_beside(const struct option *own, char **args, char **environme
 	return read_tokens(ret_options, err) &&
 	       (ret_options->store.is_memory ||
 		(apply_tls(&ret_options->redis_tls, &ret_options->store.redis, err) &&
-		 redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err)));
+		 redis_login_apply(&ret_options->redis_login, &ret_options->store.redis, err) &&
+		 redis_login_apply_to_sentinels(&ret_options->sentinel_login,
+						&ret_options->store.redis, err)));
 }

@@ -44,6 +44,7 @@ struct options {
 	bool shadow_all;
 	struct store_target store;
 	struct redis_login redis_login;
+	struct redis_login sentinel_login;
 	struct redis_tls_files redis_tls;
 	const char *key_prefix;
 	bool hash_keys;

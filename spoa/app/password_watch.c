@@ -20,7 +20,7 @@ static void on_changed(void *owner)
 	if (may_pass)
 		file_watch_tell_in(watch->watch, FILE_WATCH_RETRY_S);
 	if (is_read)
-		store_set_password(watch->store, password);
+		watch->set(watch->store, password);
 	else if (!(may_pass && was_tried_again))
 		log_event(LOG_WARN, "redis_password_unread", LOG_TEXT("reason", err.text),
 			  LOG_TEXT("hint", may_pass ? "the password that was read last stays in "
@@ -30,9 +30,9 @@ static void on_changed(void *owner)
 }
 
 void password_watch_init(struct password_watch *watch, struct ev_loop *loop, const char *path,
-			 struct store *store)
+			 struct store *store, password_set_fn *set)
 {
-	*watch = (struct password_watch){.path = path, .store = store};
+	*watch = (struct password_watch){.path = path, .store = store, .set = set};
 	if (path != NULL)
 		watch->watch = file_watch_new_other(loop, path, on_changed, watch);
 	/* The file may have changed since the options were read. The store knows an old password

@@ -62,7 +62,7 @@ struct agent {
 	struct ev_io log;         /* active: standard error did not take all lines yet */
 	struct ev_timer history;
 	struct reload reload;
-	struct password_watch password;
+	struct password_watch password, sentinel_password;
 	struct tls_watch tls;
 	struct http_tokens askers, admins; /* what is in force now */
 	struct token_watch asker_file, admin_file;
@@ -104,6 +104,37 @@ static void on_store_lacks_right(void *owner, const char *command, const char *h
 	log_event(LOG_WARN, "store_lacks_right",
 		  LOG_TEXT("store", store_target_text(&agent->options->store)),
 		  LOG_TEXT("command", command), LOG_TEXT("hint", hint));
+}
+
+static void on_master_named(void *owner, const char *master, uint64_t epoch, bool is_reset)
+{
+	const struct agent *agent = owner;
+
+	if (is_reset)
+		log_event(LOG_WARN, "sentinel_epoch_reset",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("master", master), LOG_INT("config_epoch", epoch),
+			  LOG_TEXT("hint", "a majority of the Sentinels has named this server by a "
+					   "lower epoch for 30 s, as Sentinels do that were set up "
+					   "anew; if they were not, look at their configuration"));
+	else
+		log_event(LOG_INFO, "redis_master_named",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("master", master), LOG_INT("config_epoch", epoch));
+}
+
+static void on_sentinel_changed(void *owner, const char *sentinel, bool is_up, const char *why)
+{
+	const struct agent *agent = owner;
+
+	if (is_up)
+		log_event(LOG_INFO, "sentinel_up",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("sentinel", sentinel));
+	else
+		log_event(LOG_WARN, "sentinel_down",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("sentinel", sentinel), LOG_TEXT("reason", why));
 }
 
 /* After a refusal the connection serves on. */
@@ -249,7 +280,11 @@ static void start_watchers(struct agent *agent)
 				    });
 	if (!agent->options->store.is_memory) {
 		password_watch_init(&agent->password, agent->loop,
-				    agent->options->redis_login.password_file, agent->store);
+				    agent->options->redis_login.password_file, agent->store,
+				    store_set_password);
+		password_watch_init(&agent->sentinel_password, agent->loop,
+				    agent->options->sentinel_login.password_file, agent->store,
+				    store_set_sentinel_password);
 		tls_watch_init(&agent->tls, agent->loop, &agent->options->redis_tls, agent->store);
 	}
 	token_watch_init(&agent->asker_file, agent->loop, agent->options->http_token_file, false,
@@ -287,9 +322,11 @@ static size_t raise_descriptor_limit(void)
 static struct descriptor_shares share_descriptors(const struct options *options)
 {
 	size_t http_listeners = options->http_listen.count + options->admin_listen.count;
+	/* Each has a descriptor at all times too. */
+	size_t sentinels = options->store.is_memory ? 0 : options->store.redis.place_count;
 	const struct descriptor_wants wants = {
 		.limit = raise_descriptor_limit(),
-		.listeners = options->spop_listen.count + http_listeners,
+		.listeners = options->spop_listen.count + http_listeners + sentinels,
 		.max_connections = options->max_connections,
 		.http_max = http_listeners > 0 ? options->http_max_connections : 0,
 	};
@@ -317,6 +354,8 @@ static bool open_store(struct agent *agent)
 		.lacks_right = on_store_lacks_right,
 		.authenticated = on_store_authenticated,
 		.reread = on_store_reread,
+		.master_named = on_master_named,
+		.sentinel_changed = on_sentinel_changed,
 		.refused = on_store_refused,
 		.owner = agent,
 	};
@@ -467,6 +506,7 @@ static void tear_down(struct agent *agent)
 {
 	reload_release(&agent->reload);
 	password_watch_release(&agent->password);
+	password_watch_release(&agent->sentinel_password);
 	tls_watch_release(&agent->tls);
 	token_watch_release(&agent->asker_file);
 	token_watch_release(&agent->admin_file);

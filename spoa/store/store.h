@@ -75,6 +75,13 @@ struct store_stats {
 	int64_t heartbeat_us; /* what the last question whether the server is there took */
 };
 
+#define STORE_SENTINELS_MAX 16
+
+struct store_sentinel {
+	const char *address;
+	const char *why; /* it is of no use; "": it is of use */
+};
+
 /* What there is to say of a store, whatever its kind. The texts live as long as the store. */
 struct store_description {
 	const char *kind;    /* "memory", "redis" */
@@ -86,6 +93,11 @@ struct store_description {
 	const char *why;
 	int64_t since_us; /* is_up is what it is since then, by the clock of clock_mono_us */
 	struct store_stats stats; /* zeros for a store that asks nobody else */
+	/* With Sentinels: the server that they name, "" while they name none; else NULL. */
+	const char *master;
+	uint64_t master_epoch;
+	struct store_sentinel sentinels[STORE_SENTINELS_MAX];
+	size_t sentinel_count;
 };
 
 struct store {
@@ -117,6 +129,8 @@ struct store {
 	 * there is authenticated by it, and so are later ones. NULL for a store without a server.
 	 */
 	void (*set_password)(struct store *store, const char *password);
+	/* The same for its Sentinels, for connections that are made from now on. */
+	void (*set_sentinel_password)(struct store *store, const char *password);
 	/*
 	 * Files that the target names (certificates, a key) have changed: they are read again
 	 * beside the loop, and count from the next connection on. NULL for a store without a
@@ -162,6 +176,13 @@ struct store_config {
 	 * missing, so another store_reread_files may succeed later. May be NULL.
 	 */
 	void (*reread)(void *owner, const char *why, bool may_pass);
+	/*
+	 * The Sentinels name another master than before, or the first one, or follow a lower epoch
+	 * (`is_reset`) since they were set up anew. May be NULL.
+	 */
+	void (*master_named)(void *owner, const char *master, uint64_t epoch, bool is_reset);
+	/* A Sentinel is of no use, and why; or it is of use again. May be NULL. */
+	void (*sentinel_changed)(void *owner, const char *sentinel, bool is_up, const char *why);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);
@@ -189,6 +210,12 @@ static inline void store_set_password(struct store *store, const char *password)
 {
 	if (store->set_password != NULL)
 		store->set_password(store, password);
+}
+
+static inline void store_set_sentinel_password(struct store *store, const char *password)
+{
+	if (store->set_sentinel_password != NULL)
+		store->set_sentinel_password(store, password);
 }
 
 static inline void store_reread_files(struct store *store)

@@ -15,8 +15,8 @@ static bool parse_redis(struct bytes url, struct redis_target *ret_target, struc
 
 	if (!redis_target_parse(url, &target, err))
 		return false;
-	if (target.topology != REDIS_ONE_SERVER)
-		return err_set(err, "Sentinel and Cluster are not in this version");
+	if (target.topology == REDIS_CLUSTER)
+		return err_set(err, "Cluster is not in this version");
 	*ret_target = target;
 	return true;
 }

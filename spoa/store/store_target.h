@@ -4,7 +4,9 @@
  *     memory:
  *     redis://[user:password@]host[:port][/db]
  *     redis+unix:///path[?db=N]
- *     rediss://[user:password@]host[:port][/db]
+ *     redis+sentinel://[user:password@]host[:port][,host[:port]...]/NAME[/db]
+ *
+ * and the first and the last with TLS: rediss://, rediss+sentinel://.
  *
  * This is the one place that knows every kind of store; who has a target needs no other.
  */

@@ -150,9 +150,18 @@ class Redis(Process):
 
 
 class Sentinel(Redis):
-    """`redis-server FILE --sentinel`, which writes to FILE."""
+    """`redis-server FILE --sentinel`, which writes to FILE. `conf` is the text of a new FILE; a
+    Sentinel that is started again finds what it wrote."""
+
+    def __init__(self, flavour, directory, options=(), conf="", **keywords):
+        self.conf = directory / "sentinel.conf"
+        self.conf.write_text(conf)
+        super().__init__(flavour, directory, options, **keywords)
 
     def _configuration(self):
-        conf = self.directory / "sentinel.conf"
-        conf.write_text("")
-        return [conf, "--sentinel", "--bind", "127.0.0.1", *self.options]
+        return [self.conf, "--sentinel", "--bind", "127.0.0.1", *self.options]
+
+    def master(self, name="mymaster"):
+        """What it says of the master, by field."""
+        words = [word.decode() for word in self.ask("SENTINEL", "MASTER", name)]
+        return dict(zip(words[::2], words[1::2]))

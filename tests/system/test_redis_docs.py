@@ -59,7 +59,8 @@ def block_with(text):
 
 def test_every_command_of_the_page_is_known():
     # The first one is that of the README but for the name of a host; the others are typed here.
-    ours = ["--store redis://", "--store rediss://", "--scan --pattern 'rl:*'", "unlink", "redis-cli eval ", "SCRIPT LOAD"]
+    ours = ["--store redis://", "--store rediss://", "--store redis+sentinel://",
+            "--scan --pattern 'rl:*'", "unlink", "redis-cli eval ", "SCRIPT LOAD"]
 
     assert sorted(map(block_with, ours)) == sorted(COMMANDS)
 
@@ -73,6 +74,12 @@ def test_the_options_of_tls_are_known():
 
     assert done.returncode == 2
     assert "--redis-ca-file" in done.stderr or "not in this build" in done.stderr
+
+
+def test_the_url_with_sentinels_is_taken():
+    words = block_with("--store redis+sentinel://").replace("\\\n", " ").split()
+
+    assert agents.run("check-config", *words[3:]).returncode == 0
 
 
 def test_a_user_may_have_both_passwords_for_a_while(redis):

@@ -7,6 +7,16 @@
 #include "app/view/top.h"
 #include "base/compiler.h"
 
+static size_t count_sentinels_up(const struct store_description *store)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->sentinel_count; i++)
+		count += *store->sentinels[i].why == '\0';
+	return count;
+}
+
+/* Everybody sees it, so it has counts in place of addresses. */
 static void add_store_health(struct json_node page, const struct agent_view *view)
 {
 	struct json_node in = json_add_object(page, "store");
@@ -16,6 +26,11 @@ static void add_store_health(struct json_node page, const struct agent_view *vie
 	json_add_text(in, "state", store_state_text(&store));
 	if (!store.is_up)
 		json_add_text(in, "reason", store.why);
+	if (store.master == NULL)
+		return;
+	json_add_bool(in, "master_named", *store.master != '\0');
+	json_add_unsigned(in, "sentinels", store.sentinel_count);
+	json_add_unsigned(in, "sentinels_up", count_sentinels_up(&store));
 }
 
 bool health_write(const void *view, FILE *to)

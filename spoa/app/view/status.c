@@ -8,6 +8,19 @@
 #include "base/clock.h"
 #include "version.h"
 
+static void add_sentinels(struct json_node in, const struct store_description *store)
+{
+	json_add_text(in, "master", store->master);
+	json_add_unsigned(in, "config_epoch", store->master_epoch);
+	struct json_node list = json_add_list(in, "sentinels");
+	for (size_t i = 0; i < store->sentinel_count; i++) {
+		struct json_node sentinel = json_add_object(list, NULL);
+		json_add_text(sentinel, "address", store->sentinels[i].address);
+		json_add_text(sentinel, "state", *store->sentinels[i].why == '\0' ? "up" : "down");
+		json_add_text(sentinel, "reason", store->sentinels[i].why);
+	}
+}
+
 static void add_store(struct json_node page, const struct agent_stats *stats)
 {
 	struct json_node in = json_add_object(page, "store");
@@ -17,6 +30,8 @@ static void add_store(struct json_node page, const struct agent_stats *stats)
 	json_add_text(in, "url", store->address);
 	json_add_text(in, "state", store_state_text(store));
 	json_add_text(in, "reason", store->is_up ? "" : store->why);
+	if (store->master != NULL)
+		add_sentinels(in, store);
 }
 
 static void add_connections(struct json_node page, const struct agent_stats *stats)

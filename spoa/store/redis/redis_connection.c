@@ -283,6 +283,12 @@ void redis_connection_close(struct redis_connection *connection)
 		redisAsyncFree(connection->context);
 }
 
+void redis_connection_forget_session(struct redis_connection *connection)
+{
+	redis_tls_session_release(&connection->session);
+	connection->session = (struct redis_tls_session){.session = NULL};
+}
+
 struct redis_connection *redis_connection_new(struct ev_loop *loop,
 					      const struct redis_connection_config *config)
 {

@@ -37,7 +37,8 @@ struct redis_connection_config {
 	void (*failed)(void *owner, enum store_error error, struct bytes why);
 	void *owner;
 	struct redis_tls *tls; /* for TCP; NULL: without TLS */
-	const char *tls_name;  /* that the server's certificate must have */
+	/* That the server's certificate must have. The text may change while it is closed. */
+	const char *tls_name;
 };
 
 /* It is closed at first. NULL when memory is short. */
@@ -50,6 +51,12 @@ void redis_connection_open_tcp(struct redis_connection *connection, const char *
 void redis_connection_open_unix(struct redis_connection *connection, const char *path);
 /* Commands that still wait are answered by NULL. Does nothing when it is closed already. */
 void redis_connection_close(struct redis_connection *connection);
+
+/*
+ * The next connection leads to another server, so it can't take up the session of TLS. It must be
+ * closed.
+ */
+void redis_connection_forget_session(struct redis_connection *connection);
 
 /* `command` is text of Redis' protocol; it is copied. */
 void redis_connection_send(struct redis_connection *connection, struct bytes command,

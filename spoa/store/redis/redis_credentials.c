@@ -2,12 +2,14 @@
 
 #include <string.h>
 
-void redis_credentials_init(struct redis_credentials *credentials,
-			    const struct redis_target *target)
+void redis_credentials_init(struct redis_credentials *credentials, const char *user,
+			    const char *password)
 {
+	ASSERT(strlen(user) < sizeof credentials->user);
+	ASSERT(strlen(password) < sizeof credentials->password);
 	*credentials = (struct redis_credentials){.generation = 1};
-	memcpy(credentials->user, target->user, sizeof credentials->user);
-	memcpy(credentials->password, target->password, sizeof credentials->password);
+	strcpy(credentials->user, user);
+	strcpy(credentials->password, password);
 }
 
 void redis_credentials_set(struct redis_credentials *credentials, const char *password)

@@ -32,9 +32,9 @@ struct redis_password_try {
 	char password[REDIS_PASSWORD_MAX];
 };
 
-/* With user and password of the target. */
-void redis_credentials_init(struct redis_credentials *credentials,
-			    const struct redis_target *target);
+/* With these; each may be empty, and fits in its place of `credentials`. */
+void redis_credentials_init(struct redis_credentials *credentials, const char *user,
+			    const char *password);
 /* Shorter than REDIS_PASSWORD_MAX. The password that is set already changes nothing. */
 void redis_credentials_set(struct redis_credentials *credentials, const char *password);
 

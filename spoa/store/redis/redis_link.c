@@ -4,7 +4,8 @@
  *     state        waits for                                then          at most
  *     ----------   --------------------------------------   -----------   ---------------------
  *     PAUSED       the timer                                LOOKUP        10 ms to 0.8 s
- *     LOOKUP       addresses of the name                    CONNECTING    0.5 s
+ *     LOOKUP       addresses of the name                    CONNECTING    0.5 s; 1 s for the
+ *                                                                         Sentinels' first word
  *     CONNECTING   the socket                               GREETING      0.5 s, with the next
  *     GREETING     AUTH, INFO, SELECT, SCRIPT LOAD          GREETED         state
  *     GREETED      an error, silence, or another role       FAILED
@@ -13,6 +14,11 @@
  *
  * LOOKUP is left out when there is nothing to look up. A look-up that takes longer does not hold
  * up the link if addresses of an earlier one are known (redis_route.h).
+ *
+ * With Sentinels the link leads to the master that they name (redis_sentinels.h). Before they have
+ * named one, LOOKUP waits for that. When they name another one, the connection is given up and the
+ * next one leads there; nothing else of a link is different. A master that is lost is tried again
+ * and again meanwhile, since the Sentinels may never name another one.
  *
  * A link that is GREETED is up when its health says so (redis_health.h has that picture): a server
  * that hangs still accepts connections, and only a PING that comes back in the time that a request
@@ -55,8 +61,11 @@
 #include "base/writer.h"
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_route.h"
+#include "store/redis/redis_sentinels.h"
 
 #define GIVE_UP_SECONDS 0.5 /* for each state on the way to GREETED */
+#define NAMED_SECONDS   1.0 /* for the Sentinels to name a master */
+#define LOST_FAILURES   2   /* so many rounds in a row have failed: the server is lost */
 #define HEARTBEAT_US    INT64_C(250000)
 #define SILENCE_US      (2 * HEARTBEAT_US)
 #define ROLE_US         US_PER_SECOND /* between two questions for the role */
@@ -65,8 +74,12 @@
 #define TELL_AGAIN_US   (60 * US_PER_SECOND)
 #define AUTH_AGAIN_US   (5 * US_PER_SECOND) /* after a password was refused */
 #define WHY_MAX         200
-#define NO_ANSWER       BYTES("no answer in time")
-#define NO_HANDSHAKE    BYTES("TLS: no handshake in time; the server may speak no TLS at this port")
+#define STILL_NAMED                                                                           \
+	BYTES("it is a replica, though the Sentinels name it as the master; the agent waits " \
+	      "until "                                                                        \
+	      "they name another one")
+#define NO_ANSWER    BYTES("no answer in time")
+#define NO_HANDSHAKE BYTES("TLS: no handshake in time; the server may speak no TLS at this port")
 
 enum link_state {
 	LINK_PAUSED = 0,
@@ -83,6 +96,10 @@ struct redis_link {
 	enum link_state state;
 	struct ev_prepare before_wait;
 	struct ev_timer timer; /* ends the pause, gives up, or beats: as the state says */
+
+	struct redis_sentinels *sentinels; /* NULL: the target has none */
+	struct redis_place master;         /* that they name; an empty host: none yet */
+	bool has_moved;                    /* and nothing was opened since then */
 
 	struct redis_route route;
 	unsigned failures; /* rounds in a row in which no address worked */
@@ -329,12 +346,19 @@ static void send_ping(struct redis_link *link)
 	REDIS_ASK(link->connection, &link->ping, BYTES("PING"));
 }
 
+static void fail_greeting(struct redis_link *link, enum store_error error, struct bytes why)
+{
+	bool is_replica = error == STORE_READONLY && link->sentinels != NULL;
+
+	fail_link(link, error, is_replica ? STILL_NAMED : why);
+}
+
 static void on_greeted(struct redis_greeting *greeting, enum store_error error, struct bytes why)
 {
 	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
 
 	if (error != STORE_OK) {
-		fail_link(link, error, why);
+		fail_greeting(link, error, why);
 	} else if (link->state == LINK_GREETING) {
 		link->state = LINK_GREETED;
 		note_greeting(link);
@@ -429,7 +453,7 @@ static void on_role(struct redis_asked *asked, const struct redis_reply *reply)
 	link->is_role_asked = false;
 	if (!redis_greeting_accepts(reply->items[0].text, link->greeting.takes_cluster, &error,
 				    &why))
-		fail_link(link, error, bytes_from_text(why));
+		fail_greeting(link, error, bytes_from_text(why));
 }
 
 static void ask_for_role(struct redis_link *link)
@@ -514,14 +538,33 @@ static void on_failed(void *owner, enum store_error error, struct bytes why)
 
 static void try_next_address(struct redis_link *link)
 {
+	if (link->has_moved)
+		redis_connection_forget_session(link->connection);
+	link->has_moved = false;
 	link->state = LINK_CONNECTING;
 	set_timer(link, GIVE_UP_SECONDS);
 	redis_route_open_next(&link->route, link->connection);
 }
 
+static bool is_master_named(const struct redis_link *link)
+{
+	return link->sentinels == NULL || *link->master.host != '\0';
+}
+
+static void fail_without_master(struct redis_link *link)
+{
+	char why[WHY_MAX];
+	struct writer w = writer_on(why, sizeof why);
+
+	redis_sentinels_put_why(link->sentinels, &w);
+	fail_link(link, STORE_CONNECTION, writer_bytes(&w));
+}
+
 static void connect_if_possible(struct redis_link *link)
 {
-	if (redis_route_has_next(&link->route))
+	if (!is_master_named(link))
+		fail_without_master(link);
+	else if (redis_route_has_next(&link->route))
 		try_next_address(link);
 	else
 		fail_link(link, STORE_CONNECTION, bytes_from_text(redis_route_why(&link->route)));
@@ -537,6 +580,11 @@ static void on_looked_up(void *owner)
 
 static void begin_round(struct redis_link *link)
 {
+	if (!is_master_named(link)) {
+		link->state = LINK_LOOKUP;
+		set_timer(link, NAMED_SECONDS);
+		return;
+	}
 	if (redis_route_begin(&link->route)) {
 		connect_if_possible(link);
 		return;
@@ -544,6 +592,84 @@ static void begin_round(struct redis_link *link)
 	link->state = LINK_LOOKUP;
 	set_timer(link, GIVE_UP_SECONDS);
 }
+
+/* ---- Sentinels ---- */
+
+static bool is_lost(const void *owner)
+{
+	const struct redis_link *link = owner;
+
+	return link->state != LINK_GREETED && link->failures >= LOST_FAILURES;
+}
+
+static void leave_server(struct redis_link *link)
+{
+	char why[WHY_MAX];
+	struct writer w = writer_on(why, sizeof why);
+
+	writer_put_text(&w, "the Sentinels name another master: ");
+	redis_place_put(&link->master, &w);
+	fail_link(link, STORE_CONNECTION, writer_bytes(&w));
+}
+
+static void go_to_master(struct redis_link *link, const struct redis_place *place)
+{
+	link->master = *place;
+	link->has_moved = true;
+	link->failures = 0;
+	redis_route_restart(&link->route);
+	switch (link->state) {
+	case LINK_PAUSED:
+	case LINK_LOOKUP:
+		begin_round(link);
+		break;
+	case LINK_CONNECTING:
+	case LINK_GREETING:
+	case LINK_GREETED:
+		leave_server(link);
+		break;
+	case LINK_FAILED:
+		break;
+	}
+}
+
+static void on_moved(void *owner, const struct redis_place *place, uint64_t epoch, bool is_reset)
+{
+	struct redis_link *link = owner;
+	uint64_t same_epoch;
+
+	if (link->config.master_named != NULL)
+		link->config.master_named(link->config.owner,
+					  redis_sentinels_master(link->sentinels, &same_epoch),
+					  epoch, is_reset);
+	if (!redis_place_equal(place, &link->master))
+		go_to_master(link, place);
+}
+
+static void on_sentinel_changed(void *owner, const char *sentinel, bool is_up, const char *why)
+{
+	const struct redis_link *link = owner;
+
+	if (link->config.sentinel_changed != NULL)
+		link->config.sentinel_changed(link->config.owner, sentinel, is_up, why);
+}
+
+static bool add_sentinels(struct redis_link *link)
+{
+	if (link->config.target->topology != REDIS_SENTINEL)
+		return true;
+	link->sentinels = redis_sentinels_new(link->loop, &(struct redis_sentinels_config){
+								  .target = link->config.target,
+								  .tls = link->config.tls,
+								  .is_lost = is_lost,
+								  .moved = on_moved,
+								  .changed = on_sentinel_changed,
+								  .owner = link,
+							  });
+	return link->sentinels != NULL;
+}
+
+/* ---- the timer ---- */
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
@@ -617,9 +743,20 @@ void redis_link_read_all(struct redis_link *link)
 
 /* ---- start and end ---- */
 
-static const char *tls_name(const struct redis_target *target)
+/* Where the link leads: to the target, or to the master, whose place changes. */
+static void set_route(struct redis_link *link)
 {
-	return target->tls.name != NULL ? target->tls.name : target->host;
+	const struct redis_target *target = link->config.target;
+	bool has_sentinels = target->topology == REDIS_SENTINEL;
+
+	link->route = (struct redis_route){
+		.loop = link->loop,
+		.host = has_sentinels ? link->master.host : target->host,
+		.port = has_sentinels ? link->master.port : target->port,
+		.path = target->is_unix ? target->path : NULL,
+		.looked_up = on_looked_up,
+		.owner = link,
+	};
 }
 
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config)
@@ -632,12 +769,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->loop = loop;
 	link->error = STORE_CONNECTION;
 	link->since_us = clock_mono_us();
-	link->route = (struct redis_route){
-		.loop = loop,
-		.target = config->target,
-		.looked_up = on_looked_up,
-		.owner = link,
-	};
+	set_route(link);
 	link->greeting.ended = on_greeted;
 	link->ping.replied = on_ping;
 	redis_health_init(&link->health, config->timeout_us, config->window_max);
@@ -645,14 +777,18 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->auth.replied = on_auth;
 	link->role.replied = on_role;
 	link->told_taken = config->credentials->generation; /* not worth a word: it is usual */
-	link->connection = redis_connection_new(loop, &(struct redis_connection_config){
-							      .connected = on_connected,
-							      .failed = on_failed,
-							      .owner = link,
-							      .tls = config->tls,
-							      .tls_name = tls_name(config->target),
-						      });
-	if (link->connection == NULL) {
+	link->connection =
+		redis_connection_new(loop, &(struct redis_connection_config){
+						   .connected = on_connected,
+						   .failed = on_failed,
+						   .owner = link,
+						   .tls = config->tls,
+						   .tls_name = config->target->tls.name != NULL
+								       ? config->target->tls.name
+								       : link->route.host,
+					   });
+	if (link->connection == NULL || !add_sentinels(link)) {
+		redis_connection_free(link->connection);
 		free(link);
 		return NULL;
 	}
@@ -670,11 +806,23 @@ void redis_link_free(struct redis_link *link)
 	if (link == NULL)
 		return;
 	link->state = LINK_FAILED;
+	redis_sentinels_free(link->sentinels);
 	redis_connection_free(link->connection);
 	redis_route_release(&link->route);
 	ev_timer_stop(link->loop, &link->timer);
 	ev_prepare_stop(link->loop, &link->before_wait);
 	free(link);
+}
+
+const struct redis_sentinels *redis_link_sentinels(const struct redis_link *link)
+{
+	return link->sentinels;
+}
+
+void redis_link_set_sentinel_password(struct redis_link *link, const char *password)
+{
+	if (link->sentinels != NULL)
+		redis_sentinels_set_password(link->sentinels, password);
 }
 
 bool redis_link_is_up(const struct redis_link *link)

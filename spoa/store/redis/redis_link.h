@@ -1,5 +1,6 @@
 /*
- * redis_link.h - a connection to Redis that is made again whenever it is lost.
+ * redis_link.h - a connection to Redis that is made again whenever it is lost. Of a target with
+ * Sentinels it leads to the master that they name.
  *
  *   PAUSED --> LOOKUP --> CONNECTING --> GREETING --> GREETED
  *     ^          |            |             |           |
@@ -29,6 +30,7 @@
 
 struct ev_loop;
 struct redis_link;
+struct redis_sentinels;
 
 struct redis_link_config {
 	const struct redis_target *target;     /* lives as long as the link */
@@ -62,6 +64,9 @@ struct redis_link_config {
 	 * every 5 s. May be NULL.
 	 */
 	void (*authenticated)(void *owner, bool is_taken, struct bytes why);
+	/* With Sentinels: what store_config.master_named and sentinel_changed say. May be NULL. */
+	void (*master_named)(void *owner, const char *master, uint64_t epoch, bool is_reset);
+	void (*sentinel_changed)(void *owner, const char *sentinel, bool is_up, const char *why);
 	void *owner;
 };
 
@@ -78,6 +83,11 @@ const char *redis_link_why(const struct redis_link *link);
 int64_t redis_link_since_us(const struct redis_link *link);
 /* How often the link came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
+
+/* The Sentinels that say where the link leads; NULL: the target has none. */
+const struct redis_sentinels *redis_link_sentinels(const struct redis_link *link);
+/* Another password for the Sentinels, for connections that are made from now on. */
+void redis_link_set_sentinel_password(struct redis_link *link, const char *password);
 
 /* How much Redis may be asked. The store admits its requests there, and withdraws them. */
 struct redis_health *redis_link_health(struct redis_link *link);

@@ -357,6 +357,24 @@ static void on_authenticated(void *owner, bool is_taken, struct bytes why)
 		config->authenticated(config->owner, is_taken, why);
 }
 
+static void on_master_named(void *owner, const char *master, uint64_t epoch, bool is_reset)
+{
+	const struct redis_node *node = owner;
+	const struct store_config *config = &node->common->config;
+
+	if (config->master_named != NULL)
+		config->master_named(config->owner, master, epoch, is_reset);
+}
+
+static void on_sentinel_changed(void *owner, const char *sentinel, bool is_up, const char *why)
+{
+	const struct redis_node *node = owner;
+	const struct store_config *config = &node->common->config;
+
+	if (config->sentinel_changed != NULL)
+		config->sentinel_changed(config->owner, sentinel, is_up, why);
+}
+
 /* ---- the node ---- */
 
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
@@ -409,6 +427,8 @@ bool redis_node_init(struct redis_node *node, struct redis_common *common, struc
 						  .forgets = on_forgets,
 						  .lacks_right = on_lacks_right,
 						  .authenticated = on_authenticated,
+						  .master_named = on_master_named,
+						  .sentinel_changed = on_sentinel_changed,
 						  .owner = node,
 					  });
 	return node->link != NULL;

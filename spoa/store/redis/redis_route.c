@@ -10,6 +10,15 @@ void redis_route_release(struct redis_route *route)
 	route->lookup = NULL;
 }
 
+void redis_route_restart(struct redis_route *route)
+{
+	redis_route_release(route);
+	route->found = (struct lookup_result){.count = 0};
+	route->next = 0;
+	*route->opened = '\0';
+	*route->good = '\0';
+}
+
 static void on_found(void *owner, const struct lookup_result *result)
 {
 	struct redis_route *route = owner;
@@ -22,7 +31,7 @@ static void on_found(void *owner, const struct lookup_result *result)
 
 static void begin_look_up(struct redis_route *route)
 {
-	const char *host = route->target->host;
+	const char *host = route->host;
 	struct lookup_result numeric = lookup_numeric(host);
 
 	if (numeric.count > 0) {
@@ -39,7 +48,7 @@ bool redis_route_begin(struct redis_route *route)
 	bool is_going_on = route->lookup != NULL;
 
 	route->next = 0;
-	if (route->target->is_unix)
+	if (route->path != NULL)
 		return true;
 	if (!is_going_on)
 		begin_look_up(route);
@@ -49,7 +58,7 @@ bool redis_route_begin(struct redis_route *route)
 
 bool redis_route_has_next(const struct redis_route *route)
 {
-	return route->next < (route->target->is_unix ? 1 : route->found.count);
+	return route->next < (route->path != NULL ? 1 : route->found.count);
 }
 
 static void put_good_first(struct redis_route *route)
@@ -71,12 +80,12 @@ void redis_route_open_next(struct redis_route *route, struct redis_connection *c
 	if (route->next == 0)
 		put_good_first(route);
 	size_t address = route->next++;
-	if (route->target->is_unix) {
-		redis_connection_open_unix(connection, route->target->path);
+	if (route->path != NULL) {
+		redis_connection_open_unix(connection, route->path);
 		return;
 	}
 	memcpy(route->opened, route->found.addresses[address], LOOKUP_TEXT_MAX);
-	redis_connection_open_tcp(connection, route->opened, atoi(route->target->port));
+	redis_connection_open_tcp(connection, route->opened, atoi(route->port));
 }
 
 void redis_route_set_good(struct redis_route *route)

@@ -1,5 +1,5 @@
 /*
- * redis_route.h - the addresses at which a target can be reached, in the order to try them in.
+ * redis_route.h - the addresses at which a server can be reached, in the order to try them in.
  *
  * A round (redis_route_begin) looks up the name and then offers each of its addresses once. The one
  * that worked last comes first. An address in numbers, or the path of a Unix socket, is a round of
@@ -18,11 +18,12 @@
 #include "base/compiler.h"
 #include "store/lookup.h"
 #include "store/redis/redis_connection.h"
-#include "store/redis/redis_target.h"
 
 struct redis_route {
 	struct ev_loop *loop;
-	const struct redis_target *target; /* lives as long as the route */
+	/* They live as long as the route. After a change of them follows redis_route_restart. */
+	const char *host, *port;
+	const char *path; /* of a Unix socket, in place of the other two; else NULL */
 	/* A look-up has ended. Called from the loop, never inside redis_route_begin. */
 	void (*looked_up)(void *owner);
 	void *owner;
@@ -34,8 +35,10 @@ struct redis_route {
 	char opened[LOOKUP_TEXT_MAX], good[LOOKUP_TEXT_MAX];
 };
 
-/* There is no init: the caller sets the first four fields, and the others to zero. */
+/* There is no init: the caller sets the first six fields, and the others to zero. */
 void redis_route_release(struct redis_route *route);
+/* It leads elsewhere now: what is known of the place before is forgotten. */
+void redis_route_restart(struct redis_route *route);
 
 /*
  * Begins a round. False when the caller should wait for `looked_up` before it opens an address; it

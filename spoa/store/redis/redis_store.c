@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "store/redis/redis_node.h"
+#include "store/redis/redis_sentinels.h"
 
 _Static_assert(STORE_PASSWORD_MAX <= REDIS_PASSWORD_MAX, "a password of any store fits");
 
@@ -58,6 +59,11 @@ static void set_password(struct store *store, const char *password)
 	redis_credentials_set(&redis_of(store)->common.credentials, password);
 }
 
+static void set_sentinel_password(struct store *store, const char *password)
+{
+	redis_link_set_sentinel_password(redis_of(store)->node.link, password);
+}
+
 static void reread_files(struct store *store)
 {
 	struct redis_store *redis = redis_of(store);
@@ -85,6 +91,19 @@ static void release(struct store *store)
 	free(redis);
 }
 
+_Static_assert(REDIS_PLACES_MAX <= STORE_SENTINELS_MAX, "a description has all Sentinels");
+
+static void describe_sentinels(const struct redis_sentinels *sentinels,
+			       struct store_description *to)
+{
+	if (sentinels == NULL)
+		return;
+	to->master = redis_sentinels_master(sentinels, &to->master_epoch);
+	to->sentinel_count = redis_sentinels_count(sentinels);
+	for (size_t i = 0; i < to->sentinel_count; i++)
+		to->sentinels[i].address = redis_sentinels_get(sentinels, i, &to->sentinels[i].why);
+}
+
 static struct store_description describe(const struct store *store)
 {
 	const struct redis_store *redis = redis_of(store);
@@ -96,7 +115,7 @@ static struct store_description describe(const struct store *store)
 	stats.connects = redis_link_connects(link);
 	stats.window = health->window;
 	stats.heartbeat_us = redis_link_heartbeat_us(link);
-	return (struct store_description){
+	struct store_description description = {
 		.kind = "redis",
 		.address = redis->target->text,
 		.is_up = redis_link_is_up(link),
@@ -107,6 +126,8 @@ static struct store_description describe(const struct store *store)
 		.since_us = redis_link_since_us(link),
 		.stats = stats,
 	};
+	describe_sentinels(redis_link_sentinels(link), &description);
+	return description;
 }
 
 static bool open_all(struct redis_store *redis, struct ev_loop *loop)
@@ -134,12 +155,13 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 				      .catch_up = catch_up,
 				      .expired = expired,
 				      .set_password = set_password,
+				      .set_sentinel_password = set_sentinel_password,
 				      .reread_files = reread_files,
 				      .describe = describe,
 				      .free = release};
 	redis->common.config = *config;
 	redis->target = target;
-	redis_credentials_init(&redis->common.credentials, target);
+	redis_credentials_init(&redis->common.credentials, target->user, target->password);
 	if (!open_all(redis, loop)) {
 		release(&redis->store);
 		return NULL;

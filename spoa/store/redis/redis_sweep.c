@@ -140,7 +140,7 @@ struct redis_sweep *redis_sweep_new(struct ev_loop *loop, const struct redis_tar
 	strcpy(sweep->cursor, "0");
 	sweep->pattern = writer_on(sweep->pattern_memory, sizeof sweep->pattern_memory);
 	put_pattern(&sweep->pattern, prefix);
-	redis_credentials_init(&sweep->credentials, target);
+	redis_credentials_init(&sweep->credentials, target->user, target->password);
 	if (target->is_tls) {
 		sweep->tls = redis_tls_new(loop, &target->tls, on_reread, sweep);
 		if (sweep->tls == NULL) {

@@ -65,7 +65,10 @@ struct redis_target {
 	uint32_t db;
 	char user[REDIS_USER_MAX];         /* empty: the default user */
 	char password[REDIS_PASSWORD_MAX]; /* empty: none */
-	char text[REDIS_TARGET_MAX];       /* the URL, without user and password */
+	/* For the Sentinels, which have users of their own; the URL does not have them. */
+	char sentinel_user[REDIS_USER_MAX];
+	char sentinel_password[REDIS_PASSWORD_MAX];
+	char text[REDIS_TARGET_MAX]; /* the URL, without user and password */
 };
 
 /* Whether it is a host name, or an address in numbers without brackets, as --redis-tls-name has. */

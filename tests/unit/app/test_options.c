@@ -621,8 +621,7 @@ TEST(options_read_repeated_store_the_last_counts)
 TEST(options_read_store_of_another_version_is_refused)
 {
 	static char *const values[] = {
-		"redis+sentinel://h1:1,h2:2/name", "redis+cluster://h1:1,h2:2",
-		"rediss+sentinel://h1:1,h2:2/name", "rediss+cluster://h1:1,h2:2"};
+		"redis+cluster://h1:1,h2:2", "rediss+cluster://h1:1,h2:2"};
 	char flag[128], variable[128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
@@ -630,9 +629,9 @@ TEST(options_read_store_of_another_version_is_refused)
 		put_variable(variable, sizeof variable, "store", values[i]);
 		struct err from_flag = read_bad(ARGS(flag), NOTHING);
 		struct err from_variable = read_bad(NOTHING, ARGS(variable));
-		assert_says(&from_flag, "--store: Sentinel and Cluster are not in this");
+		assert_says(&from_flag, "--store: Cluster is not in this version");
 		assert_says(&from_flag, "accepted is memory:, redis://");
-		assert_says(&from_variable, "RATELIMIT_STORE: Sentinel and Cluster are not");
+		assert_says(&from_variable, "RATELIMIT_STORE: Cluster is not in this version");
 	}
 }
 
@@ -909,7 +908,8 @@ TEST(options_read_password_of_the_store_is_not_in_the_error)
 		"rediss+cluster://user:hunter2@h",
 		"rediss+cluster://user:hunter2@h/1",
 		"redis://user:hunter2",
-		"redis+sentinel://:hunter2@h1:1,h2:2/NAME",
+		"redis+sentinel://:hunter2@h1:1,h2:2",
+		"redis+sentinel://:hunter2@h1:1,h2:x/NAME",
 		"redis+unix://:hunter2@/run/redis.sock",
 		"redis+unix:///run/redis.sock?password=hunter2",
 		"redis://h/0?password=hunter2",

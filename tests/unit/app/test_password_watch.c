@@ -92,7 +92,8 @@ static const char *told_within(struct world *world, double seconds)
 
 static void watch(struct world *world)
 {
-	password_watch_init(&world->watch, world->loop, world->path, &world->store);
+	password_watch_init(&world->watch, world->loop, world->path, &world->store,
+			    store_set_password);
 }
 
 /* ---- tests ---- */

@@ -305,7 +305,7 @@ TEST(redis_link_free_during_a_look_up_is_clean)
 	struct err err;
 
 	assert_true(redis_target_parse(BYTES("redis://" NO_SUCH_HOST), &target, &err));
-	redis_credentials_init(&credentials, &target);
+	redis_credentials_init(&credentials, target.user, target.password);
 	for (int turns = 0; turns < 5; turns++) {
 		struct world world;
 		world_open(&world);

@@ -60,8 +60,8 @@ TEST(store_target_parse_refuses_what_this_version_does_not_have)
 	static const struct {
 		const char *url, *says;
 	} cases[] = {
-		{"redis+sentinel://h1:1,h2:2/name", "Sentinel and Cluster are not in this version"},
-		{"rediss+cluster://h1:1,h2:2", "Sentinel and Cluster are not in this version"},
+		{"redis+cluster://h1:1,h2:2", "Cluster is not in this version"},
+		{"rediss+cluster://h1:1,h2:2", "Cluster is not in this version"},
 		{"redis+sentinel://h1:1,h2:2", "the name of the master"},
 		{"redis+cluster://h1:x", "the port"},
 	};

@@ -130,7 +130,7 @@ static bool next_command(struct bytes *from, struct bytes *words, size_t *ret_co
 static enum fake_kind kind_of(struct bytes word)
 {
 	static const char *const names[] = {"AUTH", "SELECT",  "INFO", "SCRIPT",
-					    "PING", "EVALSHA", "PTTL"};
+					    "PING", "EVALSHA", "PTTL", "SENTINEL"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (bytes_equal(word, bytes_from_text(names[i])))
@@ -200,6 +200,7 @@ static void put_good(struct connection *c, enum fake_kind kind, const struct byt
 		[FAKE_SCRIPT] = "$40\r\n" FAKE_HASH "\r\n",
 		[FAKE_PING] = "+PONG\r\n",
 		[FAKE_PTTL] = ":-2\r\n",
+		[FAKE_SENTINEL] = "-ERR unknown command 'SENTINEL'\r\n",
 		[FAKE_OTHER] = "-ERR unknown command\r\n",
 	};
 

@@ -22,6 +22,7 @@ enum fake_kind {
 	FAKE_PING,
 	FAKE_EVALSHA,
 	FAKE_PTTL,
+	FAKE_SENTINEL, /* unless it is told otherwise it is none, and knows no such command */
 	FAKE_OTHER,
 	FAKE_KINDS
 };

@@ -66,6 +66,29 @@ static void on_authenticated(void *owner, bool is_taken, struct bytes why)
 			 (int)why.len, why.data);
 }
 
+static void on_master_named(void *owner, const char *master, uint64_t epoch, bool is_reset)
+{
+	struct world *world = owner;
+
+	(void)epoch;
+	world->named_count++;
+	world->reset_count += is_reset;
+	snprintf(world->master, sizeof world->master, "%s", master);
+}
+
+static void on_sentinel_changed(void *owner, const char *sentinel, bool is_up, const char *why)
+{
+	struct world *world = owner;
+
+	world->sentinel_up_count += is_up;
+	world->sentinel_down_count += !is_up;
+	assert_int_equal(is_up, *why == '\0');
+	if (is_up)
+		return;
+	snprintf(world->sentinel, sizeof world->sentinel, "%s", sentinel);
+	snprintf(world->sentinel_why, sizeof world->sentinel_why, "%s", why);
+}
+
 static void on_refused(void *owner, const struct store_op *op, enum store_error error,
 		       struct bytes why)
 {
@@ -101,6 +124,8 @@ void connect_store(struct world *world, struct store_config config)
 	config.forgets = on_forgets;
 	config.lacks_right = on_lacks_right;
 	config.authenticated = on_authenticated;
+	config.master_named = on_master_named;
+	config.sentinel_changed = on_sentinel_changed;
 	config.refused = on_refused;
 	config.owner = world;
 	world->store = redis_store_new(world->loop, &world->target, &config);

@@ -42,6 +42,10 @@ struct world {
 	char refused_why[200];
 	size_t taken_count, password_refused_count; /* passwords */
 	char password_refused_why[200];
+	size_t named_count, reset_count; /* masters */
+	char master[64];                 /* that was named last */
+	size_t sentinel_up_count, sentinel_down_count;
+	char sentinel[64], sentinel_why[256]; /* the last one that was told to be down */
 };
 
 struct question {

@@ -173,10 +173,10 @@ TEST(address_that_worked_is_the_first_of_the_next_round)
 							  .connected = on_connected,
 							  .failed = on_failed,
 						  });
-	struct redis_target target = {.host = HOST, .port = "9"};
 	bool is_looked_up = false;
 	struct redis_route route = {.loop = world->loop,
-				    .target = &target,
+				    .host = HOST,
+				    .port = "9",
 				    .looked_up = on_looked_up,
 				    .owner = &is_looked_up};
 	static const char *const rounds[][3] = {
@@ -211,13 +211,13 @@ TEST(addresses_above_the_most_are_left_out)
 	static const size_t counts[] = {LOOKUP_ADDRESSES_MAX - 1, LOOKUP_ADDRESSES_MAX,
 					LOOKUP_ADDRESSES_MAX + 1, LOOKUP_ADDRESSES_MAX + 2};
 	struct world *world = world_open(true);
-	struct redis_target target = {.host = HOST, .port = "9"};
 	char addresses[LOOKUP_ADDRESSES_MAX + 2][16];
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		bool is_looked_up = false;
 		struct redis_route route = {.loop = world->loop,
-					    .target = &target,
+					    .host = HOST,
+					    .port = "9",
 					    .looked_up = on_looked_up,
 					    .owner = &is_looked_up};
 		size_t expected =
