@@ -7,6 +7,7 @@
 #include "app/options.h"
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "net/spop/spop_map.h"
 #include "store/memory.h"
 #include "wire/spop_frame.h"
@@ -76,6 +77,18 @@ static bool read_key_prefix(void *into, const char *value, struct err *err)
 		return err_set(err, "%s is not accepted: %s; accepted is " KEY_PREFIX_ACCEPTED,
 			       quoted(bytes_from_text(value)).text, fault);
 	return true;
+}
+
+static bool read_deny_cache(void *into, const char *value, struct err *err)
+{
+	struct options *options = into;
+	struct bytes text = bytes_from_text(value);
+
+	(void)err;
+	options->deny_cache_us = 0;
+	return bytes_equal(text, BYTES("off")) ||
+	       (parse_duration(text, &options->deny_cache_us) &&
+		options->deny_cache_us >= US_PER_MS && options->deny_cache_us <= (int64_t)DAY_US);
 }
 
 static bool read_spop_vars(void *into, const char *value, struct err *err)
@@ -158,6 +171,9 @@ const struct option options_table[] = {
 	 "TLS to Redis: the name that the server's certificate must have, if not the host of "
 	 "--store",
 	 TEXT(redis_tls.name)},
+	{"deny-cache", "DURATION", "1s",
+	 "the longest that the agent answers for Redis that somebody is above the limit",
+	 OWN(read_deny_cache, "a duration from 1ms to 1d, or off")},
 	{"store-timeout", "DURATION", "2ms", "the longest that a request waits for the store",
 	 DURATION(store_timeout_us, US_PER_MS, DAY_US)},
 	{"on-error", "WORD", "allow",

@@ -48,6 +48,7 @@ struct options {
 	struct redis_tls_files redis_tls;
 	const char *key_prefix;
 	bool hash_keys;
+	int64_t deny_cache_us; /* 0: off */
 	int64_t store_timeout_us;
 	enum on_error on_error;
 	uint64_t memory_limit;

@@ -349,6 +349,7 @@ static bool open_store(struct agent *agent)
 		.prefix = bytes_from_text(options->key_prefix),
 		.timeout_us = options->store_timeout_us,
 		.max_in_flight = options->max_in_flight,
+		.deny_cache_us = options->deny_cache_us,
 		.changed = on_store_changed,
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,

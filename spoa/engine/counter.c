@@ -11,6 +11,8 @@ void counter_init(struct counter *counter)
 
 static enum tally_result result_of(const struct check *check)
 {
+	if (check->is_skipped)
+		return TALLY_SKIPPED;
 	if (!check->is_decided)
 		return TALLY_ERROR;
 	if (check->outcome.allowed)
@@ -36,6 +38,8 @@ static void add_check(const struct counter *counter, const struct check *check, 
 	uint64_t hash;
 
 	tally->checks[result]++;
+	if (result == TALLY_SKIPPED)
+		return;
 	histogram_add(&tally->latency, latency_us);
 	crypto_shorthash((unsigned char *)&hash, values.data, values.len, counter->secret);
 	add_key(&tally->seen, check, hash);

@@ -100,6 +100,7 @@ void engine_set_policies(struct engine *engine, const struct policies *policies)
 
 	engine->policies = policies_ref(policies);
 	policies_unref(old);
+	store_forget_known(engine->config.store);
 }
 
 const struct policies *engine_policies(const struct engine *engine)
@@ -191,7 +192,7 @@ static bool is_for_store(const struct check *check)
 
 static bool is_for_local(const struct check *check)
 {
-	return !check->is_decided && check->terms->on_error == ON_ERROR_LOCAL;
+	return !check->is_decided && !check->is_skipped && check->terms->on_error == ON_ERROR_LOCAL;
 }
 
 /* An op of the checks that `is_for` chooses, in file order, those in shadow last. */
@@ -400,6 +401,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	/* Only a blocked check denies before the store is asked: on_error has no say yet. */
 	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
+	inquiry->op.mono_us = inquiry->asked_us;
 	inquiry->op.answered = on_store_answered;
 	inquiry->op.seen = inquiry->request.is_look ? NULL : on_seen;
 	if (inquiry->op.count == 0)
@@ -408,6 +410,8 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	 * local store answers at once, so its requests need no limit. */
 	if (engine->config.store != engine->config.local &&
 	    inquiry->request.count > engine->config.max_in_flight - engine->in_flight) {
+		if (store_answer_known(engine->config.store, &inquiry->op))
+			return STORE_DONE;
 		store_op_fail(&inquiry->op, STORE_FULL);
 		engine->counter.stats.full += !inquiry->op.is_look;
 		return STORE_DONE;

@@ -33,6 +33,9 @@ struct check {
 	unsigned error;  /* 0: none; else one of the store's, which only store/ and those above know
 			  */
 	bool is_decided; /* `outcome` is set: by the store, or by the local one after an error */
+	/* Nobody was asked, since another check denies the request: neither decided nor an error.
+	 */
+	bool is_skipped;
 	struct outcome outcome;
 };
 

@@ -195,6 +195,7 @@ static void add_check(struct request *request, const struct policy *policy,
 	check->cost = find_cost(request, policy, terms, reserved, attributes);
 	check->error = 0;
 	check->is_decided = terms->is_blocked;
+	check->is_skipped = false;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
 	check_set_key(check, values, count,
 		      reserved->key != NULL && !is_inline && policy->key_count != 1);

@@ -25,6 +25,7 @@ enum tally_result {
 	TALLY_DENIED,
 	TALLY_SHADOW_DENIED,
 	TALLY_ERROR,
+	TALLY_SKIPPED, /* not asked about, since another check was known to deny the request */
 	TALLY_RESULT_COUNT,
 };
 

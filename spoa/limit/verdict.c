@@ -40,7 +40,7 @@ static const struct check *find_undecided(const struct request *request)
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
-		if (!check->is_decided && !check->is_shadow &&
+		if (!check->is_decided && !check->is_skipped && !check->is_shadow &&
 		    (found == NULL || (check_is_denied(check) && !check_is_denied(found))))
 			found = check;
 	}

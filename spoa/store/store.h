@@ -18,6 +18,9 @@
  *
  * A store that does not ask (its link is down, or the answer would be late) says so at once:
  * STORE_DONE, with errors.
+ *
+ * A store may know that a request is denied, and by which of its checks. Then it answers only the
+ * checks that it knows of, marks the others as skipped, and returns STORE_DONE (denials.h).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -32,13 +35,20 @@
 
 enum store_state { STORE_DONE = 0, STORE_PENDING };
 
+struct store;
+struct store_op;
+
+typedef void store_seen_fn(struct store_op *op, const struct check *check,
+			   const struct balance *balance, bool is_charged, int64_t now_us);
+
 struct store_op {
 	struct check *const *checks;
-	size_t count;   /* at least 1 */
-	size_t shadow;  /* how many of the checks, the last ones, are in shadow */
-	bool is_denied; /* the request is denied already: look at the balances, charge nothing */
-	int64_t now_us; /* since the epoch; a store with a clock of its own does not look at it */
-	bool is_late;   /* it was answered without the store: don't send it, don't repeat it */
+	size_t count;    /* at least 1 */
+	size_t shadow;   /* how many of the checks, the last ones, are in shadow */
+	bool is_denied;  /* the request is denied already: look at the balances, charge nothing */
+	int64_t now_us;  /* since the epoch; a store with a clock of its own does not look at it */
+	int64_t mono_us; /* when it was asked, or earlier, by the clock of clock_mono_us */
+	bool is_late;    /* it was answered without the store: don't send it, don't repeat it */
 	/* The asked store stands in for another one: it notes what it grants (see `keep`). */
 	bool is_stand_in;
 	/*
@@ -53,9 +63,16 @@ struct store_op {
 	 * taken. Of a check in shadow maybe twice, first as not charged, and the last one holds.
 	 * May be NULL, and is in an op for a store without such a clock.
 	 */
-	void (*seen)(struct store_op *op, const struct check *check, const struct balance *balance,
-		     bool is_charged, int64_t now_us);
+	store_seen_fn *seen;
 	struct list link; /* the store's, while the op is pending */
+	/*
+	 * A store that is made of another one, while the op is with the other one: itself, and what
+	 * `seen` was before it put its own there.
+	 */
+	struct {
+		struct store *store;
+		store_seen_fn *seen;
+	} wrapped;
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
@@ -70,9 +87,10 @@ struct store_stats {
 	uint64_t
 		batches[STORE_BATCH_BOUNDS]; /* calls of at most so many requests, not cumulative */
 	uint64_t calls, requests;
-	uint64_t shed;        /* requests that it did not ask, since the answer would be late */
-	size_t window;        /* checks that it may have on their way at once */
-	int64_t heartbeat_us; /* what the last question whether the server is there took */
+	uint64_t shed;            /* requests that it did not ask, since the answer would be late */
+	size_t window;            /* checks that it may have on their way at once */
+	int64_t heartbeat_us;     /* what the last question whether the server is there took */
+	uint64_t deny_cache_hits; /* requests that denials.h answered */
 };
 
 #define STORE_SENTINELS_MAX 16
@@ -102,6 +120,27 @@ struct store_description {
 
 struct store {
 	enum store_state (*ask)(struct store *store, struct store_op *op);
+	/*
+	 * Answers an op that can be answered without asking anybody, whether or not there is room
+	 * to ask; false for any other op. NULL for a store that knows nothing by itself.
+	 */
+	bool (*answer_known)(struct store *store, struct store_op *op);
+	/*
+	 * Balances may be others than they were, or terms have changed: nothing that the store
+	 * remembers of them holds any more. NULL for a store that remembers nothing.
+	 */
+	void (*forget_known)(struct store *store);
+	/*
+	 * By which connection the answers come: another number for each, 0 while there is none.
+	 * When it ends, what was learnt by it is worth nothing, since balances may be lost with the
+	 * server. NULL for a store without a server.
+	 */
+	uint64_t (*connection)(const struct store *store);
+	/*
+	 * Units may come back into a balance at any time, and not by its algorithm alone: so it is
+	 * with requests over several servers, of which one took what another one then denied.
+	 */
+	bool gives_back;
 	/*
 	 * Some op is about to become late: takes the answers that have come already, though the
 	 * loop did not hand them over yet. NULL for a store that always answers at once.
@@ -149,6 +188,8 @@ struct store_config {
 	/* For tests and replay: balances are as of op.now_us, not of the server's clock. */
 	bool is_time_given;
 	int64_t silence_us; /* without any reply for so long the link is lost; 0: half a second */
+	/* The longest that a denial is answered without asking again; 0: every request is asked. */
+	int64_t deny_cache_us;
 	/*
 	 * The store can be asked, or it can't: called once a change, and while it can't also for a
 	 * reason of another name, or another text after a minute.
@@ -192,6 +233,17 @@ struct store_config {
 static inline enum store_state store_ask(struct store *store, struct store_op *op)
 {
 	return store->ask(store, op);
+}
+
+static inline bool store_answer_known(struct store *store, struct store_op *op)
+{
+	return store->answer_known != NULL && store->answer_known(store, op);
+}
+
+static inline void store_forget_known(struct store *store)
+{
+	if (store->forget_known != NULL)
+		store->forget_known(store);
 }
 
 static inline void store_expired(struct store *store, int64_t mono_us)

@@ -2,6 +2,8 @@
 
 #include <ev.h>
 
+#include "base/clock.h"
+#include "store/denials.h"
 #include "store/redis/redis_script.h"
 #include "store/redis/redis_store.h"
 #include "store/redis/redis_sweep.h"
@@ -50,7 +52,12 @@ bool store_target_check(const struct store_target *target, struct err *err)
 struct store *store_target_open(const struct store_target *target, struct ev_loop *loop,
 				const struct store_config *config)
 {
-	return target->is_memory ? NULL : redis_store_new(loop, &target->redis, config);
+	struct store *redis =
+		target->is_memory ? NULL : redis_store_new(loop, &target->redis, config);
+
+	if (redis == NULL || config->deny_cache_us == 0)
+		return redis;
+	return denials_new(redis, config->deny_cache_us, clock_mono_us);
 }
 
 bool store_target_delete(const struct store_target *target, struct ev_loop *loop,

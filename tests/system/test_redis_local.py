@@ -80,7 +80,7 @@ def test_what_was_left_is_granted_once_by_each_agent(start_three, redis, policy)
 
 @each_policy
 def test_a_blip_of_a_redis_that_keeps_its_data(start_three, redis, policy):
-    agents = start_three(policy, "--store-timeout", "20ms")
+    agents = start_three(policy, "--store-timeout", "20ms", "--deny-cache", "off")
     with agents[0].connect() as peer:
         wait_until(lambda: not peer.ask(k="x").allowed, "the limit")
         assert wait_until(lambda: not peer.ask(k="x").degraded, "an answer of Redis")

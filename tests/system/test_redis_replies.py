@@ -26,8 +26,9 @@ def forger(redis, started):
 
 @pytest.fixture
 def agent(start_agent, forger):
-    agent = start_agent("--store-timeout", "300ms", "--on-error", "deny", store=forger.url,
-                        policies=POLICIES)
+    # Each question goes to Redis, also after a forged denial.
+    agent = start_agent("--store-timeout", "300ms", "--on-error", "deny", "--deny-cache", "off",
+                        store=forger.url, policies=POLICIES)
     return agent.wait_for_store()
 
 

@@ -51,6 +51,7 @@ static void put_checks(struct exposition *e, const struct policy *policy)
 		[TALLY_DENIED] = "denied",
 		[TALLY_SHADOW_DENIED] = "shadow_denied",
 		[TALLY_ERROR] = "error",
+		[TALLY_SKIPPED] = "skipped",
 	};
 
 	for (size_t i = 0; i < TALLY_RESULT_COUNT; i++)
@@ -111,6 +112,9 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 	put_one(e, "ratelimit_store_shed_total", "counter",
 		"Requests for which the store was not asked, since too many checks waited for it.",
 		engine->full + stats->store.stats.shed);
+	put_one(e, "ratelimit_deny_cache_hits_total", "counter",
+		"Requests denied without a question to the store, which had just denied the same.",
+		stats->store.stats.deny_cache_hits);
 }
 
 /* ---- stores ---- */

@@ -62,8 +62,10 @@ void http_reply_put_verdict(struct writer *w, const struct verdict *verdict)
 		put_number(w, ",\"retry_after_ms\":", milliseconds_up(verdict->retry_after_us));
 	}
 	writer_put_text(w, ",\"policies\":[");
-	for (size_t i = 0; i < request->count; i++) {
-		if (i > 0)
+	for (size_t i = 0, count = 0; i < request->count; i++) {
+		if (request->checks[i]->is_skipped)
+			continue;
+		if (count++ > 0)
 			writer_put_u8(w, ',');
 		put_check(w, request->checks[i]);
 	}

@@ -845,6 +845,11 @@ uint64_t redis_link_connects(const struct redis_link *link)
 	return link->connects;
 }
 
+uint64_t redis_link_connection(const struct redis_link *link)
+{
+	return link->state == LINK_GREETED && link->has_been_up ? link->connects : 0;
+}
+
 int64_t redis_link_since_us(const struct redis_link *link)
 {
 	return link->since_us;

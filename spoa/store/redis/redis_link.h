@@ -83,6 +83,9 @@ const char *redis_link_why(const struct redis_link *link);
 int64_t redis_link_since_us(const struct redis_link *link);
 /* How often the link came up. */
 uint64_t redis_link_connects(const struct redis_link *link);
+/* Which connection to Redis there is: each that came up has another number. 0 while there is none.
+ */
+uint64_t redis_link_connection(const struct redis_link *link);
 
 /* The Sentinels that say where the link leads; NULL: the target has none. */
 const struct redis_sentinels *redis_link_sentinels(const struct redis_link *link);

@@ -54,6 +54,11 @@ static void catch_up(struct store *store)
 	redis_link_read_all(redis_of(store)->node.link);
 }
 
+static uint64_t connection(const struct store *store)
+{
+	return redis_link_connection(redis_of(store)->node.link);
+}
+
 static void set_password(struct store *store, const char *password)
 {
 	redis_credentials_set(&redis_of(store)->common.credentials, password);
@@ -154,6 +159,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->store = (struct store){.ask = ask,
 				      .catch_up = catch_up,
 				      .expired = expired,
+				      .connection = connection,
 				      .set_password = set_password,
 				      .set_sentinel_password = set_sentinel_password,
 				      .reread_files = reread_files,

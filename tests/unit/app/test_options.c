@@ -69,6 +69,7 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_null(options.policies);
 	assert_true(options.store.is_memory);
 	assert_string_equal(options.key_prefix, "rl:");
+	assert_int_equal(options.deny_cache_us, SECOND);
 	assert_int_equal(options.store_timeout_us, 2000);
 	assert_int_equal(options.on_error, ON_ERROR_ALLOW);
 	assert_int_equal(options.memory_limit, 256 << 20);
@@ -137,6 +138,9 @@ static const struct {
 	 {"memory:", "redis://h", "redis://h:1/2", "redis://[::1]", "redis+unix:///x",
 	  "redis+unix:///x?db=1"},
 	 {"", "memory", "Memory:", "file:x", "redis:", "http://x"}},
+	{"deny-cache",
+	 {"off", "1ms", "1.5s", "1m", "1h", "1d"},
+	 {"", "0", "0s", "0.5ms", "-2ms", "2", "on", "Off", "2 ms", "2us", "2d", MANY "s"}},
 	{"store-timeout",
 	 {"1ms", "2ms", "1.5s", "1m", "1h", "1d"},
 	 {"", "0", "0ms", "0.5ms", "-2ms", "2", "2 ms", "2us", "2x", "ms", "2d", "1e9d", MANY "s"}},
@@ -255,15 +259,17 @@ TEST(options_read_bad_value_is_escaped)
 TEST(options_read_values_are_read)
 {
 	struct options options =
-		read_good(ARGS("--policies=p.json", "--store-timeout=1.5s", "--on-error=local",
-			       "--memory-limit=64k", "--max-frame-size=256", "--max-connections=7",
-			       "--max-in-flight=8", "--spop-vars=policy,reset", "--drain-delay=3s",
-			       "--drain-timeout=1m", "--log-level=debug", "--log-format=text",
-			       "--hash-keys=on", "--shadow-all=on", "--log-decisions=denied"),
+		read_good(ARGS("--policies=p.json", "--store-timeout=1.5s", "--deny-cache=2s",
+			       "--on-error=local", "--memory-limit=64k", "--max-frame-size=256",
+			       "--max-connections=7", "--max-in-flight=8",
+			       "--spop-vars=policy,reset", "--drain-delay=3s", "--drain-timeout=1m",
+			       "--log-level=debug", "--log-format=text", "--hash-keys=on",
+			       "--shadow-all=on", "--log-decisions=denied"),
 			  NOTHING);
 
 	assert_string_equal(options.policies, "p.json");
 	assert_int_equal(options.store_timeout_us, SECOND * 3 / 2);
+	assert_int_equal(options.deny_cache_us, 2 * SECOND);
 	assert_int_equal(options.on_error, ON_ERROR_LOCAL);
 	assert_int_equal(options.memory_limit, 65536);
 	assert_int_equal(options.max_frame_size, 256);
@@ -278,6 +284,11 @@ TEST(options_read_values_are_read)
 	assert_true(options.hash_keys);
 	assert_true(options.shadow_all);
 	assert_int_equal(options.log_decisions, LOG_DECISIONS_DENIED);
+}
+
+TEST(options_read_deny_cache_off_is_no_time)
+{
+	assert_int_equal(read_good(ARGS("--deny-cache=off"), NOTHING).deny_cache_us, 0);
 }
 
 TEST(options_read_on_error_and_levels_are_told_apart)

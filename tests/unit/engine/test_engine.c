@@ -42,7 +42,12 @@ static PRINTF_LIKE(2, 3) void note(struct trace *trace, const char *format, ...)
 
 /* ---- a store that answers as the test says: at once, late, wrongly, never ---- */
 
-enum behaviour { ANSWERS_AT_ONCE = 0, FAILS_AT_ONCE, WAITS };
+enum behaviour {
+	ANSWERS_AT_ONCE = 0,
+	FAILS_AT_ONCE,
+	WAITS,
+	KNOWS, /* of the first check that it is denied: nobody is asked about the others */
+};
 
 #define ASKED_MAX 64
 
@@ -51,6 +56,7 @@ struct fake_store {
 	enum behaviour behaviour;
 	struct store_op *asked[ASKED_MAX];
 	size_t asked_count;
+	size_t forgotten; /* how often it was told to forget what it knows */
 	struct trace *trace;
 };
 
@@ -77,10 +83,31 @@ static void note_asked(struct trace *trace, const struct store_op *op)
 	note(trace, "[%s%s]", names, op->is_denied ? "!" : "");
 }
 
+static bool fake_answer_known(struct store *store, struct store_op *op)
+{
+	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
+
+	if (fake->behaviour != KNOWS)
+		return false;
+	op->checks[0]->outcome = (struct outcome){.allowed = false, .retry_after_us = 1000};
+	op->checks[0]->is_decided = true;
+	for (size_t i = 1; i < op->count; i++)
+		op->checks[i]->is_skipped = true;
+	note(fake->trace, "known");
+	return true;
+}
+
+static void fake_forget_known(struct store *store)
+{
+	CONTAINER_OF(store, struct fake_store, store)->forgotten++;
+}
+
 static enum store_state fake_ask(struct store *store, struct store_op *op)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
+	if (fake_answer_known(store, op))
+		return STORE_DONE;
 	fake->asked[fake->asked_count++ % ASKED_MAX] = op;
 	note_asked(fake->trace, op);
 	switch (fake->behaviour) {
@@ -91,6 +118,7 @@ static enum store_state fake_ask(struct store *store, struct store_op *op)
 		store_op_fail(op, STORE_CONNECTION);
 		return STORE_DONE;
 	case WAITS:
+	case KNOWS:
 		break;
 	}
 	return STORE_PENDING;
@@ -205,6 +233,8 @@ static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 
 	world->fake.trace = &world->trace;
 	world->fake.store.ask = fake_ask;
+	world->fake.store.answer_known = fake_answer_known;
+	world->fake.store.forget_known = fake_forget_known;
 	world->fake.store.expired = fake_expired;
 	world->fake.behaviour = behaviour;
 	world->local = memory_store_new(MEMORY_LIMIT_MIN);
@@ -352,6 +382,7 @@ static void note_tallies(struct world *world)
 		note_count(&world->trace, "denied", tally->checks[TALLY_DENIED]);
 		note_count(&world->trace, "shadow_denied", tally->checks[TALLY_SHADOW_DENIED]);
 		note_count(&world->trace, "error", tally->checks[TALLY_ERROR]);
+		note_count(&world->trace, "skipped", tally->checks[TALLY_SKIPPED]);
 		note_count(&world->trace, "leads_allowed", tally->requests_allowed[SOURCE_SPOP]);
 		note_count(&world->trace, "leads_blocked", tally->requests_blocked[SOURCE_SPOP]);
 		note(&world->trace, "}");
@@ -375,6 +406,7 @@ static void abandon(struct world *world)
  *     expire TIME         The loop calls engine_expire.
  *     abandon             The connection of those who wait is gone.
  *     store answers       From here on the store answers at once.
+ *     store knows         From here on the store knows that the first check is denied.
  *     store deaf          The store has no function to be told of late checks.
  *     next                Notes when engine_expire wants to be called next.
  *     flight              Notes how many checks are in flight.
@@ -405,6 +437,8 @@ static void play_step(struct world *world, const char *step)
 		abandon(world);
 	else if (strcmp(step, "store answers") == 0)
 		world->fake.behaviour = ANSWERS_AT_ONCE;
+	else if (strcmp(step, "store knows") == 0)
+		world->fake.behaviour = KNOWS;
 	else if (strcmp(step, "store deaf") == 0)
 		world->fake.store.expired = NULL;
 	else if (strcmp(word, "next") == 0)
@@ -523,6 +557,14 @@ static const struct {
 	 "limits local_shadow", "ask 1, answer 0 de, tallies, left",
 	 "[a|b] 1? 1>deny/limited/a/1000/degraded a{ denied:1 leads_blocked:1 } "
 	 "b{ allowed:1 } [a|b] left:2"},
+	{"what is skipped is no error, and is not asked locally", KNOWS,
+	 "limits denies local shadow", "ask 1, tallies, local",
+	 "known 1=deny/limited/a/1000 a{ denied:1 leads_blocked:1 } b{ skipped:1 } "
+	 "c{ skipped:1 } d{ skipped:1 } local:0"},
+	{"what is known needs no room", WAITS, "limits limits limits limits limits limits",
+	 "ask 1, ask 2, ask 3, store knows, ask 4, flight, answer 0, answer 1",
+	 "[abcdef] 1? [abcdef] 2? 3=allow/error/a/degraded known 4=deny/limited/a/1000 flight:12 "
+	 "1>allow/ok/a 2>allow/ok/a"},
 	{"shadow that failed is charged locally when all failed", WAITS, "limits local_shadow",
 	 "ask 1, answer 0 ee, tallies, left",
 	 "[a|b] 1? 1>allow/error/a/degraded a{ error:1 leads_allowed:1 } b{ allowed:1 } "
@@ -659,6 +701,17 @@ TEST(store_that_never_answers_costs_slots_then_answers_at_once)
 	for (size_t i = 0; i < 5; i++)
 		if (i != 1)
 			answer(&world->fake, i);
+	world_free(world);
+}
+
+TEST(set_policies_the_store_forgets_what_it_knows)
+{
+	struct world *world = world_new(WAITS, ON_ERROR_ALLOW, 16);
+	size_t before = world->fake.forgotten;
+
+	set_terms(world, "limits");
+
+	assert_int_equal(world->fake.forgotten, before + 1);
 	world_free(world);
 }
 

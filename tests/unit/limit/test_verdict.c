@@ -70,6 +70,7 @@ static void set_check(struct check *check, const struct policy *policy, struct g
 	check->cost = 1;
 	check->error = is_in(answer, PASSED, STOPPED) || answer == BLOCKED ? 0 : 1;
 	check->is_decided = !is_in(answer, FAILED_ALLOW, FAILED_DENY);
+	check->is_skipped = false;
 	if (!check->is_decided)
 		return;
 	bool passed = is_in(answer, PASSED, LOCAL_PASSED);
@@ -281,6 +282,28 @@ TEST(verdict_fold_every_store_error_degrades)
 	for (unsigned error = 0; error < 32; error++) {
 		scene.checks[1].error = error;
 		assert_int_equal(verdict_fold(&scene.request, ON_ERROR_ALLOW).degraded, error != 0);
+	}
+}
+
+TEST(verdict_fold_what_was_skipped_has_no_say)
+{
+	static const enum on_error flags[] = {ON_ERROR_ALLOW, ON_ERROR_DENY};
+	struct scene scene;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		set_scene(&scene, "failed_deny, stopped:5, shadow failed_deny");
+		for (size_t k = 0; k < 3; k += 2) {
+			scene.checks[k].error = 0;
+			scene.checks[k].is_skipped = true;
+		}
+		struct verdict verdict = verdict_fold(&scene.request, flags[i]);
+		assert_false(verdict.allowed);
+		assert_false(verdict.degraded);
+		assert_int_equal(verdict.reason, REASON_LIMITED);
+		assert_ptr_equal(verdict.lead, &scene.checks[1]);
+		assert_int_equal(verdict.retry_after_us, 5);
+		assert_ptr_equal(verdict_header_check(&verdict, 0), &scene.checks[1]);
+		assert_null(verdict_header_check(&verdict, 1));
 	}
 }
 

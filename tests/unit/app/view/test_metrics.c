@@ -183,7 +183,7 @@ TEST(metrics_put_clients_add_no_series)
 	world_release(&world);
 }
 
-TEST(metrics_put_a_policy_is_ten_series)
+TEST(metrics_put_a_policy_is_eleven_series)
 {
 	static const char two[] =
 		"{\"policies\":{"
@@ -196,7 +196,7 @@ TEST(metrics_put_a_policy_is_ten_series)
 	struct agent_stats stats = world_stats(&one), more_stats = world_stats(&other);
 	char *page = page_of(&stats), *more = page_of(&more_stats);
 
-	assert_int_equal(count(more, "\n"), count(page, "\n") + 10);
+	assert_int_equal(count(more, "\n"), count(page, "\n") + 11);
 	free(page);
 	free(more);
 	world_release(&one);

@@ -36,6 +36,7 @@ static struct check *add(const char *name, int64_t limit)
 	check->is_shadow = false;
 	check->error = STORE_OK;
 	check->is_decided = true;
+	check->is_skipped = false;
 	request.checks[request.count++] = check;
 	return check;
 }
@@ -115,6 +116,23 @@ TEST(http_reply_put_verdict_never_is_minus_one)
 		    "\"retry_after_ms\":0,\"reset_ms\":1501},"
 		    "{\"policy\":\"b\",\"allowed\":false,\"limit\":5,\"remaining\":0,"
 		    "\"retry_after_ms\":-1,\"reset_ms\":58000}]}");
+}
+
+TEST(http_reply_put_verdict_leaves_out_what_was_skipped)
+{
+	begin();
+	for (size_t i = 0; i < 3; i++) {
+		const char *name = (const char *const[]){"a", "b", "c"}[i];
+		add_stopped(name, 5, 29400000);
+		checks[i].is_decided = i == 1;
+		checks[i].is_skipped = i != 1;
+	}
+
+	assert_json("{\"allowed\":false,\"reason\":\"limited\",\"degraded\":false,"
+		    "\"policy\":\"b\",\"limit\":5,\"remaining\":0,\"retry_after_ms\":29400,"
+		    "\"reset_ms\":58000,\"policies\":[{\"policy\":\"b\",\"allowed\":false,"
+		    "\"limit\":5,\"remaining\":0,\"retry_after_ms\":29400,"
+		    "\"reset_ms\":58000}]}");
 }
 
 TEST(http_reply_put_verdict_of_an_error_knows_policy_and_limit)

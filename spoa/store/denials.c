@@ -1,0 +1,414 @@
+/*
+ * The way of an op:
+ *
+ *     ask --> is one of its checks known to be denied?
+ *               | no                       | yes
+ *               v                          v
+ *             the other store is asked   the known checks get their outcomes, the others are
+ *               |                        skipped: STORE_DONE
+ *               v
+ *             `seen`, for each check that the reply tells of: the server's clock is learnt from it,
+ *             a denial is remembered, and a remembered balance gets its new state
+ *
+ * When a denial is over. A reply says what the balance was at the server's time t. From that
+ * follows the moment, by the server's clock, at which a cost passes. Nobody here knows that clock
+ * exactly, but server_clock.h has two bounds of it. A denial is over when the clock may have come
+ * to that moment, by the upper bound: so no client is denied whom the server would let pass. The
+ * wait that a client is told is counted by the lower bound: so a client that waits for so long does
+ * pass.
+ *
+ *     the server's clock, by now       least         most
+ *     --------------------------------|--------------|----------------------> its time
+ *                                        still denied if the cost passes here or later: ^
+ *                                     <-------------------- the wait that is told ------>
+ *
+ * Balances lie in sets of WAYS, by a hash that no client can compute. A set that is full gives up
+ * the one that ends first. `round` grows when everything is forgotten, which then costs nothing.
+ */
+#include "store/denials.h"
+
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "base/pool.h"
+#include "limit/request.h"
+#include "store/server_clock.h"
+
+#define WAYS  4
+#define SETS  (DENIALS_MAX / WAYS)
+#define NEVER INT64_MAX
+
+struct denial_id {
+	uint64_t low, high;
+};
+_Static_assert(sizeof(struct denial_id) == crypto_shorthash_siphashx24_BYTES, "all of the hash");
+
+/* What is known of a log: what one cost got, by the server's clock. */
+struct log_denial {
+	int64_t passes_us; /* or NEVER */
+	int64_t resets_us;
+	int64_t remaining;
+};
+
+struct denial {
+	struct denial_id id;
+	union {
+		union plain_state plain;
+		struct log_denial log; /* of an algorithm that is_log */
+	};
+	int64_t cost;     /* of a log, the one that was asked for */
+	int64_t until_us; /* by the monotonic clock; 0 in one that was never used */
+	uint32_t round;
+};
+_Static_assert(sizeof(struct denial) == 64, "a denial is a cache line");
+
+struct denials {
+	struct store store;
+	struct store *asked;
+	int64_t longest_us;
+	int64_t (*mono_us)(void);
+	struct denial *table; /* SETS times WAYS */
+	uint32_t round;
+	int64_t ends_us; /* every denial is over then */
+	uint64_t connection;
+	int64_t forgotten_us; /* what was asked by then is not remembered */
+	struct server_clock clock;
+	int64_t store_us, read_us; /* of the last reply: what it says, and when it was read */
+	uint64_t hits;
+	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
+};
+
+static struct denials *denials_of(const struct store *store)
+{
+	return CONTAINER_OF(store, struct denials, store);
+}
+
+/* ---- forgetting ---- */
+
+static void forget_all(struct denials *denials)
+{
+	denials->round++;
+	denials->ends_us = 0;
+	server_clock_forget(&denials->clock);
+}
+
+/*
+ * A reply to what was asked before may still be on its way, and tell of a balance as it was before,
+ * say, an operator forgave it. So only replies to later questions are remembered.
+ */
+static void forget_known(struct store *store)
+{
+	struct denials *denials = denials_of(store);
+
+	forget_all(denials);
+	denials->forgotten_us = denials->mono_us();
+}
+
+/* Over a connection that has ended there comes no reply any more. */
+
+static void notice_connection(struct denials *denials)
+{
+	uint64_t connection =
+		denials->asked->connection == NULL ? 0 : denials->asked->connection(denials->asked);
+
+	if (connection == denials->connection)
+		return;
+	denials->connection = connection;
+	forget_all(denials);
+}
+
+/* ---- the table ---- */
+
+static struct denial_id id_of(const struct denials *denials, const struct check *check)
+{
+	struct denial_id id;
+
+	crypto_shorthash_siphashx24((unsigned char *)&id, (const unsigned char *)check->key,
+				    check->key_len, denials->secret);
+	return id;
+}
+
+static struct denial *set_of(const struct denials *denials, struct denial_id id)
+{
+	return &denials->table[id.low % SETS * WAYS];
+}
+
+static bool is_remembered(const struct denials *denials, const struct denial *denial,
+			  int64_t mono_us)
+{
+	return denial->round == denials->round && denial->until_us > mono_us;
+}
+
+static struct denial *find(const struct denials *denials, struct denial_id id, int64_t mono_us)
+{
+	struct denial *set = set_of(denials, id);
+
+	for (size_t i = 0; i < WAYS; i++)
+		if (set[i].id.low == id.low && set[i].id.high == id.high &&
+		    is_remembered(denials, &set[i], mono_us))
+			return &set[i];
+	return NULL;
+}
+
+/* One that is over, or the one that will be first. */
+static struct denial *make_room(const struct denials *denials, struct denial_id id, int64_t mono_us)
+{
+	struct denial *set = set_of(denials, id), *first = set;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (!is_remembered(denials, &set[i], mono_us))
+			return &set[i];
+		if (set[i].until_us < first->until_us)
+			first = &set[i];
+	}
+	return first;
+}
+
+/* ---- what a reply tells ---- */
+
+static void learn_time(struct denials *denials, int64_t asked_us, int64_t store_us)
+{
+	/* All checks of a call have one time, and the clock is read once for them. */
+	if (store_us != denials->store_us || !denials->clock.is_known) {
+		denials->store_us = store_us;
+		denials->read_us = denials->mono_us();
+	}
+	server_clock_learn(&denials->clock, store_us, asked_us, denials->read_us);
+}
+
+static void set_denial(struct denial *denial, const struct check *check,
+		       const struct balance *balance, int64_t store_us)
+{
+	const struct outcome *outcome = &check->outcome;
+
+	if (!algorithm_traits(check->quota->algorithm)->is_log) {
+		denial->plain = balance->plain;
+		return;
+	}
+	denial->cost = check->cost;
+	denial->log = (struct log_denial){
+		.passes_us =
+			outcome->retry_after_us < 0 ? NEVER : store_us + outcome->retry_after_us,
+		.resets_us = store_us + outcome->reset_us,
+		.remaining = outcome->remaining,
+	};
+}
+
+static void remember(struct denials *denials, const struct check *check,
+		     const struct balance *balance)
+{
+	int64_t longest_us = denials->longest_us, mono_us = denials->read_us;
+
+	if (denials->asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
+		longest_us = DENIALS_GIVEN_BACK_US;
+	struct denial_id id = id_of(denials, check);
+	struct denial *denial = find(denials, id, mono_us);
+	if (denial == NULL)
+		denial = make_room(denials, id, mono_us);
+	*denial = (struct denial){
+		.id = id, .round = denials->round, .until_us = mono_us + longest_us};
+	set_denial(denial, check, balance, denials->store_us);
+	if (denials->ends_us < denial->until_us)
+		denials->ends_us = denial->until_us;
+}
+
+/*
+ * The check was not denied, maybe since it costs less than the one whose denial is remembered. If
+ * it was charged, the wait of the other one has become longer; of a log nobody knows by how much.
+ */
+static void renew(struct denials *denials, const struct check *check, const struct balance *balance,
+		  bool is_charged)
+{
+	if (denials->ends_us <= denials->read_us)
+		return;
+	struct denial *denial = find(denials, id_of(denials, check), denials->read_us);
+	if (denial == NULL)
+		return;
+	if (!algorithm_traits(check->quota->algorithm)->is_log)
+		denial->plain = balance->plain;
+	else if (is_charged)
+		denial->until_us = 0;
+}
+
+static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
+		    bool is_charged, int64_t now_us)
+{
+	struct denials *denials = denials_of(op->wrapped.store);
+
+	notice_connection(denials);
+	if (op->mono_us > denials->forgotten_us) {
+		learn_time(denials, op->mono_us, now_us);
+		if (check->outcome.allowed)
+			renew(denials, check, balance, is_charged);
+		else
+			remember(denials, check, balance);
+	}
+	if (op->wrapped.seen != NULL)
+		op->wrapped.seen(op, check, balance, is_charged, now_us);
+}
+
+/* ---- answers ---- */
+
+struct server_time {
+	int64_t least_us, most_us;
+};
+
+static bool is_log_denied(const struct log_denial *log, struct server_time time,
+			  struct outcome *ret_outcome)
+{
+	bool is_never = log->passes_us == NEVER;
+
+	if (log->passes_us <= time.most_us)
+		return false;
+	*ret_outcome = (struct outcome){
+		.allowed = false,
+		.remaining = log->remaining,
+		.retry_after_us = is_never ? -1 : log->passes_us - time.least_us,
+		.reset_us = log->resets_us > time.least_us ? log->resets_us - time.least_us : 0,
+	};
+	return true;
+}
+
+static bool is_plain_denied(const union plain_state *plain, const struct check *check,
+			    struct server_time time, struct outcome *ret_outcome)
+{
+	struct balance balance = {.plain = *plain};
+
+	balance_look(&balance, check->quota, time.most_us);
+	if (check->cost <= balance_remaining(&balance, check->quota))
+		return false;
+	balance.plain = *plain;
+	balance_look(&balance, check->quota, time.least_us);
+	*ret_outcome = balance_outcome(&balance, check->quota, time.least_us, check->cost, false);
+	return true;
+}
+
+/* Whether the check is known to be denied, and with which outcome. */
+static bool is_denied(const struct denials *denials, const struct check *check, int64_t mono_us,
+		      struct outcome *ret_outcome)
+{
+	const struct denial *denial = find(denials, id_of(denials, check), mono_us);
+
+	if (denial == NULL)
+		return false;
+	struct server_time time = {server_clock_least_us(&denials->clock, mono_us),
+				   server_clock_most_us(&denials->clock, mono_us)};
+	if (!algorithm_traits(check->quota->algorithm)->is_log)
+		return is_plain_denied(&denial->plain, check, time, ret_outcome);
+	return denial->cost == check->cost && is_log_denied(&denial->log, time, ret_outcome);
+}
+
+static void answer_check(struct check *check, bool is_known, const struct outcome *outcome)
+{
+	check->error = STORE_OK;
+	check->is_decided = is_known;
+	check->is_skipped = !is_known;
+	if (is_known)
+		check->outcome = *outcome;
+}
+
+static bool answer_known(struct store *store, struct store_op *op)
+{
+	struct denials *denials = denials_of(store);
+	struct outcome outcomes[REQUEST_CHECKS_MAX];
+	bool is_known[REQUEST_CHECKS_MAX], is_any_known = false;
+	size_t limiting = op->count - op->shadow;
+
+	notice_connection(denials);
+	if (denials->ends_us <= op->mono_us || op->is_look)
+		return false;
+	/* A turn of the loop may have begun a while ago, and denials end on time. */
+	int64_t mono_us = denials->mono_us();
+	for (size_t i = 0; i < op->count && (i < limiting || is_any_known); i++) {
+		is_known[i] = is_denied(denials, op->checks[i], mono_us, &outcomes[i]);
+		is_any_known = is_any_known || is_known[i];
+	}
+	if (!is_any_known)
+		return false;
+	for (size_t i = 0; i < op->count; i++)
+		answer_check(op->checks[i], is_known[i], &outcomes[i]);
+	denials->hits++;
+	return true;
+}
+
+static enum store_state ask(struct store *store, struct store_op *op)
+{
+	if (answer_known(store, op))
+		return STORE_DONE;
+	if (op->is_look)
+		return store_ask(denials_of(store)->asked, op);
+	op->wrapped.store = store;
+	op->wrapped.seen = op->seen;
+	op->seen = on_seen;
+	return store_ask(denials_of(store)->asked, op);
+}
+
+/* ---- what the other store does alone ---- */
+
+static void catch_up(struct store *store)
+{
+	store_catch_up(denials_of(store)->asked);
+}
+
+static void expired(struct store *store, int64_t mono_us)
+{
+	store_expired(denials_of(store)->asked, mono_us);
+}
+
+static void set_password(struct store *store, const char *password)
+{
+	store_set_password(denials_of(store)->asked, password);
+}
+
+static void reread_files(struct store *store)
+{
+	store_reread_files(denials_of(store)->asked);
+}
+
+static struct store_description describe(const struct store *store)
+{
+	const struct denials *denials = denials_of(store);
+	struct store_description description = store_describe(denials->asked);
+
+	description.stats.deny_cache_hits = denials->hits;
+	return description;
+}
+
+static void release(struct store *store)
+{
+	struct denials *denials = denials_of(store);
+
+	store_free(denials->asked); /* which still answers what waits in it */
+	pages_release(denials->table, DENIALS_MAX * sizeof *denials->table);
+	free(denials);
+}
+
+struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mono_us)(void))
+{
+	struct denials *denials = calloc(1, sizeof *denials);
+
+	if (denials != NULL)
+		denials->table = pages_reserve(DENIALS_MAX * sizeof *denials->table);
+	if (denials == NULL || denials->table == NULL) {
+		free(denials);
+		store_free(asked);
+		return NULL;
+	}
+	denials->store = (struct store){.ask = ask,
+					.answer_known = answer_known,
+					.forget_known = forget_known,
+					.catch_up = catch_up,
+					.expired = expired,
+					.set_password = set_password,
+					.reread_files = reread_files,
+					.describe = describe,
+					.free = release};
+	denials->asked = asked;
+	denials->longest_us = longest_us;
+	denials->mono_us = mono_us;
+	denials->round = 1;
+	denials->forgotten_us = INT64_MIN;
+	randombytes_buf(denials->secret, sizeof denials->secret);
+	return &denials->store;
+}

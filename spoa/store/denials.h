@@ -1,0 +1,35 @@
+/*
+ * denials.h - a store that asks another store, and remembers for a moment whom that one denied.
+ *
+ * A client far above its limit would else cost Redis a question for each of its requests. This
+ * store answers those questions itself until the client's wait is over by the other store's clock
+ * (docs/reference.md, section "Denials that the agent remembers").
+ *
+ * What it remembers of a balance is its state, so it knows what any cost would get: while nothing
+ * is asked, a balance changes by its algorithm alone, and whoever else takes from it only makes the
+ * wait longer. Of a sliding window it knows only what the one cost got that was asked for, since
+ * Redis keeps the log.
+ *
+ * A look (store.h, is_look) is neither answered nor remembered: it tells what the other store says.
+ *
+ * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
+ * denials_new, and forgets everything at once when the connection to the other store ends, and by
+ * store_forget_known.
+ */
+#ifndef STORE_DENIALS_H
+#define STORE_DENIALS_H
+
+#include "store/store.h"
+
+#define DENIALS_MAX 65536
+/* How long a denial is remembered where units may come back into a balance (store.h, gives_back).
+ */
+#define DENIALS_GIVEN_BACK_US INT64_C(10000)
+
+/*
+ * Takes `asked` over: it is freed with this store, and if this fails. Each denial is remembered for
+ * at most `longest_us` by the monotonic clock `mono_us`. NULL when memory is short.
+ */
+struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mono_us)(void));
+
+#endif
