@@ -444,8 +444,8 @@ static struct file_watch *make_watch(struct ev_loop *loop, const char *path, boo
 	return watch;
 }
 
-struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
-				  void (*changed)(void *owner), void *owner)
+struct file_watch *file_watch_new_policies(struct ev_loop *loop, const char *path,
+					   void (*changed)(void *owner), void *owner)
 {
 	return make_watch(loop, path, true, changed, owner);
 }

@@ -31,12 +31,12 @@ struct ev_loop;
 struct file_watch;
 
 /*
- * `path` outlives the watch. `changed` is called from the loop. NULL, and a line in the log, when
- * nothing can be watched.
+ * Watches the policy file. `path` outlives the watch. `changed` is called from the loop. NULL, and
+ * a line in the log, when nothing can be watched.
  */
-MUST_CHECK struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
-					     void (*changed)(void *owner), void *owner);
-/* The same for another file than the policy file, which SIGHUP does not read again. */
+MUST_CHECK struct file_watch *file_watch_new_policies(struct ev_loop *loop, const char *path,
+						      void (*changed)(void *owner), void *owner);
+/* The same for any other file, which SIGHUP does not read again: the log says so. */
 MUST_CHECK struct file_watch *file_watch_new_other(struct ev_loop *loop, const char *path,
 						   void (*changed)(void *owner), void *owner);
 void file_watch_free(struct file_watch *watch);

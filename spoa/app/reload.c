@@ -392,8 +392,8 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	ev_signal_start(config->loop, &reload->on_signal);
 	let_sighup_in();
 	if (options->policies != NULL && options->policies_watch)
-		reload->watch =
-			file_watch_new(config->loop, options->policies, on_file_changed, reload);
+		reload->watch = file_watch_new_policies(config->loop, options->policies,
+							on_file_changed, reload);
 }
 
 static void stop_job(struct reload_job *job)

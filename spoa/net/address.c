@@ -43,39 +43,35 @@ static bool copy_text(struct bytes text, char *memory, size_t max)
 	return !w.full;
 }
 
-/* A name that the system knows, or a number. (uid_t)-1 means "nobody" to chown, so it is no id. */
-static bool parse_user(struct bytes text, uid_t *ret_user)
+static bool find_user(const char *name, uint32_t *ret_id)
 {
-	char name[256];
-	uint64_t number;
-
-	if (parse_whole(text, UINT32_MAX - 1, &number)) {
-		*ret_user = (uid_t)number;
-		return true;
-	}
-	if (!copy_text(text, name, sizeof name))
-		return false;
 	const struct passwd *found = getpwnam(name);
+
 	if (found != NULL)
-		*ret_user = found->pw_uid;
+		*ret_id = found->pw_uid;
 	return found != NULL;
 }
 
-static bool parse_group(struct bytes text, gid_t *ret_group)
+static bool find_group(const char *name, uint32_t *ret_id)
+{
+	const struct group *found = getgrnam(name);
+
+	if (found != NULL)
+		*ret_id = found->gr_gid;
+	return found != NULL;
+}
+
+/* A number, or a name that the system knows. UINT32_MAX means "nobody" to chown, so it is no id. */
+static bool parse_id(struct bytes text, bool (*find)(const char *name, uint32_t *ret_id),
+		     uint32_t *ret_id)
 {
 	char name[256];
 	uint64_t number;
 
-	if (parse_whole(text, UINT32_MAX - 1, &number)) {
-		*ret_group = (gid_t)number;
-		return true;
-	}
-	if (!copy_text(text, name, sizeof name))
-		return false;
-	const struct group *found = getgrnam(name);
-	if (found != NULL)
-		*ret_group = found->gr_gid;
-	return found != NULL;
+	if (!parse_whole(text, UINT32_MAX - 1, &number))
+		return copy_text(text, name, sizeof name) && find(name, ret_id);
+	*ret_id = (uint32_t)number;
+	return true;
 }
 
 /* Returns NULL, or what is wrong with the option, "mode=0660". */
@@ -90,11 +86,11 @@ static const char *parse_unix_option(struct bytes option, struct address *addres
 			why = "mode= takes three or four octal digits up to 0777";
 	} else if (bytes_begin_with(option, BYTES("user="))) {
 		has = &address->has_user;
-		if (!parse_user(bytes_skip(option, strlen("user=")), &address->user))
+		if (!parse_id(bytes_skip(option, strlen("user=")), find_user, &address->user))
 			why = "user= takes a user of this system, by name or number";
 	} else if (bytes_begin_with(option, BYTES("group="))) {
 		has = &address->has_group;
-		if (!parse_group(bytes_skip(option, strlen("group=")), &address->group))
+		if (!parse_id(bytes_skip(option, strlen("group=")), find_group, &address->group))
 			why = "group= takes a group of this system, by name or number";
 	} else {
 		return "only mode=, user= and group= may follow the path, after a ? and with & "

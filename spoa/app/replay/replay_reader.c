@@ -24,12 +24,12 @@
 /* ---- a line that was asked or refused ---- */
 
 /* A line of an input, as messages name it. */
-struct place {
+struct line_place {
 	const struct replay_file *file;
 	uint64_t number;
 };
 
-static void fail_at_line(struct replay_reader *reader, struct place place)
+static void fail_at_line(struct replay_reader *reader, struct line_place place)
 {
 	const char *name = place.file->name;
 
@@ -39,7 +39,7 @@ static void fail_at_line(struct replay_reader *reader, struct place place)
 }
 
 /* `err` says what is wrong with the line. Ends the replay unless it is to keep going. */
-static void refuse_line(struct replay_reader *reader, struct place place)
+static void refuse_line(struct replay_reader *reader, struct line_place place)
 {
 	reader->lines.bad++;
 	fail_at_line(reader, place);
@@ -49,7 +49,7 @@ static void refuse_line(struct replay_reader *reader, struct place place)
 	reader->is_failed = false;
 }
 
-static void handle_answer(struct replay_reader *reader, struct place place,
+static void handle_answer(struct replay_reader *reader, struct line_place place,
 			  enum replay_answer answer)
 {
 	switch (answer) {
@@ -95,7 +95,7 @@ static enum replay_answer ask_json_line(struct replay_reader *reader, struct byt
 }
 
 /* The line was a request when its time was read, so reading it again makes the same question. */
-static void ask_line(struct replay_reader *reader, struct place place, struct bytes text,
+static void ask_line(struct replay_reader *reader, struct line_place place, struct bytes text,
 		     int64_t at_us)
 {
 	enum replay_answer answer = reader->log != NULL ? ask_log_line(reader, text, at_us)
@@ -111,7 +111,7 @@ static void ask_held_lines(struct replay_reader *reader, bool all)
 
 	while (!reader->is_failed && !*reader->is_stopped &&
 	       (held = replay_order_pop(&reader->order, all)) != NULL) {
-		ask_line(reader, (struct place){held->from, held->number},
+		ask_line(reader, (struct line_place){held->from, held->number},
 			 bytes_from(held->text, held->len), held->at_us);
 		free(held);
 	}
@@ -179,7 +179,7 @@ static bool take_line(struct replay_reader *reader, struct replay_file *file, st
 		skip_line(reader, file, line);
 		return false;
 	case HAPROXY_BAD:
-		refuse_line(reader, (struct place){file, file->input.number});
+		refuse_line(reader, (struct line_place){file, file->input.number});
 		return false;
 	case HAPROXY_REQUEST:
 		file->line = line;
@@ -192,7 +192,7 @@ static void refuse_long_line(struct replay_reader *reader, struct replay_file *f
 {
 	reader->lines.read++;
 	(void)err_set(&reader->err, "longer than %d bytes", REPLAY_LINE_MAX);
-	refuse_line(reader, (struct place){file, file->input.number});
+	refuse_line(reader, (struct line_place){file, file->input.number});
 }
 
 /* Writes the answers so far, then waits for input: whoever sends line by line sees each answer. */
@@ -239,7 +239,8 @@ static void handle_request(struct replay_reader *reader, struct replay_file *fil
 	if (reader->order.window_us > 0)
 		hold_line(reader, file);
 	else
-		ask_line(reader, (struct place){file, file->input.number}, file->line, file->at_us);
+		ask_line(reader, (struct line_place){file, file->input.number}, file->line,
+			 file->at_us);
 }
 
 void replay_reader_run(struct replay_reader *reader)

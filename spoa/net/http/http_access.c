@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/writer.h"
+#include "limit/value.h"
 
 _Static_assert(HTTP_TOKEN_HASH == crypto_hash_sha256_BYTES, "a hash is a SHA-256");
 
@@ -68,18 +69,13 @@ static const struct http_token *find_token(const struct http_tokens *tokens,
 
 /* ---- where from ---- */
 
+/* `name` is of a Host that was found good: what begins with a bracket is an IPv6 address. */
 static bool is_ip_literal(struct bytes name)
 {
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
+	struct value value = value_text(name);
 
-	if (name.len > 0 && name.data[0] == '[')
-		return true;
-	if (name.len >= sizeof text)
-		return false;
-	memcpy(text, name.data, name.len);
-	text[name.len] = '\0';
-	return inet_pton(AF_INET, text, &address) == 1;
+	value = value_canonical(&value);
+	return bytes_begin_with(name, BYTES("[")) || value_is_address(&value);
 }
 
 /*

@@ -101,7 +101,7 @@ static bool is_silent(struct world *world)
 
 static void watch(struct world *world, const char *path)
 {
-	world->watch = file_watch_new(world->loop, path, on_changed, world);
+	world->watch = file_watch_new_policies(world->loop, path, on_changed, world);
 	assert_non_null(world->watch);
 }
 

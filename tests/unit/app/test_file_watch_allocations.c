@@ -34,7 +34,8 @@ TEST(file_watch_new_without_memory_is_null_and_says_so)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 
 	allocations_fail_at(0);
-	struct file_watch *watch = file_watch_new(loop, "/policies.json", on_changed, NULL);
+	struct file_watch *watch =
+		file_watch_new_policies(loop, "/policies.json", on_changed, NULL);
 	assert_true(allocations_end());
 
 	assert_null(watch);

@@ -25,8 +25,8 @@ static struct {
 	unsigned catch_ups;
 } watch;
 
-struct file_watch *file_watch_new(struct ev_loop *loop, const char *path,
-				  void (*changed)(void *owner), void *owner)
+struct file_watch *file_watch_new_policies(struct ev_loop *loop, const char *path,
+					   void (*changed)(void *owner), void *owner)
 {
 	(void)loop, (void)path;
 	watch.changed = changed;
