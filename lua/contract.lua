@@ -16,6 +16,7 @@ ratelimit-spoa: all limiters, for any number of requests in one call (the agent'
             sliding_window <cost> <limit> <window us>
             sliding_window_counter <cost> <limit> <window us>
             fixed_window <cost> <limit> <window us>
+    cost    -1 is a reset: the balance becomes full, and the state in the reply is the one before
 
 The reply is one array: the time that was counted by; then for each request 1 if it was allowed, or
 0, and behind it for each of its checks the state as it was found, brought up to that time:

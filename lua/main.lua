@@ -26,6 +26,8 @@ while arg < #ARGV do
             arg = arg + 1
             us = tonumber(ARGV[arg])
         end
+        local is_reset = cost < 0
+        cost = is_reset and 0 or cost
         local state
         if i <= count then
             state = algorithm.look(KEYS[key], cost, limit, tokens_or_window, us)
@@ -33,7 +35,7 @@ while arg < #ARGV do
             is_allowed = is_allowed and not failure and cost <= state.remaining
         end
         checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit,
-            tokens_or_window = tokens_or_window, us = us, state = state}
+            tokens_or_window = tokens_or_window, us = us, state = state, is_reset = is_reset}
     end
 
     for i = 1, failure and 0 or #checks do
@@ -45,7 +47,13 @@ while arg < #ARGV do
         check.state = state
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
-        if not is_look and (units > 0 or state.is_mended) then
+        if check.is_reset then
+            local gone = redis.pcall('UNLINK', check.key)
+            if type(gone) == 'table' then
+                failure = gone
+                break
+            end
+        elseif not is_look and (units > 0 or state.is_mended) then
             -- Without the right to PTTL the life is not known; the agent says so when it connects.
             local life = redis.pcall('PTTL', check.key)
             life_ms = type(life) == 'number' and life or 0

@@ -67,6 +67,7 @@ struct agent {
 	struct http_tokens askers, admins; /* what is in force now */
 	struct token_watch asker_file, admin_file;
 	struct operate *operate;
+	struct operate_stats operated;
 	struct drain drain;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
@@ -374,6 +375,7 @@ static void set_view(struct agent *agent)
 		.engine = agent->engine,
 		.memory = agent->memory,
 		.store = agent->store,
+		.operated = &agent->operated,
 		.spop = agent->spop,
 		.http = agent->http,
 		.load = {.generation = 1, .loaded_us = clock_now_us()},
@@ -415,6 +417,9 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	agent->operate = operate_new(&(struct operate){
 		.options = options,
 		.engine = agent->engine,
+		.memory = agent->memory,
+		.store = agent->store,
+		.stats = &agent->operated,
 		.access = {&agent->askers, &agent->admins},
 	});
 	if (agent->operate == NULL)
@@ -513,11 +518,11 @@ static void tear_down(struct agent *agent)
 	token_watch_release(&agent->admin_file);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
-	free(agent->operate);
 	/* Before the engine: a store that is freed answers what still waits in it. */
 	if (agent->store != agent->memory)
 		store_free(agent->store);
 	store_free(agent->memory);
+	free(agent->operate); /* which stores tell their last answers */
 	engine_free(agent->engine);
 	if (agent->loop != NULL)
 		ev_loop_destroy(agent->loop);

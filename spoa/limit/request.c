@@ -101,10 +101,9 @@ static struct bytes name_of_key(const struct policy *policy)
 	return policy->key_count == 1 ? policy->key[0] : BYTES("key");
 }
 
-/* The values that `policy` counts this message by; false when an attribute is absent. */
-static bool find_values(const struct policy *policy, const struct reserved *reserved,
-			const struct attributes *attributes, struct value *values,
-			size_t *ret_count)
+bool request_key_values(const struct policy *policy, const struct reserved *reserved,
+			const struct attributes *attributes, bool is_inline, struct value *values,
+			size_t *ret_count, bool *ret_is_explicit)
 {
 	size_t count = reserved->key != NULL ? 1 : policy->key_count;
 
@@ -119,6 +118,7 @@ static bool find_values(const struct policy *policy, const struct reserved *rese
 		value_cut_address(&values[i], policy->ipv4_prefix, policy->ipv6_prefix);
 	}
 	*ret_count = count;
+	*ret_is_explicit = reserved->key != NULL && !is_inline && policy->key_count != 1;
 	return true;
 }
 
@@ -174,9 +174,11 @@ static void add_check(struct request *request, const struct policy *policy,
 {
 	bool is_inline = policy == policies_inline(request->policies);
 	struct value values[POLICY_KEY_MAX];
+	bool is_explicit;
 	size_t count;
 
-	if (!find_values(policy, reserved, attributes, values, &count)) {
+	if (!request_key_values(policy, reserved, attributes, is_inline, values, &count,
+				&is_explicit)) {
 		if (!request->is_look)
 			count_absent_key(request, policy);
 		return;
@@ -197,8 +199,7 @@ static void add_check(struct request *request, const struct policy *policy,
 	check->is_decided = terms->is_blocked;
 	check->is_skipped = false;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
-	check_set_key(check, values, count,
-		      reserved->key != NULL && !is_inline && policy->key_count != 1);
+	check_set_key(check, values, count, is_explicit);
 	check->is_shadow = check_is_to_be_in_shadow(check);
 	if (merge(request, check))
 		pool_put(request->slots, check);

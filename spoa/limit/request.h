@@ -26,8 +26,8 @@ struct request {
 	struct pool *slots; /* of struct check; has REQUEST_CHECKS_MAX + 1 for this request */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
-	bool is_look; /* somebody looks at what would happen: nothing is counted in tallies */
-	bool is_invalid;        /* a message was: see invalid_why */
+	bool is_look;    /* somebody looks at what would happen: nothing is counted in tallies */
+	bool is_invalid; /* a message was: see invalid_why */
 	bool is_policy_unknown; /* a message named a policy that does not exist */
 	size_t left_out;        /* checks above REQUEST_CHECKS_MAX */
 	/*
@@ -38,6 +38,17 @@ struct request {
 	const struct policy *key_never_came;
 	const char *invalid_why; /* for the log; a constant */
 };
+
+struct reserved;
+
+/*
+ * The values that `policy` counts by, of the attributes or of the given key; false when an
+ * attribute is absent. *ret_is_explicit: a given key stands for none or several attributes
+ * (check_set_key).
+ */
+MUST_CHECK bool request_key_values(const struct policy *policy, const struct reserved *reserved,
+				   const struct attributes *attributes, bool is_inline,
+				   struct value *values, size_t *ret_count, bool *ret_is_explicit);
 
 void request_init(struct request *request, const struct policies *policies, struct pool *slots);
 void request_add(struct request *request, const struct attributes *attributes);

@@ -259,7 +259,7 @@ uint32_t balances_remember_grant(struct balances *b, struct balance_id id)
 	return cell;
 }
 
-static void forget(struct balances *b, uint32_t cell)
+void balances_forget(struct balances *b, uint32_t cell)
 {
 	struct balance_cell *entry = balances_at(b, cell);
 
@@ -285,7 +285,7 @@ void balances_forget_full(struct balances *b, int64_t now_us, unsigned max)
 			return;
 		int64_t full_us = balances_at(b, due.cell)->full_us;
 		if (full_us <= now_us)
-			forget(b, due.cell);
+			balances_forget(b, due.cell);
 		else /* it was used since */
 			sift_down(b, 1, (struct balance_due){due.cell, when_of(b, full_us)});
 	}
@@ -318,6 +318,6 @@ bool balances_forget_one(struct balances *b, int64_t now_us)
 	if (class == NULL)
 		return false;
 	b->evicted += balances_at(b, class->oldest)->full_us > now_us;
-	forget(b, class->oldest);
+	balances_forget(b, class->oldest);
 	return true;
 }

@@ -124,6 +124,9 @@ void balances_forget_full(struct balances *b, int64_t now_us, unsigned max);
 /* Forgets one that is not held; false when there is none. */
 bool balances_forget_one(struct balances *b, int64_t now_us);
 
+/* Forgets this one, held or not. */
+void balances_forget(struct balances *b, uint32_t cell);
+
 /* Bytes in use, with the index and the heap. */
 uint64_t balances_bytes(const struct balances *b);
 

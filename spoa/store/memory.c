@@ -414,6 +414,20 @@ static void decide(struct balances *balances, struct store_op *op, struct findin
 		ask_shadow(balances, op, i, findings, allowed);
 }
 
+/* With the grant of a store that stands in: what was granted here counts no more either. */
+static void forget_all(struct balances *balances, const struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		struct balance_id id = balances_id(balances, check_key(op->checks[i]));
+		uint32_t cell = balances_find(balances, id);
+		uint32_t grant = balances_find(balances, balances_grant_id(id));
+		if (cell != 0)
+			balances_forget(balances, cell);
+		if (grant != 0)
+			balances_forget(balances, grant);
+	}
+}
+
 /* A balance of which nothing was decided stays in the class that it was in. */
 static void let_all_go(struct balances *balances, const struct store_op *op,
 		       const struct finding *findings)
@@ -442,6 +456,8 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	locate(balances, op, all, findings);
 	decide(balances, op, findings);
 	let_all_go(balances, op, findings);
+	if (op->is_reset)
+		forget_all(balances, op);
 	return STORE_DONE;
 }
 

@@ -56,6 +56,11 @@ struct store_op {
 	 * was: nothing is written, forgotten or counted as used.
 	 */
 	bool is_look;
+	/*
+	 * The balances of all checks become full. Each check costs 0, and its outcome is of the
+	 * balance as it was before.
+	 */
+	bool is_reset;
 	void (*answered)(struct store_op *op);
 	/*
 	 * Called before `answered` with each balance that a store with a clock of its own found,
@@ -76,6 +81,7 @@ struct store_op {
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
+#define STORE_OPS_BESIDE   64   /* that can be pending beside the engine's: an operator's */
 #define STORE_BATCH_BOUNDS 6    /* 1, 2, 4 .. 32 requests */
 
 /* What a store counts that asks somebody else for its answers. */
@@ -184,7 +190,7 @@ struct store {
 struct store_config {
 	struct bytes prefix;  /* of every key; a constant */
 	int64_t timeout_us;   /* the engine's, of every op */
-	size_t max_in_flight; /* the engine's: the most ops that can be pending */
+	size_t max_in_flight; /* the engine's: the most ops of it that can be pending */
 	/* For tests and replay: balances are as of op.now_us, not of the server's clock. */
 	bool is_time_given;
 	int64_t silence_us; /* without any reply for so long the link is lost; 0: half a second */

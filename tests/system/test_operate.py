@@ -1,5 +1,6 @@
 """The commands of an operator, over TCP and Unix sockets, and what they print."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import pytest
 
 from agent import BINARY, bucket, policies_text, run, window
+from http_client import HttpClient
 from processes import PATIENCE, ROOT, clean_environment
 
 PAGE = (ROOT / "docs/operate.md").read_text()
@@ -81,6 +83,38 @@ def test_values_go_to_the_agent_as_they_are(ask):
     assert shown.returncode == 0 and "\x1b" not in shown.stdout
 
 
+# --- balance and reset ---------------------------------------------------------------------------
+
+def test_balance_and_reset_of_each_terms(ask, operated):
+    with HttpClient(operated) as client:
+        for tenant in ("acme", "acme", "other"):
+            client.check(attributes={"tenant": tenant, "src": "192.0.2.1"})
+    acme = json_of(ask("balance", "tenant", "tenant=acme", "--json"))
+    shown = ask("balance", "tenant", "key=acme")
+    reset = json_of(ask("reset", "--json", "tenant", "tenant=acme"))
+
+    assert [(b["terms"], b["used"], b["remaining"]) for b in acme["balances"]] == \
+        [("overrides[0]", 2, 7)]
+    assert re.search(r"^overrides\[0\] +2 +9 +7 ", shown.stdout, re.MULTILINE)
+    assert (reset["reset"], reset["scope"]) == (1, "this agent")
+    assert json_of(ask("balance", "tenant", "tenant=acme", "--json"))["balances"] == []
+    assert json_of(ask("balance", "tenant", "tenant=other", "--json"))["balances"][0]["used"] == 1
+    assert ask("balance", "tenant", "tenant=acme").stdout == "nothing is used\n"
+    event = operated.wait_for_event("balance_reset")
+    assert (event["id"], event["who"], event["from"]) == (reset["id"], f"uid {os.getuid()}", "unix")
+    assert event["key_hash"] == hashlib.sha256(b"acme").hexdigest()
+    assert "acme" not in json.dumps(event)
+
+
+def test_a_refusal_of_an_agent_is_told(ask):
+    for words, why in ((["nope", "src=x"], '404 policy: "nope" is unknown'),
+                       (["login"], '400 key: an attribute is missing; accepted are "src", or key'),
+                       (["login", "user=x"], '400 "user": not accepted')):
+        done = ask("reset", *words)
+        assert done.returncode == 1
+        assert why in done.stderr and done.stdout == ""
+
+
 # --- which agents, and with what right -----------------------------------------------------------
 
 def test_a_command_asks_each_agent_and_fails_when_one_does(operated):
@@ -125,7 +159,7 @@ def test_wrong_usage_is_2_and_asks_nobody(arguments):
 
 def test_each_command_has_help():
     text = run("--help").stdout
-    for name in ("explain",):
+    for name in ("explain", "balance", "reset"):
         done = run(name, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith(f"usage: ratelimit-spoa {name} ")

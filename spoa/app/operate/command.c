@@ -14,8 +14,9 @@
 #define TOKEN_VARIABLE  "RATELIMIT_TOKEN_FILE="
 #define SECRET_MAX      (HTTP_TOKEN_NAME_MAX + HTTP_TOKEN_MAX + 2)
 
-static const struct command *const commands[] = {&command_explain};
-const char *const command_names[] = {"explain", NULL};
+static const struct command *const commands[] = {&command_explain, &command_balance,
+						 &command_reset};
+const char *const command_names[] = {"explain", "balance", "reset", NULL};
 
 _Static_assert(ARRAY_SIZE(command_names) == ARRAY_SIZE(commands) + 1, "a command has no name");
 

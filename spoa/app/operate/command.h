@@ -48,7 +48,7 @@ struct command {
 	void (*print)(struct json_value answer, FILE *to);
 };
 
-extern const struct command command_explain;
+extern const struct command command_explain, command_balance, command_reset;
 
 /* NULL when no command of an operator has the name. */
 const struct command *command_find(const char *name);

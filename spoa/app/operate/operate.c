@@ -2,13 +2,26 @@
 
 #include <stdlib.h>
 
+#include "app/operate/balances.h"
 #include "net/http/http_ask.h"
 
 const struct http_route operate_routes[] = {
 	{
 		.path = "/explain",
 		.allow = "POST",
-		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, explain_answer},
+		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, explain_answer, NULL},
+	},
+	{
+		.path = "/balances/",
+		.is_prefix = true,
+		.allow = "GET, HEAD, DELETE",
+		.operations =
+			{
+				[METHOD_GET] = {ACCESS_PRIVATE, false, balances_show,
+						balances_forget_exchange},
+				[METHOD_DELETE] = {ACCESS_CHANGE, false, balances_reset,
+						   balances_forget_exchange},
+			},
 	},
 };
 const size_t operate_route_count = ARRAY_SIZE(operate_routes);
@@ -19,10 +32,7 @@ struct operate *operate_new(const struct operate *operate)
 
 	if (copy == NULL)
 		return NULL;
-	copy->options = operate->options;
-	copy->engine = operate->engine;
-	copy->access = operate->access;
-	http_question_clear(&copy->question);
+	*copy = *operate;
 	return copy;
 }
 

@@ -8,6 +8,7 @@
 #ifndef APP_OPERATE_OPERATE_H
 #define APP_OPERATE_OPERATE_H
 
+#include "app/operate/operate_stats.h"
 #include "app/options.h"
 #include "engine/engine.h"
 #include "net/http/http_access.h"
@@ -17,8 +18,12 @@
 struct operate {
 	const struct options *options;
 	struct engine *engine;
+	struct store *memory;
+	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
+	struct operate_stats *stats;
 	struct http_access_rules access;
 	struct http_question question; /* of the request that is being answered */
+	size_t ops;                    /* that are with the store: at most STORE_OPS_BESIDE */
 };
 
 /* A copy, to be given back by free, after the server. NULL when memory is short. */

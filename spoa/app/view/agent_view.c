@@ -13,6 +13,7 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.store = store_describe(view->store),
 		.spop = spop_server_stats(view->spop),
 		.http = http_server_stats(view->http),
+		.operated = *view->operated,
 		.process = process_stats(),
 		.load = view->load,
 		.started_us = view->started_us,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/operate/operate_stats.h"
 #include "app/options.h"
 #include "app/view/history.h"
 #include "app/view/process_stats.h"
@@ -38,6 +39,7 @@ struct agent_view {
 	const struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	const struct spop_server *spop;
 	const struct http_server *http;
+	const struct operate_stats *operated;
 	struct history history;
 	struct load_stats load;
 	int64_t started_us; /* since the epoch */
@@ -55,6 +57,7 @@ struct agent_stats {
 	struct store_description store;
 	struct spop_server_stats spop;
 	struct http_server_stats http;
+	struct operate_stats operated;
 	struct process_stats process;
 	struct load_stats load;
 	int64_t started_us;

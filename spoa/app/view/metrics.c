@@ -318,6 +318,8 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 	exposition_put(e, LABELS({"version", RATELIMIT_VERSION}), 1);
 	put_one(e, "ratelimit_draining", "gauge", "1 from SIGTERM on.", stats->is_draining);
 	put_policies(e, stats);
+	put_one(e, "ratelimit_balance_resets_total", "counter",
+		"Resets of a key's balances by operators.", stats->operated.balance_resets);
 	put_process(e, stats);
 }
 

@@ -20,6 +20,9 @@ struct http_operation {
 	 * is freed when the exchange is over. NULL: the path does not have this method.
 	 */
 	void (*answer)(void *owner, struct http_exchange *exchange);
+	/* NULL, or called in place of that when the exchange is over: whoever answers it later must
+	 * know. */
+	void (*forget)(struct http_exchange *exchange);
 };
 
 struct http_route {

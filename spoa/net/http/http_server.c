@@ -136,6 +136,12 @@ static void answer_route(const struct http_server *server, struct http_exchange 
 
 static void forget_operation(struct http_exchange *exchange)
 {
+	const struct http_operation *operation = exchange->operation;
+
+	if (operation->forget != NULL) {
+		operation->forget(exchange);
+		return;
+	}
 	engine_abandon(&exchange->open);
 	free(exchange->data);
 	exchange->data = NULL;

@@ -42,14 +42,22 @@ static size_t arguments_of(const struct quota *quota)
 	return algorithm_traits(quota->algorithm)->is_by_rate ? 5 : 4;
 }
 
-static void put_check(struct writer *w, const struct check *check)
+#define COST_OF_RESET (-1)
+
+/* Every cost above the limit is denied alike, and limit + 1 is a number that Lua can hold. */
+static int64_t cost_of(const struct store_op *op, const struct check *check)
+{
+	if (op->is_reset)
+		return COST_OF_RESET;
+	return check->cost <= check->quota->limit ? check->cost : check->quota->limit + 1;
+}
+
+static void put_check(struct writer *w, const struct store_op *op, const struct check *check)
 {
 	const struct quota *quota = check->quota;
 
 	put_text(w, bytes_from_text(algorithm_name(quota->algorithm)));
-	/* Every cost above the limit is denied alike, and limit + 1 is a number that Lua can hold.
-	 */
-	put_number(w, check->cost <= quota->limit ? check->cost : quota->limit + 1);
+	put_number(w, cost_of(op, check));
 	put_number(w, quota->limit);
 	if (algorithm_traits(quota->algorithm)->is_by_rate) {
 		put_number(w, quota->refill_tokens);
@@ -101,7 +109,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		put_counts(w, op_of(link));
 		for (size_t i = 0; i < op_of(link)->count; i++)
-			put_check(w, op_of(link)->checks[i]);
+			put_check(w, op_of(link), op_of(link)->checks[i]);
 	}
 }
 

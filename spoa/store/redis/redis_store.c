@@ -139,7 +139,8 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 {
 	struct redis_common *common = &redis->common;
 
-	if (!pool_init(&common->calls, redis_node_call_size(), common->config.max_in_flight))
+	if (!pool_init(&common->calls, redis_node_call_size(),
+		       common->config.max_in_flight + STORE_OPS_BESIDE))
 		return false;
 	if (redis->target->is_tls) {
 		common->tls = redis_tls_new(loop, &redis->target->tls, on_reread, redis);

@@ -395,6 +395,53 @@ static void test_look_mends_nothing(TEST_STATE)
 	store_free(store);
 }
 
+/* ---- resets ---- */
+
+static void test_reset_makes_full_and_says_what_was_used(TEST_STATE)
+{
+	struct store *store = tested->make();
+	size_t count;
+	const struct quota *all = quotas(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *key = algorithm_name(all[i].algorithm);
+		struct check check, other;
+		struct check *const checks[] = {&check, &other};
+		(void)ask_one(store, key, &all[i], 2, START_US);
+		check_make(&check, key, &all[i], 0);
+		check_make(&other, "never seen", &all[i], 0);
+		ask_op(store,
+		       (struct store_op){
+			       .checks = checks, .count = 2, .now_us = START_US, .is_reset = true});
+		assert_true(check.is_decided && other.is_decided);
+		assert_int_equal(check.outcome.remaining, 1);
+		assert_int_equal(other.outcome.remaining, 3);
+		assert_int_equal(ask_one(store, key, &all[i], 0, START_US).remaining, 3);
+		assert_int_equal(ask_one(store, key, &all[i], 0, START_US).reset_us, 0);
+	}
+	store_free(store);
+}
+
+/* The log of a large limit is a hash in Redis. */
+static void test_reset_of_a_large_log(TEST_STATE)
+{
+	struct store *store = tested->make();
+	struct quota quota = window_of(SLIDING_WINDOW, 100000, 1000 * SECOND);
+	struct check check;
+	struct check *const checks[] = {&check};
+
+	for (int64_t i = 0; i < 100; i++)
+		(void)ask_one(store, "large", &quota, 5, START_US + i);
+	check_make(&check, "large", &quota, 0);
+	ask_op(store,
+	       (struct store_op){
+		       .checks = checks, .count = 1, .now_us = START_US + 100, .is_reset = true});
+
+	assert_int_equal(check.outcome.remaining, 99500);
+	assert_int_equal(ask_one(store, "large", &quota, 1, START_US + 101).remaining, 99999);
+	store_free(store);
+}
+
 void store_contract_add(const struct store_under_test *under_test)
 {
 	static struct test tests[] = {
@@ -415,6 +462,9 @@ void store_contract_add(const struct store_under_test *under_test)
 		{.name = "look_is_what_the_request_then_gets",
 		 .run = test_look_is_what_the_request_then_gets},
 		{.name = "look_mends_nothing", .run = test_look_mends_nothing},
+		{.name = "reset_makes_full_and_says_what_was_used",
+		 .run = test_reset_makes_full_and_says_what_was_used},
+		{.name = "reset_of_a_large_log", .run = test_reset_of_a_large_log},
 	};
 
 	tested = under_test;

@@ -1,0 +1,13 @@
+/*
+ * operate_stats.h - what operators changed, as counters.
+ */
+#ifndef APP_OPERATE_OPERATE_STATS_H
+#define APP_OPERATE_OPERATE_STATS_H
+
+#include <stdint.h>
+
+struct operate_stats {
+	uint64_t balance_resets;
+};
+
+#endif
