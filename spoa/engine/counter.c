@@ -3,10 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-void counter_init(struct counter *counter)
+void counter_init(struct counter *counter, int64_t mono_us)
 {
+	counter->top = top_panes_new(mono_us);
 	memset(&counter->stats, 0, sizeof counter->stats);
 	randombytes_buf(counter->secret, sizeof counter->secret);
+}
+
+void counter_release(struct counter *counter)
+{
+	top_panes_free(counter->top);
+	counter->top = NULL;
 }
 
 static enum tally_result result_of(const struct check *check)
@@ -30,7 +37,22 @@ static void add_key(struct top_keys **top, const struct check *check, uint64_t h
 		top_keys_add(*top, check_values(check), hash, check->outcome.remaining);
 }
 
-static void add_check(const struct counter *counter, const struct check *check, int64_t latency_us)
+/* A policy keeps its tally over reloads, so the tally's address stands for its name. */
+static void add_to_panes(struct top_panes *top, const struct check *check, uint64_t hash,
+			 enum tally_result result, int64_t mono_us)
+{
+	uint64_t of_policy = (uint64_t)(uintptr_t)check->policy->tally;
+
+	if (top == NULL)
+		return;
+	hash ^= of_policy * UINT64_C(0x9e3779b97f4a7c15);
+	top_panes_add(top, TOP_BY_ASKED, check, hash, mono_us);
+	if (result == TALLY_DENIED)
+		top_panes_add(top, TOP_BY_DENIED, check, hash, mono_us);
+}
+
+static void add_check(const struct counter *counter, const struct check *check, int64_t latency_us,
+		      int64_t mono_us)
 {
 	struct tally *tally = check->policy->tally;
 	struct bytes values = check_values(check);
@@ -47,6 +69,7 @@ static void add_check(const struct counter *counter, const struct check *check, 
 		add_key(&tally->denied, check, hash);
 	else if (result == TALLY_SHADOW_DENIED)
 		add_key(&tally->shadow_denied, check, hash);
+	add_to_panes(counter->top, check, hash, result, mono_us);
 }
 
 static void add_request(struct engine_stats *stats, const struct verdict *verdict,
@@ -64,7 +87,7 @@ static void add_request(struct engine_stats *stats, const struct verdict *verdic
 }
 
 void counter_add(struct counter *counter, const struct verdict *verdict, enum source source,
-		 int64_t latency_us)
+		 int64_t latency_us, int64_t mono_us)
 {
 	struct engine_stats *stats = &counter->stats;
 
@@ -74,5 +97,5 @@ void counter_add(struct counter *counter, const struct verdict *verdict, enum so
 	stats->left_out += verdict->request->left_out;
 	histogram_add(&stats->latency[source], latency_us);
 	for (size_t i = 0; i < verdict->request->count; i++)
-		add_check(counter, verdict->request->checks[i], latency_us);
+		add_check(counter, verdict->request->checks[i], latency_us, mono_us);
 }

@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "base/histogram.h"
+#include "limit/top_panes.h"
 #include "limit/verdict.h"
 
 struct engine_stats {
@@ -30,12 +31,14 @@ struct engine_stats {
 
 struct counter {
 	struct engine_stats stats;
+	struct top_panes *top; /* NULL: memory was short */
 	/* Of the keys' hashes, so that no client can choose keys that have one hash. */
 	uint8_t secret[crypto_shorthash_KEYBYTES];
 };
 
-void counter_init(struct counter *counter);
+void counter_init(struct counter *counter, int64_t mono_us);
+void counter_release(struct counter *counter);
 void counter_add(struct counter *counter, const struct verdict *verdict, enum source source,
-		 int64_t latency_us);
+		 int64_t latency_us, int64_t mono_us);
 
 #endif

@@ -67,7 +67,7 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 		return NULL;
 	engine->config = *config;
 	list_init(&engine->waiting);
-	counter_init(&engine->counter);
+	counter_init(&engine->counter, config->mono_us());
 	engine->policies = policies_ref(policies);
 	/*
 	 * Beside the inquiries that wait there is the one that is being filled: it has up to
@@ -91,6 +91,7 @@ void engine_free(struct engine *engine)
 	policies_unref(engine->policies);
 	pool_release(&engine->inquiries);
 	pool_release(&engine->checks);
+	counter_release(&engine->counter);
 	free(engine);
 }
 
@@ -106,6 +107,11 @@ void engine_set_policies(struct engine *engine, const struct policies *policies)
 const struct policies *engine_policies(const struct engine *engine)
 {
 	return engine->policies;
+}
+
+struct top_panes *engine_top(const struct engine *engine)
+{
+	return engine->counter.top;
 }
 
 struct engine_stats engine_stats(const struct engine *engine)
@@ -341,7 +347,8 @@ static void decide(struct inquiry *inquiry, enum source source)
 	};
 	if (inquiry->request.is_look)
 		return;
-	counter_add(&engine->counter, &inquiry->verdict, source, decision.latency_us);
+	counter_add(&engine->counter, &inquiry->verdict, source, decision.latency_us,
+		    inquiry->asked_us + decision.latency_us);
 	if (config->decided != NULL)
 		config->decided(config->owner, &decision);
 }

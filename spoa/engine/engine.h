@@ -115,6 +115,8 @@ void engine_abandon(struct list *open);
 
 const struct policies *engine_policies(const struct engine *engine);
 struct engine_stats engine_stats(const struct engine *engine);
+/* The keys that come most; NULL when memory was short at the start. */
+struct top_panes *engine_top(const struct engine *engine);
 
 /* When the next deadline is, on the monotonic clock; -1 when nothing waits. */
 int64_t engine_next_us(const struct engine *engine);

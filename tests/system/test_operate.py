@@ -159,7 +159,7 @@ def test_wrong_usage_is_2_and_asks_nobody(arguments):
 
 def test_each_command_has_help():
     text = run("--help").stdout
-    for name in ("explain", "balance", "reset"):
+    for name in ("explain", "top", "balance", "reset"):
         done = run(name, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith(f"usage: ratelimit-spoa {name} ")

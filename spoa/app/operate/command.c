@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/secret_file.h"
 #include "net/http/http_access.h"
@@ -12,11 +13,12 @@
 #define DEFAULT_ADDRESS "http://127.0.0.1:8080"
 #define AGENT_VARIABLE  "RATELIMIT_AGENT="
 #define TOKEN_VARIABLE  "RATELIMIT_TOKEN_FILE="
+#define CLEAR_SCREEN    "\x1b[H\x1b[2J"
 #define SECRET_MAX      (HTTP_TOKEN_NAME_MAX + HTTP_TOKEN_MAX + 2)
 
-static const struct command *const commands[] = {&command_explain, &command_balance,
+static const struct command *const commands[] = {&command_explain, &command_top, &command_balance,
 						 &command_reset};
-const char *const command_names[] = {"explain", "balance", "reset", NULL};
+const char *const command_names[] = {"explain", "top", "balance", "reset", NULL};
 
 _Static_assert(ARRAY_SIZE(command_names) == ARRAY_SIZE(commands) + 1, "a command has no name");
 
@@ -122,14 +124,15 @@ static bool read_token(const struct command_flags *flags, char **environment, ch
 	return true;
 }
 
-static bool refuse_flags(char **words, struct err *err)
+static bool refuse_flags(const struct command *command, char **words, struct err *err)
 {
 	for (; *words != NULL; words++)
 		if ((*words)[0] == '-')
-			return err_set(
-				err, "%s: no such option%s", quoted(bytes_from_text(*words)).text,
-				option_suggest_flag(bytes_from_text(*words), flags_table, NULL)
-					.text);
+			return err_set(err, "%s: no such option%s",
+				       quoted(bytes_from_text(*words)).text,
+				       option_suggest_flag(bytes_from_text(*words), flags_table,
+							   command->own_options)
+					       .text);
 	return true;
 }
 
@@ -275,6 +278,8 @@ static int print_help(const struct command *command)
 {
 	printf("usage: ratelimit-spoa %s %s [options]\n\n%s\n\n", command->name, command->arguments,
 	       command->help);
+	if (command->own_options != NULL)
+		option_print_table(command->own_options, stdout);
 	option_print_table(flags_table, stdout);
 	return EXIT_SUCCESS;
 }
@@ -295,12 +300,21 @@ int command_run(const struct command *command, char **args, char **environment)
 
 	if (has_help(args))
 		return print_help(command);
-	if (!option_read_own_flags(flags_table, &line.flags, args, &err) ||
-	    !refuse_flags(args, &err) || !set_default_agent(&line.flags, environment, &err) ||
+	if ((command->own_options != NULL &&
+	     !option_read_own_flags(command->own_options, &line.flags, args, &err)) ||
+	    !option_read_own_flags(flags_table, &line.flags, args, &err) ||
+	    !refuse_flags(command, args, &err) ||
+	    !set_default_agent(&line.flags, environment, &err) ||
 	    !read_token(&line.flags, environment, token, sizeof token, &err) ||
 	    !command->make(&line, target, &body, &err))
 		return report_usage(command, &err);
 	int status = ask_all(command, &line, token, target, body);
+	while (line.flags.watch) {
+		(void)sleep(1);
+		if (isatty(STDOUT_FILENO) && !line.flags.json)
+			fputs(CLEAR_SCREEN, stdout);
+		status = ask_all(command, &line, token, target, body);
+	}
 	free(body);
 	return status;
 }

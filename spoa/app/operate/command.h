@@ -21,6 +21,8 @@ struct command_flags {
 	size_t agent_count;
 	const char *token_file; /* NULL: none */
 	bool json;
+	unsigned by, last; /* of top: positions of their names */
+	bool watch;
 };
 
 /* What stands behind the command. */
@@ -38,6 +40,7 @@ struct command {
 	const char *meaning;   /* in one line */
 	const char *help;      /* more lines */
 	const char *method;
+	const struct option *own_options; /* NULL: none but those of all commands */
 	/*
 	 * Makes the target, and a body if the request has one, which is from malloc. False when the
 	 * words are none that the command takes.
@@ -48,7 +51,7 @@ struct command {
 	void (*print)(struct json_value answer, FILE *to);
 };
 
-extern const struct command command_explain, command_balance, command_reset;
+extern const struct command command_explain, command_top, command_balance, command_reset;
 
 /* NULL when no command of an operator has the name. */
 const struct command *command_find(const char *name);

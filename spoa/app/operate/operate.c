@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/operate/balances.h"
+#include "app/operate/top_now.h"
 #include "net/http/http_ask.h"
 
 const struct http_route operate_routes[] = {
@@ -10,6 +11,12 @@ const struct http_route operate_routes[] = {
 		.path = "/explain",
 		.allow = "POST",
 		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, explain_answer, NULL},
+	},
+	{
+		.path = "/top",
+		.has_query = true,
+		.allow = "GET, HEAD",
+		.operations[METHOD_GET] = {ACCESS_PRIVATE, false, top_now_answer, NULL},
 	},
 	{
 		.path = "/balances/",

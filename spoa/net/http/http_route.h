@@ -28,6 +28,7 @@ struct http_operation {
 struct http_route {
 	const char *path;
 	bool is_prefix; /* the path goes on behind it */
+	bool has_query; /* without a query the path is a page's */
 	const char *allow;
 	struct http_operation operations[METHOD_OTHER]; /* by method; HEAD is GET's */
 };

@@ -86,10 +86,12 @@ static const struct http_page *find_page(const struct http_server *server,
 
 /* ---- routes ---- */
 
-static bool is_path_of(const struct http_route *route, struct bytes path)
+static bool is_route_of(const struct http_route *route, const struct http_head *head)
 {
-	struct bytes of_route = bytes_from_text(route->path);
+	struct bytes of_route = bytes_from_text(route->path), path = head->path;
 
+	if (route->has_query && head->query.len == 0)
+		return false;
 	return route->is_prefix ? bytes_begin_with(path, of_route) : bytes_equal(path, of_route);
 }
 
@@ -99,7 +101,7 @@ static const struct http_route *find_route(const struct http_server *server,
 {
 	for (size_t i = 0; i < server->config.route_count; i++)
 		if ((exchange->door & DOOR_ADMIN) != 0 &&
-		    is_path_of(&server->config.routes[i], exchange->head.path))
+		    is_route_of(&server->config.routes[i], &exchange->head))
 			return &server->config.routes[i];
 	return NULL;
 }
@@ -203,12 +205,12 @@ static void on_begun(void *owner, struct http_exchange *exchange)
 		begin_check(server, exchange);
 		return;
 	}
+	route = find_route(server, exchange);
 	page = find_page(server, exchange);
-	route = page == NULL ? find_route(server, exchange) : NULL;
-	if (page != NULL)
-		begin_page(server, exchange, page);
-	else if (route != NULL)
+	if (route != NULL)
 		begin_route(server, exchange, route);
+	else if (page != NULL)
+		begin_page(server, exchange, page);
 	else
 		http_answer_problem(exchange, 404, "there is no such path");
 }
