@@ -267,10 +267,14 @@ static int run_serve(char **args, bool is_named)
 static bool put_table(const struct policies *policies, FILE *to)
 {
 	size_t count = policies_count(policies);
+	size_t allowed = policies_get_list(policies, LISTED_ALLOW)->count;
+	size_t blocked = policies_get_list(policies, LISTED_BLOCK)->count;
 
 	policies_table_put(policies, to);
-	fprintf(to, "the configuration is good: %zu %s\n", count,
-		count == 1 ? "policy" : "policies");
+	fprintf(to, "the configuration is good: %zu %s", count, count == 1 ? "policy" : "policies");
+	if (allowed + blocked > 0)
+		fprintf(to, "; matches in allow: %zu, in block: %zu", allowed, blocked);
+	fputc('\n', to);
 	return true;
 }
 

@@ -166,6 +166,14 @@ static void leave(struct reload *reload, struct reload_job *job)
 	file_watch_hold(reload->watch, rested_us);
 }
 
+/* Which of the two lists are others now. */
+static const char *lists_text(const struct policy_changes *changes)
+{
+	if (changes->is_allow_changed)
+		return changes->is_block_changed ? "allow,block" : "allow";
+	return changes->is_block_changed ? "block" : "";
+}
+
 static void use_policies(struct reload *reload, struct reload_job *job)
 {
 	const struct policy_changes *changes = &job->changes;
@@ -180,6 +188,7 @@ static void use_policies(struct reload *reload, struct reload_job *job)
 	log_event(LOG_INFO, "reloaded", LOG_TEXT("cause", cause_text(job->is_asked_for)),
 		  LOG_TEXT("added", added.text), LOG_TEXT("changed", changed.text),
 		  LOG_TEXT("removed", removed.text), LOG_BOOL("reordered", changes->is_reordered),
+		  LOG_TEXT("lists", lists_text(changes)),
 		  LOG_INT("policies", policies_count(job->policies)),
 		  LOG_TEXT("file", reload->config.options->policies));
 }
@@ -265,7 +274,7 @@ static void advance(struct reload *reload, struct reload_job *job)
 {
 	bool is_inheriting = job->state == RELOAD_INHERITING;
 
-	if (job->position <= policies_count(job->policies)) {
+	if (job->position < policies_row_count(job->policies)) {
 		(is_inheriting ? policies_inherit_at : policies_forget_keys_at)(
 			job->policies, job->before, job->position++);
 		return;

@@ -5,13 +5,17 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "limit/generation.h"
 
 struct policies {
 	size_t references;
 	size_t count;
-	struct policy **items;      /* in file order */
-	struct policy **sorted;     /* by name */
-	struct policy fallback;     /* "inline" */
+	struct policy **items;  /* in file order */
+	struct policy **sorted; /* by name */
+	struct policy fallback; /* "inline" */
+	struct policy blocked;  /* who is in the list `block` */
+	struct match_list lists[LISTED_COUNT];
+	bool has_lists;
 	struct policy_index *index; /* NULL until it is compiled */
 };
 
@@ -30,8 +34,14 @@ struct policies *policies_new(enum on_error on_error)
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
 		.tally = tally_new(),
 	};
-	if (policies->fallback.tally == NULL) {
-		free(policies);
+	policies->blocked = (struct policy){
+		.name = "blocked",
+		.terms = {.on_error = on_error, .is_blocked = true},
+		.tally = tally_new(),
+	};
+	generations_set(&policies->blocked);
+	if (policies->fallback.tally == NULL || policies->blocked.tally == NULL) {
+		policies_unref(policies);
 		return NULL;
 	}
 	return policies;
@@ -57,7 +67,10 @@ void policies_unref(const struct policies *unwanted)
 		return;
 	for (size_t i = 0; i < policies->count; i++)
 		policy_free(policies->items[i]);
+	for (size_t i = 0; i < LISTED_COUNT; i++)
+		match_list_release(&policies->lists[i]);
 	tally_unref(policies->fallback.tally);
+	tally_unref(policies->blocked.tally);
 	policy_index_free(policies->index);
 	free(policies->items);
 	free(policies->sorted);
@@ -83,6 +96,9 @@ bool policies_unref_some(const struct policies *unwanted)
 			policies->index = NULL;
 		return true;
 	}
+	for (size_t i = 0; i < LISTED_COUNT; i++)
+		if (match_list_release_some(&policies->lists[i]))
+			return true;
 	if (policies->count == 0) {
 		policies_unref(policies);
 		return false;
@@ -152,22 +168,50 @@ static void put_in_shadow(struct policy *policy)
 void policies_shadow_all(struct policies *policies)
 {
 	put_in_shadow(&policies->fallback);
+	put_in_shadow(&policies->blocked);
 	for (size_t i = 0; i < policies->count; i++)
 		put_in_shadow(policies->items[i]);
 }
 
-/* The policy at the position; the one that stands for inline ones comes after the last. */
-static struct policy *policy_or_inline_at(struct policies *policies, size_t position)
+/* ---- rows ---- */
+
+size_t policies_row_count(const struct policies *policies)
 {
-	return position < policies->count ? policies->items[position] : &policies->fallback;
+	return policies->count + 2;
 }
 
-/* The policy of that name in the set before, or NULL. Most are where they were. */
-static const struct policy *find_before(const struct policies *before, const struct policy *policy,
-					size_t position)
+size_t policies_row_of(const struct policies *policies, const struct policy *policy)
 {
-	if (policy->position == SIZE_MAX)
-		return &before->fallback;
+	if (policy == &policies->fallback)
+		return policies->count;
+	return policy == &policies->blocked ? policies->count + 1 : policy->position;
+}
+
+static struct policy *policy_at_row(struct policies *policies, size_t row)
+{
+	if (row < policies->count)
+		return policies->items[row];
+	return row == policies->count ? &policies->fallback : &policies->blocked;
+}
+
+const struct policy *policies_at_row(const struct policies *policies, size_t row)
+{
+	return policy_at_row(writable(policies), row);
+}
+
+/* ---- after another set ---- */
+
+/*
+ * The policy that has the place of `policies`' policy at `position` in the set before, or NULL.
+ * Most are where they were.
+ */
+static const struct policy *find_before(const struct policies *before,
+					const struct policies *policies, size_t position)
+{
+	const struct policy *policy = policies_at_row(policies, position);
+
+	if (position >= policies->count)
+		return policies_at_row(before, before->count + (position - policies->count));
 	if (position < before->count && strcmp(before->items[position]->name, policy->name) == 0)
 		return before->items[position];
 	return policies_find(before, bytes_from_text(policy->name));
@@ -175,8 +219,8 @@ static const struct policy *find_before(const struct policies *before, const str
 
 void policies_inherit_at(struct policies *policies, const struct policies *before, size_t position)
 {
-	struct policy *policy = policy_or_inline_at(policies, position);
-	const struct policy *old = find_before(before, policy, position);
+	struct policy *policy = policy_at_row(policies, position);
+	const struct policy *old = find_before(before, policies, position);
 
 	if (old == NULL)
 		return;
@@ -187,8 +231,8 @@ void policies_inherit_at(struct policies *policies, const struct policies *befor
 void policies_forget_keys_at(struct policies *policies, const struct policies *before,
 			     size_t position)
 {
-	struct policy *policy = policy_or_inline_at(policies, position);
-	const struct policy *old = find_before(before, policy, position);
+	struct policy *policy = policy_at_row(policies, position);
+	const struct policy *old = find_before(before, policies, position);
 
 	if (old != NULL && strcmp(policy->terms.generation, old->terms.generation) != 0)
 		tally_forget_keys(policy->tally);
@@ -227,10 +271,55 @@ const struct policy *policies_inline(const struct policies *policies)
 	return &policies->fallback;
 }
 
+const struct policy *policies_blocked(const struct policies *policies)
+{
+	return &policies->blocked;
+}
+
+/* ---- the lists ---- */
+
+struct match_list *policies_list(struct policies *policies, enum listed which)
+{
+	return &policies->lists[which];
+}
+
+const struct match_list *policies_get_list(const struct policies *policies, enum listed which)
+{
+	return &policies->lists[which];
+}
+
+bool policies_have_lists(const struct policies *policies)
+{
+	return policies->has_lists;
+}
+
+enum listed policies_find_listed(const struct policies *policies,
+				 const struct attributes *attributes,
+				 const struct attribute *instead)
+{
+	if (match_list_fits(&policies->lists[LISTED_ALLOW], attributes, instead))
+		return LISTED_ALLOW;
+	if (match_list_fits(&policies->lists[LISTED_BLOCK], attributes, instead))
+		return LISTED_BLOCK;
+	return LISTED_NOT;
+}
+
+static bool compile_lists(struct policies *policies)
+{
+	for (size_t i = 0; i < LISTED_COUNT; i++) {
+		if (!match_list_compile(&policies->lists[i]))
+			return false;
+		policies->has_lists = policies->has_lists || policies->lists[i].count > 0;
+	}
+	return true;
+}
+
+/* ---- finding policies ---- */
+
 bool policies_compile(struct policies *policies)
 {
 	const struct conditions **matches = calloc(policies->count + 1, sizeof *matches);
-	bool is_whole = matches != NULL;
+	bool is_whole = matches != NULL && compile_lists(policies);
 
 	ASSERT(policies->index == NULL);
 	for (size_t i = 0; i < policies->count && is_whole; i++)

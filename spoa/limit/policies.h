@@ -13,12 +13,16 @@
 
 #include "base/bytes.h"
 #include "base/compiler.h"
+#include "limit/match_list.h"
 #include "limit/policy.h"
 #include "limit/policy_index.h"
 
 #define POLICIES_MAX POLICY_FOUND_MAX
 
 struct policies;
+
+/* What the lists at the top of the file say of a message; of two messages the higher one holds. */
+enum listed { LISTED_NOT = 0, LISTED_BLOCK, LISTED_ALLOW, LISTED_COUNT };
 
 /*
  * An empty set with one reference, or NULL when memory is short. Inline policies belong to every
@@ -38,10 +42,12 @@ MUST_CHECK bool policies_unref_some(const struct policies *policies);
 /* Puts policy_new's copy of `policy` at the end, as one of at most POLICIES_MAX. False when memory
  * is short. */
 MUST_CHECK bool policies_add(struct policies *policies, const struct policy *policy);
+/* The list `allow` or `block`, to be filled before policies_compile. */
+struct match_list *policies_list(struct policies *policies, enum listed which);
 /*
- * Called once, when all policies are in the set: makes the indexes by which policy_search and
- * policy_terms find; without them they look at every policy and every override. False when memory
- * is short.
+ * Called once, when all policies and lists are in the set: makes the indexes by which
+ * policy_search, policy_terms and policies_find_listed find; without them they look at every match.
+ * False when memory is short.
  */
 MUST_CHECK bool policies_compile(struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
@@ -53,8 +59,7 @@ void policies_shadow_all(struct policies *policies);
 /*
  * A set that takes the place of another goes on counting where that one has counted for policies of
  * the same names. This is done policy by policy, because 10,000 of them at once would keep the loop
- * for too long. Positions are those in `policies`; the position policies_count() stands for the
- * inline policy.
+ * for too long. Positions are the rows of `policies` (policies_row_count).
  *
  * First each policy inherits; then `policies` come into use; then the keys that the tallies have
  * seen are forgotten where a policy now counts by other ones. They are forgotten last because until
@@ -88,5 +93,21 @@ const struct policy *policies_at(const struct policies *policies, size_t positio
 const struct policy *policies_find(const struct policies *policies, struct bytes name);
 /* The policy that stands for all inline ones: the defaults, named `inline`, and no quota. */
 const struct policy *policies_inline(const struct policies *policies);
+/* The policy that stands for the list `block`: named `blocked`, and no quota. */
+const struct policy *policies_blocked(const struct policies *policies);
+
+/* For what is kept of each: the policies in file order, then the inline one, then `blocked`. */
+size_t policies_row_count(const struct policies *policies);
+size_t policies_row_of(const struct policies *policies, const struct policy *policy);
+const struct policy *policies_at_row(const struct policies *policies, size_t row);
+
+/* Whether a look at the lists is worth it. */
+bool policies_have_lists(const struct policies *policies);
+/* What the list says; to be read only. */
+const struct match_list *policies_get_list(const struct policies *policies, enum listed which);
+/* `instead`, or NULL, is an attribute that takes the place of those of its name. */
+enum listed policies_find_listed(const struct policies *policies,
+				 const struct attributes *attributes,
+				 const struct attribute *instead);
 
 #endif

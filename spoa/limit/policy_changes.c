@@ -15,6 +15,13 @@ static const struct policy *find_namesake(const struct policies *policies,
 	return policies_find(policies, bytes_from_text(policy->name));
 }
 
+static bool is_list_changed(const struct policies *before, const struct policies *after,
+			    enum listed which)
+{
+	return policies_get_list(before, which)->fingerprint !=
+	       policies_get_list(after, which)->fingerprint;
+}
+
 struct policy_changes policies_compare(const struct policies *before, const struct policies *after)
 {
 	struct policy_changes changes = {0};
@@ -35,13 +42,16 @@ struct policy_changes policies_compare(const struct policies *before, const stru
 	for (size_t i = 0; i < policies_count(before); i++)
 		if (find_namesake(after, policies_at(before, i)) == NULL)
 			put_name(&changes.removed, policies_at(before, i));
+	changes.is_allow_changed = is_list_changed(before, after, LISTED_ALLOW);
+	changes.is_block_changed = is_list_changed(before, after, LISTED_BLOCK);
 	return changes;
 }
 
 bool policy_changes_are_none(const struct policy_changes *changes)
 {
 	return changes->added.count == 0 && changes->changed.count == 0 &&
-	       changes->removed.count == 0 && !changes->is_reordered;
+	       changes->removed.count == 0 && !changes->is_reordered &&
+	       !changes->is_allow_changed && !changes->is_block_changed;
 }
 
 struct policy_names_text policy_names_text(const struct policy_names *names)

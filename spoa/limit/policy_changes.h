@@ -26,6 +26,7 @@ struct policy_changes {
 	struct policy_names changed; /* the same */
 	struct policy_names removed; /* in the order of the set before */
 	bool is_reordered;           /* those in both stand in another order, which decides ties */
+	bool is_allow_changed, is_block_changed; /* the lists */
 };
 
 struct policy_changes policies_compare(const struct policies *before, const struct policies *after);

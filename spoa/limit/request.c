@@ -10,6 +10,7 @@ void request_init(struct request *request, const struct policies *policies, stru
 	request->slots = slots;
 	request->count = 0;
 	request->is_look = false;
+	request->listed = LISTED_NOT;
 	request->is_invalid = false;
 	request->is_policy_unknown = false;
 	request->invalid_why = "";
@@ -207,6 +208,86 @@ static void add_check(struct request *request, const struct policy *policy,
 		insert(request, check);
 }
 
+/* ---- the lists `allow` and `block` ---- */
+
+/* Whether no policy has a say any more. A list that is in shadow takes nothing away from them. */
+static bool is_settled(const struct request *request)
+{
+	return request->listed == LISTED_ALLOW ||
+	       (request->listed == LISTED_BLOCK &&
+		!policies_blocked(request->policies)->terms.is_shadow);
+}
+
+/* Before all other checks, which are of earlier messages. */
+static void insert_first(struct request *request, struct check *check)
+{
+	if (request->count == REQUEST_CHECKS_MAX) {
+		pool_put(request->slots, request->checks[--request->count]);
+		request->left_out++;
+	}
+	memmove(request->checks + 1, request->checks, request->count * sizeof request->checks[0]);
+	request->checks[0] = check;
+	request->count++;
+}
+
+static void add_blocked(struct request *request)
+{
+	const struct policy *policy = policies_blocked(request->policies);
+	struct check *check = pool_get(request->slots);
+
+	ASSERT(check != NULL);
+	check->policy = policy;
+	check->terms = &policy->terms;
+	check->quota = &policy->terms.quota;
+	check->is_shadow = policy->terms.is_shadow;
+	check->cost = 1;
+	check->error = 0;
+	check->is_decided = true;
+	check->outcome = blocked();
+	check_set_key(check, NULL, 0, false);
+	insert_first(request, check);
+}
+
+static void set_listed(struct request *request, enum listed listed)
+{
+	if (listed <= request->listed)
+		return;
+	request->listed = listed;
+	if (is_settled(request)) {
+		request_drop_checks(request);
+		request->left_out = 0;
+	}
+	if (listed == LISTED_BLOCK)
+		add_blocked(request);
+}
+
+/* A given key stands for the one attribute that a named policy counts by, as it does in overrides.
+ */
+static void look_for_key_at_lists(struct request *request, const struct reserved *reserved,
+				  const struct attributes *attributes)
+{
+	struct bytes names = reserved->policy, name;
+
+	for (size_t i = 0; i < REQUEST_CHECKS_MAX && bytes_next_item(&names, ',', &name); i++) {
+		const struct policy *policy = policies_find(request->policies, bytes_trim(name));
+		if (policy == NULL || policy->key_count != 1)
+			continue;
+		const struct attribute instead = {policy->key[0], *reserved->key};
+		set_listed(request, policies_find_listed(request->policies, attributes, &instead));
+	}
+}
+
+/* `reserved` is NULL when the message is invalid. */
+static void look_at_lists(struct request *request, const struct reserved *reserved,
+			  const struct attributes *attributes)
+{
+	set_listed(request, policies_find_listed(request->policies, attributes, NULL));
+	if (reserved != NULL && reserved->has_policy && reserved->key != NULL)
+		look_for_key_at_lists(request, reserved, attributes);
+}
+
+/* ---- messages ---- */
+
 /* Policies that a message names, each once. */
 struct named {
 	const struct policy *policies[REQUEST_CHECKS_MAX];
@@ -266,6 +347,8 @@ static void add_named(struct request *request, const struct reserved *reserved,
 			return;
 		}
 	}
+	if (is_settled(request))
+		return;
 	request->left_out += named.left_out;
 	for (size_t i = 0; i < named.count; i++)
 		add_check(request, named.policies[i], reserved, attributes);
@@ -287,12 +370,16 @@ void request_add(struct request *request, const struct attributes *attributes)
 	struct reserved reserved;
 	const char *why;
 
-	if (!reserved_read(attributes, &reserved, &why)) {
+	bool is_good = reserved_read(attributes, &reserved, &why);
+
+	if (policies_have_lists(request->policies))
+		look_at_lists(request, is_good ? &reserved : NULL, attributes);
+	if (!is_good) {
 		set_invalid(request, why);
-		return;
-	}
-	if (reserved.has_policy) {
+	} else if (reserved.has_policy) {
 		add_named(request, &reserved, attributes);
+	} else if (is_settled(request)) {
+		return;
 	} else if (reserved.has_algorithm) {
 		add_check(request, policies_inline(request->policies), &reserved, attributes);
 	} else {

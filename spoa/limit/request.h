@@ -26,8 +26,9 @@ struct request {
 	struct pool *slots; /* of struct check; has REQUEST_CHECKS_MAX + 1 for this request */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
-	bool is_look;    /* somebody looks at what would happen: nothing is counted in tallies */
-	bool is_invalid; /* a message was: see invalid_why */
+	bool is_look;       /* somebody looks at what would happen: nothing is counted in tallies */
+	enum listed listed; /* by a message, and so all messages */
+	bool is_invalid;    /* a message was: see invalid_why */
 	bool is_policy_unknown; /* a message named a policy that does not exist */
 	size_t left_out;        /* checks above REQUEST_CHECKS_MAX */
 	/*

@@ -37,6 +37,10 @@ def without(policy, field):
     return named(p={name: value for name, value in policy.items() if name != field})
 
 
+def listed(*matches, **more):
+    return json.dumps({"block": list(matches), "policies": {}, **more})
+
+
 def renamed(name):
     return json.dumps({"policies": {name: WINDOW}})
 
@@ -48,6 +52,9 @@ GOOD = [
     ' {\n\t"policies" :\r\n {} } \n',
     json.dumps({"hash_tag": "src", "policies": {"p": BUCKET}}),
     json.dumps({"policies": {"p": BUCKET}, "hash_tag": "nobody counts by it"}),
+    listed(),
+    listed({"src": ["10.0.0.0/8", "::1"]}, {"apikey": "x*", "path": "/admin/*"}, allow=[]),
+    listed(allow=[{"src": "192.0.2.1"}]),
     bucket(),
     window(),
     log(),
@@ -127,6 +134,14 @@ BAD = [
     ('{"policies":[]}', "policies: must be an object of policies by name, not a list"),
     ('{"policies":{},"version":1}', "version: unknown field; accepted are policies, $schema"),
 
+    (listed("10.0.0.0/8"), 'block[0]: "10.0.0.0/8" is not an object of attributes'),
+    (listed({}), "block[0]: a match of a list names at least one attribute"),
+    (listed({"src": []}), "block[0].src: an empty list"),
+    (listed({"src": 1}), "block[0].src: 1 is not text"),
+    (listed({"": "x"}), 'block[0]."": "" is not the name of an attribute'),
+    (listed(allow={"src": "::1"}), "allow: must be a list of matches, not an object"),
+    (listed(allow=None), "allow: must be a list of matches, not null"),
+    (listed(blocks=[]), "blocks: unknown field (did you mean block?)"),
     ('{"$schema":1,"policies":{}}', '"$schema": 1 is not the address of a schema'),
     ('{"$schema":null,"policies":{}}', '"$schema": null is not the address of a schema'),
     ('{"$schema":"x"}', "policies: is missing"),

@@ -12,7 +12,7 @@ TEXT = (ROOT / "docs/policies.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```\n\n```\n(.*?)```", TEXT, re.S)
 LINE = re.compile(r" *(\d+) s   (\S+(?: \S+)*?)  +(none|(\S+) +(\S+) +(\d+ left|again in \d+ s|never))")
 FIELDS = {"algorithm", "capacity", "refill_rate", "limit", "window", "key", "match", "cost",
-          "overrides", "ipv4_prefix", "ipv6_prefix", "shadow", "on_error", "unlimited", "blocked"}
+          "allow", "block", "overrides", "ipv4_prefix", "ipv6_prefix", "shadow", "on_error", "unlimited", "blocked"}
 
 
 def question(seconds, words):
@@ -20,6 +20,8 @@ def question(seconds, words):
     line = {"at_ms": int(seconds) * 1000, "attributes": attributes}
     if "cost" in attributes:
         line["cost"] = int(attributes.pop("cost"))
+    if "policy" in attributes:
+        line["policy"] = attributes.pop("policy")
     return line
 
 

@@ -26,16 +26,28 @@ static void add_bucket(struct json_node in, const struct quota *quota)
 	json_add_text(in, "refill_rate", writer_text(&w));
 }
 
-static void add_match(struct json_node policy, const struct conditions *match)
+static void add_conditions(struct json_node in, const struct conditions *match)
 {
-	struct json_node in = json_add_object(policy, "match");
-
 	for (size_t i = 0; i < match->count; i++) {
 		const struct condition *condition = &match->items[i];
 		struct json_node patterns = json_add_list_utf8(in, condition->attribute);
 		for (size_t j = 0; j < condition->count; j++)
 			json_add_utf8(patterns, NULL, condition->patterns[j].text);
 	}
+}
+
+static void add_match(struct json_node policy, const struct conditions *match)
+{
+	add_conditions(json_add_object(policy, "match"), match);
+}
+
+static void add_list(struct json_node root, const char *name, const struct match_list *list)
+{
+	if (list->count == 0)
+		return;
+	struct json_node in = json_add_list(root, name);
+	for (size_t i = 0; i < list->count; i++)
+		add_conditions(json_add_object(in, NULL), &list->matches[i]);
 }
 
 static void add_shadow(struct json_node in, const struct terms *terms)
@@ -102,8 +114,11 @@ static void add_policy_object(struct json_node list, const struct policy *policy
 bool policies_json_put(const struct policies *policies, FILE *to)
 {
 	struct json_tree tree;
-	struct json_node list = json_add_list(json_tree_root(&tree), "policies");
+	struct json_node root = json_tree_root(&tree);
 
+	add_list(root, "allow", policies_get_list(policies, LISTED_ALLOW));
+	add_list(root, "block", policies_get_list(policies, LISTED_BLOCK));
+	struct json_node list = json_add_list(root, "policies");
 	for (size_t i = 0; i < policies_count(policies); i++)
 		add_policy_object(list, policies_at(policies, i));
 	if (!json_tree_write(&tree, to))

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/policies/policy_fields.h"
+#include "app/policies/policy_match.h"
 #include "app/policies/policy_read.h"
 #include "base/json_reader.h"
 
@@ -77,14 +78,53 @@ static void read_policies(struct policies *policies, const struct policy_value *
 	}
 }
 
+/* ---- the lists ---- */
+
+static void read_list_item(const struct policy_value *item, struct match_list *list)
+{
+	struct conditions *match = match_list_add(list);
+
+	if (match == NULL)
+		(void)place_refuse(&item->place, "out of memory");
+	else if (item->kind == JSON_OBJECT && policy_value_is_empty(item))
+		(void)place_refuse(&item->place, "a match of a list names at least one attribute");
+	else
+		policy_match_read(item, match);
+}
+
+static void read_list(const struct policy_value *value, struct match_list *list)
+{
+	struct policy_walk walk = policy_walk_in(value);
+	struct policy_value item;
+
+	if (!value->is_given)
+		return;
+	if (value->kind != JSON_ARRAY) {
+		(void)place_refuse(&value->place, "must be a list of matches, not %s",
+				   policy_value_shown(value).text);
+		return;
+	}
+	value->source->fingerprint = 0;
+	while (policy_walk_next(&walk, &item))
+		read_list_item(&item, list);
+	/* Without a list, the fingerprint is 0. That of an empty list is another: nobody minds. */
+	list->fingerprint = value->source->fingerprint;
+}
+
 /* ---- the root ---- */
 
-enum root_field { ROOT_POLICIES = 0, ROOT_SCHEMA, ROOT_HASH_TAG, ROOT_FIELD_COUNT };
+enum root_field {
+	ROOT_POLICIES = 0,
+	ROOT_SCHEMA,
+	ROOT_HASH_TAG,
+	ROOT_ALLOW,
+	ROOT_BLOCK,
+	ROOT_FIELD_COUNT
+};
 
 static const char *const root_names[ROOT_FIELD_COUNT] = {
-	[ROOT_POLICIES] = "policies",
-	[ROOT_SCHEMA] = "$schema",
-	[ROOT_HASH_TAG] = "hash_tag",
+	[ROOT_POLICIES] = "policies", [ROOT_SCHEMA] = "$schema", [ROOT_HASH_TAG] = "hash_tag",
+	[ROOT_ALLOW] = "allow",       [ROOT_BLOCK] = "block",
 };
 
 static void set_root_field(struct policy_value fields[ROOT_FIELD_COUNT],
@@ -149,6 +189,8 @@ static void read_root(struct policies *policies, const struct policy_value *root
 	find_root_fields(root, fields);
 	look_at_schema(&fields[ROOT_SCHEMA]);
 	struct bytes hash_tag = read_hash_tag(&fields[ROOT_HASH_TAG]);
+	read_list(&fields[ROOT_ALLOW], policies_list(policies, LISTED_ALLOW));
+	read_list(&fields[ROOT_BLOCK], policies_list(policies, LISTED_BLOCK));
 	const struct policy_value *found = &fields[ROOT_POLICIES];
 	if (!found->is_given)
 		(void)place_refuse(&found->place, "is missing");

@@ -33,12 +33,17 @@ static void look_at_condition(const struct place *match, const struct condition 
 	}
 }
 
+static void look_at_conditions(const struct place *match, const struct conditions *conditions)
+{
+	for (size_t i = 0; i < conditions->count; i++)
+		look_at_condition(match, &conditions->items[i]);
+}
+
 static void look_at_match(const struct place *owner, const struct conditions *conditions)
 {
 	struct place match = place_of_field(owner, BYTES("match"));
 
-	for (size_t i = 0; i < conditions->count; i++)
-		look_at_condition(&match, &conditions->items[i]);
+	look_at_conditions(&match, conditions);
 }
 
 static void look_at_policy(const struct place *place, const struct policy *policy)
@@ -74,6 +79,16 @@ static void compare_tags(const struct place *place, const struct policy *policy,
 	compare_prefix(place, "ipv6_prefix", policy->ipv6_prefix, first, first->ipv6_prefix);
 }
 
+static void look_at_list(const struct place *file, const char *name, const struct match_list *list)
+{
+	struct place place = place_of_field(file, bytes_from_text(name));
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct place item = place_of_item(&place, i);
+		look_at_conditions(&item, &list->matches[i]);
+	}
+}
+
 void policy_warnings_find(const struct policies *policies, struct problems *ret_warnings)
 {
 	struct place file = place_of_file(ret_warnings);
@@ -82,6 +97,8 @@ void policy_warnings_find(const struct policies *policies, struct problems *ret_
 	const struct policy *first_tagged = NULL;
 
 	problems_clear(ret_warnings);
+	look_at_list(&file, "allow", policies_get_list(policies, LISTED_ALLOW));
+	look_at_list(&file, "block", policies_get_list(policies, LISTED_BLOCK));
 	for (size_t i = 0; i < policies_count(policies); i++) {
 		const struct policy *policy = policies_at(policies, i);
 		struct place place = place_of_field(&in, bytes_from_text(policy->name));

@@ -31,9 +31,12 @@ static void pair_policies(struct replay_changes *changes)
 
 	for (size_t i = 0; i < first_count; i++)
 		changes->rows[i].first = policies_at(changes->first, i);
-	changes->rows[first_count].first = policies_inline(changes->first);
-	changes->rows[first_count].second = policies_inline(changes->second);
-	count = changes->first_count = first_count + 1;
+	for (size_t i = first_count; i < policies_row_count(changes->first); i++) {
+		size_t in_second = policies_count(changes->second) + (i - first_count);
+		changes->rows[i].first = policies_at_row(changes->first, i);
+		changes->rows[i].second = policies_at_row(changes->second, in_second);
+	}
+	count = changes->first_count = policies_row_count(changes->first);
 	for (size_t i = 0; i < policies_count(changes->second); i++) {
 		const struct policy *second = policies_at(changes->second, i);
 		const struct policy *first =
@@ -51,7 +54,7 @@ bool replay_changes_init(struct replay_changes *changes, const struct policies *
 	size_t seconds = policies_count(second);
 
 	*changes = (struct replay_changes){.first = first, .second = second};
-	changes->rows = calloc(policies_count(first) + 1 + seconds, sizeof *changes->rows);
+	changes->rows = calloc(policies_row_count(first) + seconds, sizeof *changes->rows);
 	changes->rows_of_second = calloc(seconds + 1, sizeof *changes->rows_of_second);
 	if (changes->rows == NULL || changes->rows_of_second == NULL)
 		return false;
@@ -75,11 +78,12 @@ void replay_changes_release(struct replay_changes *changes)
 static size_t row_of(const struct replay_changes *changes, const struct policy *policy,
 		     bool is_of_second)
 {
-	const struct policies *of = is_of_second ? changes->second : changes->first;
-
-	if (policy == policies_inline(of))
-		return changes->first_count - 1;
-	return is_of_second ? changes->rows_of_second[policy->position] : policy->position;
+	if (!is_of_second)
+		return policies_row_of(changes->first, policy);
+	size_t row = policies_row_of(changes->second, policy),
+	       count = policies_count(changes->second);
+	return row < count ? changes->rows_of_second[row]
+			   : policies_count(changes->first) + (row - count);
 }
 
 const struct replay_change *replay_changes_of(const struct replay_changes *changes,

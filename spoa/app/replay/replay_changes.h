@@ -42,8 +42,7 @@ struct replay_change {
 
 struct replay_changes {
 	const struct policies *first, *second; /* not owned */
-	/* One for each policy of `first`, for all inline policies, and for each of `second` alone.
-	 */
+	/* The rows of `first` (policies_row_of), and one for each policy of `second` alone. */
 	struct replay_change *rows;
 	size_t row_count, first_count;
 	size_t *rows_of_second;                     /* by the position in `second` */

@@ -11,7 +11,7 @@ bool replay_counts_init(struct replay_counts *counts, const struct policies *pol
 {
 	*counts = (struct replay_counts){
 		.policies = policies,
-		.row_count = policies_count(policies) + 1,
+		.row_count = policies_row_count(policies),
 		.has_steps = has_steps,
 		.step_us = US_PER_MS,
 	};
@@ -29,9 +29,7 @@ void replay_counts_release(struct replay_counts *counts)
 
 static struct replay_row *row_of(const struct replay_counts *counts, const struct policy *policy)
 {
-	bool is_inline = policy == policies_inline(counts->policies);
-
-	return &counts->rows[is_inline ? counts->row_count - 1 : policy->position];
+	return &counts->rows[policies_row_of(counts->policies, policy)];
 }
 
 const struct replay_row *replay_counts_row(const struct replay_counts *counts,

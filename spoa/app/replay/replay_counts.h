@@ -40,7 +40,7 @@ struct replay_row {
 
 struct replay_counts {
 	const struct policies *policies; /* not owned */
-	struct replay_row *rows;         /* one for each policy, the last for all inline policies */
+	struct replay_row *rows;         /* as policies_row_of counts them */
 	size_t row_count;
 	bool has_steps;
 	uint64_t requests, denied;

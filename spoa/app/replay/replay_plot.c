@@ -268,12 +268,6 @@ static void put_panel(const struct plot *plot, size_t index, const struct panel 
 
 /* ---- which panels there are ---- */
 
-static const struct policy *policy_of_row(const struct replay_counts *counts, size_t row)
-{
-	return row + 1 == counts->row_count ? policies_inline(counts->policies)
-					    : policies_at(counts->policies, row);
-}
-
 /* The row of a policy that was used; NULL when there is no such policy, or it was not used. */
 static const struct replay_row *used_row(const struct replay_counts *counts,
 					 const struct policy *policy)
@@ -307,7 +301,7 @@ static void find_panels(struct panels *panels, const struct replay_counts *count
 
 	panels->count = 0;
 	for (size_t i = 0; i < counts->row_count; i++)
-		add_pair(panels, counts, policy_of_row(counts, i),
+		add_pair(panels, counts, policies_at_row(counts->policies, i),
 			 changes != NULL ? changes->rows[i].second : NULL);
 	for (size_t i = counts->row_count; changes != NULL && i < changes->row_count; i++)
 		add_pair(panels, counts, NULL, changes->rows[i].second);

@@ -332,7 +332,7 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 static const struct part {
 	const char *name, *help;
 	void (*put_policy)(struct exposition *e, const struct policy *policy);
-	bool has_inline; /* the one that stands for all inline policies comes last */
+	bool has_others; /* then that of all inline policies, and `blocked` */
 	void (*put)(struct exposition *e, const struct agent_stats *stats);
 } parts[] = {
 	{"requests_allowed_total", "Requests allowed, by the policy that the verdict names.",
@@ -377,8 +377,8 @@ static bool put_some_policies(struct metrics_writing *writing, const struct part
 				 policies_at(writing->policies, writing->policy));
 	if (writing->policy < count)
 		return false;
-	if (part->has_inline)
-		part->put_policy(&writing->exposition, policies_inline(writing->policies));
+	for (size_t i = count; part->has_others && i < policies_row_count(writing->policies); i++)
+		part->put_policy(&writing->exposition, policies_at_row(writing->policies, i));
 	return true;
 }
 

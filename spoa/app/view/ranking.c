@@ -47,13 +47,14 @@ static void insert_policy(struct ranking *ranking, const struct policy *policy)
 
 struct ranking ranking_of(const struct policies *policies)
 {
-	const struct policy *fallback = policies_inline(policies);
+	size_t count = policies_count(policies);
 	struct ranking ranking;
 
 	ranking.count = ranking.left_out = 0;
-	for (size_t i = 0; i < policies_count(policies); i++)
-		insert_policy(&ranking, policies_at(policies, i));
-	if (checks_of(fallback) > 0)
-		insert_policy(&ranking, fallback);
+	for (size_t i = 0; i < policies_row_count(policies); i++) {
+		const struct policy *policy = policies_at_row(policies, i);
+		if (i < count || checks_of(policy) > 0)
+			insert_policy(&ranking, policy);
+	}
 	return ranking;
 }

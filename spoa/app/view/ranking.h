@@ -19,8 +19,8 @@ struct ranking {
 	size_t left_out; /* how many policies there are besides */
 };
 
-/* Equal policies are in file order. All inline policies count as one, which is left out if unused.
- */
+/* Equal policies are in file order. All inline policies count as one, and so does the list `block`
+ * as `blocked`; each of these two is left out if unused. */
 struct ranking ranking_of(const struct policies *policies);
 
 #endif

@@ -144,16 +144,16 @@ static void add_hottest(struct json_node policy, const struct top_keys *seen)
 	json_add_unsigned(in, "error", keys[0]->error);
 }
 
-/* Inline policies have no quota: each request brings its own. */
+/* Inline policies have no quota, since each request brings its own; and `blocked` has none. */
 static void add_policy_stats(struct json_node list, const struct ranking *ranking, size_t index,
-			     bool is_inline)
+			     bool has_quota)
 {
 	const struct policy *policy = ranking->policies[index];
 	const struct tally *tally = policy->tally;
 	struct json_node in = json_add_object(list, NULL);
 
 	json_add_text(in, "policy", policy->name);
-	if (!is_inline)
+	if (has_quota)
 		add_quota(in, &policy->terms.quota);
 	json_add_unsigned(in, "checks", ranking->checks[index]);
 	json_add_unsigned(in, "allowed", tally->checks[TALLY_ALLOWED]);
@@ -172,7 +172,8 @@ static void add_policies(struct json_node page, const struct agent_stats *stats)
 	struct json_node list = json_add_list(page, "policies");
 	for (size_t i = 0; i < ranking.count; i++)
 		add_policy_stats(list, &ranking, i,
-				 ranking.policies[i] == policies_inline(stats->policies));
+				 policies_row_of(stats->policies, ranking.policies[i]) <
+					 policies_count(stats->policies));
 	top_add_summary(page, "top", &ranking);
 }
 
@@ -181,6 +182,8 @@ static void add_load(struct json_node page, const struct agent_stats *stats)
 	struct json_node in = json_add_object(page, "load");
 
 	json_add_unsigned(in, "policies", policies_count(stats->policies));
+	json_add_unsigned(in, "allow", policies_get_list(stats->policies, LISTED_ALLOW)->count);
+	json_add_unsigned(in, "block", policies_get_list(stats->policies, LISTED_BLOCK)->count);
 	json_add_unsigned(in, "generation", stats->load.generation);
 	json_add_unsigned(in, "errors", stats->load.errors);
 	json_add_int(in, "loaded_ms", stats->load.loaded_us / US_PER_MS);

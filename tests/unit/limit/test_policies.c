@@ -120,6 +120,7 @@ TEST(policies_shadow_all_overrides_and_inline_ones_too)
 	assert_true(policies_at(policies, 0)->terms.is_shadow);
 	assert_true(policies_at(policies, 0)->overrides[0].terms.is_shadow);
 	assert_true(policies_inline(policies)->terms.is_shadow);
+	assert_true(policies_blocked(policies)->terms.is_shadow);
 	policies_unref(policies);
 }
 
@@ -138,10 +139,37 @@ TEST(policies_unref_the_last_reference_frees)
 /* As a reload does for a set that comes into use. */
 static void inherit(struct policies *policies, const struct policies *before)
 {
-	for (size_t i = 0; i <= policies_count(policies); i++)
+	for (size_t i = 0; i < policies_row_count(policies); i++)
 		policies_inherit_at(policies, before, i);
-	for (size_t i = 0; i <= policies_count(policies); i++)
+	for (size_t i = 0; i < policies_row_count(policies); i++)
 		policies_forget_keys_at(policies, before, i);
+}
+
+TEST(policies_rows_are_the_policies_then_inline_and_blocked)
+{
+	struct policies *policies = POLICIES("a:src", "b:src");
+	static const char *const names[] = {"a", "b", "inline", "blocked"};
+
+	assert_int_equal(policies_row_count(policies), ARRAY_SIZE(names));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_string_equal(policies_at_row(policies, i)->name, names[i]);
+		assert_int_equal(policies_row_of(policies, policies_at_row(policies, i)), i);
+	}
+	policies_unref(policies);
+}
+
+TEST(policies_unref_some_frees_lists_too)
+{
+	struct policies *policies = POLICIES("a:src");
+
+	for (enum listed which = LISTED_BLOCK; which <= LISTED_ALLOW; which++)
+		for (int i = 0; i < 20; i++)
+			add_match(match_list_add(policies_list(policies, which)),
+				  "src=192.0.2.1|x");
+	assert_true(policies_compile(policies));
+
+	while (policies_unref_some(policies))
+		continue;
 }
 
 TEST(policies_inherit_counts_on_by_name)
@@ -151,12 +179,14 @@ TEST(policies_inherit_counts_on_by_name)
 
 	policies_at(before, 0)->tally->checks[TALLY_DENIED] = 3;
 	policies_inline(before)->tally->checks[TALLY_ALLOWED] = 4;
+	policies_blocked(before)->tally->checks[TALLY_DENIED] = 5;
 	inherit(after, before);
 	policies_unref(before);
 
 	assert_int_equal(policies_at(after, 0)->tally->checks[TALLY_DENIED], 0);
 	assert_int_equal(policies_at(after, 1)->tally->checks[TALLY_DENIED], 3);
 	assert_int_equal(policies_inline(after)->tally->checks[TALLY_ALLOWED], 4);
+	assert_int_equal(policies_blocked(after)->tally->checks[TALLY_DENIED], 5);
 	policies_unref(after);
 }
 

@@ -54,6 +54,22 @@ TEST(policies_compare_tells_what_changed_in_file_order)
 	assert_changes("a1", "b1", "b", "", "a", false);
 }
 
+TEST(policies_compare_lists_have_a_fingerprint_each)
+{
+	for (enum listed which = LISTED_BLOCK; which <= LISTED_ALLOW; which++) {
+		struct policies *before = set_of("a1"), *after = set_of("a1");
+
+		policies_list(after, which)->fingerprint = 1;
+		struct policy_changes changes = policies_compare(before, after);
+
+		assert_int_equal(changes.is_allow_changed, which == LISTED_ALLOW);
+		assert_int_equal(changes.is_block_changed, which == LISTED_BLOCK);
+		assert_false(policy_changes_are_none(&changes));
+		policies_unref(before);
+		policies_unref(after);
+	}
+}
+
 TEST(policies_compare_another_order_is_a_change)
 {
 	assert_changes("a1 b1", "b1 a1", "", "", "", true);

@@ -143,6 +143,18 @@ TEST(policies_json_put_fills_in_what_was_left_out)
 		    "\"overrides\":[],\"ipv4_prefix\":32,\"ipv6_prefix\":64}");
 }
 
+TEST(policies_json_put_lists)
+{
+	char *text = shown("{\"policies\":{},\"block\":[{\"src\":[\"::1\",\"10.0.0.0/8\"]}],"
+			   "\"allow\":[{\"a\":\"b\",\"c\":\"d*\"},{\"e\":\"f\"}]}",
+			   policies_json_put);
+
+	assert_string_equal(text, "{\"allow\":[{\"a\":[\"b\"],\"c\":[\"d*\"]},{\"e\":[\"f\"]}],"
+				  "\"block\":[{\"src\":[\"::1\",\"10.0.0.0/8\"]}],"
+				  "\"policies\":[]}\n");
+	free(text);
+}
+
 TEST(policies_json_put_overrides_have_all_their_terms)
 {
 	assert_json("{\"policies\":{\"p\":{" WINDOW ",\"key\":[\"\\u00e4\\\"\"],\"cost\":2,"

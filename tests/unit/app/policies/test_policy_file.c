@@ -525,6 +525,17 @@ static const struct {
 	{"{\"Policies\":{}}", "Policies: unknown field"},
 	{"{\"x\\ny\":1}", "\"x\\x0ay\": unknown field"},
 	{"{\"policies\":{},\"policies\":{}}", "policies: stands there twice"},
+	{"{\"policies\":{},\"block\":[],\"block\":[]}", "block: stands there twice"},
+	{"{\"policies\":{},\"allow\":{}}", "allow: must be a list of matches, not an object"},
+	{"{\"policies\":{},\"allow\":\"x\"}", "allow: must be a list of matches, not \"x\""},
+	{"{\"policies\":{},\"block\":[{\"a\":\"b\"},\"10.0.0.0/8\"]}",
+	 "block[1]: \"10.0.0.0/8\" is not an object of attributes"},
+	{"{\"policies\":{},\"block\":[{}]}",
+	 "block[0]: a match of a list names at least one attribute"},
+	{"{\"policies\":{},\"allow\":[{\"src\":[\"::1\",\"10.0.0.0/33\"]}]}",
+	 "allow[0].src[1]: \"10.0.0.0/33\" is not a network"},
+	{"{\"policies\":{},\"block\":[{\"cost\":\"1\"}]}",
+	 "block[0].cost: \"cost\" is a reserved name"},
 
 	/* a policy */
 	{NAMED(""), "policies: \"\" is not a name"},

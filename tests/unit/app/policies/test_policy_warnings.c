@@ -45,6 +45,8 @@ static const struct {
 	{"a negation alone", MATCH("\"!\""), "policies.p.match.path: \"!\"" NEGATION},
 	{"second of a list", MATCH("[\"/a\",\"^/b\"]"), "policies.p.match.path[1]: \"^/b\"" REGEX},
 	{"an override", OVERRIDE("\"^/a\""), "policies.p.overrides[1].match.path: \"^/a\"" REGEX},
+	{"a list at the top", "{\"policies\":{},\"block\":[{\"a\":\"b\"},{\"path\":\"^/a\"}]}",
+	 "block[1].path: \"^/a\"" REGEX},
 	{"an override's list", OVERRIDE("[\"x\",\"!y\"]"),
 	 "policies.p.overrides[1].match.path[1]: \"!y\"" NEGATION},
 };

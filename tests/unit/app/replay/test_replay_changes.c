@@ -83,14 +83,16 @@ static const struct replay_change *find_row(const char *name)
 
 TEST(replay_changes_init_pairs_policies_by_name)
 {
-	assert_int_equal(changes.row_count, 4);
-	assert_int_equal(changes.first_count, 3);
+	assert_int_equal(changes.row_count, 5);
+	assert_int_equal(changes.first_count, 4);
 	assert_ptr_equal(find_row("both")->second, policies_at(second, 1));
 	assert_null(find_row("old")->second);
 	assert_null(find_row("new")->first);
 	assert_ptr_equal(find_row("inline")->second, policies_inline(second));
+	assert_ptr_equal(find_row("blocked")->second, policies_blocked(second));
 	assert_ptr_equal(replay_changes_of(&changes, policies_at(first, 1)), find_row("old"));
 	assert_ptr_equal(replay_changes_of(&changes, policies_inline(first)), find_row("inline"));
+	assert_ptr_equal(replay_changes_of(&changes, policies_blocked(first)), find_row("blocked"));
 }
 
 TEST(replay_changes_add_counts_what_one_file_denies_alone)

@@ -46,6 +46,8 @@ TEST(ranking_of_inline_ones_are_there_once_used)
 
 	assert_int_equal(ranking.count, 2);
 	assert_string_equal(ranking.policies[0]->name, "inline");
+	policies_blocked(policies)->tally->checks[TALLY_DENIED] = 2;
+	assert_string_equal(ranking_of(policies).policies[0]->name, "blocked");
 	policies_unref(policies);
 }
 

@@ -1,0 +1,156 @@
+"""The lists `allow` and `block` of the policy file, over SPOP, HTTP, /auth, replay and HAProxy."""
+
+import json
+
+import pytest
+
+from agent import bucket, run
+from examples import PATIENT
+from http_client import HttpClient
+from web import get, get_asked
+
+ALLOW = [{"src": "192.0.2.10"}, {"src": "10.0.0.0/8", "path": "/health"}]
+BLOCK = [{"src": ["192.0.2.0/24", "2001:db8:bad::/48"]}, {"apikey": "leaked-*"}]
+
+
+def policies(allow=(), block=(), **named):
+    return json.dumps({"allow": list(allow), "block": list(block),
+                       "policies": named or {"p": bucket(100)}})
+
+
+LISTS = policies(ALLOW, BLOCK)
+BLOCKED = {"allowed": False, "reason": "blocked", "degraded": False, "policy": "blocked", "limit": 0,
+           "remaining": 0, "retry_after_ms": -1, "reset_ms": -1,
+           "policies": [{"policy": "blocked", "allowed": False, "limit": 0, "remaining": 0,
+                         "retry_after_ms": -1, "reset_ms": -1}]}
+
+
+@pytest.fixture
+def agent(start_agent):
+    return start_agent("--log-decisions", "all", http=True, policies=LISTS)
+
+
+def test_over_http_block_denies_and_allow_goes_first(agent):
+    with HttpClient(agent) as client:
+        denied = client.check(attributes={"src": "192.0.2.11"})
+        assert (denied.status, denied.json) == (429, BLOCKED)
+        assert not {"retry-after", "ratelimit", "ratelimit-policy"} & denied.headers.keys()
+        allowed = client.check(attributes={"src": "192.0.2.10"})
+        assert (allowed.status, allowed.json["reason"], allowed.json["policies"]) == (200, "none", [])
+        assert client.check(attributes={"src": "10.1.2.3", "path": "/health"}).json["reason"] == \
+            "none"
+        assert client.check(attributes={"src": "10.1.2.3", "path": "/"}).json["reason"] == "ok"
+        assert client.check(attributes={"apikey": "leaked-7"}).json == BLOCKED
+
+
+def test_named_and_inline_requests_too(agent):
+    with HttpClient(agent) as client:
+        inline = {"algorithm": "token_bucket", "capacity": 5, "refill_rate": 1, "key": "k"}
+        assert client.check(policy="p", key="192.0.2.11").json == BLOCKED
+        assert client.check(policy="p", key="192.0.2.10").json["reason"] == "none"
+        assert client.check_get(policy="p", src="2001:db8:bad::1").json == BLOCKED
+        assert client.check_get(src="192.0.2.11", **inline).json == BLOCKED
+        assert client.check_get(src="192.0.2.10", **inline).json["reason"] == "none"
+        assert client.check(**inline).json["reason"] == "ok"
+
+
+def test_over_spop_one_message_holds_for_its_frame(agent):
+    clear, blocked, allowed = {"src": "198.51.100.1"}, {"src": "192.0.2.11"}, {"src": "192.0.2.10"}
+    with agent.connect() as peer:
+        for frame, reason in (([clear, blocked], "blocked"), ([blocked, clear], "blocked"),
+                              ([blocked, clear, allowed], "none"), ([allowed, blocked], "none"),
+                              ([clear, clear], "ok")):
+            assert peer.ask(*frame).reason == reason
+        verdict = peer.ask(**blocked)
+    assert {"allowed": False, "reason": "blocked", "policy": "blocked", "retry_after": -1,
+            "retry_after_ms": -1, "limit": 0, "remaining": 0, "reset": -1}.items() <= \
+        verdict.vars.items()
+    assert verdict.unset == {"ratelimit", "ratelimit_policy"}
+
+
+def test_what_is_blocked_or_allowed_is_not_charged(agent):
+    with agent.connect() as peer:
+        peer.ask({"src": "198.51.100.1"}, {"src": "192.0.2.11"})
+        peer.ask({"src": "198.51.100.1"}, {"src": "192.0.2.10"})
+        assert peer.ask(src="198.51.100.1").remaining == 99
+
+
+def test_over_auth(agent):
+    def ask(client, source):
+        return client.request("GET", "/auth?from=traefik", headers={
+            "X-Forwarded-Method": "GET", "X-Forwarded-Host": "h", "X-Forwarded-Uri": "/",
+            "X-Forwarded-For": source}).status
+    with HttpClient(agent) as client:
+        assert [ask(client, source) for source in ("192.0.2.11", "192.0.2.10", "198.51.100.1")] == \
+            [429, 200, 200]
+
+
+def test_they_are_counted_shown_and_logged(agent):
+    with HttpClient(agent) as client, agent.connect() as peer:
+        client.check(attributes={"src": "192.0.2.11"})
+        peer.ask(src="192.0.2.11")
+        peer.ask(src="192.0.2.10")
+        metrics = client.get("/metrics").body.decode()
+        for line in ('requests_blocked_total{policy="blocked",source="spop"} 1',
+                     'requests_blocked_total{policy="blocked",source="http"} 1',
+                     'requests_allowed_total{policy="none",source="spop"} 1',
+                     'ratelimit_checks_total{policy="blocked",result="denied"} 2'):
+            assert line in metrics
+        status = client.get("/status").json
+        assert (status["load"]["allow"], status["load"]["block"]) == (2, 2)
+        row = next(p for p in status["policies"] if p["policy"] == "blocked")
+        assert (row["denied"], "limit" in row) == (2, False)
+    assert agent.wait_for_event("decision", 2, policy="blocked")["reason"] == "blocked"
+
+
+def test_in_shadow_block_is_reported_and_policies_are_decided(start_agent):
+    agent = start_agent("--shadow-all", "on", http=True, policies=LISTS)
+    with HttpClient(agent) as client:
+        verdict = client.check(attributes={"src": "192.0.2.11"}).json
+        allowed = client.check(attributes={"src": "192.0.2.10"}).json
+    assert (verdict["allowed"], verdict["reason"], verdict["policy"]) == (True, "shadow", "blocked")
+    assert [(p["policy"], p["allowed"], p["shadow"]) for p in verdict["policies"]] == \
+        [("blocked", False, True), ("p", True, True)]
+    assert allowed["reason"] == "none"
+
+
+def test_a_reload_takes_other_lists(start_agent):
+    agent = start_agent(policies=LISTS)
+    agent.policy_file.write_text(policies(ALLOW, [{"src": "198.51.100.0/24"}]))
+    event = agent.wait_for_event("reloaded")
+    assert (event["lists"], event["added"], event["changed"], event["removed"]) == \
+        ("block", "", "", "")
+    with agent.connect() as peer:
+        assert peer.ask(src="192.0.2.11").reason == "ok"
+        assert peer.ask(src="198.51.100.1").reason == "blocked"
+
+
+def test_replay_counts_the_list_as_a_policy(tmp_path):
+    (tmp_path / "old").write_text(policies())
+    (tmp_path / "new").write_text(LISTS)
+    lines = "".join(json.dumps({"at_ms": 1, "attributes": {"src": src}}) + "\n"
+                    for src in ("192.0.2.10", "192.0.2.11", "192.0.2.12", "198.51.100.1"))
+    done = run("replay", "--policies", tmp_path / "new", "--against", tmp_path / "old", "--json",
+               "--plot", tmp_path / "plot.svg", stdin=lines)
+
+    assert [json.loads(line)["reason"] for line in done.stdout.splitlines()] == \
+        ["none", "blocked", "blocked", "ok"]
+    summary = json.loads(done.stderr)
+    assert summary["denied"] == 2 and summary["against"]["denied_here_only"] == 2
+    row = next(p for p in summary["policies"] if p["policy"] == "blocked")
+    assert (row["checked"], row["denied"], row["denied_here_only"]["count"]) == (2, 2, 2)
+    assert "blocked" in (tmp_path / "plot.svg").read_text()
+    swapped = run("replay", "--policies", tmp_path / "old", "--against", tmp_path / "new", "--json",
+                  stdin=lines)
+    assert json.loads(swapped.stderr)["against"]["denied_there_only"] == 2
+
+
+def test_through_haproxy(start_agent, start_haproxy):
+    agent = start_agent(policies=policies([{"src": "127.0.0.2"}], [{"src": "127.0.0.3"}],
+                                          **{"per-ip": bucket(1)}))
+    haproxy = start_haproxy(agent.address, spoe=PATIENT)
+
+    assert [get_asked(haproxy.port, "127.0.0.4").status for _ in range(2)] == [200, 429]
+    assert {get(haproxy.port, "127.0.0.2").status for _ in range(3)} == {200}
+    denied = get(haproxy.port, "127.0.0.3")
+    assert (denied.status, denied.limits) == (429, {})
