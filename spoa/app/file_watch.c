@@ -1,5 +1,5 @@
 /*
- * What is watched is the way to the file: every name on it, in its directory, and the file itself.
+ * What is watched is the way to each file: every name on it, in its directory, and the file itself.
  * For a ConfigMap of Kubernetes these are
  *
  *     /             etc
@@ -68,6 +68,15 @@ struct way {
 	bool is_empty; /* that file has no byte */
 };
 
+/* A file that is watched: that of the path given first, or another one. */
+struct watched {
+	char *path;
+	struct way way;
+	bool is_written; /* just now: the file will be closed */
+	bool was_there;  /* the file, when the owner was last told or caught up */
+	bool is_warned;  /* the last walk failed in part, and that was logged */
+};
+
 struct file_watch {
 	struct ev_loop *loop;
 	const char *path;
@@ -78,13 +87,11 @@ struct file_watch {
 	struct ev_io readable;
 	struct ev_timer settle;
 	struct ev_timer retry;
-	int64_t first_us;      /* when the first event came that the owner was not told of; or 0 */
-	int64_t last_us;       /* the same of the last one */
-	int64_t held_until_us; /* the owner is not told before that */
-	bool is_written;       /* just now: the file will be closed */
-	struct way way;
-	bool was_there; /* the file, when the owner was last told or caught up */
-	bool is_warned; /* the last walk failed in part, and that was logged */
+	int64_t first_us;       /* when the first event came that the owner was not told of; or 0 */
+	int64_t last_us;        /* the same of the last one */
+	int64_t held_until_us;  /* the owner is not told before that */
+	struct watched **files; /* the first one is that of `path` */
+	size_t count;
 };
 
 /* ---- the way to the file ---- */
@@ -235,21 +242,35 @@ static bool has_watch(const struct way *way, int wd)
 	return false;
 }
 
+static bool is_used(const struct file_watch *watch, int wd)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		if (has_watch(&watch->files[i]->way, wd))
+			return true;
+	return false;
+}
+
+/* Gives up the watches of a way that no file uses any more. */
+static void leave_way(const struct file_watch *watch, const struct way *before)
+{
+	for (size_t i = 0; i < before->count; i++)
+		if (!is_used(watch, before->steps[i].wd))
+			(void)inotify_rm_watch(watch->inotify, before->steps[i].wd);
+}
+
 /*
  * Walks the way anew. A directory that stays on the way keeps its watch all the time, so that no
  * event of it is missed.
  */
-static void renew_way(struct file_watch *watch)
+static void renew_way(struct file_watch *watch, struct watched *file)
 {
-	struct way before = watch->way;
-	int error = walk_way(watch->inotify, watch->path, &watch->way);
+	struct way before = file->way;
+	int error = walk_way(watch->inotify, file->path, &file->way);
 
-	for (size_t i = 0; i < before.count; i++)
-		if (!has_watch(&watch->way, before.steps[i].wd))
-			(void)inotify_rm_watch(watch->inotify, before.steps[i].wd);
-	if (error != 0 && !watch->is_warned)
-		log_failure(watch->is_policies, watch->path, error);
-	watch->is_warned = error != 0;
+	leave_way(watch, &before);
+	if (error != 0 && !file->is_warned)
+		log_failure(watch->is_policies, file->path, error);
+	file->is_warned = error != 0;
 }
 
 /* An event without a name is one of the file, or of a directory itself, which was removed, say. */
@@ -277,8 +298,11 @@ static bool is_being_written(const struct way *way, uint32_t events)
 /* When the owner is to be told of what has happened; INT64_MAX when of nothing, or not yet. */
 static int64_t due_us(const struct file_watch *watch)
 {
-	if (watch->first_us == 0 || watch->is_written || watch->held_until_us == FILE_WATCH_HELD)
+	if (watch->first_us == 0 || watch->held_until_us == FILE_WATCH_HELD)
 		return INT64_MAX;
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->files[i]->is_written)
+			return INT64_MAX;
 	int64_t settled_us = watch->last_us + (int64_t)(FILE_WATCH_SETTLE_S * US_PER_SECOND);
 	int64_t latest_us = watch->first_us + (int64_t)(FILE_WATCH_LATEST_S * US_PER_SECOND);
 	return greatest_i64(least_i64(settled_us, latest_us), watch->held_until_us);
@@ -304,14 +328,15 @@ static void note_change(struct file_watch *watch)
 		watch->first_us = watch->last_us;
 }
 
-static void handle_event(struct file_watch *watch, const struct inotify_event *event)
+static void handle_event(struct file_watch *watch, struct watched *file,
+			 const struct inotify_event *event)
 {
-	if (!is_on_the_way(&watch->way, event))
+	if (!is_on_the_way(&file->way, event))
 		return;
 	if ((event->mask & IN_MODIFY) == 0)
-		renew_way(watch);
-	watch->is_written = is_being_written(&watch->way, event->mask);
-	if (!watch->is_written)
+		renew_way(watch, file);
+	file->is_written = is_being_written(&file->way, event->mask);
+	if (!file->is_written)
 		note_change(watch);
 }
 
@@ -325,7 +350,8 @@ static void read_events(struct file_watch *watch)
 			return;
 		for (const char *at = events; at < events + len;) {
 			const struct inotify_event *event = (const void *)at;
-			handle_event(watch, event);
+			for (size_t j = 0; j < watch->count; j++)
+				handle_event(watch, watch->files[j], event);
 			at += sizeof *event + event->len;
 		}
 	}
@@ -343,16 +369,20 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int events)
 static void forget_changes(struct file_watch *watch)
 {
 	watch->first_us = 0;
-	watch->was_there = watch->way.is_there;
+	for (size_t i = 0; i < watch->count; i++)
+		watch->files[i]->was_there = watch->files[i]->way.is_there;
 	set_timer(watch);
 }
 
 static void on_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct file_watch *watch = CONTAINER_OF(timer, struct file_watch, settle);
-	bool exists_or_did = watch->way.is_there || watch->was_there;
+	bool exists_or_did = false;
 
 	(void)loop, (void)events;
+	for (size_t i = 0; i < watch->count; i++)
+		exists_or_did = exists_or_did || watch->files[i]->way.is_there ||
+				watch->files[i]->was_there;
 	if (clock_mono_us() < due_us(watch)) { /* libev's time is that of the turn's begin */
 		set_timer(watch);
 		return;
@@ -393,8 +423,10 @@ static int begin_watching(struct file_watch *watch)
 	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch->inotify < 0)
 		return errno;
-	renew_way(watch);
-	watch->was_there = watch->way.is_there;
+	for (size_t i = 0; i < watch->count; i++) {
+		renew_way(watch, watch->files[i]);
+		watch->files[i]->was_there = watch->files[i]->way.is_there;
+	}
 	ev_io_init(&watch->readable, on_readable, watch->inotify, EV_READ);
 	ev_io_start(watch->loop, &watch->readable);
 	return 0;
@@ -416,20 +448,123 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *timer, int events)
 	set_timer(watch);
 }
 
+static void free_watched(struct watched *file)
+{
+	if (file != NULL)
+		free(file->path);
+	free(file);
+}
+
+/* NULL when memory is short. */
+static struct watched *new_watched(const char *path)
+{
+	struct watched *file = calloc(1, sizeof *file);
+
+	if (file == NULL)
+		return NULL;
+	file->path = strdup(path);
+	if (file->path != NULL)
+		return file;
+	free(file);
+	return NULL;
+}
+
+static void free_watch(struct file_watch *watch)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		free_watched(watch->files[i]);
+	free(watch->files);
+	free(watch);
+}
+
+/* NULL when memory is short. */
+static struct file_watch *new_watch(const char *path)
+{
+	struct file_watch *watch = calloc(1, sizeof *watch);
+
+	if (watch == NULL)
+		return NULL;
+	watch->files = malloc(sizeof(struct watched *));
+	struct watched *file = watch->files == NULL ? NULL : new_watched(path);
+	if (file == NULL) {
+		free_watch(watch);
+		return NULL;
+	}
+	watch->files[watch->count++] = file;
+	return watch;
+}
+
+/* Takes the file of this path out of the list, or makes a new one; NULL when memory is short. */
+static struct watched *take_or_make(struct watched **files, size_t count, const char *path,
+				    bool *ret_is_new)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct watched *file = files[i];
+		if (file == NULL || strcmp(file->path, path) != 0)
+			continue;
+		files[i] = NULL;
+		*ret_is_new = false;
+		return file;
+	}
+	*ret_is_new = true;
+	return new_watched(path);
+}
+
+static void log_no_memory(const struct file_watch *watch, const char *path)
+{
+	log_failure(watch->is_policies, path, ENOMEM);
+}
+
+bool file_watch_set_others(struct file_watch *watch, const char *const *paths, size_t count)
+{
+	bool has_new = false, is_new;
+
+	if (watch == NULL)
+		return false;
+	struct watched **before = watch->files;
+	size_t count_before = watch->count;
+	struct watched **files = malloc((count + 1) * sizeof(struct watched *));
+	if (files == NULL) {
+		log_no_memory(watch, watch->path);
+		return false;
+	}
+	files[0] = before[0];
+	watch->files = files;
+	watch->count = 1;
+	for (size_t i = 0; i < count; i++) {
+		struct watched *file = take_or_make(before, count_before, paths[i], &is_new);
+		if (file == NULL) {
+			log_no_memory(watch, paths[i]);
+			continue;
+		}
+		files[watch->count++] = file;
+		if (is_new && watch->inotify >= 0)
+			renew_way(watch, file);
+		has_new = has_new || is_new;
+	}
+	for (size_t i = 1; i < count_before; i++) {
+		if (before[i] != NULL && watch->inotify >= 0)
+			leave_way(watch, &before[i]->way);
+		free_watched(before[i]);
+	}
+	free(before);
+	return has_new;
+}
+
 static struct file_watch *make_watch(struct ev_loop *loop, const char *path, bool is_policies,
 				     void (*changed)(void *owner), void *owner)
 {
-	struct file_watch *watch = malloc(sizeof *watch);
+	struct file_watch *watch = new_watch(path);
 
 	if (watch == NULL) {
 		log_failure(is_policies, path, ENOMEM);
 		return NULL;
 	}
-	*watch = (struct file_watch){.loop = loop,
-				     .path = path,
-				     .is_policies = is_policies,
-				     .changed = changed,
-				     .owner = owner};
+	watch->loop = loop;
+	watch->path = path;
+	watch->is_policies = is_policies;
+	watch->changed = changed;
+	watch->owner = owner;
 	ev_init(&watch->settle, on_settled);
 	ev_timer_init(&watch->retry, on_retry, FILE_WATCH_RETRY_S, FILE_WATCH_RETRY_S);
 	int error = begin_watching(watch);
@@ -438,7 +573,7 @@ static struct file_watch *make_watch(struct ev_loop *loop, const char *path, boo
 	if (may_pass(error)) {
 		ev_timer_start(loop, &watch->retry);
 	} else if (error != 0) {
-		free(watch);
+		free_watch(watch);
 		return NULL;
 	}
 	return watch;
@@ -466,5 +601,5 @@ void file_watch_free(struct file_watch *watch)
 		ev_io_stop(watch->loop, &watch->readable);
 		close(watch->inotify);
 	}
-	free(watch);
+	free_watch(watch);
 }

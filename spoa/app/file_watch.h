@@ -18,6 +18,8 @@
 #ifndef APP_FILE_WATCH_H
 #define APP_FILE_WATCH_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -40,6 +42,13 @@ MUST_CHECK struct file_watch *file_watch_new_policies(struct ev_loop *loop, cons
 MUST_CHECK struct file_watch *file_watch_new_other(struct ev_loop *loop, const char *path,
 						   void (*changed)(void *owner), void *owner);
 void file_watch_free(struct file_watch *watch);
+/*
+ * From now on these files are watched beside the one of `path`, and no others; the owner is told of
+ * all in the same way. The paths are copied. Of a file that was not watched before the owner may
+ * have missed a change: true when there is such a file, so that the owner can ask to be told
+ * (file_watch_tell_in). `watch` may be NULL.
+ */
+bool file_watch_set_others(struct file_watch *watch, const char *const *paths, size_t count);
 
 /* The owner knows all that happened until now, and is not told of it. `watch` may be NULL. */
 void file_watch_catch_up(struct file_watch *watch);

@@ -5,6 +5,7 @@
 #define APP_LOAD_H
 
 #include "app/options.h"
+#include "app/policies/list_files.h"
 #include "app/policies/problems.h"
 #include "limit/policies.h"
 
@@ -13,5 +14,8 @@
  * the caller's. When the file is not good it returns NULL and the reasons.
  */
 struct policies *load_policies(const struct options *options, struct problems *ret_problems);
+/* The same; ret_files, for the caller to release, has the list files that the policies name. */
+struct policies *load_policies_with(const struct options *options, struct list_files *ret_files,
+				    struct problems *ret_problems);
 
 #endif

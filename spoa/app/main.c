@@ -48,14 +48,23 @@ static int report_command(const char *command)
 	return report_usage(err.text);
 }
 
-/* NULL when there are problems, which it has printed. */
-static struct policies *load(const struct options *options)
+/* NULL when there are problems, which it has printed. The caller releases `ret_files`. */
+static struct policies *load_with(const struct options *options, struct list_files *ret_files)
 {
 	struct problems problems;
-	struct policies *policies = load_policies(options, &problems);
+	struct policies *policies = load_policies_with(options, ret_files, &problems);
 
 	if (policies == NULL)
 		problems_print(&problems, "ratelimit-spoa: ", stderr);
+	return policies;
+}
+
+static struct policies *load(const struct options *options)
+{
+	struct list_files files;
+	struct policies *policies = load_with(options, &files);
+
+	list_files_release(&files);
 	return policies;
 }
 
@@ -260,8 +269,11 @@ static int run_serve(char **args, bool is_named)
 		return is_named ? print_help_of_serve() : print_help();
 	if (!options_check_store(&options, &err))
 		return report_usage(err.text);
-	struct policies *policies = load(&options);
-	return policies == NULL ? EXIT_USAGE : serve(&options, policies);
+	struct list_files files;
+	struct policies *policies = load_with(&options, &files);
+	int status = policies == NULL ? EXIT_USAGE : serve(&options, policies, &files);
+	list_files_release(&files);
+	return status;
 }
 
 static bool put_table(const struct policies *policies, FILE *to)

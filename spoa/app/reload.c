@@ -72,8 +72,10 @@ struct reload_job {
 	pthread_t thread;
 	struct reload *reload;
 	struct policies *policies; /* NULL: the file has an error, `err` */
+	struct list_files files;   /* that it names, in either case */
 	struct err err;
-	bool lacks_descriptors; /* the file may be good: it could not be opened */
+	bool policies_were_read; /* so that `files` are those that they name */
+	bool lacks_descriptors;  /* the file may be good: it could not be opened */
 	struct policy_changes changes;
 	int64_t took_us;
 };
@@ -93,13 +95,14 @@ static void *run_thread(void *argument)
 	int64_t began_us = clock_mono_us();
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
-	job->policies = load_policies(reload->config.options, &problems);
+	job->policies = load_policies_with(reload->config.options, &job->files, &problems);
 	if (job->policies != NULL) {
 		job->changes = policies_compare(job->before, job->policies);
 	} else {
 		problems_to_err(&problems, &job->err);
 		job->lacks_descriptors = problems.lacks_descriptors;
 	}
+	job->policies_were_read = job->policies != NULL || job->files.count > 0;
 	job->took_us = clock_mono_us() - began_us;
 	ev_async_send(reload->config.loop, &reload->on_loaded);
 	return NULL;
@@ -149,6 +152,19 @@ static void note_bad_file(struct reload *reload, const struct reload_job *job)
 }
 
 /*
+ * The list files are watched that the policy file named last, also when it was refused: one of them
+ * may be what is wrong. False when none is new to the watch.
+ */
+static bool watch_list_files(struct file_watch *watch, const struct list_files *files)
+{
+	const char *paths[LIST_FILES_MAX];
+
+	for (size_t i = 0; i < files->count; i++)
+		paths[i] = files->items[i].path;
+	return file_watch_set_others(watch, paths, files->count);
+}
+
+/*
  * From now on another job may begin. Of its two sets, this job keeps the one that the engine does
  * not have.
  */
@@ -164,6 +180,9 @@ static void leave(struct reload *reload, struct reload_job *job)
 	reload->job = NULL;
 	run_slice_in(reload, PAUSE_S);
 	file_watch_hold(reload->watch, rested_us);
+	if (job->policies_were_read && watch_list_files(reload->watch, &job->files))
+		file_watch_tell_in(reload->watch, (double)REST_FACTOR * (double)job->took_us / 1e6);
+	list_files_release(&job->files);
 }
 
 /* Which of the two lists are others now. */
@@ -403,6 +422,8 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	if (options->policies != NULL && options->policies_watch)
 		reload->watch = file_watch_new_policies(config->loop, options->policies,
 							on_file_changed, reload);
+	if (config->files != NULL)
+		(void)watch_list_files(reload->watch, config->files);
 }
 
 static void stop_job(struct reload_job *job)
@@ -413,6 +434,7 @@ static void stop_job(struct reload_job *job)
 		(void)signal(SIGINT, SIG_DFL);
 		(void)pthread_join(job->thread, NULL);
 	}
+	list_files_release(&job->files);
 	policies_unref(job->policies);
 	policies_unref(job->before);
 	free(job);

@@ -20,13 +20,15 @@
 #include "engine/engine.h"
 
 struct file_watch;
+struct list_files;
 struct reload_job;
 
 struct reload_config { /* nothing of it is owned */
 	struct ev_loop *loop;
 	const struct options *options;
 	struct engine *engine;
-	struct load_stats *stats; /* what the last reload came to is written here */
+	struct load_stats *stats;       /* what the last reload came to is written here */
+	const struct list_files *files; /* of the policies in use; only reload_init reads them */
 };
 
 struct reload {

@@ -50,6 +50,7 @@
 
 struct agent {
 	const struct options *options;
+	const struct list_files *files;
 	struct descriptor_shares descriptors;
 	struct ev_loop *loop;
 	struct store *memory;
@@ -278,6 +279,7 @@ static void start_watchers(struct agent *agent)
 					    .options = agent->options,
 					    .engine = agent->engine,
 					    .stats = &agent->view.load,
+					    .files = agent->files,
 				    });
 	if (!agent->options->store.is_memory) {
 		password_watch_init(&agent->password, agent->loop,
@@ -528,10 +530,11 @@ static void tear_down(struct agent *agent)
 		ev_loop_destroy(agent->loop);
 }
 
-int serve(const struct options *options, struct policies *policies)
+int serve(const struct options *options, struct policies *policies, const struct list_files *files)
 {
 	struct agent agent = {
 		.options = options,
+		.files = files,
 		.askers = options->http_tokens,
 		.admins = options->admin_tokens,
 	};

@@ -6,9 +6,13 @@
 #define APP_SERVE_H
 
 #include "app/options.h"
+#include "app/policies/list_files.h"
 #include "limit/policies.h"
 
-/* Takes over the reference to `policies`. Returns the exit status of the process. */
-int serve(const struct options *options, struct policies *policies);
+/*
+ * Takes over the reference to `policies`, which name the list files `files`. Returns the exit
+ * status of the process.
+ */
+int serve(const struct options *options, struct policies *policies, const struct list_files *files);
 
 #endif

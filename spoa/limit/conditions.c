@@ -8,6 +8,7 @@
 #include "base/parse.h"
 
 #define RELEASED_AT_ONCE 256 /* patterns: some 10 us */
+#define PATTERNS_FEW     32  /* so few are looked at one by one */
 
 /* ---- making them ---- */
 
@@ -53,16 +54,14 @@ static bool has_colon(struct bytes text)
 	return false;
 }
 
-/*
- * "10.0.0.0/8", or an address alone, of `src` also with a port or a zone as in a request. Bits
- * behind the prefix are as good as 0.
- */
-static void read_network(struct pattern *pattern, struct bytes attribute)
+struct value network_read(struct bytes text, struct bytes attribute, unsigned *ret_prefix)
 {
-	struct bytes length = pattern->text, address;
+	static const struct value absent = {.kind = VALUE_ABSENT};
+	struct bytes length = text, address;
 	struct value value;
 	uint64_t prefix;
 
+	*ret_prefix = 0;
 	(void)bytes_next_item(&length, '/', &address);
 	value = value_text(address);
 	unsigned max = 32, mapped = 0;
@@ -73,34 +72,114 @@ static void read_network(struct pattern *pattern, struct bytes attribute)
 	if (value.kind == VALUE_IPV6)
 		max = 128;
 	else if (value.kind != VALUE_IPV4)
-		return;
+		return absent;
 	else if (is_ipv6)
 		mapped = 96; /* of ::ffff:10.0.0.0/104 */
 	if (length.data == NULL)
 		prefix = max + mapped;
 	else if (!parse_whole(length, max + mapped, &prefix) || prefix < mapped)
-		return;
-	pattern->prefix = (unsigned)prefix - mapped;
-	value_cut_address(&value, pattern->prefix, pattern->prefix);
-	pattern->network = value;
+		return absent;
+	*ret_prefix = (unsigned)prefix - mapped;
+	value_cut_address(&value, *ret_prefix, *ret_prefix);
+	return value;
 }
 
-bool condition_add_pattern(struct condition *condition, struct bytes text)
+bool text_is_written_as_network(struct bytes text)
+{
+	struct bytes length = text, address = {NULL, 0};
+
+	(void)bytes_next_item(&length, '/', &address);
+	for (size_t i = 0; i < length.len; i++)
+		if (memchr("0123456789.-", length.data[i], 12) == NULL)
+			return false;
+	struct value value = value_text(address);
+	value = value_canonical(&value);
+	return length.len > 0 && value.kind != VALUE_TEXT;
+}
+
+/* NULL when memory is short; else the caller counts it when all of it is there. */
+static struct pattern *add_pattern(struct condition *condition, struct bytes text)
 {
 	struct pattern *larger =
 		grow_by_one(condition->patterns, condition->count, sizeof(struct pattern));
 
 	if (larger == NULL)
-		return false;
+		return NULL;
 	condition->patterns = larger;
 	struct pattern *pattern = &larger[condition->count];
 	*pattern = (struct pattern){0};
-	if (!copy_bytes(text, &pattern->text))
+	return copy_bytes(text, &pattern->text) ? pattern : NULL;
+}
+
+bool condition_add_pattern(struct condition *condition, struct bytes text)
+{
+	struct pattern *pattern = add_pattern(condition, text);
+
+	if (pattern == NULL)
 		return false;
 	pattern->has_star = text.len > 0 && memchr(text.data, '*', text.len) != NULL;
-	read_network(pattern, condition->attribute);
+	pattern->network = network_read(text, condition->attribute, &pattern->prefix);
 	condition->count++;
 	return true;
+}
+
+bool condition_add_file(struct condition *condition, struct bytes text, struct pattern_set *lines)
+{
+	struct pattern_set **larger =
+		grow_by_one(condition->files, condition->file_count, sizeof *larger);
+
+	if (larger == NULL)
+		return false;
+	condition->files = larger;
+	struct pattern *pattern = add_pattern(condition, text);
+	if (pattern == NULL)
+		return false;
+	pattern->is_file = true;
+	condition->count++;
+	larger[condition->file_count++] = pattern_set_ref(lines);
+	return true;
+}
+
+/* A network fits as a text too: its own. That of an address is the value's text form already. */
+static bool add_to_set(struct pattern_set *set, const struct pattern *pattern)
+{
+	bool is_network = pattern->network.kind != VALUE_ABSENT;
+
+	if (pattern->is_file)
+		return true;
+	if (is_network && !pattern_set_add_network(set, &pattern->network, pattern->prefix))
+		return false;
+	return pattern_set_add_text(set, pattern->text);
+}
+
+bool condition_compile(struct condition *condition)
+{
+	if (condition->count - condition->file_count <= PATTERNS_FEW)
+		return true;
+	ASSERT(condition->set == NULL);
+	condition->set = pattern_set_new();
+	bool is_whole = condition->set != NULL;
+	for (size_t i = 0; i < condition->count && is_whole; i++)
+		is_whole = add_to_set(condition->set, &condition->patterns[i]);
+	return is_whole && pattern_set_build(condition->set);
+}
+
+/* False when the condition has no set any more. */
+static bool release_some_of_sets(struct condition *condition)
+{
+	if (condition->set != NULL) {
+		if (!pattern_set_unref_some(condition->set))
+			condition->set = NULL;
+		return true;
+	}
+	if (condition->file_count > 0) {
+		if (!pattern_set_unref_some(condition->files[condition->file_count - 1]))
+			condition->file_count--;
+		return true;
+	}
+	free(condition->files);
+	condition->files = NULL;
+	return false;
 }
 
 bool conditions_release_some(struct conditions *conditions)
@@ -108,6 +187,8 @@ bool conditions_release_some(struct conditions *conditions)
 	if (conditions->count == 0)
 		return false;
 	struct condition *condition = &conditions->items[conditions->count - 1];
+	if (release_some_of_sets(condition))
+		return true;
 	for (size_t i = 0; i < RELEASED_AT_ONCE && condition->count > 0; i++)
 		free_bytes(condition->patterns[--condition->count].text);
 	if (condition->count > 0)
@@ -129,6 +210,10 @@ void conditions_release(struct conditions *conditions)
 		struct condition *condition = &conditions->items[i];
 		for (size_t j = 0; j < condition->count; j++)
 			free_bytes(condition->patterns[j].text);
+		for (size_t j = 0; j < condition->file_count; j++)
+			pattern_set_unref(condition->files[j]);
+		pattern_set_unref(condition->set);
+		free(condition->files);
 		free(condition->patterns);
 		free_bytes(condition->attribute);
 	}
@@ -137,31 +222,6 @@ void conditions_release(struct conditions *conditions)
 }
 
 /* ---- do they fit? ---- */
-
-/* When the text does not go on as the pattern does, the last star takes one character more. */
-static bool text_fits(struct bytes pattern, struct bytes text)
-{
-	size_t p = 0, t = 0;
-	size_t behind_star = SIZE_MAX, taken_to = 0;
-
-	while (t < text.len) {
-		if (p < pattern.len && pattern.data[p] == '*') {
-			behind_star = ++p;
-			taken_to = t;
-		} else if (p < pattern.len && pattern.data[p] == text.data[t]) {
-			p++;
-			t++;
-		} else if (behind_star != SIZE_MAX) {
-			p = behind_star;
-			t = ++taken_to;
-		} else {
-			return false;
-		}
-	}
-	while (p < pattern.len && pattern.data[p] == '*')
-		p++;
-	return p == pattern.len;
-}
 
 static bool is_in_network(const struct pattern *pattern, const struct value *value)
 {
@@ -180,7 +240,9 @@ static bool pattern_fits(const struct pattern *pattern, const struct value *valu
 {
 	if (pattern->network.kind != VALUE_ABSENT && is_in_network(pattern, value))
 		return true;
-	return pattern->has_star ? text_fits(pattern->text, text)
+	if (pattern->is_file)
+		return false;
+	return pattern->has_star ? pattern_text_fits(pattern->text, text)
 				 : bytes_equal(pattern->text, text);
 }
 
@@ -192,8 +254,13 @@ static bool condition_fits(const struct condition *condition, const struct value
 		return false;
 	struct value value = attribute_canonical(condition->attribute, found);
 	struct bytes text = value_to_text(&value, memory);
-	for (size_t i = 0; i < condition->count; i++)
+	if (condition->set != NULL && pattern_set_fits(condition->set, &value, text))
+		return true;
+	for (size_t i = 0; i < condition->count && condition->set == NULL; i++)
 		if (pattern_fits(&condition->patterns[i], &value, text))
+			return true;
+	for (size_t i = 0; i < condition->file_count; i++)
+		if (pattern_set_fits(condition->files[i], &value, text))
 			return true;
 	return false;
 }

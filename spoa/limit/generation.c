@@ -33,6 +33,20 @@ static void hash_attribute(crypto_hash_sha256_state *state, struct bytes name)
 		hash_text(state, BYTES(":"));
 }
 
+/* Of a file its name counts and not its lines. No text has a NUL: a file is never taken for one. */
+static void hash_pattern(crypto_hash_sha256_state *state, const struct pattern *pattern)
+{
+	static const uint8_t mark = 0;
+
+	if (!pattern->is_file) {
+		hash_text(state, pattern->text);
+		return;
+	}
+	hash_count(state, pattern->text.len + 1);
+	crypto_hash_sha256_update(state, &mark, 1);
+	crypto_hash_sha256_update(state, pattern->text.data, pattern->text.len);
+}
+
 /* Counts too: a pattern is any text, and could else be taken for an attribute. */
 static void hash_conditions(crypto_hash_sha256_state *state, const struct conditions *conditions)
 {
@@ -42,7 +56,7 @@ static void hash_conditions(crypto_hash_sha256_state *state, const struct condit
 		hash_text(state, condition->attribute);
 		hash_count(state, condition->count);
 		for (size_t j = 0; j < condition->count; j++)
-			hash_text(state, condition->patterns[j].text);
+			hash_pattern(state, &condition->patterns[j]);
 	}
 }
 

@@ -131,7 +131,7 @@ static void table_add(struct table *table, uint64_t hash, size_t policy)
 
 /* ---- building ---- */
 
-/* What a pattern is found by: at most two hashes. None when it begins with a star. */
+/* What a pattern is found by: at most two hashes. None when it is a file or begins with a star. */
 struct pattern_keys {
 	uint64_t hashes[2];
 	size_t count;
@@ -151,6 +151,8 @@ static struct pattern_keys keys_of(const struct pattern *pattern, size_t attribu
 	struct bytes text = pattern->text;
 	size_t len = literal_length(text);
 
+	if (pattern->is_file)
+		return keys;
 	if (pattern->network.kind != VALUE_ABSENT)
 		keys.hashes[keys.count++] =
 			hash_network(&pattern->network, pattern->prefix, attribute);

@@ -154,3 +154,124 @@ def test_through_haproxy(start_agent, start_haproxy):
     assert {get(haproxy.port, "127.0.0.2").status for _ in range(3)} == {200}
     denied = get(haproxy.port, "127.0.0.3")
     assert (denied.status, denied.limits) == (429, {})
+
+
+# ---- lists from files ----
+
+
+FILE_POLICIES = json.dumps({
+    "allow": [{"src": "@friends.txt"}], "block": [{"src": ["@bad/ips.txt", "198.51.100.9"]},
+                                                  {"path": "@paths.txt"}],
+    "policies": {"p": {**bucket(100), "overrides": [{"match": {"tenant": "@gold.txt"},
+                                                     "capacity": 500}]}}})
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "friends.txt").write_text("# who may\n192.0.2.10\n")
+    (tmp_path / "bad/ips.txt").write_text("192.0.2.0/24  # a network\r\n\n2001:db8:bad::/48\n")
+    (tmp_path / "paths.txt").write_text("/.env\n/wp-*\n*.bak\n")
+    (tmp_path / "gold.txt").write_text("acme\nbig-*\n")
+    return tmp_path
+
+
+def start_on(directory, start_agent, text):
+    (directory / "policies.json").write_text(text)
+    return start_agent("--policies", directory / "policies.json")
+
+
+def test_a_value_of_a_match_is_a_file(files, start_agent):
+    agent = start_on(files, start_agent, FILE_POLICIES)
+    with agent.connect() as peer:
+        for src in ("192.0.2.11", "::ffff:192.0.2.11", "2001:db8:bad:1::1", "198.51.100.9"):
+            assert peer.ask(src=src).reason == "blocked", src
+        assert peer.ask(src="192.0.2.10").reason == "none"
+        for path in ("/.env", "/wp-login.php", "/x/y.bak"):
+            assert peer.ask(src="203.0.113.1", path=path).reason == "blocked", path
+        assert peer.ask(src="203.0.113.1", path="/wp").limit == 100
+        assert peer.ask(src="203.0.113.1", tenant="big-one").limit == 500
+        assert peer.ask(src="203.0.113.1", tenant="@gold.txt").limit == 100
+
+
+def test_a_list_file_is_watched(files, start_agent):
+    agent = start_on(files, start_agent, FILE_POLICIES)
+    with agent.connect() as peer:
+        assert peer.ask(src="203.0.113.1", tenant="acme").remaining == 499
+        (files / "bad/ips.txt").write_text("203.0.113.0/24\n")
+        assert agent.wait_for_event("reloaded")["lists"] == "block"
+        assert peer.ask(src="192.0.2.11").reason == "ok"
+        assert peer.ask(src="203.0.113.1").reason == "blocked"
+        # A line that is added resets nobody.
+        (files / "bad/new.txt").write_text("192.0.2.99\n")
+        (files / "bad/new.txt").rename(files / "bad/ips.txt")
+        agent.wait_for_event("reloaded", 2)
+        (files / "gold.txt").write_text("acme\nother\n")
+        event = agent.wait_for_event("reloaded", 3)
+        assert (event["lists"], event["changed"]) == ("", "p")
+        assert peer.ask(src="203.0.113.1", tenant="acme").remaining == 498
+
+
+def test_a_list_file_with_a_mistake_changes_nothing_until_it_is_mended(files, start_agent):
+    agent = start_on(files, start_agent, FILE_POLICIES)
+    (files / "paths.txt").write_text("/secret-path\n10.0.0.0/40\n")
+    reason = agent.wait_for_event("reload_failed")["reason"]
+    assert 'block[1].path: "@paths.txt": line 2: no network' in reason
+    (files / "paths.txt").unlink()
+    agent.wait_for_event("reload_failed", 2)
+    with agent.connect() as peer:
+        assert peer.ask(src="203.0.113.1", path="/.env").reason == "blocked"
+        (files / "paths.txt").write_text("/other\n")
+        agent.wait_for_event("reloaded")
+        assert peer.ask(src="203.0.113.1", path="/.env").reason == "ok"
+    assert "secret-path" not in agent.output.read_text()
+
+
+def test_a_file_that_the_policies_name_after_a_reload_is_watched_too(files, start_agent):
+    agent = start_on(files, start_agent, policies())
+    (files / "policies.json").write_text(FILE_POLICIES)
+    agent.wait_for_event("reloaded")
+    (files / "friends.txt").write_text("192.0.2.11\n")
+    agent.wait_for_event("reloaded", lists="allow")
+
+
+def check(directory, value):
+    (directory / "policies.json").write_text(json.dumps(
+        {"block": [{"a": value}], "policies": {}}))
+    return run("check-config", "--policies", directory / "policies.json")
+
+
+@pytest.mark.parametrize("value,words", [
+    ("@none.txt", 'block[0].a: "@none.txt": No such file or directory'),
+    ("@", 'block[0].a: "@": the name of a file is missing'),
+    ("@/etc/hostname", "is relative to the policy file"),
+    ("@../x", '".." is not accepted'),
+    ("@bad/../friends.txt", '".." is not accepted'),
+    ("@bad", 'block[0].a: "@bad": Is a directory'),
+    (["x", "@bad/ips.txt", "@none"], 'block[0].a[2]: "@none": No such file'),
+])
+def test_bad_names_are_refused_with_their_place(files, value, words):
+    done = check(files, value)
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+
+
+def test_a_text_that_begins_with_the_sign_is_written_twice(tmp_path):
+    assert check(tmp_path, "@@home").returncode == 0
+    shown = run("check-config", "--json", "--policies", tmp_path / "policies.json")
+    assert json.loads(shown.stdout)["block"] == [{"a": ["@@home"]}]
+    line = json.dumps({"at_ms": 1, "attributes": {"a": "@home"}})
+    done = run("replay", "--policies", tmp_path / "policies.json", stdin=line)
+    assert json.loads(done.stdout)["reason"] == "blocked"
+
+
+def test_a_million_addresses_take_at_most_32_bytes_each(tmp_path, start_agent):
+    """Nothing but the list differs between two agents."""
+    addresses = "".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(1_000_000))
+    empty = start_agent(policies=policies())
+    (tmp_path / "list.txt").write_text(addresses)
+    full = start_on(tmp_path, start_agent, policies(block=[{"src": "@list.txt"}]))
+
+    assert full.rss_bytes() - empty.rss_bytes() < 32 * 1_000_000
+    with full.connect() as peer:
+        assert peer.ask(src="10.15.66.63").reason == "blocked"
+        assert peer.ask(src="10.15.66.64").reason == "ok"

@@ -1,5 +1,8 @@
 #include "app/policies/policies_json.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "app/policies/policy_text.h"
 #include "app/view/json_tree.h"
 #include "base/writer.h"
@@ -26,13 +29,30 @@ static void add_bucket(struct json_node in, const struct quota *quota)
 	json_add_text(in, "refill_rate", writer_text(&w));
 }
 
+/* As it is written in the file: the text "@x" is "@@x" there. */
+static void add_pattern(struct json_node in, const struct pattern *pattern)
+{
+	struct bytes text = pattern->text;
+	bool is_escaped = !pattern->is_file && bytes_begin_with(text, BYTES("@"));
+	char *escaped = is_escaped ? malloc(text.len + 1) : NULL;
+
+	if (escaped != NULL) {
+		escaped[0] = '@';
+		memcpy(escaped + 1, text.data, text.len);
+		text = bytes_from(escaped, text.len + 1);
+	}
+	in.tree->has_failed = in.tree->has_failed || (is_escaped && escaped == NULL);
+	json_add_utf8(in, NULL, text);
+	free(escaped);
+}
+
 static void add_conditions(struct json_node in, const struct conditions *match)
 {
 	for (size_t i = 0; i < match->count; i++) {
 		const struct condition *condition = &match->items[i];
 		struct json_node patterns = json_add_list_utf8(in, condition->attribute);
 		for (size_t j = 0; j < condition->count; j++)
-			json_add_utf8(patterns, NULL, condition->patterns[j].text);
+			add_pattern(patterns, &condition->patterns[j]);
 	}
 }
 

@@ -1,16 +1,13 @@
 #include "app/policies/policy_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "app/policies/policy_fields.h"
 #include "app/policies/policy_match.h"
 #include "app/policies/policy_read.h"
+#include "app/policies/text_file.h"
 #include "base/json_reader.h"
 
 #define FILE_MAX_BYTES (16 << 20)
@@ -214,11 +211,9 @@ static void refuse_byte(const struct place *file, struct bytes text, size_t at, 
 	(void)place_refuse(file, "line %zu, column %zu: %s", line, column, fault);
 }
 
-/* `strings` is memory as large as the text: what all strings say takes less than their JSON. */
-static void read_text(struct policies *policies, struct bytes text, void *strings,
+static void read_text(struct policies *policies, struct bytes text, struct policy_source *source,
 		      enum on_error on_error, struct problems *problems)
 {
-	struct policy_source source = {.strings = writer_on(strings, text.len)};
 	struct place file = place_of_file(problems);
 	struct json_value json;
 	size_t at;
@@ -229,23 +224,26 @@ static void read_text(struct policies *policies, struct bytes text, void *string
 		return;
 	}
 	json = json_root(text);
-	struct policy_value root = policy_value_root(&json, &source, problems);
+	struct policy_value root = policy_value_root(&json, source, problems);
 	read_root(policies, &root, on_error);
 }
 
-struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
-				   struct problems *ret_problems)
+static struct policies *parse(struct bytes json, enum on_error on_error, struct list_files *files,
+			      struct problems *ret_problems)
 {
 	struct place file = place_of_file(ret_problems);
 	struct policies *policies = policies_new(on_error);
+	/* As large as the text: what all strings say takes less than their JSON. */
 	void *strings = malloc(json.len + 1);
+	struct policy_source source = {.strings = writer_on(strings, json.len), .files = files};
 
 	problems_clear(ret_problems);
 	if (policies == NULL || strings == NULL)
 		(void)place_refuse(&file, "out of memory");
 	else
-		read_text(policies, json, strings, on_error, ret_problems);
+		read_text(policies, json, &source, on_error, ret_problems);
 	free(strings);
+	list_files_forget_lines(files);
 	if (ret_problems->count == 0 && !policies_compile(policies))
 		(void)place_refuse(&file, "out of memory");
 	if (ret_problems->count == 0)
@@ -254,60 +252,29 @@ struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 	return NULL;
 }
 
+struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
+				   struct problems *ret_problems)
+{
+	struct list_files none;
+
+	list_files_init(&none, NULL);
+	struct policies *policies = parse(json, on_error, &none, ret_problems);
+	list_files_release(&none);
+	return policies;
+}
+
 /* ---- the file ---- */
 
-/* NULL, with errno set, when the file can't be opened. A pipe is refused: reading it would block.
- */
-static FILE *open_file(const char *path)
-{
-	struct stat stat = {.st_mode = 0};
-	FILE *file = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode))
-		file = fdopen(fd, "r");
-	else
-		errno = S_ISDIR(stat.st_mode) ? EISDIR : EINVAL;
-	if (file != NULL)
-		return file;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return NULL;
-}
-
-/* The whole file; NULL, with errno set, when it can't be read. */
-static char *read_file(const char *path, size_t *ret_len)
-{
-	FILE *file = open_file(path);
-	char *memory = file == NULL ? NULL : malloc(FILE_MAX_BYTES);
-	size_t len = memory == NULL ? 0 : fread(memory, 1, FILE_MAX_BYTES, file);
-	int error = len == FILE_MAX_BYTES ? EFBIG : errno;
-	bool is_whole = memory != NULL && feof(file) && !ferror(file);
-
-	if (file != NULL)
-		(void)fclose(file);
-	if (!is_whole) {
-		free(memory);
-		errno = error;
-		return NULL;
-	}
-	*ret_len = len;
-	return memory;
-}
-
-struct policies *policy_file_load(const char *path, enum on_error on_error,
-				  struct problems *ret_problems)
+struct policies *policy_file_load_with(const char *path, enum on_error on_error,
+				       struct list_files *files, struct problems *ret_problems)
 {
 	struct place file = place_of_file(ret_problems);
 	struct policies *policies = NULL;
 	size_t len;
-	char *json = read_file(path, &len);
+	char *json = text_file_read(path, FILE_MAX_BYTES, &len);
 
 	if (json != NULL) {
-		policies = policy_file_parse(bytes_from(json, len), on_error, ret_problems);
+		policies = parse(bytes_from(json, len), on_error, files, ret_problems);
 	} else {
 		int error = errno;
 		problems_clear(ret_problems);
@@ -316,5 +283,16 @@ struct policies *policy_file_load(const char *path, enum on_error on_error,
 	}
 	free(json);
 	problems_name_file(ret_problems, path);
+	return policies;
+}
+
+struct policies *policy_file_load(const char *path, enum on_error on_error,
+				  struct problems *ret_problems)
+{
+	struct list_files files;
+
+	list_files_init(&files, path);
+	struct policies *policies = policy_file_load_with(path, on_error, &files, ret_problems);
+	list_files_release(&files);
 	return policies;
 }

@@ -12,6 +12,7 @@
 #ifndef APP_POLICY_FILE_H
 #define APP_POLICY_FILE_H
 
+#include "app/policies/list_files.h"
 #include "app/policies/problems.h"
 #include "base/bytes.h"
 #include "limit/policies.h"
@@ -22,6 +23,10 @@
  */
 struct policies *policy_file_load(const char *path, enum on_error on_error,
 				  struct problems *ret_problems);
+/* The same; `files` gets the names of the list files that the policies name, also of bad ones. */
+struct policies *policy_file_load_with(const char *path, enum on_error on_error,
+				       struct list_files *files, struct problems *ret_problems);
+/* Of a text that is in no file: it can't name list files. */
 struct policies *policy_file_parse(struct bytes json, enum on_error on_error,
 				   struct problems *ret_problems);
 

@@ -1,21 +1,20 @@
 #include "app/policies/policy_match.h"
 
-#include <string.h>
+#include "app/policies/list_files.h"
 
 #define MATCH_MAX 255 /* as many attributes as a request has at most */
 
-/* An address, a slash and digits or dots: meant as a network, also when it is none. */
-static bool is_written_as_network(struct bytes text)
+/* "@FILE" */
+static void add_file(struct condition *condition, const struct policy_value *value)
 {
-	struct bytes length = text, address = {NULL, 0};
+	const struct list_file *file =
+		list_files_find(value->source->files, &value->place, value->text);
 
-	(void)bytes_next_item(&length, '/', &address);
-	for (size_t i = 0; i < length.len; i++)
-		if (memchr("0123456789.-", length.data[i], 12) == NULL)
-			return false;
-	struct value value = value_text(address);
-	value = value_canonical(&value);
-	return length.len > 0 && value.kind != VALUE_TEXT;
+	if (file == NULL)
+		return;
+	policy_source_fold_file(value->source, file->fingerprint);
+	if (!condition_add_file(condition, value->text, file->lines))
+		(void)place_refuse(&value->place, "out of memory");
 }
 
 static void add_pattern(struct condition *condition, const struct policy_value *value)
@@ -25,12 +24,19 @@ static void add_pattern(struct condition *condition, const struct policy_value *
 				   policy_value_shown(value).text);
 		return;
 	}
-	if (!condition_add_pattern(condition, value->text)) {
+	struct bytes text = value->text;
+	if (bytes_begin_with(text, BYTES("@@"))) {
+		text = bytes_skip(text, 1);
+	} else if (bytes_begin_with(text, BYTES("@"))) {
+		add_file(condition, value);
+		return;
+	}
+	if (!condition_add_pattern(condition, text)) {
 		(void)place_refuse(&value->place, "out of memory");
 		return;
 	}
 	const struct pattern *added = &condition->patterns[condition->count - 1];
-	if (added->network.kind == VALUE_ABSENT && is_written_as_network(value->text))
+	if (added->network.kind == VALUE_ABSENT && text_is_written_as_network(text))
 		(void)place_refuse(&value->place,
 				   "%s is not a network; accepted are 0 to 32 bits of an IPv4 "
 				   "address, 0 to 128 of an IPv6 address (96 to 128 of ::ffff:...)",
@@ -76,10 +82,13 @@ static void add_condition(struct conditions *conditions, const struct policy_val
 		return;
 	}
 	struct condition *condition = conditions_add(conditions, name);
-	if (condition == NULL)
+	if (condition == NULL) {
 		(void)place_refuse(&value->place, "out of memory");
-	else
-		add_patterns(condition, value);
+		return;
+	}
+	add_patterns(condition, value);
+	if (!condition_compile(condition))
+		(void)place_refuse(&value->place, "out of memory");
 }
 
 void policy_match_read(const struct policy_value *match, struct conditions *conditions)

@@ -1,6 +1,7 @@
 /*
  * policy_match.h - reads `match` of the policy file: an object with the names of attributes, and
- * for each attribute a pattern, or a list of patterns of which one must fit.
+ * for each attribute a pattern, or a list of patterns of which one must fit. A pattern "@FILE"
+ * stands for the lines of that file (list_files.h), and "@@x" for the text "@x".
  */
 #ifndef APP_POLICY_MATCH_H
 #define APP_POLICY_MATCH_H

@@ -16,9 +16,9 @@
 /*
  * The fingerprint so far and the kind are the key of the next hash, so that the result depends on
  * the order too. Kinds above those of JSON: the name of a field, a number as a ratio, the end of a
- * list or an object.
+ * list or an object, what a list file says.
  */
-enum { FOLD_NAME = JSON_OBJECT + 1, FOLD_RATIO, FOLD_END };
+enum { FOLD_NAME = JSON_OBJECT + 1, FOLD_RATIO, FOLD_END, FOLD_FILE };
 
 static void fold(struct policy_source *source, uint64_t kind, struct bytes text)
 {
@@ -28,6 +28,11 @@ static void fold(struct policy_source *source, uint64_t kind, struct bytes text)
 	_Static_assert(sizeof source->fingerprint == crypto_shorthash_BYTES, "all of the hash");
 	crypto_shorthash((uint8_t *)&source->fingerprint, text.data, text.len,
 			 (const uint8_t *)key);
+}
+
+void policy_source_fold_file(struct policy_source *source, uint64_t fingerprint)
+{
+	fold(source, FOLD_FILE, bytes_from(&fingerprint, sizeof fingerprint));
 }
 
 static void fold_value(const struct policy_value *value)

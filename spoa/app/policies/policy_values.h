@@ -35,7 +35,11 @@ struct policy_source {
 	 * number (1e3 or 1000) do not change it.
 	 */
 	uint64_t fingerprint;
+	struct list_files *files; /* those that the policies name */
 };
+
+/* Makes what a file says part of the fingerprint. */
+void policy_source_fold_file(struct policy_source *source, uint64_t fingerprint);
 
 struct policy_value {
 	bool is_given; /* false: a field that the file leaves out; it has a place only */

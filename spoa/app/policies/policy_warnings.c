@@ -27,6 +27,8 @@ static void look_at_condition(const struct place *match, const struct condition 
 	struct place attribute = place_of_field(match, condition->attribute);
 
 	for (size_t i = 0; i < condition->count; i++) {
+		if (condition->patterns[i].is_file)
+			continue;
 		struct place item = place_of_item(&attribute, i);
 		look_at_pattern(condition->count == 1 ? &attribute : &item,
 				condition->patterns[i].text);

@@ -361,3 +361,45 @@ TEST(file_watch_without_a_descriptor_watches_when_there_is_one)
 
 	assert_true(is_told(world));
 }
+
+TEST(file_watch_set_others_tells_of_each)
+{
+	struct world *world = *state;
+	static const char *const both[] = {"a", "b"};
+
+	write_file("main");
+	write_file("a");
+	watch(world, "main");
+	assert_true(file_watch_set_others(world->watch, both, 2));
+	assert_false(file_watch_set_others(world->watch, both, 2));
+
+	write_file("a");
+	assert_true(is_told(world));
+	write_file("b"); /* it did not exist before */
+	assert_true(is_told(world));
+	write_file("main");
+	assert_true(is_told(world));
+}
+
+TEST(file_watch_set_others_forgets_those_before)
+{
+	struct world *world = *state;
+	static const char *const one[] = {"a"}, *const other[] = {"b"};
+
+	write_file("main");
+	write_file("a");
+	write_file("b");
+	watch(world, "main");
+	assert_true(file_watch_set_others(world->watch, one, 1));
+	assert_true(file_watch_set_others(world->watch, other, 1));
+
+	write_file("a");
+	assert_true(is_silent(world));
+	write_file("b");
+	assert_true(is_told(world));
+	assert_false(file_watch_set_others(world->watch, NULL, 0));
+	write_file("b");
+	assert_true(is_silent(world));
+	write_file("main"); /* in the same directory, which is watched still */
+	assert_true(is_told(world));
+}

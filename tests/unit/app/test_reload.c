@@ -23,6 +23,9 @@ static struct {
 	void (*changed)(void *owner); /* NULL: there is no watch */
 	void *owner;
 	unsigned catch_ups;
+	unsigned asked_to_tell;
+	size_t others;
+	char last_other[64];
 } watch;
 
 struct file_watch *file_watch_new_policies(struct ev_loop *loop, const char *path,
@@ -43,6 +46,23 @@ void file_watch_catch_up(struct file_watch *unused)
 void file_watch_hold(struct file_watch *unused, int64_t until_us)
 {
 	(void)unused, (void)until_us;
+}
+
+void file_watch_tell_in(struct file_watch *unused, double seconds)
+{
+	(void)unused, (void)seconds;
+	watch.asked_to_tell++;
+}
+
+bool file_watch_set_others(struct file_watch *unused, const char *const *paths, size_t count)
+{
+	bool has_new = count > watch.others;
+
+	(void)unused;
+	watch.others = count;
+	if (count > 0)
+		snprintf(watch.last_other, sizeof watch.last_other, "%s", paths[count - 1]);
+	return has_new;
 }
 
 void file_watch_free(struct file_watch *unused)
@@ -307,4 +327,22 @@ TEST(reload_the_file_is_not_watched_when_the_option_says_so)
 	start();
 
 	assert_null(watch.changed);
+}
+
+/* Also those of a file that was refused: one of them may be what is wrong. */
+TEST(reload_the_list_files_are_watched_that_the_file_names)
+{
+	start();
+	unsigned asked = watch.asked_to_tell;
+	change("{\"block\":[{\"a\":\"@no-such-list\"}],\"policies\":{}}");
+
+	assert_reloads(0, 1, true, 1);
+	assert_int_equal(watch.others, 1);
+	assert_non_null(strstr(watch.last_other, "/no-such-list"));
+	assert_int_equal(watch.asked_to_tell, asked + 1);
+	change("{");
+	assert_int_equal(watch.others, 1);
+	change(TWO);
+	assert_int_equal(watch.others, 0);
+	assert_int_equal(watch.asked_to_tell, asked + 1);
 }
