@@ -210,8 +210,7 @@ static void add_check(struct request *request, const struct policy *policy,
 
 /* ---- the lists `allow` and `block` ---- */
 
-/* Whether no policy has a say any more. A list that is in shadow takes nothing away from them. */
-static bool is_settled(const struct request *request)
+bool request_is_settled(const struct request *request)
 {
 	return request->listed == LISTED_ALLOW ||
 	       (request->listed == LISTED_BLOCK &&
@@ -253,7 +252,7 @@ static void set_listed(struct request *request, enum listed listed)
 	if (listed <= request->listed)
 		return;
 	request->listed = listed;
-	if (is_settled(request)) {
+	if (request_is_settled(request)) {
 		request_drop_checks(request);
 		request->left_out = 0;
 	}
@@ -347,7 +346,7 @@ static void add_named(struct request *request, const struct reserved *reserved,
 			return;
 		}
 	}
-	if (is_settled(request))
+	if (request_is_settled(request))
 		return;
 	request->left_out += named.left_out;
 	for (size_t i = 0; i < named.count; i++)
@@ -378,7 +377,7 @@ void request_add(struct request *request, const struct attributes *attributes)
 		set_invalid(request, why);
 	} else if (reserved.has_policy) {
 		add_named(request, &reserved, attributes);
-	} else if (is_settled(request)) {
+	} else if (request_is_settled(request)) {
 		return;
 	} else if (reserved.has_algorithm) {
 		add_check(request, policies_inline(request->policies), &reserved, attributes);

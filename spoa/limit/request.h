@@ -55,6 +55,11 @@ void request_init(struct request *request, const struct policies *policies, stru
 void request_add(struct request *request, const struct attributes *attributes);
 /* Removes the checks that were added so far, and keeps whether a message was invalid. */
 void request_drop_checks(struct request *request);
+/*
+ * Whether a list has decided, so that no policy has a say. A list that is in shadow takes nothing
+ * away from the policies.
+ */
+bool request_is_settled(const struct request *request);
 void request_clear(struct request *request);
 
 #endif

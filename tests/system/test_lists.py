@@ -103,6 +103,16 @@ def test_they_are_counted_shown_and_logged(agent):
     assert agent.wait_for_event("decision", 2, policy="blocked")["reason"] == "blocked"
 
 
+def test_explain_names_the_list(agent):
+    with HttpClient(agent) as client:
+        for src, reason, why in (("192.0.2.10", "none", "allow list"),
+                                 ("192.0.2.11", "blocked", "block list")):
+            told = client.post({"attributes": {"src": src}}, "/explain").json
+            assert (told["verdict"]["reason"], told["policies"][0]["why"]) == (reason, why)
+        counted = client.get("/metrics").body.decode()
+    assert 'requests_blocked_total{policy="blocked",source="http"} 0' in counted
+
+
 def test_in_shadow_block_is_reported_and_policies_are_decided(start_agent):
     agent = start_agent("--shadow-all", "on", http=True, policies=LISTS)
     with HttpClient(agent) as client:

@@ -162,6 +162,10 @@ void explain_put_why(struct writer *w, const struct policy *policy, const struct
 
 	if (find_check(request, policy) != NULL)
 		return;
+	if (request_is_settled(request)) {
+		writer_put_text(w, request->listed == LISTED_ALLOW ? "allow list" : "block list");
+		return;
+	}
 	if (!reserved_read(attributes, &reserved, &why)) {
 		writer_put_text(w, why);
 		return;
