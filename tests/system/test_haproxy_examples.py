@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 
 import pytest
 
@@ -182,3 +183,38 @@ def test_policies_are_json_that_the_agent_takes(start_agent, name):
 
     started = agent.wait_for_event("started")
     assert started["policies"] == len(json.loads(text)["policies"])
+
+
+def test_shield_asks_the_agent_for_the_first_denial_only(start_example):
+    haproxy = start_example("shield", policies=[('"refill_rate": 5', '"refill_rate": "1/10m"')])
+
+    assert statuses(haproxy, 60, "127.0.0.2") == [200] * 20 + [429] * 40
+    assert asked(haproxy) == 21
+    assert get(haproxy.port, "127.0.0.3").status == 200
+    answer = get(haproxy.port, "127.0.0.2")
+    wait = int(answer.headers["retry-after"])
+    assert 500 < wait <= 601
+    assert answer.headers["ratelimit"] == f'"per-ip";r=0;t={wait}'
+    assert asked(haproxy) == 22
+
+
+def test_shield_lets_pass_whoever_waited_as_told(start_example):
+    haproxy = start_example("shield", policies=[('"capacity": 20', '"capacity": 1'),
+                                                ('"refill_rate": 5', '"refill_rate": 1')])
+    assert statuses(haproxy, 2, "127.0.0.2") == [200, 429]
+    answer = get(haproxy.port, "127.0.0.2")  # on a machine that stalls its wait may be over
+
+    time.sleep(int(answer.headers.get("retry-after", 0)))
+
+    assert answer.status == 200 or get(haproxy.port, "127.0.0.2").status == 200
+
+
+def test_shield_keeps_no_denial_without_an_end(start_example):
+    """Of a wait above an hour, and of what is blocked."""
+    blocked = '"key": ["src"], "overrides": [{"match": {"src": "127.0.0.3"}, "blocked": true}]'
+    haproxy = start_example("shield", policies=[('"refill_rate": 5', '"refill_rate": "1/2h"'),
+                                                ('"key": ["src"]', blocked)])
+
+    assert statuses(haproxy, 25, "127.0.0.2") == [200] * 20 + [429] * 5
+    assert statuses(haproxy, 5, "127.0.0.3") == [429] * 5
+    assert asked(haproxy) == 30
