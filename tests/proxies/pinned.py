@@ -19,9 +19,19 @@ def run_or_fail(command, seconds, **options):
     return done.stdout
 
 
+def download(command, seconds, **options):
+    """Runs a command that asks a registry, and again, twice, when the command fails."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return run_or_fail(command, seconds, **options)
+        except (AssertionError, subprocess.TimeoutExpired):
+            time.sleep(5 * attempt)
+    return run_or_fail(command, seconds, **options)
+
+
 def python_packages(name):
     """The programs of tests/proxies/NAME-requirements.txt, in build/NAME/bin. A folder that has
-    these versions already is kept; a download that fails is tried again, twice."""
+    these versions already is kept."""
     wanted = HERE / f"{name}-requirements.txt"
     folder = ROOT / "build" / name
     installed = folder / "installed.txt"  # written last: a folder with it is complete
@@ -29,15 +39,8 @@ def python_packages(name):
         return folder / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     run_or_fail([sys.executable, "-m", "venv", folder], 120)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            run_or_fail([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check",
-                         "--no-deps", "--only-binary", ":all:", "--requirement", wanted], 300)
-            break
-        except AssertionError:
-            if attempt == ATTEMPTS:
-                raise
-            time.sleep(5 * attempt)
+    download([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+              "--only-binary", ":all:", "--requirement", wanted], 300)
     shutil.copy(wanted, installed)
     return folder / "bin"
 

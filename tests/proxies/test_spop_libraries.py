@@ -19,7 +19,7 @@ import pytest
 
 import spop
 from agent import bucket, policies_text
-from pinned import HERE, run_or_fail, tool
+from pinned import HERE, download, tool
 from processes import PATIENCE, ROOT, clean_environment
 
 BUILD = ROOT / "build"
@@ -32,8 +32,8 @@ def build_go():
     folder = BUILD / "spop-go"
     env = clean_environment({"GOPATH": str(folder / "path"), "GOCACHE": str(folder / "cache"),
                              "GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local"})
-    run_or_fail([tool("go", "the client in Go"), "build", "-o", folder / "client", "."],
-                BUILD_SECONDS, cwd=HERE / "spop-go", env=env)
+    download([tool("go", "the client in Go"), "build", "-o", folder / "client", "."], BUILD_SECONDS,
+             cwd=HERE / "spop-go", env=env)
     return folder / "client"
 
 
@@ -42,8 +42,8 @@ def build_rust():
     folder = BUILD / "spop-rust"
     env = clean_environment({"CARGO_HOME": str(folder / "cargo"),
                              "CARGO_TARGET_DIR": str(folder / "target")})
-    run_or_fail([tool("cargo", "the client in Rust"), "build", "--quiet", "--locked"],
-                BUILD_SECONDS, cwd=HERE / "spop-rust", env=env)
+    download([tool("cargo", "the client in Rust"), "build", "--quiet", "--locked"], BUILD_SECONDS,
+             cwd=HERE / "spop-rust", env=env)
     return folder / "target/debug/spop-client"
 
 

@@ -25,7 +25,8 @@ def parse(tmp_path_factory):
     folder = tmp_path_factory.mktemp("structured-fields")
     for file in PARSER.iterdir():
         (folder / file.name).write_text(file.read_text())
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--fetch-retries=5"], cwd=folder,
+                   check=True, timeout=300)
 
     def parsed(*values):
         done = subprocess.run(["node", "parse.js"], input=json.dumps(values), cwd=folder, text=True,

@@ -449,6 +449,7 @@ def turns(trace):
     return found
 
 
+@pytest.mark.alone
 def test_a_turn_of_the_loop_reads_and_writes_each_connection_once(traced):
     agent, trace = traced
     frames = steady_frames()
@@ -463,7 +464,7 @@ def test_a_turn_of_the_loop_reads_and_writes_each_connection_once(traced):
 
     # All of a burst is read in one turn and answered by one write, mostly for both at a time.
     assert 20 <= len(served) <= 2 * 20 + 10
-    assert {count for turn in served for count in turn.values()} == {1}
+    assert [turn for turn in served if set(turn.values()) != {1}] == []
 
 
 def test_agent_hello_is_one_write(traced):
