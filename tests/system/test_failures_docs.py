@@ -55,10 +55,11 @@ def test_the_page_has_the_columns_of_the_command_and_nothing_was_wrong():
 # --- the command -------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(700)
 def test_faults_are_tried_and_nothing_is_wrong(server_trees):  # pylint: disable=unused-argument
     """Time-outs are long, so that only the faults count and not how busy the machine is."""
     done = run("--rate", "200", "--store-timeout", "1s", "--processing", "10s", "redis-flushed",
-               "broken-policies", "agent-term", timeout=180)
+               "broken-policies", "agent-term", timeout=600)
 
     assert done.returncode == 0, done.stderr
     flushed, broken, term = [list(map(float, row[1:])) for row in rows(done.stdout)[1:]]
