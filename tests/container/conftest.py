@@ -9,7 +9,7 @@ sys.path.insert(0, str(SYSTEM))
 
 # pylint: disable=wrong-import-position
 from container import Container  # noqa: E402
-from engine import Engine, adopt_orphans, make_base  # noqa: E402
+from engine import Engine, adopt_orphans  # noqa: E402
 from redis import reserve_port  # noqa: E402
 
 
@@ -41,8 +41,8 @@ start_redis, redis, wire = system.start_redis, system.redis, system.wire
 def engine(tmp_path_factory):
     """An engine that has the base image. It leaves no containers and no images behind."""
     adopt_orphans()
-    make_base()
     opened = Engine(tmp_path_factory.mktemp("engine"))
+    opened.import_base()
     yield opened
     opened.finish()
 

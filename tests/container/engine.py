@@ -83,21 +83,28 @@ class Engine:
         done = subprocess.run([*map(str, words)], env=self.environment, text=True, check=False,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
                               **options)
-        assert done.returncode == 0 or not check, f"{words}\n{done.stdout}{done.stderr}"
+        said = done.stdout + done.stderr
+        end = "\n".join(said.splitlines()[-12:])  # what went wrong, in most cases
+        assert done.returncode == 0 or not check, f"{words}\n{end}\n\nThe whole output:\n{said}"
         return done
+
+    def import_base(self):
+        make_base()
+        self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
 
     def build(self):
         """Does what `docker build` would do, with the base image that is here already."""
-        self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
         self.build_from(ROOT / "Dockerfile", IMAGE)
 
-    def build_from(self, dockerfile, tag):
-        """Builds with the tree as the context, without what the .dockerignore leaves out."""
+    def build_from(self, dockerfile, tag, volumes=(), check=True):
+        """Builds with the tree as the context, without what the .dockerignore leaves out. The volumes
+        are there while it builds."""
         own = dockerfile.with_name("Dockerfile.dockerignore")
         ignore = own if own.exists() else ROOT / ".dockerignore"
         return self.run("buildah", "bud", "--isolation", "chroot", "--network", "host",
                         "--pull-never", "--format", "docker", "-f", dockerfile, "--ignorefile",
-                        ignore, "-t", tag, ROOT, timeout=BUILD_SECONDS)
+                        ignore, *[word for volume in volumes for word in ("--volume", volume)],
+                        "-t", tag, ROOT, timeout=BUILD_SECONDS, check=check)
 
     def image(self):
         """The description of the image, from podman."""
