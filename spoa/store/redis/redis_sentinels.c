@@ -17,6 +17,7 @@
 #define PLACE_MAX     (REDIS_HOST_MAX + 10) /* "[host]:65535" */
 #define WHY_MAX       240
 #define TELL_AGAIN_US (60 * US_PER_SECOND)
+#define TELL_FAILURES 2 /* in a row: a Sentinel that was only started anew is nothing to tell */
 #define NOT_YET       "it was not asked yet"
 
 struct one_sentinel {
@@ -24,6 +25,7 @@ struct one_sentinel {
 	char place[PLACE_MAX];
 	char why[WHY_MAX]; /* it is of no use; empty: it is of use */
 	bool is_unknown;   /* it answers, and does not know the master */
+	unsigned failures; /* in a row */
 	bool is_told_down;
 	char told_why[WHY_MAX];
 	int64_t told_us;
@@ -55,6 +57,7 @@ static void tell_up(struct redis_sentinels *all, struct one_sentinel *one)
 {
 	*one->why = '\0';
 	one->is_unknown = false;
+	one->failures = 0;
 	if (!one->is_told_down)
 		return;
 	one->is_told_down = false;
@@ -65,6 +68,8 @@ static void tell_up(struct redis_sentinels *all, struct one_sentinel *one)
 /* A Sentinel that comes and goes is told about at most once a minute. */
 static bool is_news(const struct one_sentinel *one)
 {
+	if (one->failures < TELL_FAILURES)
+		return false;
 	if (one->told_us != 0 && clock_mono_us() - one->told_us < TELL_AGAIN_US)
 		return false;
 	return !one->is_told_down || strcmp(one->told_why, one->why) != 0;
@@ -127,6 +132,7 @@ static void on_failed(void *owner, size_t index, bool is_unknown, struct bytes w
 	}
 	(void)writer_text(&w);
 	one->is_unknown = is_unknown;
+	one->failures++;
 	tell_down(all, one);
 	decide(all);
 }

@@ -29,7 +29,8 @@ struct redis_sentinels_config {
 	void (*moved)(void *owner, const struct redis_place *place, uint64_t epoch, bool is_reset);
 	/*
 	 * A Sentinel can't be asked or is of no use, and why; or it is of use again, and was told
-	 * not to be. Told once a change, and for another reason at most once a minute. May be NULL.
+	 * not to be. Told when it failed twice in a row; of one Sentinel at most once a minute. May
+	 * be NULL.
 	 */
 	void (*changed)(void *owner, const char *sentinel, bool is_up, const char *why);
 	void *owner;

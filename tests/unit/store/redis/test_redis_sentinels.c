@@ -380,14 +380,29 @@ TEST(sentinels_silent_one_is_given_up_and_tried_again)
 {
 	struct trio *trio = trio_new();
 
-	fake_redis_say(trio->sentinels[0], FAKE_SENTINEL, FAKE_SILENCE, 1);
+	fake_redis_say(trio->sentinels[0], FAKE_SENTINEL, FAKE_SILENCE, FAKE_ALWAYS);
 	connect_store(trio->world, usual);
 	AWAIT(trio->world, trio->world->sentinel_down_count == 1);
 	assert_string_equal(trio->world->sentinel_why, "no answer in time");
 	name(trio, 0, trio->first, "5", "master");
 	AWAIT(trio->world, trio->world->sentinel_up_count == 1);
 
-	assert_int_equal(fake_redis_counts(trio->sentinels[0])->connections, 2);
+	assert_int_equal(fake_redis_counts(trio->sentinels[0])->connections, 3);
+	trio_close(trio);
+}
+
+/* A connection that is lost once is nothing to tell. */
+TEST(sentinels_that_are_lost_once_are_not_told)
+{
+	struct trio *trio = trio_up();
+
+	for (size_t i = 0; i < 3; i++)
+		fake_redis_hang_up(trio->sentinels[i]);
+	await_rounds(trio, 2);
+
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(fake_redis_counts(trio->sentinels[i])->connections, 2);
+	assert_int_equal(trio->world->sentinel_down_count, 0);
 	trio_close(trio);
 }
 
