@@ -16,7 +16,7 @@
 
 struct engine_stats {
 	uint64_t reasons[SOURCE_COUNT][REASON_COUNT];
-	/* Requests to which no policy applied, or none whole. */
+	/* Requests to which no policy applied, and invalid ones. */
 	uint64_t none_allowed[SOURCE_COUNT];
 	uint64_t none_blocked[SOURCE_COUNT];
 	uint64_t allowed, blocked; /* all of them */
@@ -32,7 +32,7 @@ struct engine_stats {
 struct counter {
 	struct engine_stats stats;
 	struct top_panes *top; /* NULL: memory was short */
-	/* Of the keys' hashes, so that no client can choose keys that have one hash. */
+	/* For the hashes of keys, so that no client can choose keys with the same hash. */
 	uint8_t secret[crypto_shorthash_KEYBYTES];
 };
 

@@ -405,7 +405,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 {
 	struct engine *engine = inquiry->engine;
 
-	/* Only a blocked check denies before the store is asked: on_error has no say yet. */
+	/* Before the store is asked only a blocked check denies: on_error decides later. */
 	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
 	inquiry->op.mono_us = inquiry->asked_us;

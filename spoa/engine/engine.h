@@ -31,10 +31,9 @@
 #include "limit/verdict.h"
 #include "store/store.h"
 
+struct decision;
 struct engine;
 struct inquiry;
-
-struct decision;
 
 struct engine_config {
 	struct store *store; /* neither is owned */
@@ -101,13 +100,13 @@ const struct request *engine_request(const struct inquiry *inquiry);
 MUST_CHECK enum engine_state engine_submit(struct inquiry *inquiry, const struct asker *asker,
 					   int64_t now_us, int64_t mono_us);
 /*
- * In place of engine_submit, for an asker whom the agent has no room for: every check that would be
- * for the store is decided by its on_error. The inquiry is DONE then.
+ * In place of engine_submit, for an asker for whom the agent has no room: on_error decides each
+ * check that the store would decide. The inquiry is DONE then.
  */
 void engine_decide_unasked(struct inquiry *inquiry, const struct asker *asker, int64_t now_us,
 			   int64_t mono_us);
 const struct verdict *engine_verdict(const struct inquiry *inquiry);
-/* Gives the inquiry back: one that was not submitted, or one that was DONE. */
+/* Gives back an inquiry that was not submitted, or that is DONE. */
 void engine_end(struct inquiry *inquiry);
 
 /* Called when the asker is gone: none of its inquiries will call done(). Empties its list. */

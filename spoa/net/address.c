@@ -188,7 +188,7 @@ static void set_text(struct address *address, struct bytes text, bool is_of_seve
 }
 
 /* Returns how many addresses there are; more than `max` when they are too many. */
-static size_t take_found(const struct addrinfo *found, struct address *ret_addresses, size_t max)
+static size_t keep_found(const struct addrinfo *found, struct address *ret_addresses, size_t max)
 {
 	size_t count = 0;
 
@@ -219,7 +219,7 @@ static size_t parse_inet(struct bytes text, struct address *ret_addresses, size_
 	int status = getaddrinfo(looked_up, port, &hints, &found);
 	if (status != 0)
 		return refuse_address(err, text, gai_strerror(status));
-	size_t count = take_found(found, ret_addresses, max);
+	size_t count = keep_found(found, ret_addresses, max);
 	freeaddrinfo(found);
 	if (count > max)
 		return refuse_address(err, text, "there is no room for all addresses of this name");

@@ -108,7 +108,10 @@ static void take_out_of_place(struct balances *b, uint32_t cell)
 
 /* ---- the classes ---- */
 
-/* With the leaves of its log; it is the same when a balance leaves its class as when it came. */
+/*
+ * The balance and the leaves of its log. A log is changed only while its balance is held, so a
+ * balance leaves its class with as many cells as it came with.
+ */
 static uint32_t cells_of(const struct balance_cell *entry)
 {
 	return 1 + (entry->is_log ? (entry->log.count + 3) / 4 : 0);
@@ -164,7 +167,7 @@ void balances_let_go(struct balances *b, uint32_t cell)
 
 /* ---- the heap of those that will be full ---- */
 
-/* Rounded up, so that who is due is full, unless it was used since. */
+/* Rounded up, so that a balance that is due is full, unless it was used since. */
 static uint32_t when_of(const struct balances *b, int64_t full_us)
 {
 	int64_t when = ((full_us - b->due_base_us) >> DUE_SHIFT) + 1;
@@ -212,8 +215,8 @@ static void remove_due(struct balances *b, uint32_t at)
 }
 
 /*
- * Mostly a write makes a balance full later than before: then the heap is left as it is, and the
- * balance is given its new place when it comes to the top.
+ * Most writes make a balance full later than before. Then the heap is left as it is, and the
+ * balance gets its new place when it comes to the top.
  */
 void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us)
 {

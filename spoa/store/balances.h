@@ -40,9 +40,9 @@ struct balance_id {
 /* A balance in its cell. The fields before `full_us` are this module's own. */
 struct balance_cell {
 	struct balance_id id;
-	uint32_t chain; /* the next in the same place of the index */
-	uint32_t newer; /* used after this one in its class, and before it: 0 at the ends */
-	uint32_t older;
+	uint32_t chain;  /* the next in the same place of the index */
+	uint32_t newer;  /* the one of its class that was used after it; 0: none was */
+	uint32_t older;  /* the one that was used before it */
 	uint32_t due_at; /* its place in the heap */
 	/* In one word, so that a balance is a cache line. Times are below 2^53. */
 	int64_t full_us : 56;  /* from then on a new one would be the same */
@@ -67,7 +67,10 @@ struct balance_class {
 	uint32_t cells; /* with those of their logs */
 };
 
-/* Not before `when` is the balance full; it is looked at then, and may be full later by then. */
+/*
+ * The balance is not full before `when`. It is looked at then: if it was used in between, it is
+ * full later than that.
+ */
 struct balance_due {
 	uint32_t cell;
 	uint32_t when; /* in units of 2^16 us, some 66 ms */
@@ -105,16 +108,17 @@ struct balance_id balances_id(const struct balances *b, struct bytes key);
 uint32_t balances_find(const struct balances *b, struct balance_id id);
 /* A new cell of zeros, held; there must be one unused. */
 uint32_t balances_remember(struct balances *b, struct balance_id id);
-/* The same for a grant, whose id is that of the balance beside it, turned over. */
+/* The id of the grant beside the balance that has `id`. */
 struct balance_id balances_grant_id(struct balance_id id);
+/* The same as balances_remember, for a grant. */
 uint32_t balances_remember_grant(struct balances *b, struct balance_id id);
 /* From now on no other balance pushes it out; may be called again. */
 void balances_hold(struct balances *b, uint32_t cell);
-/* Sets the class of a held one: of its `limit`, `remaining` units are left. */
+/* Sets the class of a held one, of which `remaining` units of `limit` are left. */
 void balances_set_share(struct balances *b, uint32_t cell, int64_t remaining, int64_t limit);
 /* It is the most recently used of its class, and may be pushed out. */
 void balances_let_go(struct balances *b, uint32_t cell);
-/* After each write of a held one. */
+/* Says when a held one will be full; to be called after each write. */
 void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us);
 
 /* Forgets balances that are full, at most 4 for each that was remembered since the last time. */

@@ -18,11 +18,10 @@
 
 struct cells {
 	uint8_t *memory;
-	uint32_t max;     /* numbers of cells, with 0, which is never used */
+	uint32_t max;     /* cells have the numbers below this one; number 0 is never used */
 	uint32_t touched; /* cells from this number on were never used */
-	uint32_t free;   /* the first that was put back; each of those begins with the number of the
-			    next */
-	uint32_t unused; /* how many times cells_get can be called now */
+	uint32_t free;    /* a cell that was put back; it begins with the number of the next one */
+	uint32_t unused;  /* how many times cells_get can be called now */
 };
 
 MUST_CHECK bool cells_init(struct cells *cells, uint32_t max);

@@ -151,8 +151,8 @@ static bool would_pass(const struct finding *finding, const struct check *check)
  *     the grant     what was granted here, and the other store did not say that it charged it
  *
  * Each reply of the other store takes the place of the balance, less what is used of the grant. So
- * a key of which Redis says "3 left" again and again, because it never hears of the 3 that were
- * granted here, gets no others. The grant counts as its policy has it: a window until it is over, a
+ * when Redis says "3 left" again and again, because it never hears of the 3 units that were granted
+ * here, no others are granted. The grant counts as its policy has it: a window until it is over, a
  * bucket until it has refilled.
  */
 
@@ -166,7 +166,7 @@ static void find_grant(struct finding *grant, struct balances *balances, struct 
 	look_at(grant, check, now_us);
 }
 
-/* What was granted here and counts still. */
+/* The units that were granted here and still count. */
 static int64_t granted_units(struct balances *balances, struct balance_id id,
 			     const struct check *check, int64_t now_us)
 {
@@ -178,7 +178,10 @@ static int64_t granted_units(struct balances *balances, struct balance_id id,
 	return check->quota->limit - balance_remaining(&grant.balance, check->quota);
 }
 
-/* There are cells for it. What is above the limit needs no note: nothing is left without it. */
+/*
+ * The caller has made room for it. A grant is the limit at most: nothing is left of the
+ * balance then, so more would change nothing.
+ */
 static void add_grant(struct balances *balances, struct balance_id id, const struct check *check,
 		      int64_t now_us)
 {
@@ -197,7 +200,9 @@ static void add_grant(struct balances *balances, struct balance_id id, const str
 	balances_let_go(balances, grant.cell);
 }
 
-/* The entries of what a reply says of a log, each with something in it, and what was taken since.
+/*
+ * Writes the log that the other store has, without entries that add nothing. What was charged here
+ * on top of it becomes one entry.
  */
 static void keep_log(struct cells *cells, struct balance_cell *cell, const struct window_log *log)
 {
@@ -241,7 +246,7 @@ static bool free_cells_to_keep(struct balances *balances, uint32_t needed, int64
 	return balances->cells.unused >= needed;
 }
 
-/* A balance of which all is left is as good as none. */
+/* A full balance is as good as none, and is not remembered. */
 static void keep(struct store *store, const struct check *check, const struct balance *balance,
 		 int64_t now_us)
 {
@@ -274,7 +279,7 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	balances_let_go(balances, cell);
 }
 
-/* Takes no cells: a log gets shorter, or is the same. */
+/* Needs no new cells: the log of the grant gets no longer. */
 static void forget_grant(struct store *store, const struct check *check, int64_t granted_us,
 			 int64_t now_us)
 {
@@ -359,8 +364,8 @@ static uint32_t cells_needed(const struct store_op *op, struct part part,
 }
 
 /*
- * Makes sure of enough cells before a part is decided. What is held is not pushed out, but it may
- * be full, and forgotten as such.
+ * Makes sure of enough cells before a part is decided. Balances that are held are not pushed out;
+ * but those that are full are forgotten all the same, so `findings` is filled anew.
  */
 static bool free_cells_for(struct balances *balances, const struct store_op *op, struct part part,
 			   struct finding *findings)
@@ -428,7 +433,7 @@ static void forget_all(struct balances *balances, const struct store_op *op)
 	}
 }
 
-/* A balance of which nothing was decided stays in the class that it was in. */
+/* A balance stays in its class if nothing was decided about it. */
 static void let_all_go(struct balances *balances, const struct store_op *op,
 		       const struct finding *findings)
 {

@@ -37,7 +37,7 @@ struct match {
 static bool match_piece(struct match *match, size_t at, struct bytes rest, bool drops_space);
 
 /* False when none is left. */
-static bool take_step(struct match *match)
+static bool count_step(struct match *match)
 {
 	if (match->steps == 0)
 		return false;
@@ -196,7 +196,7 @@ static bool match_text(struct match *match, size_t at, struct bytes rest)
 
 	if (next->field.shape == LINE_END && !format->has_tail && !is_word)
 		return match_last_text(match, at, rest, 0);
-	for (size_t len = is_word; len <= rest.len && take_step(match); len++) {
+	for (size_t len = is_word; len <= rest.len && count_step(match); len++) {
 		if (is_word && rest.data[len - 1] == ' ')
 			return false;
 		if (piece->is_escaped && len < rest.len && rest.data[len] == '\\')
@@ -220,7 +220,7 @@ static bool match_cookie(struct match *match, size_t at, struct bytes rest)
 
 	if (bytes_begin_with(rest, none))
 		return match_span(match, at, rest, none.len - 1);
-	for (size_t len = rest.len; len > 0 && take_step(match); len--)
+	for (size_t len = rest.len; len > 0 && count_step(match); len--)
 		if (stands_at(next, rest, len) &&
 		    match_next(match, at, bytes_from(rest.data, len), bytes_skip(rest, len)))
 			return true;
@@ -232,7 +232,7 @@ static bool match_quoted(struct match *match, size_t at, struct bytes rest)
 {
 	bool is_escaped = match->format->pieces[at].is_escaped;
 
-	for (size_t i = 1; i < rest.len && take_step(match); i++)
+	for (size_t i = 1; i < rest.len && count_step(match); i++)
 		if (is_escaped && rest.data[i] == '\\')
 			i++;
 		else if (rest.data[i] == '"' &&
@@ -293,7 +293,7 @@ static bool match_piece(struct match *match, size_t at, struct bytes rest, bool 
 {
 	struct bytes text = match->format->pieces[at].text;
 
-	if (!take_step(match))
+	if (!count_step(match))
 		return false;
 	if (drops_space && bytes_begin_with(text, BYTES(" ")))
 		text = bytes_skip(text, 1);

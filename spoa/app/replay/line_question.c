@@ -109,6 +109,16 @@ static void add_src_of_hex(struct http_question *question, struct bytes digits)
 	add_src(question, keep(question, &w));
 }
 
+/* What HAProxy's fetch `src` gave, as text or, with +X, as the bytes of the address. */
+static void add_fetched_src(struct http_question *question, const struct line_piece *piece,
+			    struct bytes text)
+{
+	if (piece->is_hex)
+		add_src_of_hex(question, text);
+	else
+		add_src(question, text);
+}
+
 /* "192.0.2.1:40912" or "2001:db8::1:40912". */
 static void add_client(struct http_question *question, struct bytes client)
 {
@@ -190,6 +200,14 @@ static void add_base(struct http_question *question, struct bytes base)
 	(void)add_path(question, bytes_skip(base, len));
 }
 
+/* "?y=1" of %HQ, or "y=1" of the fetch `query`. */
+static void add_query(struct http_question *question, struct bytes text)
+{
+	size_t mark = bytes_begin_with(text, BYTES("?"));
+
+	add_attribute(question, BYTES("query"), bytes_skip(text, mark));
+}
+
 static void add_path_or_base(struct http_question *question, struct bytes url)
 {
 	if (!add_path(question, url))
@@ -248,6 +266,16 @@ static bool add_captured(struct http_question *question, struct bytes text,
 
 /* ---- the whole ---- */
 
+/* A field that has the name of its attribute. */
+static void add_named(struct http_question *question, const struct line_piece *piece,
+		      struct bytes text)
+{
+	if (bytes_equal(piece->field.name, BYTES("src")))
+		add_src(question, text);
+	else
+		add_attribute(question, piece->field.name, plain_text(question, piece, text));
+}
+
 /*
  * HAProxy writes "-" for a value that it does not have, in quotes nothing. A request line is there,
  * even if nothing of it is left.
@@ -271,19 +299,14 @@ static bool add_field(struct http_question *question, const struct line_parts *l
 		add_client(question, text);
 		break;
 	case LINE_SRC:
-		if (piece->is_hex)
-			add_src_of_hex(question, text);
-		else
-			add_src(question, text);
+		add_fetched_src(question, piece, text);
 		break;
 	case LINE_PATH:
 	case LINE_URI:
 		(void)add_path(question, plain_text(question, piece, text));
 		break;
 	case LINE_QUERY:
-		text = plain_text(question, piece, text);
-		add_attribute(question, field->name,
-			      bytes_skip(text, bytes_begin_with(text, BYTES("?"))));
+		add_query(question, plain_text(question, piece, text));
 		break;
 	case LINE_REQUEST:
 		return add_request(question, piece, text);
@@ -304,10 +327,7 @@ static bool add_field(struct http_question *question, const struct line_parts *l
 		add_attribute(question, field->name, plain_text(question, piece, text));
 		break;
 	case LINE_NAMED:
-		if (bytes_equal(field->name, BYTES("src")))
-			add_src(question, text);
-		else
-			add_attribute(question, field->name, plain_text(question, piece, text));
+		add_named(question, piece, text);
 		break;
 	case LINE_CAPTURED: /* before the others */
 	case LINE_NOTHING:

@@ -89,7 +89,8 @@ static bool is_file(const char *arg)
 	return arg[0] != '-' || strcmp(arg, "-") == 0;
 }
 
-static bool take_files(struct replay_options *options, char **args, struct err *err)
+/* Moves the files out of the arguments, and leaves the options. */
+static bool cut_files(struct replay_options *options, char **args, struct err *err)
 {
 	char **kept = args;
 	bool all = false; /* "--" came */
@@ -116,7 +117,7 @@ bool replay_options_read(char **args, struct replay_options *ret_options, struct
 {
 	*ret_options = (struct replay_options){.plot = NULL};
 	if (!option_read_own_flags(replay_options_table, ret_options, args, err) ||
-	    !take_files(ret_options, args, err))
+	    !cut_files(ret_options, args, err))
 		return false;
 	ret_options->is_haproxy |= ret_options->has_log_format;
 	return true;

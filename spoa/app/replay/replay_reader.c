@@ -168,7 +168,7 @@ static void skip_line(struct replay_reader *reader, const struct replay_file *fi
 }
 
 /* Whether the line is a request: then it is the next one of its file. */
-static bool take_line(struct replay_reader *reader, struct replay_file *file, struct bytes line)
+static bool read_line(struct replay_reader *reader, struct replay_file *file, struct bytes line)
 {
 	if (is_blank(line))
 		return false;
@@ -208,7 +208,7 @@ static void read_file(struct replay_reader *reader, struct replay_file *file)
 
 	switch (replay_input_next(&file->input, &line)) {
 	case INPUT_LINE:
-		file->has_request = take_line(reader, file, line);
+		file->has_request = read_line(reader, file, line);
 		break;
 	case INPUT_TOO_LONG:
 		refuse_long_line(reader, file);

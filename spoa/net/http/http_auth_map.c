@@ -211,20 +211,20 @@ static bool refuse_field(struct err *err, const char *name, const char *why)
 	return err_set(err, "%s: %s", name, why);
 }
 
-/* Takes the field if it has that name. False when it was there before. */
-static bool take_field(const char *wanted, struct bytes name, struct bytes value,
-		       struct bytes *taken, struct err *err)
+/* Keeps the value if the field has the wanted name. False when the field came before. */
+static bool keep_field(const char *wanted, struct bytes name, struct bytes value,
+		       struct bytes *kept, struct err *err)
 {
 	if (wanted == NULL || !bytes_equal_in_any_case(name, bytes_from_text(wanted)))
 		return true;
-	if (taken->data != NULL)
+	if (kept->data != NULL)
 		return refuse_field(err, wanted, "the field comes twice");
-	*taken = value;
+	*kept = value;
 	return true;
 }
 
 /* Gives the field's value to its `header=NAME`, if there is one. */
-static bool take_header(struct http_question *question, const struct auth_query *query,
+static bool keep_header(struct http_question *question, const struct auth_query *query,
 			struct bytes name, struct bytes value, struct err *err)
 {
 	for (size_t i = COLUMN_COUNT; i < question->count; i++) {
@@ -239,19 +239,19 @@ static bool take_header(struct http_question *question, const struct auth_query 
 	return true;
 }
 
-static bool take_fields(struct http_question *question, const struct http_head *head,
+static bool keep_fields(struct http_question *question, const struct http_head *head,
 			const struct auth_query *query, struct said *said, struct err *err)
 {
 	const struct auth_proxy *from = query->from;
 	struct bytes fields = head->fields, name, value;
 
 	while (http_head_next_field(&fields, &name, &value))
-		if (!take_field(from->method, name, value, &said->method, err) ||
-		    !take_field(from->host, name, value, &said->host, err) ||
-		    !take_field(from->uri, name, value, &said->uri, err) ||
-		    !take_field(from->is_list ? NULL : from->client, name, value, &said->client,
+		if (!keep_field(from->method, name, value, &said->method, err) ||
+		    !keep_field(from->host, name, value, &said->host, err) ||
+		    !keep_field(from->uri, name, value, &said->uri, err) ||
+		    !keep_field(from->is_list ? NULL : from->client, name, value, &said->client,
 				err) ||
-		    !take_header(question, query, name, value, err))
+		    !keep_header(question, query, name, value, err))
 			return false;
 	if (from->method == NULL)
 		said->method = head->method_name;
@@ -260,7 +260,10 @@ static bool take_fields(struct http_question *question, const struct http_head *
 	return true;
 }
 
-/* An empty header counts as one of a policy that is named: all without it share a balance. */
+/*
+ * Of a policy that /auth names, a header that the client left out counts as the empty text: all
+ * such requests share a balance.
+ */
 static void fill_headers(struct http_question *question, const struct auth_query *query)
 {
 	for (size_t i = COLUMN_COUNT; query->names_policy && i < question->count; i++)
@@ -388,7 +391,7 @@ bool http_auth_read_fields(struct http_question *question, const struct http_hea
 	const struct auth_proxy *from = query->from;
 	struct said said = {0};
 
-	if (!take_fields(question, head, query, &said, err) || !judge_said(from, &said, err))
+	if (!keep_fields(question, head, query, &said, err) || !judge_said(from, &said, err))
 		return false;
 	if (from->is_list && !find_entry(head, query, &said.client, err))
 		return false;

@@ -160,8 +160,8 @@ static enum http_chunks_found read_trailer(struct http_chunks *chunks, struct by
 	return HTTP_CHUNKS_DONE;
 }
 
-static enum http_chunks_found take_piece(struct http_chunks *chunks, struct bytes *input,
-					 struct bytes *ret_piece)
+static enum http_chunks_found cut_piece(struct http_chunks *chunks, struct bytes *input,
+					struct bytes *ret_piece)
 {
 	size_t len = least_size(input->len, chunks->left);
 
@@ -176,7 +176,7 @@ static enum http_chunks_found take_piece(struct http_chunks *chunks, struct byte
 }
 
 /* Exactly CRLF; anything else is refused at its first byte. */
-static enum http_chunks_found take_data_end(struct http_chunks *chunks, struct bytes *input)
+static enum http_chunks_found skip_data_end(struct http_chunks *chunks, struct bytes *input)
 {
 	struct bytes end = BYTES("\r\n");
 	size_t len = least_size(input->len, end.len);
@@ -204,9 +204,9 @@ enum http_chunks_found http_chunks_read(struct http_chunks *chunks, struct bytes
 				found = read_size(chunks, line);
 			break;
 		case CHUNKS_DATA:
-			return take_piece(chunks, input, ret_piece);
+			return cut_piece(chunks, input, ret_piece);
 		case CHUNKS_DATA_END:
-			found = take_data_end(chunks, input);
+			found = skip_data_end(chunks, input);
 			break;
 		case CHUNKS_TRAILERS:
 			found = next_line(chunks, input, HTTP_HEADER_MAX, &line);

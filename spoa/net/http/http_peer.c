@@ -15,11 +15,11 @@
  *   the stream lingers, so that the client can read the answer, and then it closes.
  *
  * Where the bytes are. A head stays in the stream until it is complete, since the stream keeps what
- * is not taken. A request that is complete in one read is handled where it lies and copied nowhere.
+ * is not read. A request that is complete in one read is handled where it lies and copied nowhere.
  * Only a request whose body comes later is copied, head and all, into memory of its own (`kept`),
  * which has its final size at once when the length is known. So an idle connection has no buffer.
  *
- * Why there is always room for an answer. No step is taken before the output has room for
+ * Why there is always room for an answer. No step is made before the output has room for
  * ANSWER_MAX, and while a request waits nothing else is put. An answer whose body does not fit into
  * the rest of the block is sent as a body of the stream (stream.h).
  *
@@ -42,14 +42,14 @@
 #include "net/http/http_reply.h"
 
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
-/* What has room in the output before a step is taken: 100, the answer's head and its small body. */
+/* What fits into the output before a step is made: 100, the answer's head and its small body. */
 #define ANSWER_MAX (sizeof CONTINUE + HTTP_ANSWER_HEAD_MAX + HTTP_VERDICT_MAX)
 
 #define KEPT_BODY_MIN 4096 /* of a body in chunks; it doubles */
 
 enum peer_state { PEER_HEAD = 0, PEER_BODY, PEER_WAITING, PEER_LAST };
 
-/* A request that is not complete yet, or was not when it came. */
+/* A request that did not come in one piece. */
 struct kept {
 	size_t head_len;
 	size_t body_len;
@@ -251,7 +251,10 @@ int http_exchange_descriptor(const struct http_exchange *exchange)
 
 /* ---- requests ---- */
 
-/* It is answered inside, and is the connection's last: what follows can't be told from its rest. */
+/*
+ * The handler answers before this returns. No other request is read from the connection, because
+ * nobody can tell where the next one begins.
+ */
 static void refuse(struct http_peer *peer, unsigned status, const char *why)
 {
 	const struct http_handler *handler = &peer->config->handler;
@@ -264,13 +267,14 @@ static void refuse(struct http_peer *peer, unsigned status, const char *why)
 	end_request(peer);
 }
 
-/* What the request itself says of it (RFC 9112, section 9.3). */
+/* Whether the request itself asks for the end of the connection (RFC 9112, section 9.3). */
 static bool is_last_by_head(const struct http_head *head)
 {
 	return head->wants_close || (head->is_http_1_0 && !head->wants_keep_alive);
 }
 
-static void request(struct http_peer *peer, struct bytes body)
+/* The request is complete: the handler answers it now or later. */
+static void hand_over(struct http_peer *peer, struct bytes body)
 {
 	const struct http_handler *handler = &peer->config->handler;
 
@@ -283,8 +287,9 @@ static void request(struct http_peer *peer, struct bytes body)
 }
 
 /*
- * How many bytes of `input`, behind the head, are the whole body in chunks; 0: not all is here, or
- * it has what readers before the agent may have read otherwise.
+ * How many bytes of `input`, behind the head, are the whole body in chunks. 0 when some of it is
+ * missing, or when it has extensions or trailers, which a proxy before the agent may have read
+ * otherwise.
  */
 static size_t find_end_of_chunks(struct bytes input)
 {
@@ -299,7 +304,7 @@ static size_t find_end_of_chunks(struct bytes input)
 }
 
 /* Moves a request whose body is not all here, or is in chunks, into memory of its own. */
-static bool keep(struct http_peer *peer, struct bytes input)
+static bool keep_request(struct http_peer *peer, struct bytes input)
 {
 	struct http_exchange *exchange = &peer->exchange;
 	size_t head_len = exchange->head.len;
@@ -316,7 +321,7 @@ static bool keep(struct http_peer *peer, struct bytes input)
 	return true;
 }
 
-/* The views of the head point into what is kept from here on: reading it again sets them. */
+/* The input has moved on: the head is read again, so that its views point into the copy. */
 static void restore_head(struct http_peer *peer)
 {
 	struct kept *kept = peer->kept;
@@ -328,7 +333,7 @@ static void restore_head(struct http_peer *peer)
 	peer->exchange.head = head;
 }
 
-/* Says that the body is welcome, unless a part of it is here already (RFC 9110, 10.1.1). */
+/* Tells the client to send the body (RFC 9110, section 10.1.1). */
 static bool put_continue(struct http_peer *peer)
 {
 	struct writer *w = stream_writer(&peer->stream, sizeof CONTINUE);
@@ -345,7 +350,7 @@ static void await_body(struct http_peer *peer, struct bytes *input)
 	size_t head_len = head->len;
 	bool says_continue = head->expects_continue && !head->is_http_1_0 && input->len == head_len;
 
-	if (!keep(peer, *input) || (says_continue && !put_continue(peer))) {
+	if (!keep_request(peer, *input) || (says_continue && !put_continue(peer))) {
 		close_now(peer); /* memory is short */
 		return;
 	}
@@ -363,7 +368,7 @@ static void handle_body(struct http_peer *peer, struct bytes *input, bool is_her
 		await_body(peer, input);
 	} else {
 		struct bytes body = bytes_from(behind.data, (size_t)head->length);
-		request(peer, body); /* the head may be gone after it */
+		hand_over(peer, body); /* the head may be gone after it */
 		*input = bytes_skip(behind, body.len);
 	}
 }
@@ -388,12 +393,12 @@ static void handle_head(struct http_peer *peer, struct bytes *input)
 	if (peer->is_answered)
 		end_request(peer);
 	else
-		request(peer, (struct bytes){0});
+		hand_over(peer, (struct bytes){0});
 	*input = bytes_skip(*input, len);
 }
 
 /* Returns false when more input is needed. */
-static bool take_head(struct http_peer *peer, struct bytes *input)
+static bool read_head(struct http_peer *peer, struct bytes *input)
 {
 	const struct http_handler *handler = &peer->config->handler;
 	struct http_exchange *exchange = &peer->exchange;
@@ -442,16 +447,16 @@ static void append(struct kept *kept, struct bytes piece)
 	kept->body_len += piece.len;
 }
 
-static void request_kept(struct http_peer *peer)
+static void hand_over_kept(struct http_peer *peer)
 {
 	const struct kept *kept = peer->kept;
 
 	restore_head(peer);
-	request(peer, bytes_from(kept->data + kept->head_len, kept->body_len));
+	hand_over(peer, bytes_from(kept->data + kept->head_len, kept->body_len));
 }
 
 /* Of a body whose length is known. Returns false when more input is needed. */
-static bool take_plain_body(struct http_peer *peer, struct bytes *input)
+static bool read_plain_body(struct http_peer *peer, struct bytes *input)
 {
 	struct kept *kept = peer->kept;
 	size_t missing = kept->body_max - kept->body_len;
@@ -461,11 +466,11 @@ static bool take_plain_body(struct http_peer *peer, struct bytes *input)
 	*input = bytes_skip(*input, len);
 	if (len < missing)
 		return false;
-	request_kept(peer);
+	hand_over_kept(peer);
 	return true;
 }
 
-static bool take_chunks(struct http_peer *peer, struct bytes *input)
+static bool read_chunks(struct http_peer *peer, struct bytes *input)
 {
 	struct http_chunks *chunks = &peer->chunks;
 	enum http_chunks_found found;
@@ -484,9 +489,10 @@ static bool take_chunks(struct http_peer *peer, struct bytes *input)
 		refuse(peer, chunks->status, chunks->why);
 		return true;
 	}
-	/* A proxy before the agent may have read these otherwise: nothing behind them counts. */
+	/* A proxy before the agent may have read these otherwise, so no request behind them counts.
+	 */
 	peer->is_last |= chunks->has_extras;
-	request_kept(peer);
+	hand_over_kept(peer);
 	return true;
 }
 
@@ -500,8 +506,8 @@ static bool has_room_for_answer(const struct http_peer *peer)
 	       stream->out.len + ANSWER_MAX <= STREAM_OUT_MAX;
 }
 
-/* Takes what one step needs off the input. Returns false when there is no step to take now. */
-static bool take_step(struct http_peer *peer, struct bytes *input)
+/* Cuts what one step needs off the input. Returns false when no step can be made now. */
+static bool make_step(struct http_peer *peer, struct bytes *input)
 {
 	if (peer->state == PEER_LAST) {
 		*input = bytes_skip(*input, input->len);
@@ -512,16 +518,16 @@ static bool take_step(struct http_peer *peer, struct bytes *input)
 		return false;
 	}
 	if (peer->state == PEER_HEAD)
-		return take_head(peer, input);
-	return peer->exchange.head.is_chunked ? take_chunks(peer, input)
-					      : take_plain_body(peer, input);
+		return read_head(peer, input);
+	return peer->exchange.head.is_chunked ? read_chunks(peer, input)
+					      : read_plain_body(peer, input);
 }
 
 static void on_input(struct stream *stream, struct bytes *input)
 {
 	struct http_peer *peer = peer_of(stream);
 
-	while (is_open(peer) && input->len > 0 && take_step(peer, input))
+	while (is_open(peer) && input->len > 0 && make_step(peer, input))
 		;
 	if (!is_open(peer))
 		return;
@@ -529,7 +535,7 @@ static void on_input(struct stream *stream, struct bytes *input)
 	bound_unread(peer);
 }
 
-/* The client sends no more. Nothing is left to do when no answer is owed and none is on its way. */
+/* The client sends no more: the connection ends when no answer is owed and none is on its way. */
 static void finish_if_over(struct http_peer *peer)
 {
 	if (peer->state != PEER_WAITING && !stream_has_output(&peer->stream) &&
@@ -556,7 +562,9 @@ static void on_written(struct stream *stream)
 	settle(peer, peer->config->mono_us());
 }
 
-/* The crowd keeps the time of open connections: no timer of the stream's is set. */
+/*
+ * Never called: the crowd measures the time of open connections, so nobody sets the stream's timer.
+ */
 static void on_timeout(struct stream *stream)
 {
 	close_now(peer_of(stream));

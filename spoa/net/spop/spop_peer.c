@@ -234,8 +234,8 @@ static bool add_messages(struct spop_names *names, struct inquiry *inquiry, stru
 	return found == 0;
 }
 
-static void take_notify(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
-			int64_t mono_us)
+static void handle_notify(struct spop_peer *peer, const struct spop_frame *frame, int64_t now_us,
+			  int64_t mono_us)
 {
 	struct inquiry *inquiry = engine_begin(peer->config->engine);
 	struct asker asker = {
@@ -305,7 +305,7 @@ static void handle_frame(struct spop_peer *peer, const struct spop_frame *frame,
 	} else if (frame->type == SPOP_UNSET || (frame->flags & SPOP_FIN) == 0) {
 		refuse_frame(peer, SPOP_FRAGMENTED);
 	} else if (frame->type == SPOP_NOTIFY) {
-		take_notify(peer, frame, now_us, mono_us);
+		handle_notify(peer, frame, now_us, mono_us);
 	} else if (frame->type == SPOP_HAPROXY_HELLO ||
 		   (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
 		refuse_frame(peer, SPOP_INVALID);
