@@ -334,10 +334,13 @@ static bool answer_known(struct store *store, struct store_op *op)
 
 static enum store_state ask(struct store *store, struct store_op *op)
 {
+	/* What is asked for from now on gets to the server after the reset. */
+	if (op->is_reset)
+		forget_known(store);
+	if (op->is_look || op->is_reset)
+		return store_ask(denials_of(store)->asked, op);
 	if (answer_known(store, op))
 		return STORE_DONE;
-	if (op->is_look)
-		return store_ask(denials_of(store)->asked, op);
 	op->wrapped.store = store;
 	op->wrapped.seen = op->seen;
 	op->seen = on_seen;
@@ -359,6 +362,11 @@ static void expired(struct store *store, int64_t mono_us)
 static void set_password(struct store *store, const char *password)
 {
 	store_set_password(denials_of(store)->asked, password);
+}
+
+static void set_sentinel_password(struct store *store, const char *password)
+{
+	store_set_sentinel_password(denials_of(store)->asked, password);
 }
 
 static void reread_files(struct store *store)
@@ -401,6 +409,7 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 					.catch_up = catch_up,
 					.expired = expired,
 					.set_password = set_password,
+					.set_sentinel_password = set_sentinel_password,
 					.reread_files = reread_files,
 					.describe = describe,
 					.free = release};

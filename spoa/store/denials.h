@@ -13,8 +13,8 @@
  * A look (store.h, is_look) is neither answered nor remembered: it tells what the other store says.
  *
  * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
- * denials_new, and forgets everything at once when the connection to the other store ends, and by
- * store_forget_known.
+ * denials_new, and forgets everything at once when the connection to the other store ends, when a
+ * balance is reset (store.h, is_reset), and by store_forget_known.
  */
 #ifndef STORE_DENIALS_H
 #define STORE_DENIALS_H

@@ -7,6 +7,8 @@ import pytest
 from agent import bucket, policies_text, window
 from http_client import HttpClient
 from processes import wait_until
+from test_admin_tokens import admin_file  # pylint: disable=unused-import
+from test_balances import Operated
 from test_http_metrics import Page
 from watch import PATIENT_HAPROXY
 from web import Load, get_asked
@@ -164,6 +166,18 @@ def test_a_reload_forgets_all_denials(start):
 
         verdict = peer.ask(k="x")
         assert (verdict.allowed, verdict.remaining) == (True, 1)
+
+
+def test_a_reset_forgets_the_denial(start, admin_file):  # pylint: disable=redefined-outer-name
+    agent = start(*LONG, "--admin-token-file", admin_file, p=WINDOW)
+    with agent.connect() as peer, Operated(agent) as client:
+        exhaust(peer, k="x")
+        assert not peer.ask(k="x").allowed
+        assert client.used("p", k="x") == {"policy": 5}  # to look does not forget
+        client.balances("p", "DELETE", k="x")
+
+        verdict = peer.ask(k="x")
+        assert (verdict.allowed, verdict.remaining) == (True, 4)
 
 
 def test_a_connection_that_ends_takes_its_denials_with_it(start, redis):

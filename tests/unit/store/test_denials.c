@@ -73,6 +73,8 @@ static struct server {
 	uint64_t connection;
 	size_t asked;
 	int64_t expired_us;
+	const char *password, *sentinel_password;
+	size_t told; /* to catch up, and to read files again */
 } server;
 
 /* Time in nanoseconds: ours, and by how many the server's clock runs faster in a million. */
@@ -299,6 +301,24 @@ static void server_expired(struct store *store, int64_t time_us)
 	server.expired_us = time_us;
 }
 
+static void server_set_password(struct store *store, const char *password)
+{
+	(void)store;
+	server.password = password;
+}
+
+static void server_set_sentinel_password(struct store *store, const char *password)
+{
+	(void)store;
+	server.sentinel_password = password;
+}
+
+static void server_count(struct store *store)
+{
+	(void)store;
+	server.told++;
+}
+
 static struct store_description server_describe(const struct store *store)
 {
 	(void)store;
@@ -317,6 +337,10 @@ BEFORE_EACH
 	server.store = (struct store){.ask = server_ask,
 				      .connection = server_connection,
 				      .expired = server_expired,
+				      .catch_up = server_count,
+				      .set_password = server_set_password,
+				      .set_sentinel_password = server_set_sentinel_password,
+				      .reread_files = server_count,
 				      .describe = server_describe,
 				      .free = server_free};
 	server.connection = 1;
@@ -646,6 +670,20 @@ TEST(forget_known_everybody_is_asked_for_again)
 	assert_false(is_asked("a", &quota, 1));
 }
 
+TEST(ask_a_reset_forgets_and_is_passed_on)
+{
+	struct quota quota = bucket_of(5, "0.001");
+	struct question reset = {.op.is_reset = true};
+
+	exhaust("a", &quota);
+	add(&reset, "a", &quota, 0);
+	assert_true(ask_all(&reset));
+	advance(1);
+
+	assert_true(is_asked("a", &quota, 1));
+	assert_false(is_asked("a", &quota, 1));
+}
+
 /* The server denied it before the balance was forgiven, say. */
 TEST(forget_known_a_reply_that_was_asked_for_before_is_not_remembered)
 {
@@ -772,8 +810,12 @@ TEST(the_other_store_hears_what_is_said)
 	assert_int_equal(server.expired_us, 5);
 	assert_string_equal(store_describe(denials).kind, "test");
 	store_catch_up(denials);
-	store_set_password(denials, "x");
 	store_reread_files(denials);
+	assert_int_equal(server.told, 2);
+	store_set_password(denials, "x");
+	assert_string_equal(server.password, "x");
+	store_set_sentinel_password(denials, "y");
+	assert_string_equal(server.sentinel_password, "y");
 }
 
 /* ---- the random walk ---- */
