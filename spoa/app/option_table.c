@@ -25,10 +25,10 @@
 
 /* ---- values that only one option has ---- */
 
-#define STORE_ACCEPTED                                                              \
-	"memory:, redis://[user:password@]host[:port][/db], "                       \
-	"redis+sentinel://host[:port],.../NAME[/db], both with rediss for TLS, or " \
-	"redis+unix:///path[?db=N]"
+#define STORE_ACCEPTED                                                                  \
+	"memory:, redis://[user:password@]host[:port][/db], "                           \
+	"redis+sentinel://host[:port],.../NAME[/db], redis+cluster://host[:port],..., " \
+	"all three with rediss for TLS, or redis+unix:///path[?db=N]"
 
 /* The value is not shown: any part of it may be a password. */
 static bool read_store(void *into, const char *value, struct err *err)

@@ -90,6 +90,23 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
 }
 
+/* One of several servers; `store_down` says that none can be asked. */
+static void on_node_changed(void *owner, const char *node, bool is_up, enum store_error error,
+			    const char *why)
+{
+	const struct agent *agent = owner;
+
+	if (is_up)
+		log_event(LOG_INFO, "store_node_up",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("node", node));
+	else
+		log_event(LOG_WARN, "store_node_down",
+			  LOG_TEXT("store", store_target_text(&agent->options->store)),
+			  LOG_TEXT("node", node), LOG_TEXT("kind", store_error_text(error)),
+			  LOG_TEXT("reason", why));
+}
+
 static void on_store_forgets(void *owner, const char *policy, const char *hint)
 {
 	const struct agent *agent = owner;
@@ -354,6 +371,7 @@ static bool open_store(struct agent *agent)
 		.max_in_flight = options->max_in_flight,
 		.deny_cache_us = options->deny_cache_us,
 		.changed = on_store_changed,
+		.node_changed = on_node_changed,
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,
 		.authenticated = on_store_authenticated,

@@ -78,6 +78,11 @@ struct store_op {
 		struct store *store;
 		store_seen_fn *seen;
 	} wrapped;
+	/* The store's too, of a Redis Cluster; zeros before it is asked. */
+	uint16_t slot;     /* of all its keys */
+	uint8_t redirects; /* how often a server sent the op to another one */
+	bool is_asking;    /* it goes to a server that does not own the slot yet */
+	bool is_alone;     /* in a call of its own, since TRYAGAIN came to a call of several */
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
@@ -201,6 +206,12 @@ struct store_config {
 	 * reason of another name, or another text after a minute.
 	 */
 	void (*changed)(void *owner, bool is_up, enum store_error error, const char *why);
+	/*
+	 * One of several servers can be asked, or it can't, while others can: `node` is its
+	 * address. May be NULL.
+	 */
+	void (*node_changed)(void *owner, const char *node, bool is_up, enum store_error error,
+			     const char *why);
 	/*
 	 * The server forgets exhausted clients when it is full, since its maxmemory-policy is that
 	 * one; the hint says which clients, and what to do. Called once a connection; may be NULL.

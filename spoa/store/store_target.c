@@ -11,23 +11,11 @@
 
 _Static_assert(STORE_PREFIX_MAX <= REDIS_PREFIX_MAX, "a prefix fits every kind of store");
 
-static bool parse_redis(struct bytes url, struct redis_target *ret_target, struct err *err)
-{
-	struct redis_target target;
-
-	if (!redis_target_parse(url, &target, err))
-		return false;
-	if (target.topology == REDIS_CLUSTER)
-		return err_set(err, "Cluster is not in this version");
-	*ret_target = target;
-	return true;
-}
-
 bool store_target_parse(struct bytes url, struct store_target *ret_target, struct err *err)
 {
 	bool is_memory = bytes_equal(url, BYTES("memory:"));
 
-	if (!is_memory && !parse_redis(url, &ret_target->redis, err))
+	if (!is_memory && !redis_target_parse(url, &ret_target->redis, err))
 		return false;
 	ret_target->is_memory = is_memory;
 	return true;
@@ -60,6 +48,11 @@ struct store *store_target_open(const struct store_target *target, struct ev_loo
 	return denials_new(redis, config->deny_cache_us, clock_mono_us);
 }
 
+bool store_target_can_delete(const struct store_target *target)
+{
+	return target->is_memory || target->redis.topology != REDIS_CLUSTER;
+}
+
 bool store_target_delete(const struct store_target *target, struct ev_loop *loop,
 			 struct bytes prefix, struct err *err)
 {
@@ -67,6 +60,9 @@ bool store_target_delete(const struct store_target *target, struct ev_loop *loop
 
 	if (target->is_memory)
 		return true;
+	if (target->redis.topology == REDIS_CLUSTER)
+		return err_set(err,
+			       "keys of a cluster are not deleted here; they end by themselves");
 	sweep = redis_sweep_new(loop, &target->redis, prefix);
 	if (sweep == NULL)
 		return err_set(err, "out of memory");

@@ -5,8 +5,9 @@
  *     redis://[user:password@]host[:port][/db]
  *     redis+unix:///path[?db=N]
  *     redis+sentinel://[user:password@]host[:port][,host[:port]...]/NAME[/db]
+ *     redis+cluster://[user:password@]host[:port][,host[:port]...]
  *
- * and the first and the last with TLS: rediss://, rediss+sentinel://.
+ * and all but redis+unix with TLS: rediss://, rediss+sentinel://, rediss+cluster://.
  *
  * This is the one place that knows every kind of store; who has a target needs no other.
  */
@@ -52,6 +53,8 @@ MUST_CHECK bool store_target_check(const struct store_target *target, struct err
 struct store *store_target_open(const struct store_target *target, struct ev_loop *loop,
 				const struct store_config *config);
 
+/* Whether store_target_delete knows how: not in a Redis Cluster. */
+bool store_target_can_delete(const struct store_target *target);
 /*
  * Deletes every key at the target that begins with the prefix. Runs the loop meanwhile, so no other
  * store may be open that would mind. False with the reason when keys may be left.

@@ -257,8 +257,12 @@ static bool build_engine(struct replay_engine *engine, struct err *err)
 
 struct replay_engine *replay_engine_new(const struct replay_engine_config *config, struct err *err)
 {
+	if (!store_target_can_delete(&config->options->store)) {
+		(void)err_set(err, "%s: a replay could not delete its keys in a Redis Cluster",
+			      store_target_text(&config->options->store));
+		return NULL;
+	}
 	struct replay_engine *engine = calloc(1, sizeof *engine);
-
 	if (engine == NULL) {
 		(void)err_set(err, "out of memory");
 		return NULL;

@@ -35,6 +35,7 @@
 #include "base/compiler.h"
 #include "base/socket.h"
 #include "base/writer.h"
+#include "store/redis/redis_slots.h"
 
 #define UNFINISHED_MAX                                                             \
 	(1024 * 1024) /* bytes of one reply; the longest, of INFO, has some 10,000 \
@@ -298,7 +299,9 @@ struct redis_connection *redis_connection_new(struct ev_loop *loop,
 		return NULL;
 	connection->config = *config;
 	connection->loop = loop;
-	connection->collected = redis_replies_new();
+	connection->collected =
+		config->is_of_cluster ? redis_replies_new_with(REDIS_SLOTS_ITEMS, REDIS_SLOTS_TEXT)
+				      : redis_replies_new();
 	if (connection->collected == NULL) {
 		free(connection);
 		return NULL;

@@ -39,6 +39,7 @@ struct redis_connection_config {
 	struct redis_tls *tls; /* for TCP; NULL: without TLS */
 	/* That the server's certificate must have. The text may change while it is closed. */
 	const char *tls_name;
+	bool is_of_cluster; /* there is room for a reply to CLUSTER SLOTS */
 };
 
 /* It is closed at first. NULL when memory is short. */

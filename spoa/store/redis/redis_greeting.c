@@ -4,6 +4,8 @@
  *     AUTH          an error ends the greeting (only sent when there is a password)
  *     AUTH          with the password that worked last, if another one was set since then: the
  *                   greeting ends only when the server refuses both
+ *     CLUSTER SLOTS an error, or a map that can't be one, ends the greeting (only sent to a node of
+ *                   a cluster; before INFO, since the map of a replica is as good as any)
  *     INFO          an unusable server ends the greeting; so does an error, except "not allowed"
  *     SELECT        an error ends the greeting
  *     PTTL          only MOVED of a cluster ends the greeting: without the right to PTTL one thing
@@ -81,6 +83,28 @@ static void on_select(struct redis_asked *asked, const struct redis_reply *reply
 {
 	if (reply != NULL && redis_reply_is_error(reply))
 		end_by_error(CONTAINER_OF(asked, struct redis_greeting, select), reply);
+}
+
+/* ---- CLUSTER SLOTS ---- */
+
+static void on_slots(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, slots);
+
+	if (reply == NULL)
+		return;
+	if (redis_reply_is_error(reply)) {
+		if (bytes_begin_with(reply->items[0].text, BYTES("ERR This instance has cluster")))
+			end_greeting(greeting, STORE_OTHER,
+				     BYTES("it is no node of a Redis Cluster; without a cluster, "
+					   "--store begins with redis://"));
+		else
+			end_by_error(greeting, reply);
+		return;
+	}
+	const char *why = greeting->told_slots(greeting, reply);
+	if (why != NULL)
+		end_greeting(greeting, STORE_OTHER, bytes_from_text(why));
 }
 
 /* ---- INFO ---- */
@@ -215,7 +239,7 @@ static void on_pttl(struct redis_asked *asked, const struct redis_reply *reply)
 	if (reply == NULL || !redis_reply_is_error(reply))
 		return;
 	greeting->lacks_pttl = is_forbidden(reply->items[0].text);
-	if (redis_error_kind(reply->items[0].text) == STORE_MOVED)
+	if (greeting->told_slots == NULL && redis_error_kind(reply->items[0].text) == STORE_MOVED)
 		end_by_error(greeting, reply);
 }
 
@@ -251,11 +275,12 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	greeting->is_over = false;
 	greeting->forgets = NULL;
 	greeting->lacks_pttl = false;
-	greeting->takes_cluster = redis_prefix_has_hash_tag(prefix);
+	greeting->takes_cluster = greeting->told_slots != NULL || redis_prefix_has_hash_tag(prefix);
 	greeting->is_password_taken = false;
 	greeting->has_other = redis_credentials_have_other(credentials);
 	greeting->auth.replied = on_auth;
 	greeting->auth_good.replied = on_auth_good;
+	greeting->slots.replied = on_slots;
 	greeting->select.replied = on_select;
 	greeting->info.replied = on_info;
 	greeting->pttl.replied = on_pttl;
@@ -264,6 +289,8 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 		redis_credentials_send(credentials, connection, &greeting->auth, &greeting->tried);
 	if (greeting->has_other)
 		redis_credentials_send_good(credentials, connection, &greeting->auth_good);
+	if (greeting->told_slots != NULL)
+		REDIS_ASK(connection, &greeting->slots, BYTES("CLUSTER"), BYTES("SLOTS"));
 	REDIS_ASK(connection, &greeting->info, BYTES("INFO"));
 	writer_put_unsigned(&w, db);
 	REDIS_ASK(connection, &greeting->select, BYTES("SELECT"), writer_bytes(&w));

@@ -30,12 +30,19 @@ struct redis_greeting {
 	 * lost this is not called: the connection itself says that it failed.
 	 */
 	void (*ended)(struct redis_greeting *greeting, enum store_error error, struct bytes why);
+	/*
+	 * NULL: the server is no node of a cluster, or of one whose keys all share a slot. Else
+	 * the server has to be one, and its reply to CLUSTER SLOTS is handed over here, also that
+	 * of a replica, which is then refused. Returns what is wrong with the reply, a constant, or
+	 * NULL. The caller sets it before redis_greeting_begin.
+	 */
+	const char *(*told_slots)(struct redis_greeting *greeting, const struct redis_reply *reply);
 	char hash[REDIS_HASH_LEN + 1];
 	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
 	bool lacks_pttl;                       /* the user may not call it */
-	bool takes_cluster;                    /* all keys share a slot, by the prefix */
+	bool takes_cluster;                    /* a node of a cluster is good */
 	bool is_over;
-	struct redis_asked auth, auth_good, select, info, pttl, script;
+	struct redis_asked auth, auth_good, slots, select, info, pttl, script;
 	/*
 	 * The password that was tried first, and whether the server took it. If not, the server
 	 * took the other one (redis_credentials.h), and the reason is `refusal`.

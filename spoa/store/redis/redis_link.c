@@ -337,6 +337,13 @@ static void on_connected(void *owner)
 			     link->config.target->db, link->config.prefix, link->config.script);
 }
 
+static const char *on_slots(struct redis_greeting *greeting, const struct redis_reply *reply)
+{
+	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
+
+	return link->config.told_slots(link->config.owner, reply);
+}
+
 static void send_ping(struct redis_link *link)
 {
 	if (link->is_pinged)
@@ -771,6 +778,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	link->since_us = clock_mono_us();
 	set_route(link);
 	link->greeting.ended = on_greeted;
+	link->greeting.told_slots = config->told_slots == NULL ? NULL : on_slots;
 	link->ping.replied = on_ping;
 	redis_health_init(&link->health, config->timeout_us, config->window_max);
 	link->reload.replied = on_reload;
@@ -786,6 +794,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 						   .tls_name = config->target->tls.name != NULL
 								       ? config->target->tls.name
 								       : link->route.host,
+						   .is_of_cluster = config->told_slots != NULL,
 					   });
 	if (link->connection == NULL || !add_sentinels(link)) {
 		redis_connection_free(link->connection);

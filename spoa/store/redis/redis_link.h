@@ -67,6 +67,8 @@ struct redis_link_config {
 	/* With Sentinels: what store_config.master_named and sentinel_changed say. May be NULL. */
 	void (*master_named)(void *owner, const char *master, uint64_t epoch, bool is_reset);
 	void (*sentinel_changed)(void *owner, const char *sentinel, bool is_up, const char *why);
+	/* redis_greeting.told_slots: NULL, or the server is a node of a cluster. */
+	const char *(*told_slots)(void *owner, const struct redis_reply *reply);
 	void *owner;
 };
 

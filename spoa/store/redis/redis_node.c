@@ -39,6 +39,7 @@
 _Static_assert(REQUEST_CHECKS_MAX <= CALL_CHECKS_MAX, "a call has room for any request");
 /* A call that is not full waits while so many are on their way: then calls are full under load. */
 #define CALLS_UNDER_WAY 2
+#define PASSED_MAX      32 /* ops of other slots that are passed over to fill a call */
 
 /* One EVALSHA on its way, with the ops that it asks for. */
 struct call {
@@ -89,7 +90,8 @@ static void tell_refusal(const struct redis_node *node, const struct store_op *o
 	 * away the slot of all keys. The name, or a proxy, may lead to another server that takes
 	 * writes. */
 	if (error == STORE_LOADING || error == STORE_READONLY ||
-	    (redis_prefix_has_hash_tag(node->common->config.prefix) &&
+	    (node->config.redirected == NULL &&
+	     redis_prefix_has_hash_tag(node->common->config.prefix) &&
 	     bytes_begin_with(why, BYTES("MOVED "))))
 		redis_link_drop(node->link, error, why);
 }
@@ -126,8 +128,9 @@ static void repeat_call(struct call *call)
 	struct redis_node *node = call->node;
 	struct store_op *op;
 
-	if (list_is_empty(&node->repeated))
+	if (!node->is_script_asked)
 		redis_link_load_script(node->link);
+	node->is_script_asked = true;
 	while ((op = first_op(&call->ops)) != NULL) {
 		node->common->stats.errors[STORE_NOSCRIPT] += !op->is_late;
 		if (op->is_late) {
@@ -162,6 +165,23 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 	return true;
 }
 
+/* A node of a cluster has done nothing, and says who may. */
+static void redirect_call(struct call *call, struct bytes why)
+{
+	struct redis_node *node = call->node;
+	bool is_alone = call->ops.next->next == &call->ops;
+	struct store_op *op;
+
+	while ((op = first_op(&call->ops)) != NULL) {
+		list_remove(&op->link);
+		if (!op->is_late && node->config.redirected(node, op, why, is_alone))
+			continue;
+		fail_op(node, op, STORE_MOVED);
+		tell_refusal(node, op, why);
+		answer_op(op);
+	}
+}
+
 static void finish_call(struct call *call, const struct redis_reply *reply)
 {
 	struct bytes error = reply->items[0].text;
@@ -172,6 +192,9 @@ static void finish_call(struct call *call, const struct redis_reply *reply)
 	} else if (redis_error_kind(error) == STORE_NOSCRIPT && !call->is_repeated &&
 		   redis_link_is_up(call->node->link)) {
 		repeat_call(call);
+	} else if (call->node->config.redirected != NULL &&
+		   redis_error_kind(error) == STORE_MOVED) {
+		redirect_call(call, error);
 	} else {
 		fail_call(call, error);
 	}
@@ -217,21 +240,40 @@ static void count_batch(struct store_stats *stats, size_t ops)
 	stats->requests += ops;
 }
 
-/* Moves ops from the list into the call: as many as may be in one, which is at least the first. */
+/* A cluster refuses a call with keys of two slots. Without a cluster all of this is equal. */
+static bool can_share_call(const struct store_op *first, const struct store_op *op)
+{
+	return op == first || (op->slot == first->slot && op->is_asking == first->is_asking &&
+			       !op->is_alone && !first->is_alone);
+}
+
+/*
+ * Moves ops from the list into the call: as many as may be in one, which is at least the first. Of
+ * a cluster, ops of other slots stand in between; so that a long list is not walked for every call,
+ * only a few of them are passed over.
+ */
 static void fill_call(struct redis_node *node, struct list *ops, struct call *call)
 {
-	int64_t now_us = first_op(ops)->now_us;
-	struct store_op *op;
-	size_t count;
+	const struct store_op *first = first_op(ops);
+	int64_t now_us = first->now_us;
+	size_t count = 0, passed = 0;
 
 	call->checks = 0;
-	for (count = 0; (op = first_op(ops)) != NULL; count++) {
+	for (struct list *link = ops->next, *next; link != ops; link = next) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		next = link->next;
+		if (!can_share_call(first, op)) {
+			if (++passed == PASSED_MAX)
+				break;
+			continue;
+		}
 		if (call->checks + op->count > CALL_CHECKS_MAX ||
 		    (node->common->config.is_time_given && op->now_us != now_us))
 			break;
 		call->checks += (uint32_t)op->count;
 		list_remove(&op->link);
 		list_append(&call->ops, &op->link);
+		count++;
 	}
 	count_batch(&node->common->stats, count);
 }
@@ -249,6 +291,8 @@ static void send_call(struct redis_node *node, struct call *call)
 	redis_call_put(&w, &form, &call->ops);
 	call->sent_us = clock_mono_us();
 	ASSERT(!w.full);
+	if (first_op(&call->ops)->is_asking)
+		redis_link_ask(node->link, &node->asking, &BYTES("ASKING"), 1);
 	redis_link_send(node->link, writer_bytes(&w), &call->asked);
 }
 
@@ -268,10 +312,22 @@ static uint32_t send_one(struct redis_node *node, struct list *ops, bool is_repe
 	return checks;
 }
 
+/*
+ * In a cluster calls do not become full by waiting, since most keys are in slots of their own: then
+ * every op is sent at once.
+ */
+static bool are_calls_filled(const struct redis_node *node)
+{
+	return node->config.told_slots == NULL ||
+	       redis_prefix_has_hash_tag(node->common->config.prefix);
+}
+
 static void send_asked(struct redis_node *node)
 {
+	size_t under_way_max = are_calls_filled(node) ? CALLS_UNDER_WAY : SIZE_MAX;
+
 	while (node->asked_checks >= CALL_CHECKS_MAX ||
-	       (node->asked_checks > 0 && node->under_way < CALLS_UNDER_WAY))
+	       (node->asked_checks > 0 && node->under_way < under_way_max))
 		node->asked_checks -= send_one(node, &node->asked, false);
 }
 
@@ -310,7 +366,12 @@ static void on_before_wait(void *owner)
 	size_t repeated_checks = 0;
 
 	node->common->turn_us = 0;
+	node->is_script_asked = false;
 	if (!redis_link_is_up(node->link)) {
+		if (node->is_awaited) {
+			leave_out_late(node, &node->repeated, &repeated_checks);
+			return;
+		}
 		take_all_back(node, &node->repeated);
 		take_all_back(node, &node->asked);
 		node->asked_checks = 0;
@@ -330,7 +391,8 @@ static void on_changed(void *owner, bool is_up, enum store_error error, const ch
 {
 	struct redis_node *node = owner;
 
-	node->changed(node, is_up, error, why);
+	node->is_awaited = false;
+	node->config.changed(node, is_up, error, why);
 }
 
 static void on_forgets(void *owner, const char *policy, const char *hint)
@@ -375,6 +437,13 @@ static void on_sentinel_changed(void *owner, const char *sentinel, bool is_up, c
 		config->sentinel_changed(config->owner, sentinel, is_up, why);
 }
 
+static const char *on_told_slots(void *owner, const struct redis_reply *reply)
+{
+	struct redis_node *node = owner;
+
+	return node->config.told_slots(node, reply);
+}
+
 /* ---- the node ---- */
 
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
@@ -399,38 +468,61 @@ enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 	return STORE_PENDING;
 }
 
+void redis_node_repeat(struct redis_node *node, struct store_op *op)
+{
+	redis_health_admit_again(redis_link_health(node->link), (uint32_t)op->count);
+	list_append(&node->repeated, &op->link);
+}
+
+bool redis_node_is_idle(const struct redis_node *node)
+{
+	return list_is_empty(&node->asked) && list_is_empty(&node->repeated) &&
+	       node->under_way == 0;
+}
+
 size_t redis_node_call_size(void)
 {
 	return sizeof(struct call);
 }
 
-bool redis_node_init(struct redis_node *node, struct redis_common *common, struct ev_loop *loop,
-		     const struct redis_target *target, redis_node_changed_fn *changed)
+/* What ASKING is replied does not matter: without it the call itself is refused by MOVED. */
+static void on_asking(struct redis_asked *asked, const struct redis_reply *reply)
 {
+	(void)asked, (void)reply;
+}
+
+bool redis_node_init(struct redis_node *node, struct ev_loop *loop,
+		     const struct redis_node_config *node_config)
+{
+	struct redis_common *common = node_config->common;
 	const struct store_config *config = &common->config;
 
-	*node = (struct redis_node){
-		.common = common, .changed = changed, .late_turns = common->late_turns};
+	*node = (struct redis_node){.config = *node_config,
+				    .common = common,
+				    .asking.replied = on_asking,
+				    .late_turns = common->late_turns};
 	list_init(&node->asked);
 	list_init(&node->repeated);
-	node->link = redis_link_new(loop, &(struct redis_link_config){
-						  .target = target,
-						  .credentials = &common->credentials,
-						  .tls = common->tls,
-						  .script = redis_script_text(),
-						  .prefix = config->prefix,
-						  .timeout_us = config->timeout_us,
-						  .window_max = (uint32_t)config->max_in_flight,
-						  .silence_us = config->silence_us,
-						  .flush = on_before_wait,
-						  .changed = on_changed,
-						  .forgets = on_forgets,
-						  .lacks_right = on_lacks_right,
-						  .authenticated = on_authenticated,
-						  .master_named = on_master_named,
-						  .sentinel_changed = on_sentinel_changed,
-						  .owner = node,
-					  });
+	node->link = redis_link_new(
+		loop, &(struct redis_link_config){
+			      .target = node_config->target,
+			      .credentials = &common->credentials,
+			      .tls = common->tls,
+			      .script = redis_script_text(),
+			      .prefix = config->prefix,
+			      .timeout_us = config->timeout_us,
+			      .window_max = (uint32_t)config->max_in_flight,
+			      .silence_us = config->silence_us,
+			      .flush = on_before_wait,
+			      .changed = on_changed,
+			      .forgets = on_forgets,
+			      .lacks_right = on_lacks_right,
+			      .authenticated = on_authenticated,
+			      .master_named = on_master_named,
+			      .sentinel_changed = on_sentinel_changed,
+			      .told_slots = node_config->told_slots == NULL ? NULL : on_told_slots,
+			      .owner = node,
+		      });
 	return node->link != NULL;
 }
 

@@ -36,27 +36,43 @@ struct redis_common {
 	uint8_t command[REDIS_CALL_MAX];
 };
 
-/* The link came up or went down: what redis_link_config.changed says. */
-typedef void redis_node_changed_fn(struct redis_node *node, bool is_up, enum store_error error,
-				   const char *why);
+struct redis_node_config {
+	struct redis_common *common;       /* outlives the node */
+	const struct redis_target *target; /* too */
+	/* The link came up or went down: what redis_link_config.changed says. */
+	void (*changed)(struct redis_node *node, bool is_up, enum store_error error,
+			const char *why);
+	/*
+	 * NULL, or the node is one of a cluster and has refused `op` in these words (MOVED, ASK,
+	 * TRYAGAIN, CLUSTERDOWN), and so has done nothing. The op is in no list. It stands in a
+	 * call with others if not `is_alone`. True: the op was handed to redis_node_repeat. False:
+	 * it gets the error.
+	 */
+	bool (*redirected)(struct redis_node *node, struct store_op *op, struct bytes why,
+			   bool is_alone);
+	/* redis_link_config.told_slots: NULL, or the node is one of a cluster. */
+	const char *(*told_slots)(struct redis_node *node, const struct redis_reply *reply);
+};
 
 struct redis_node {
-	struct redis_common *common; /* outlives the node */
+	struct redis_node_config config;
+	struct redis_common *common;
 	struct redis_link *link;
-	redis_node_changed_fn *changed;
 	struct list asked;    /* ops that were asked and not sent yet */
 	size_t asked_checks;  /* of those ops */
 	size_t under_way;     /* calls without a reply */
-	struct list repeated; /* ops that NOSCRIPT brought back, to be sent a second time */
-	uint64_t late_turns;  /* those of which no op waits here any more */
+	struct list repeated; /* ops that NOSCRIPT or another node brought back, sent at once */
+	bool is_script_asked; /* in this turn of the loop */
+	struct redis_asked asking;
+	bool is_awaited;     /* its ops wait for its first connection, until they are late */
+	uint64_t late_turns; /* those of which no op waits here any more */
 };
 
 size_t redis_node_call_size(void);
 
-/* Fills in a node at `target`, which outlives it. False when memory is short. */
-MUST_CHECK bool redis_node_init(struct redis_node *node, struct redis_common *common,
-				struct ev_loop *loop, const struct redis_target *target,
-				redis_node_changed_fn *changed);
+/* Fills in a node. False when memory is short. */
+MUST_CHECK bool redis_node_init(struct redis_node *node, struct ev_loop *loop,
+				const struct redis_node_config *config);
 /* All its ops are answered by the link's error, or as lost. */
 void redis_node_release(struct redis_node *node);
 
@@ -65,5 +81,12 @@ void redis_node_release(struct redis_node *node);
  * would be late (redis_health.h); else STORE_PENDING.
  */
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op);
+/*
+ * The op was asked already and nothing was done: it is sent to this node, whether it fits into the
+ * window or not. It is answered later, also when the node is down.
+ */
+void redis_node_repeat(struct redis_node *node, struct store_op *op);
+/* Nothing waits here, and nothing is on its way. */
+bool redis_node_is_idle(const struct redis_node *node);
 
 #endif

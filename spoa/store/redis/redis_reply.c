@@ -25,12 +25,14 @@ typedef int array_len;
 
 struct redis_replies {
 	redisReply root; /* what hiredis gets: it looks at the type, and at the text of an error */
-	struct redis_item items[ITEMS_MAX];
+	struct redis_item *items;
+	size_t items_max;
 	size_t count;
 	bool is_cut;
 	uint64_t announced; /* elements that the arrays of the reply say to have */
 	struct writer texts;
-	char memory[TEXT_MAX];
+	char *memory;
+	size_t memory_max;
 	const size_t *outstanding; /* NULL: every reply is asked for */
 };
 
@@ -55,7 +57,7 @@ static void begin_reply(struct redis_replies *replies, int type)
 	replies->count = 0;
 	replies->is_cut = false;
 	replies->announced = 0;
-	replies->texts = writer_on(replies->memory, sizeof replies->memory);
+	replies->texts = writer_on(replies->memory, replies->memory_max);
 }
 
 /* Never returns NULL, by which hiredis would understand that memory is short. */
@@ -66,7 +68,7 @@ static void *add_item(const redisReadTask *task, enum redis_item_kind kind, int6
 
 	if (task->parent == NULL)
 		begin_reply(replies, task->type);
-	if (replies->count == ITEMS_MAX)
+	if (replies->count == replies->items_max)
 		replies->is_cut = true;
 	else
 		replies->items[replies->count++] = (struct redis_item){kind, number, text};
@@ -135,13 +137,34 @@ static void on_free(void *object)
 	(void)object;
 }
 
+struct redis_replies *redis_replies_new_with(size_t items_max, size_t text_max)
+{
+	struct redis_replies *replies = calloc(1, sizeof *replies);
+
+	if (replies == NULL)
+		return NULL;
+	replies->items_max = items_max;
+	replies->memory_max = text_max;
+	replies->items = calloc(items_max, sizeof *replies->items);
+	replies->memory = calloc(text_max, 1);
+	if (replies->items == NULL || replies->memory == NULL) {
+		redis_replies_free(replies);
+		return NULL;
+	}
+	return replies;
+}
+
 struct redis_replies *redis_replies_new(void)
 {
-	return calloc(1, sizeof(struct redis_replies));
+	return redis_replies_new_with(ITEMS_MAX, TEXT_MAX);
 }
 
 void redis_replies_free(struct redis_replies *replies)
 {
+	if (replies == NULL)
+		return;
+	free(replies->items);
+	free(replies->memory);
 	free(replies);
 }
 

@@ -48,6 +48,8 @@ struct redisReader;
 
 /* NULL when memory is short. */
 struct redis_replies *redis_replies_new(void);
+/* With room for longer replies. Room that no reply has used costs address space only. */
+struct redis_replies *redis_replies_new_with(size_t items_max, size_t text_max);
 void redis_replies_free(struct redis_replies *replies);
 /* From now on the replies of `reader` are collected. The reader must not outlive `replies`. */
 void redis_replies_collect(struct redis_replies *replies, struct redisReader *reader);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "store/redis/redis_cluster.h"
 #include "store/redis/redis_node.h"
 #include "store/redis/redis_sentinels.h"
 
@@ -13,7 +14,8 @@ struct redis_store {
 	struct store store;
 	struct redis_common common;
 	const struct redis_target *target;
-	struct redis_node node;
+	struct redis_node node;        /* of one server */
+	struct redis_cluster *cluster; /* NULL: the target is one server */
 	bool is_told_down;
 };
 
@@ -22,9 +24,9 @@ static struct redis_store *redis_of(const struct store *store)
 	return CONTAINER_OF(store, struct redis_store, store);
 }
 
-static void on_changed(struct redis_node *node, bool is_up, enum store_error error, const char *why)
+static void on_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
-	struct redis_store *redis = CONTAINER_OF(node, struct redis_store, node);
+	struct redis_store *redis = owner;
 	const struct store_config *config = &redis->common.config;
 
 	redis->common.stats.ups += is_up;
@@ -33,11 +35,20 @@ static void on_changed(struct redis_node *node, bool is_up, enum store_error err
 	config->changed(config->owner, is_up, error, why);
 }
 
+static void on_node_changed(struct redis_node *node, bool is_up, enum store_error error,
+			    const char *why)
+{
+	on_changed(CONTAINER_OF(node, struct redis_store, node), is_up, error, why);
+}
+
 /* ---- the store ---- */
 
 static enum store_state ask(struct store *store, struct store_op *op)
 {
-	return redis_node_ask(&redis_of(store)->node, op);
+	struct redis_store *redis = redis_of(store);
+
+	return redis->cluster != NULL ? redis_cluster_ask(redis->cluster, op)
+				      : redis_node_ask(&redis->node, op);
 }
 
 static void expired(struct store *store, int64_t mono_us)
@@ -51,12 +62,20 @@ static void expired(struct store *store, int64_t mono_us)
 
 static void catch_up(struct store *store)
 {
-	redis_link_read_all(redis_of(store)->node.link);
+	struct redis_store *redis = redis_of(store);
+
+	if (redis->cluster != NULL)
+		redis_cluster_read_all(redis->cluster);
+	else
+		redis_link_read_all(redis->node.link);
 }
 
 static uint64_t connection(const struct store *store)
 {
-	return redis_link_connection(redis_of(store)->node.link);
+	const struct redis_store *redis = redis_of(store);
+
+	return redis->cluster != NULL ? redis_cluster_connection(redis->cluster)
+				      : redis_link_connection(redis->node.link);
 }
 
 static void set_password(struct store *store, const char *password)
@@ -66,7 +85,10 @@ static void set_password(struct store *store, const char *password)
 
 static void set_sentinel_password(struct store *store, const char *password)
 {
-	redis_link_set_sentinel_password(redis_of(store)->node.link, password);
+	struct redis_store *redis = redis_of(store);
+
+	if (redis->node.link != NULL)
+		redis_link_set_sentinel_password(redis->node.link, password);
 }
 
 static void reread_files(struct store *store)
@@ -89,6 +111,7 @@ static void release(struct store *store)
 {
 	struct redis_store *redis = redis_of(store);
 
+	redis_cluster_free(redis->cluster);
 	if (redis->node.link != NULL)
 		redis_node_release(&redis->node);
 	redis_tls_free(redis->common.tls);
@@ -109,29 +132,34 @@ static void describe_sentinels(const struct redis_sentinels *sentinels,
 		to->sentinels[i].address = redis_sentinels_get(sentinels, i, &to->sentinels[i].why);
 }
 
+static void describe_node(const struct redis_node *node, struct store_description *description)
+{
+	const struct redis_link *link = node->link;
+	const struct redis_health *health = redis_link_health_seen(link);
+
+	description->is_up = redis_link_is_up(link);
+	description->is_shedding =
+		redis_link_is_up(link) &&
+		redis_health_state(health, clock_mono_us()) == REDIS_HEALTH_SHEDDING;
+	description->error = redis_link_error(link);
+	description->why = redis_link_why(link);
+	description->since_us = redis_link_since_us(link);
+	description->stats.connects = redis_link_connects(link);
+	description->stats.window = health->window;
+	description->stats.heartbeat_us = redis_link_heartbeat_us(link);
+	describe_sentinels(redis_link_sentinels(link), description);
+}
+
 static struct store_description describe(const struct store *store)
 {
 	const struct redis_store *redis = redis_of(store);
-	const struct redis_link *link = redis->node.link;
-	struct store_stats stats = redis->common.stats;
-
-	const struct redis_health *health = redis_link_health_seen(link);
-
-	stats.connects = redis_link_connects(link);
-	stats.window = health->window;
-	stats.heartbeat_us = redis_link_heartbeat_us(link);
 	struct store_description description = {
-		.kind = "redis",
-		.address = redis->target->text,
-		.is_up = redis_link_is_up(link),
-		.is_shedding = redis_link_is_up(link) &&
-			       redis_health_state(health, clock_mono_us()) == REDIS_HEALTH_SHEDDING,
-		.error = redis_link_error(link),
-		.why = redis_link_why(link),
-		.since_us = redis_link_since_us(link),
-		.stats = stats,
-	};
-	describe_sentinels(redis_link_sentinels(link), &description);
+		.kind = "redis", .address = redis->target->text, .stats = redis->common.stats};
+
+	if (redis->cluster != NULL)
+		redis_cluster_describe(redis->cluster, &description);
+	else
+		describe_node(&redis->node, &description);
 	return description;
 }
 
@@ -147,7 +175,18 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 		if (common->tls == NULL)
 			return false;
 	}
-	return redis_node_init(&redis->node, common, loop, redis->target, on_changed);
+	if (redis->target->topology == REDIS_CLUSTER) {
+		redis->cluster = redis_cluster_new(
+			loop, &(struct redis_cluster_config){.common = common,
+							     .target = redis->target,
+							     .changed = on_changed,
+							     .owner = redis});
+		return redis->cluster != NULL;
+	}
+	return redis_node_init(&redis->node, loop,
+			       &(struct redis_node_config){.common = common,
+							   .target = redis->target,
+							   .changed = on_node_changed});
 }
 
 struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *target,

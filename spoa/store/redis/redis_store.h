@@ -1,8 +1,8 @@
 /*
  * redis_store.h - balances in Redis, which any number of agents share.
  *
- * How a request is asked stands in redis_node.h. store_ask returns STORE_DONE with an error while the
- * server is away, and with STORE_FULL when the answer would be late (redis_health.h); else
+ * How a request is asked stands in redis_node.h. store_ask returns STORE_DONE with an error while
+ * the server is away, and with STORE_FULL when the answer would be late (redis_health.h); else
  * STORE_PENDING.
  */
 #ifndef STORE_REDIS_STORE_H

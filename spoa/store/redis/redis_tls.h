@@ -39,8 +39,8 @@ MUST_CHECK bool redis_tls_check(const struct redis_tls_files *files, struct err 
 
 /*
  * `files` live as long as the result. The loop calls `reread` after each redis_tls_reread. `why`
- * names the option whose file is bad, and is empty when the new files are used. `may_pass` says that
- * a descriptor or a thread was missing, so that another redis_tls_reread may succeed later.
+ * names the option whose file is bad, and is empty when the new files are used. `may_pass` says
+ * that a descriptor or a thread was missing, so that another redis_tls_reread may succeed later.
  * Returns NULL when memory is short.
  */
 struct redis_tls *redis_tls_new(struct ev_loop *loop, const struct redis_tls_files *files,

@@ -54,14 +54,11 @@ TEST(store_target_parse_refuses_what_is_neither)
 	}
 }
 
-/* The URL is understood: a mistake in it is named first. */
-TEST(store_target_parse_refuses_what_this_version_does_not_have)
+TEST(store_target_parse_names_a_mistake_in_any_topology)
 {
 	static const struct {
 		const char *url, *says;
 	} cases[] = {
-		{"redis+cluster://h1:1,h2:2", "Cluster is not in this version"},
-		{"rediss+cluster://h1:1,h2:2", "Cluster is not in this version"},
 		{"redis+sentinel://h1:1,h2:2", "the name of the master"},
 		{"redis+cluster://h1:x", "the port"},
 	};
@@ -73,6 +70,24 @@ TEST(store_target_parse_refuses_what_this_version_does_not_have)
 		assert_false(store_target_parse(bytes_from_text(cases[i].url), &target, &err));
 		assert_untouched(target);
 		assert_non_null(strstr(err.text, cases[i].says));
+	}
+}
+
+TEST(store_target_can_delete_but_in_a_cluster)
+{
+	static const struct {
+		const char *url;
+		bool can;
+	} cases[] = {{"memory:", true},
+		     {"redis://h", true},
+		     {"redis+sentinel://h/m", true},
+		     {"redis+cluster://h", false}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct store_target target;
+		struct err err;
+		assert_true(store_target_parse(bytes_from_text(cases[i].url), &target, &err));
+		assert_int_equal(store_target_can_delete(&target), cases[i].can);
 	}
 }
 

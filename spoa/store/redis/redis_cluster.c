@@ -1,0 +1,604 @@
+/*
+ * From a request to the node that decides it:
+ *
+ *     key --> slot --> owner[slot] --> a node --> its reply
+ *                           ^           |  ^
+ *                           |           |  `--- TRYAGAIN: once more, in a call of its own
+ *                           |           |
+ *                           `-- MOVED --+--- ASK: to that node, behind ASKING; the owner stays
+ *
+ * A node that answers MOVED, ASK or TRYAGAIN has done nothing, so the request may be sent again. It
+ * is sent on at once, while it is not late, and at most REDIRECTS_MAX times: two nodes that send a
+ * request to each other, which happens for moments after a failover, must not do so for ever.
+ *
+ * Why TRYAGAIN comes: while a slot migrates, some of its keys are at one node and some at the
+ * other. A call with two keys of which one is missing gets TRYAGAIN from both nodes, for as long as
+ * the slot migrates. A call with one key never does. So the requests of such a call are sent again
+ * one by one.
+ *
+ * Nodes:
+ *
+ *     the places of --store, at first and whenever no owner is up --.
+ *     the owners of slots in the newest map ------------------------+--> a node, with its link
+ *     the place that ASK or MOVED names ----------------------------'
+ *
+ * A node that owns nothing and was not needed for UNUSED_US is given up, as long as an owner is up.
+ * A node that a request was sent to before it was ever connected keeps the request until the
+ * connection is there or has failed, or the request is late: to a node that has just joined, the
+ * first request comes by ASK.
+ */
+#include "store/redis/redis_cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ev.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/writer.h"
+#include "store/redis/redis_slots.h"
+
+#define TICK_SECONDS  0.1 /* the map is asked for at most so often */
+#define MAP_AGAIN_US  (5 * US_PER_SECOND)
+#define MAP_SOON_US   (US_PER_SECOND / 4) /* while a slot can't be asked */
+#define UNUSED_US     (10 * US_PER_SECOND)
+#define REDIRECTS_MAX 6
+#define NODES_MAX     (REDIS_OWNERS_MAX + REDIS_PLACES_MAX)
+#define WHY_MAX       600
+#define NO_MAP        "the slots of the cluster are not known yet"
+#define NO_OWNER      "CLUSTERDOWN no node of the cluster owns the slot"
+
+struct cluster_node {
+	struct redis_node node;
+	struct redis_cluster *cluster;
+	struct list link;
+	struct redis_target target;
+	char name[REDIS_HOST_MAX]; /* that it announces */
+	struct redis_asked refresh;
+	bool is_refreshing; /* CLUSTER SLOTS is on its way */
+	bool is_owner;
+	bool is_told_down;
+	int64_t used_us; /* when it last was an owner or a request was sent to it */
+};
+
+struct redis_cluster {
+	struct redis_cluster_config config;
+	struct ev_loop *loop;
+	struct ev_timer tick;
+	struct list nodes;
+	size_t count;
+	struct cluster_node *owner[REDIS_SLOTS]; /* NULL: nobody */
+	struct redis_slot_map *map;              /* memory for a map that is being read */
+	bool has_map;
+	uint64_t changes; /* of owners of slots, and those that removed nodes had counted */
+	bool wants_map;
+	int64_t asked_us;              /* for a map */
+	struct cluster_node *moved_to; /* who knows the newest map, as far as MOVED says; or NULL */
+	bool is_told_up, is_told;
+	enum store_error error;
+	char why[WHY_MAX];
+	int64_t since_us;
+};
+
+static struct cluster_node *node_at(const struct list *link)
+{
+	return CONTAINER_OF(link, struct cluster_node, link);
+}
+
+static bool is_up(const struct cluster_node *cn)
+{
+	return redis_link_is_up(cn->node.link);
+}
+
+/* How often a connection was made and has ended. */
+static uint64_t connections_of(const struct cluster_node *cn)
+{
+	uint64_t made = redis_link_connects(cn->node.link);
+
+	return 2 * made - (made > 0 && is_up(cn));
+}
+
+static bool has_owner_up(const struct redis_cluster *cluster)
+{
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		if (node_at(l)->is_owner && is_up(node_at(l)))
+			return true;
+	return false;
+}
+
+/* ---- telling the owner ---- */
+
+static void set_reason(struct redis_cluster *cluster, const struct cluster_node *cn,
+		       enum store_error error, const char *why)
+{
+	struct redis_place place;
+	struct writer w = writer_on(cluster->why, sizeof cluster->why);
+
+	memcpy(place.host, cn->target.host, sizeof place.host);
+	memcpy(place.port, cn->target.port, sizeof place.port);
+	cluster->error = error;
+	redis_place_put(&place, &w);
+	writer_put_text(&w, ": ");
+	writer_put_text(&w, why);
+	(void)writer_text(&w);
+}
+
+static void tell(struct redis_cluster *cluster, bool is_up_now)
+{
+	const struct redis_cluster_config *config = &cluster->config;
+
+	cluster->is_told = true;
+	cluster->is_told_up = is_up_now;
+	cluster->since_us = clock_mono_us();
+	config->changed(config->owner, is_up_now, is_up_now ? STORE_OK : cluster->error,
+			is_up_now ? "" : cluster->why);
+}
+
+static void tell_node(const struct redis_cluster *cluster, const struct cluster_node *cn,
+		      bool is_up_now)
+{
+	const struct store_config *config = &cluster->config.common->config;
+	char text[REDIS_HOST_MAX + 16];
+	struct writer w = writer_on(text, sizeof text);
+	struct redis_place place;
+
+	if (config->node_changed == NULL)
+		return;
+	memcpy(place.host, cn->target.host, sizeof place.host);
+	memcpy(place.port, cn->target.port, sizeof place.port);
+	redis_place_put(&place, &w);
+	config->node_changed(config->owner, writer_text(&w), is_up_now,
+			     is_up_now ? STORE_OK : redis_link_error(cn->node.link),
+			     is_up_now ? "" : redis_link_why(cn->node.link));
+}
+
+/*
+ * The store is up while some slot can be asked. A node of it that goes down meanwhile has a line of
+ * its own; nodes that go down together with the last one need none.
+ */
+static void on_changed(struct redis_node *node, bool is_up_now, enum store_error error,
+		       const char *why)
+{
+	struct cluster_node *cn = CONTAINER_OF(node, struct cluster_node, node);
+	struct redis_cluster *cluster = cn->cluster;
+	bool has_up = has_owner_up(cluster);
+
+	if (is_up_now) {
+		if (cn->is_told_down && cluster->is_told_up)
+			tell_node(cluster, cn, true);
+		cn->is_told_down = false;
+		if (has_up && !cluster->is_told_up)
+			tell(cluster, true);
+		return;
+	}
+	cluster->wants_map = true;
+	if (cluster->has_map && !cn->is_owner)
+		return; /* a replica, or a place of --store that is no part of the cluster any more
+			 */
+	if (has_up) {
+		if (cn->is_owner && !cn->is_told_down)
+			tell_node(cluster, cn, false);
+		cn->is_told_down = cn->is_owner;
+		return;
+	}
+	bool is_news = !cluster->is_told || cluster->is_told_up || cluster->error != error;
+	set_reason(cluster, cn, error, why);
+	cn->is_told_down = true;
+	if (is_news)
+		tell(cluster, false);
+}
+
+/* ---- nodes ---- */
+
+static const char *on_told_slots(struct redis_node *node, const struct redis_reply *reply);
+static bool on_redirected(struct redis_node *node, struct store_op *op, struct bytes why,
+			  bool is_alone);
+static void on_refreshed(struct redis_asked *asked, const struct redis_reply *reply);
+
+static struct cluster_node *find_node(const struct redis_cluster *cluster,
+				      const struct redis_place *place)
+{
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
+		struct cluster_node *cn = node_at(l);
+		if (strcmp(cn->target.host, place->host) == 0 &&
+		    strcmp(cn->target.port, place->port) == 0)
+			return cn;
+	}
+	return NULL;
+}
+
+/* Whom TLS expects there: --redis-tls-name, the announced host name, or the host. */
+static void set_target(struct cluster_node *cn, const struct redis_place *place, const char *name)
+{
+	const struct redis_target *target = cn->cluster->config.target;
+
+	cn->target.topology = REDIS_ONE_SERVER;
+	cn->target.is_tls = target->is_tls;
+	cn->target.tls = target->tls;
+	memcpy(cn->target.host, place->host, sizeof cn->target.host);
+	memcpy(cn->target.port, place->port, sizeof cn->target.port);
+	memcpy(cn->name, name, strlen(name) + 1);
+	if (cn->target.tls.name == NULL && *name != '\0')
+		cn->target.tls.name = cn->name;
+}
+
+/* NULL when there are too many, or memory is short. */
+static struct cluster_node *add_node(struct redis_cluster *cluster, const struct redis_place *place,
+				     const char *name)
+{
+	struct cluster_node *cn = cluster->count < NODES_MAX ? calloc(1, sizeof *cn) : NULL;
+
+	if (cn == NULL)
+		return NULL;
+	cn->cluster = cluster;
+	cn->refresh.replied = on_refreshed;
+	cn->used_us = clock_mono_us();
+	set_target(cn, place, name);
+	if (!redis_node_init(&cn->node, cluster->loop,
+			     &(struct redis_node_config){
+				     .common = cluster->config.common,
+				     .target = &cn->target,
+				     .changed = on_changed,
+				     .redirected = on_redirected,
+				     .told_slots = on_told_slots,
+			     })) {
+		free(cn);
+		return NULL;
+	}
+	cn->node.is_awaited = true;
+	list_init(&cn->link);
+	list_append(&cluster->nodes, &cn->link);
+	cluster->count++;
+	return cn;
+}
+
+static struct cluster_node *find_or_add_node(struct redis_cluster *cluster,
+					     const struct redis_place *place, const char *name)
+{
+	struct cluster_node *cn = find_node(cluster, place);
+
+	return cn != NULL ? cn : add_node(cluster, place, name);
+}
+
+/* Never from a callback of the node. */
+static void remove_node(struct redis_cluster *cluster, struct cluster_node *cn)
+{
+	for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
+		if (cluster->owner[slot] == cn)
+			cluster->owner[slot] = NULL;
+	if (cluster->moved_to == cn)
+		cluster->moved_to = NULL;
+	cluster->changes += connections_of(cn);
+	list_remove(&cn->link);
+	cluster->count--;
+	redis_node_release(&cn->node);
+	free(cn);
+}
+
+/* ---- the map ---- */
+
+/* True when it was another one. */
+static bool set_owner(struct redis_cluster *cluster, size_t slot, struct cluster_node *cn)
+{
+	bool is_other = cluster->owner[slot] != cn;
+
+	cluster->owner[slot] = cn;
+	return is_other;
+}
+
+static void use_map(struct redis_cluster *cluster, const struct redis_slot_map *map)
+{
+	struct cluster_node *owners[REDIS_OWNERS_MAX];
+	int64_t now_us = clock_mono_us();
+
+	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		node_at(l)->is_owner = false;
+	for (size_t i = 0; i < map->count; i++) {
+		owners[i] = find_or_add_node(cluster, &map->owners[i].place, map->owners[i].name);
+		if (owners[i] == NULL)
+			continue;
+		owners[i]->is_owner = true;
+		owners[i]->used_us = now_us;
+	}
+	bool is_changed = false;
+	for (size_t slot = 0; slot < REDIS_SLOTS; slot++) {
+		size_t owner = map->owner[slot];
+		is_changed |= set_owner(cluster, slot, owner == 0 ? NULL : owners[owner - 1]);
+	}
+	cluster->changes += is_changed;
+	cluster->has_map = true;
+}
+
+/*
+ * A node that knows no slots at all has just been made, or has forgotten the cluster: what others
+ * said goes on to hold.
+ */
+static const char *read_map(struct cluster_node *cn, const struct redis_reply *reply)
+{
+	struct redis_cluster *cluster = cn->cluster;
+	const char *why;
+
+	if (!redis_slot_map_read(cluster->map, reply, cn->target.host, &why))
+		return why;
+	if (cluster->map->covered > 0)
+		use_map(cluster, cluster->map);
+	return NULL;
+}
+
+static const char *on_told_slots(struct redis_node *node, const struct redis_reply *reply)
+{
+	return read_map(CONTAINER_OF(node, struct cluster_node, node), reply);
+}
+
+static void on_refreshed(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct cluster_node *cn = CONTAINER_OF(asked, struct cluster_node, refresh);
+
+	cn->is_refreshing = false;
+	if (reply == NULL)
+		return;
+	if (redis_reply_is_error(reply)) {
+		struct bytes why = reply->items[0].text;
+		redis_link_drop(cn->node.link, redis_error_kind(why), why);
+		return;
+	}
+	const char *why = read_map(cn, reply);
+	if (why != NULL)
+		redis_link_drop(cn->node.link, STORE_OTHER, bytes_from_text(why));
+}
+
+static bool is_slot_lost(const struct redis_cluster *cluster)
+{
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		if (node_at(l)->is_owner && !is_up(node_at(l)))
+			return true;
+	return false;
+}
+
+/* The node that MOVED named; else each of those that are up in turn, so that one of them which
+ * knows an old map is not believed for long. */
+static struct cluster_node *find_who_tells(struct redis_cluster *cluster)
+{
+	struct cluster_node *cn = cluster->moved_to;
+
+	cluster->moved_to = NULL;
+	if (cn != NULL && is_up(cn))
+		return cn;
+	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
+		cn = node_at(l);
+		if (!is_up(cn) || cn->is_refreshing)
+			continue;
+		list_remove(&cn->link);
+		list_append(&cluster->nodes, &cn->link);
+		return cn;
+	}
+	return NULL;
+}
+
+static void ask_for_map(struct redis_cluster *cluster, int64_t now_us)
+{
+	int64_t age_us = now_us - cluster->asked_us;
+	struct cluster_node *cn;
+
+	if (!cluster->wants_map && age_us < MAP_AGAIN_US &&
+	    (age_us < MAP_SOON_US || !is_slot_lost(cluster)))
+		return;
+	cn = find_who_tells(cluster);
+	if (cn == NULL || cn->is_refreshing)
+		return;
+	cluster->wants_map = false;
+	cluster->asked_us = now_us;
+	cn->is_refreshing = true;
+	redis_link_ask(cn->node.link, &cn->refresh,
+		       (const struct bytes[]){BYTES("CLUSTER"), BYTES("SLOTS")}, 2);
+}
+
+/* ---- the clock ---- */
+
+static void add_places(struct redis_cluster *cluster)
+{
+	const struct redis_target *target = cluster->config.target;
+
+	for (size_t i = 0; i < target->place_count; i++) {
+		struct cluster_node *cn = find_or_add_node(cluster, &target->places[i], "");
+		if (cn != NULL)
+			cn->used_us = clock_mono_us();
+	}
+}
+
+static void remove_unused(struct redis_cluster *cluster, int64_t now_us)
+{
+	for (struct list *l = cluster->nodes.next, *next; l != &cluster->nodes; l = next) {
+		struct cluster_node *cn = node_at(l);
+		next = l->next;
+		if (!cn->is_owner && now_us - cn->used_us >= UNUSED_US &&
+		    redis_node_is_idle(&cn->node))
+			remove_node(cluster, cn);
+	}
+}
+
+static void on_tick(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct redis_cluster *cluster = CONTAINER_OF(timer, struct redis_cluster, tick);
+	int64_t now_us = clock_mono_us();
+
+	(void)loop, (void)events;
+	ask_for_map(cluster, now_us);
+	if (has_owner_up(cluster))
+		remove_unused(cluster, now_us);
+	else
+		add_places(cluster);
+}
+
+/* ---- ops ---- */
+
+static bool send_on(struct cluster_node *from, struct store_op *op,
+		    const struct redis_redirect *redirect)
+{
+	struct redis_cluster *cluster = from->cluster;
+	struct cluster_node *to = find_or_add_node(cluster, &redirect->place, "");
+
+	if (to == NULL || redirect->slot != op->slot)
+		return false;
+	to->used_us = clock_mono_us();
+	if (!redirect->is_ask) {
+		to->is_owner = true;
+		cluster->changes += set_owner(cluster, redirect->slot, to);
+		cluster->moved_to = to;
+		cluster->wants_map = true;
+	}
+	op->is_asking = redirect->is_ask;
+	redis_node_repeat(&to->node, op);
+	return true;
+}
+
+static bool on_redirected(struct redis_node *node, struct store_op *op, struct bytes why,
+			  bool is_alone)
+{
+	struct cluster_node *cn = CONTAINER_OF(node, struct cluster_node, node);
+	struct redis_redirect redirect;
+
+	if (op->redirects == REDIRECTS_MAX)
+		return false;
+	op->redirects++;
+	if (redis_redirect_read(why, cn->target.host, &redirect))
+		return send_on(cn, op, &redirect);
+	cn->cluster->wants_map = true;
+	if (is_alone || !bytes_begin_with(why, BYTES("TRYAGAIN")))
+		return false;
+	op->is_alone = true;
+	redis_node_repeat(node, op);
+	return true;
+}
+
+static uint16_t slot_of(const struct redis_cluster *cluster, const struct check *check)
+{
+	return redis_slot_of(cluster->config.common->config.prefix, check_key(check));
+}
+
+static enum store_state refuse_op(struct redis_cluster *cluster, struct store_op *op,
+				  enum store_error error)
+{
+	store_op_fail(op, error);
+	cluster->config.common->stats.errors[error]++;
+	return STORE_DONE;
+}
+
+static bool are_in_one_slot(const struct redis_cluster *cluster, const struct store_op *op)
+{
+	for (size_t i = 1; i < op->count; i++)
+		if (slot_of(cluster, op->checks[i]) != op->slot)
+			return false;
+	return true;
+}
+
+enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_op *op)
+{
+	const struct store_config *config = &cluster->config.common->config;
+
+	if (!cluster->has_map)
+		return refuse_op(cluster, op, cluster->error);
+	op->slot = slot_of(cluster, op->checks[0]);
+	op->redirects = 0;
+	op->is_asking = false;
+	op->is_alone = false;
+	if (!are_in_one_slot(cluster, op)) {
+		(void)refuse_op(cluster, op, STORE_MOVED);
+		config->refused(config->owner, op, STORE_MOVED,
+				BYTES("CROSSSLOT the keys of the request are in several slots; "
+				      "\"hash_tag\" in the policy file, or --key-prefix '{rl}:', "
+				      "puts them into one"));
+		return STORE_DONE;
+	}
+	struct cluster_node *cn = cluster->owner[op->slot];
+	if (cn == NULL) {
+		cluster->wants_map = true;
+		(void)refuse_op(cluster, op, STORE_MOVED);
+		config->refused(config->owner, op, STORE_MOVED, BYTES(NO_OWNER));
+		return STORE_DONE;
+	}
+	return redis_node_ask(&cn->node, op);
+}
+
+void redis_cluster_read_all(struct redis_cluster *cluster)
+{
+	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		if (!redis_node_is_idle(&node_at(l)->node))
+			redis_link_read_all(node_at(l)->node.link);
+}
+
+/* ---- what there is to say of it ---- */
+
+uint64_t redis_cluster_connection(const struct redis_cluster *cluster)
+{
+	uint64_t number = 1 + cluster->changes;
+
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		number += connections_of(node_at(l));
+	return has_owner_up(cluster) ? number : 0;
+}
+
+void redis_cluster_describe(const struct redis_cluster *cluster,
+			    struct store_description *description)
+{
+	int64_t now_us = clock_mono_us();
+
+	description->is_up = has_owner_up(cluster);
+	description->is_shedding = false;
+	description->error = cluster->error;
+	description->why = cluster->why;
+	description->since_us = cluster->since_us;
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
+		const struct cluster_node *cn = node_at(l);
+		const struct redis_health *health = redis_link_health_seen(cn->node.link);
+		int64_t heartbeat_us = redis_link_heartbeat_us(cn->node.link);
+		description->stats.connects += redis_link_connects(cn->node.link);
+		if (!cn->is_owner || !is_up(cn))
+			continue;
+		description->stats.window += health->window;
+		if (heartbeat_us > description->stats.heartbeat_us)
+			description->stats.heartbeat_us = heartbeat_us;
+		if (redis_health_state(health, now_us) == REDIS_HEALTH_SHEDDING)
+			description->is_shedding = true;
+	}
+}
+
+/* ---- start and end ---- */
+
+struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
+					const struct redis_cluster_config *config)
+{
+	struct redis_cluster *cluster = calloc(1, sizeof *cluster);
+
+	if (cluster == NULL)
+		return NULL;
+	cluster->config = *config;
+	cluster->loop = loop;
+	list_init(&cluster->nodes);
+	cluster->error = STORE_CONNECTION;
+	cluster->since_us = clock_mono_us();
+	(void)strcpy(cluster->why, NO_MAP);
+	ev_timer_init(&cluster->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+	ev_timer_start(loop, &cluster->tick);
+	cluster->map = malloc(sizeof *cluster->map);
+	if (cluster->map != NULL)
+		add_places(cluster);
+	if (cluster->count == 0) {
+		redis_cluster_free(cluster);
+		return NULL;
+	}
+	return cluster;
+}
+
+void redis_cluster_free(struct redis_cluster *cluster)
+{
+	if (cluster == NULL)
+		return;
+	ev_timer_stop(cluster->loop, &cluster->tick);
+	cluster->has_map = false; /* who is answered now and asks again is answered at once */
+	while (!list_is_empty(&cluster->nodes))
+		remove_node(cluster, node_at(cluster->nodes.next));
+	free(cluster->map);
+	free(cluster);
+}

@@ -1,0 +1,240 @@
+"""A real Redis Cluster: limits over many keys, slots that move, nodes that die, join and leave."""
+
+import json
+import random
+
+import pytest
+
+from agent import bucket, window
+from processes import ROOT, wait_until
+from redis import FLAVOURS
+from redis_cluster import Cluster
+
+PATIENT = ("--store-timeout", "5s", "--on-error", "deny")
+LIMIT = 3
+
+
+def policies(hash_tag=None, **by_name):
+    return json.dumps({**({"hash_tag": hash_tag} if hash_tag else {}), "policies": by_name})
+
+
+@pytest.fixture(name="start_cluster")
+def start_cluster_of(start_redis):
+    def start(*arguments, **keywords):
+        return Cluster(start_redis, *arguments, **keywords)
+    return start
+
+
+def wait_for_nodes(agent):
+    """Until no slot of a hundred is without its node."""
+    nothing = {"algorithm": "token_bucket", "capacity": 1, "refill_rate": 1, "cost": 0}
+    with agent.connect() as peer:
+        for n in range(100):
+            wait_until(lambda key=f"-{n}": not peer.ask(key=key, **nothing).degraded, "the nodes")
+
+
+def reasons(peer, count, **attributes):
+    return [peer.ask(**attributes).reason for _ in range(count)]
+
+
+def assert_limit_holds(peer, count, name="user"):
+    """Each of so many clients gets exactly its limit, wherever its slot is."""
+    for n in range(count):
+        assert reasons(peer, LIMIT + 1, src=f"{name}-{n}") == ["ok"] * LIMIT + ["limited"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_limits_are_exact_over_many_keys(start_cluster, start_agent, flavour):
+    cluster = start_cluster(flavour)
+    agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(LIMIT)))
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        assert_limit_holds(peer, 200)
+    assert all(node.ask("DBSIZE") > 30 for node in cluster.primaries)
+
+
+def test_the_slot_of_a_key_is_the_one_that_redis_says(start_cluster, start_agent):
+    """If it were another one, the first request of each key would be sent elsewhere."""
+    cluster = start_cluster()
+    agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(LIMIT)))
+    wait_for_nodes(agent)
+    rng = random.Random(1)
+
+    def sent_elsewhere():
+        return [line for node in cluster.primaries
+                for line in node.ask("INFO", "errorstats").splitlines()
+                if line.startswith(b"errorstat_MOVED")]
+
+    before = sent_elsewhere()  # the greeting's PTTL
+    with agent.connect() as peer:
+        for _ in range(300):
+            text = "".join(rng.choice("ab{}%|/ é") for _ in range(rng.randrange(20)))
+            assert peer.ask(src=text).reason in ("ok", "limited")
+    assert sent_elsewhere() == before
+
+
+def test_a_node_is_enough_to_find_the_others(start_cluster, start_agent):
+    """Also a replica, which can't be asked anything else."""
+    cluster = start_cluster(has_replicas=True)
+    for node in (cluster.primaries[0], cluster.replicas[2]):
+        agent = start_agent(*PATIENT, store=f"redis+cluster://127.0.0.1:{node.port}",
+                            policies=policies(p=bucket(LIMIT)))
+        wait_for_nodes(agent)
+        with agent.connect() as peer:
+            assert_limit_holds(peer, 20, name=f"by {node.port}")
+
+
+def test_policies_with_a_hash_tag_are_charged_together(start_cluster, start_agent):
+    cluster = start_cluster()
+    text = policies("src", per_ip=bucket(LIMIT), login=window(1, key=["path", "src"]))
+    agent = start_agent(*PATIENT, store=cluster.url, policies=text)
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        for n in range(50):
+            src = f"192.0.2.{n}"
+            assert reasons(peer, 2, src=src, path="/") == ["ok", "limited"]
+            # The denied request took nothing of the other policy.
+            assert peer.ask(src=src, path="/x").remaining == 0
+            assert peer.ask(src=src, path="/y").remaining == 0
+            assert peer.ask(src=src, path="/z").reason == "limited"
+    slots = {}
+    for key in cluster.keys():
+        slots.setdefault(key.partition(b"{")[2].partition(b"}")[0], set()).add(cluster.slot_of(key))
+    assert len(slots) == 50
+    assert all(len(of_one) == 1 for of_one in slots.values())
+
+
+@pytest.mark.parametrize("url", ["redis", "redis+cluster"])
+def test_a_cluster_of_one_node_with_a_hash_tag_in_the_prefix(start_cluster, start_agent, url):
+    cluster = start_cluster(primaries=1)
+    agent = start_agent(*PATIENT, "--key-prefix", "{rl}:",
+                        store=f"{url}://127.0.0.1:{cluster.primaries[0].port}",
+                        policies=policies(p=bucket(LIMIT), q=window(1, key=["path"])))
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        assert reasons(peer, 2, src="a", path="/") == ["ok", "limited"]
+        assert reasons(peer, 2, src="a", path="/x") == ["ok", "limited"]
+    assert len({cluster.slot_of(key) for key in cluster.keys()}) == 1
+
+
+def test_a_server_without_a_cluster_is_refused_with_the_way_out(start_agent, redis):
+    agent = start_agent(store=f"redis+cluster://127.0.0.1:{redis.port}",
+                        policies=policies(p=bucket(LIMIT)))
+
+    event = agent.wait_for_event("store_down")
+    assert "--store begins with redis://" in event["reason"]
+
+
+# --- slots that move -----------------------------------------------------------------------------
+
+
+def test_slots_that_move_change_no_balance(start_cluster, start_agent):
+    """While a slot migrates, and after it has moved; each request is decided, and none twice."""
+    cluster = start_cluster()
+    agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(100)))
+    wait_for_nodes(agent)
+    users = [f"user-{n}" for n in range(30)]
+    left = dict.fromkeys(users, 100)
+
+    def ask_all(peer):
+        for user in users:
+            verdict = peer.ask(src=user)
+            left[user] -= 1
+            assert (verdict.reason, verdict.remaining) == ("ok", left[user])
+
+    with agent.connect() as peer:
+        ask_all(peer)
+        slots = sorted({cluster.slot_of(key) for key in cluster.keys()})
+        target = cluster.primaries[2]
+        for slot in [slot for slot in slots if cluster.owner_of(slot) is not target]:
+            source = cluster.begin_move(slot, target)
+            ask_all(peer)  # the key is at the source still
+            cluster.move_keys(slot, source, target)
+            ask_all(peer)  # ASK
+            cluster.end_move(slot, source, target)
+            if left[users[0]] < 50:
+                break
+        ask_all(peer)
+    assert agent.is_always_up()
+
+
+def test_a_node_that_joins_is_found_by_the_first_request_sent_there(start_cluster, start_agent):
+    cluster = start_cluster(primaries=2)
+    agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(10)))
+    wait_for_nodes(agent)
+    with agent.connect() as peer:
+        assert peer.ask(src="a").remaining == 9
+        key, = cluster.keys()
+        slot = cluster.slot_of(key)
+        joined = cluster.add()
+        source = cluster.begin_move(slot, joined)
+        cluster.move_keys(slot, source, joined)
+        assert peer.ask(src="a").remaining == 8  # by ASK, over a connection that is new
+        cluster.end_move(slot, source, joined)
+        assert peer.ask(src="a").remaining == 7
+        cluster.move(slot, source)
+        assert peer.ask(src="a").remaining == 6
+    assert agent.is_always_up()
+
+
+# --- nodes that die ------------------------------------------------------------------------------
+
+
+def test_without_one_of_three_nodes_the_slots_of_the_others_hold(start_cluster, start_agent):
+    cluster = start_cluster(options=["--cluster-require-full-coverage", "no"])
+    agent = start_agent("--store-timeout", "5s", "--on-error", "allow", store=cluster.url,
+                        policies=policies(p=bucket(LIMIT)))
+    wait_for_nodes(agent)
+    with agent.connect() as peer:
+        users = [f"user-{n}" for n in range(60)]
+        for user in users:
+            assert peer.ask(src=user).reason == "ok"
+        lost = {key.decode().rpartition(":")[2] for key in cluster.primaries[1].keys()}
+        assert 5 < len(lost) < 40
+        cluster.primaries[1].kill()
+        agent.wait_for_event("store_node_down", kind="connection")
+        for user in users:
+            expected = ["error"] * 3 if user in lost else ["ok"] * 2 + ["limited"]
+            assert reasons(peer, 3, src=user) == expected
+    assert not agent.events("store_down")
+
+
+def test_a_replica_that_is_promoted_takes_over(start_cluster, start_agent):
+    cluster = start_cluster(has_replicas=True)
+    agent = start_agent("--store-timeout", "50ms", "--on-error", "deny", store=cluster.url,
+                        policies=policies(p=bucket(1_000_000)))
+    wait_for_nodes(agent)
+    with agent.connect() as peer:
+        users = [f"user-{n}" for n in range(20)]
+        for user in users:
+            wait_until(lambda u=user: peer.ask(src=u).reason == "ok", "a verdict")
+        cluster.primaries[0].kill()
+        promoted = cluster.replicas[0]
+        wait_until(lambda: b"role:master" in promoted.ask("INFO", "replication"), "the promotion")
+        for user in users:
+            wait_until(lambda u=user: peer.ask(src=u).reason == "ok", "a verdict")
+    assert not agent.events("store_down")
+
+
+def test_the_documented_user_is_enough(start_cluster, start_agent):
+    """The ACL line of docs/redis.md, on every node; a slot migrates meanwhile."""
+    line = next(line for line in (ROOT / "docs/redis.md").read_text().splitlines()
+                if line.startswith("ACL SETUSER ratelimit") and "+asking" in line)
+    cluster = start_cluster()
+    for node in cluster.nodes:
+        node.ask(*line.replace("PASSWORD", "s3cret").split())
+    agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(10)), env={
+        "RATELIMIT_REDIS_USER": "ratelimit", "RATELIMIT_REDIS_PASSWORD": "s3cret"})
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        assert peer.ask(src="a").remaining == 9
+        slot = cluster.slot_of(next(key for key in cluster.keys() if key.endswith(b":a")))
+        target = next(node for node in cluster.primaries if node is not cluster.owner_of(slot))
+        source = cluster.begin_move(slot, target)
+        cluster.move_keys(slot, source, target)
+        assert peer.ask(src="a").remaining == 8
+    assert not agent.events("store_lacks_right")
