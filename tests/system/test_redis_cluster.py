@@ -106,6 +106,21 @@ def test_policies_with_a_hash_tag_are_charged_together(start_cluster, start_agen
     assert all(len(of_one) == 1 for of_one in slots.values())
 
 
+def test_a_request_over_several_slots_is_charged_in_all_or_in_none(start_cluster, start_agent):
+    cluster = start_cluster()
+    text = policies(p=bucket(5, key=["a"]), q=bucket(1000, key=["b"]), r=window(7, key=["c"]))
+    agent = start_agent(*PATIENT, store=cluster.url, policies=text)
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        for n in range(30):
+            key = f"user-{n}"
+            assert reasons(peer, 6, a=key, b=key, c=key) == ["ok"] * 5 + ["limited"]
+            # What was denied took nothing of the other two.
+            assert peer.ask(b=key).remaining == 1000 - 5 - 1
+            assert reasons(peer, 3, c=key) == ["ok", "ok", "limited"]
+
+
 @pytest.mark.parametrize("url", ["redis", "redis+cluster"])
 def test_a_cluster_of_one_node_with_a_hash_tag_in_the_prefix(start_cluster, start_agent, url):
     cluster = start_cluster(primaries=1)
@@ -161,6 +176,29 @@ def test_slots_that_move_change_no_balance(start_cluster, start_agent):
     assert agent.is_always_up()
 
 
+def test_keys_of_one_request_on_both_sides_of_a_migration(start_cluster, start_agent):
+    """Both nodes answer TRYAGAIN to a call with both keys, for as long as the slot migrates."""
+    cluster = start_cluster()
+    text = policies("src", p=bucket(10), q=bucket(20, key=["src", "path"]))
+    agent = start_agent(*PATIENT, store=cluster.url, policies=text)
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer:
+        assert peer.ask(src="a", path="/").remaining == 9
+        first, _ = cluster.keys()
+        slot = cluster.slot_of(first)
+        target = next(node for node in cluster.primaries if node is not cluster.owner_of(slot))
+        source = cluster.begin_move(slot, target)
+        source.ask("MIGRATE", "127.0.0.1", target.port, first, 0, 5000)
+        assert peer.ask(src="a", path="/").remaining == 8
+        assert peer.ask(src="a", path="/new").remaining == 7
+        cluster.move_keys(slot, source, target)
+        assert peer.ask(src="a", path="/").remaining == 6
+        cluster.end_move(slot, source, target)
+        assert peer.ask(src="a", path="/").remaining == 5
+    assert not agent.events("store_error")
+
+
 def test_a_node_that_joins_is_found_by_the_first_request_sent_there(start_cluster, start_agent):
     cluster = start_cluster(primaries=2)
     agent = start_agent(*PATIENT, store=cluster.url, policies=policies(p=bucket(10)))
@@ -200,6 +238,28 @@ def test_without_one_of_three_nodes_the_slots_of_the_others_hold(start_cluster, 
             expected = ["error"] * 3 if user in lost else ["ok"] * 2 + ["limited"]
             assert reasons(peer, 3, src=user) == expected
     assert not agent.events("store_down")
+
+
+def test_without_one_of_three_nodes_requests_of_four_policies(start_cluster, start_agent):
+    """The checks of the two other nodes are charged, and their limits hold."""
+    cluster = start_cluster(options=["--cluster-require-full-coverage", "no"])
+    names = ["w", "x", "y", "z"]
+    agent = start_agent("--store-timeout", "5s", "--on-error", "allow", store=cluster.url,
+                        policies=policies(**{name: bucket(LIMIT, key=[name]) for name in names}))
+    wait_for_nodes(agent)
+    with agent.connect() as peer:
+        users = [f"user-{n}" for n in range(20)]
+        for user in users:
+            assert peer.ask(**dict.fromkeys(names, user)).reason == "ok"
+        at_lost = [key.decode() for key in cluster.primaries[1].keys()]
+        cluster.primaries[1].kill()
+        agent.wait_for_event("store_node_down", kind="connection")
+        for user in users:
+            lost = sum(key.endswith(f":{user}") for key in at_lost)
+            verdicts = [peer.ask(**dict.fromkeys(names, user)) for _ in range(3)]
+            expected = [True] * 3 if lost == len(names) else [True, True, False]
+            assert [verdict.allowed for verdict in verdicts] == expected
+            assert all(verdict.degraded == (lost > 0) for verdict in verdicts[:2])
 
 
 def test_a_replica_that_is_promoted_takes_over(start_cluster, start_agent):

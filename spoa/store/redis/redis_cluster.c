@@ -37,6 +37,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/writer.h"
+#include "store/redis/redis_parts.h"
 #include "store/redis/redis_slots.h"
 
 #define TICK_SECONDS  0.1 /* the map is asked for at most so often */
@@ -75,6 +76,7 @@ struct redis_cluster {
 	bool wants_map;
 	int64_t asked_us;              /* for a map */
 	struct cluster_node *moved_to; /* who knows the newest map, as far as MOVED says; or NULL */
+	struct redis_parts parts;      /* requests over several slots */
 	bool is_told_up, is_told;
 	enum store_error error;
 	char why[WHY_MAX];
@@ -465,15 +467,20 @@ static bool on_redirected(struct redis_node *node, struct store_op *op, struct b
 	if (redis_redirect_read(why, cn->target.host, &redirect))
 		return send_on(cn, op, &redirect);
 	cn->cluster->wants_map = true;
-	if (is_alone || !bytes_begin_with(why, BYTES("TRYAGAIN")))
+	if (!bytes_begin_with(why, BYTES("TRYAGAIN")))
 		return false;
+	if (is_alone) /* by its own keys, since it was in a call of its own */
+		return op->count > 1 &&
+		       redis_parts_ask(&cn->cluster->parts, op, true) == STORE_PENDING;
 	op->is_alone = true;
 	redis_node_repeat(node, op);
 	return true;
 }
 
-static uint16_t slot_of(const struct redis_cluster *cluster, const struct check *check)
+static uint16_t slot_of(void *owner, const struct check *check)
 {
+	const struct redis_cluster *cluster = owner;
+
 	return redis_slot_of(cluster->config.common->config.prefix, check_key(check));
 }
 
@@ -485,7 +492,28 @@ static enum store_state refuse_op(struct redis_cluster *cluster, struct store_op
 	return STORE_DONE;
 }
 
-static bool are_in_one_slot(const struct redis_cluster *cluster, const struct store_op *op)
+/* All keys of the op are in op->slot. */
+static enum store_state ask_slot(void *owner, struct store_op *op)
+{
+	struct redis_cluster *cluster = owner;
+	const struct store_config *config = &cluster->config.common->config;
+	struct cluster_node *cn = cluster->owner[op->slot];
+
+	op->redirects = 0;
+	op->is_asking = false;
+	op->is_alone = false;
+	if (!cluster->has_map)
+		return refuse_op(cluster, op, cluster->error);
+	if (cn == NULL) {
+		cluster->wants_map = true;
+		(void)refuse_op(cluster, op, STORE_MOVED);
+		config->refused(config->owner, op, STORE_MOVED, BYTES(NO_OWNER));
+		return STORE_DONE;
+	}
+	return redis_node_ask(&cn->node, op);
+}
+
+static bool are_in_one_slot(struct redis_cluster *cluster, const struct store_op *op)
 {
 	for (size_t i = 1; i < op->count; i++)
 		if (slot_of(cluster, op->checks[i]) != op->slot)
@@ -495,30 +523,16 @@ static bool are_in_one_slot(const struct redis_cluster *cluster, const struct st
 
 enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_op *op)
 {
-	const struct store_config *config = &cluster->config.common->config;
-
 	if (!cluster->has_map)
 		return refuse_op(cluster, op, cluster->error);
 	op->slot = slot_of(cluster, op->checks[0]);
-	op->redirects = 0;
-	op->is_asking = false;
-	op->is_alone = false;
-	if (!are_in_one_slot(cluster, op)) {
-		(void)refuse_op(cluster, op, STORE_MOVED);
-		config->refused(config->owner, op, STORE_MOVED,
-				BYTES("CROSSSLOT the keys of the request are in several slots; "
-				      "\"hash_tag\" in the policy file, or --key-prefix '{rl}:', "
-				      "puts them into one"));
-		return STORE_DONE;
-	}
-	struct cluster_node *cn = cluster->owner[op->slot];
-	if (cn == NULL) {
-		cluster->wants_map = true;
-		(void)refuse_op(cluster, op, STORE_MOVED);
-		config->refused(config->owner, op, STORE_MOVED, BYTES(NO_OWNER));
-		return STORE_DONE;
-	}
-	return redis_node_ask(&cn->node, op);
+	return are_in_one_slot(cluster, op) ? ask_slot(cluster, op)
+					    : redis_parts_ask(&cluster->parts, op, false);
+}
+
+void redis_cluster_note_late(struct redis_cluster *cluster)
+{
+	redis_parts_note_late(&cluster->parts);
 }
 
 void redis_cluster_read_all(struct redis_cluster *cluster)
@@ -582,7 +596,13 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 	ev_timer_init(&cluster->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	ev_timer_start(loop, &cluster->tick);
 	cluster->map = malloc(sizeof *cluster->map);
-	if (cluster->map != NULL)
+	bool has_parts = redis_parts_init(
+		&cluster->parts,
+		&(struct redis_parts_config){.max = config->common->config.max_in_flight,
+					     .ask = ask_slot,
+					     .slot = slot_of,
+					     .owner = cluster});
+	if (cluster->map != NULL && has_parts)
 		add_places(cluster);
 	if (cluster->count == 0) {
 		redis_cluster_free(cluster);
@@ -599,6 +619,7 @@ void redis_cluster_free(struct redis_cluster *cluster)
 	cluster->has_map = false; /* who is answered now and asks again is answered at once */
 	while (!list_is_empty(&cluster->nodes))
 		remove_node(cluster, node_at(cluster->nodes.next));
+	redis_parts_release(&cluster->parts);
 	free(cluster->map);
 	free(cluster);
 }

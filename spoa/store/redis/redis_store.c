@@ -53,11 +53,13 @@ static enum store_state ask(struct store *store, struct store_op *op)
 
 static void expired(struct store *store, int64_t mono_us)
 {
-	struct redis_common *common = &redis_of(store)->common;
+	struct redis_store *redis = redis_of(store);
 
 	(void)mono_us;
-	common->stats.errors[STORE_TIMEOUT]++;
-	common->late_turns++;
+	redis->common.stats.errors[STORE_TIMEOUT]++;
+	redis->common.late_turns++;
+	if (redis->cluster != NULL)
+		redis_cluster_note_late(redis->cluster);
 }
 
 static void catch_up(struct store *store)

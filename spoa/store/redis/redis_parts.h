@@ -1,0 +1,55 @@
+/*
+ * redis_parts.h - a request whose keys are in several slots of a Redis Cluster, as one question for
+ * each slot.
+ *
+ * The request is first looked at in each slot, and nothing is written. Only when none of its checks
+ * denies, the checks of each slot are taken, those of one slot together. So denied requests take
+ * nothing anywhere. When a slot denies in the second step all the same, because another request
+ * came in between, what the other slots took stays taken: units may be lost so, and are never won.
+ *
+ * A slot that can't be asked, or answers by an error, decides its own checks only: they have that
+ * error, and so get their on_error. If that denies the request, nothing is taken.
+ *
+ * How a slot is asked is not known here.
+ */
+#ifndef STORE_REDIS_PARTS_H
+#define STORE_REDIS_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/pool.h"
+#include "store/store.h"
+
+struct redis_parts_config {
+	size_t max; /* requests that can be in parts at once */
+	/* Asks the checks of one slot, as store_ask says. */
+	enum store_state (*ask)(void *owner, struct store_op *op);
+	uint16_t (*slot)(void *owner, const struct check *check);
+	void *owner;
+};
+
+/* Embedded by who asks. */
+struct redis_parts {
+	struct redis_parts_config config;
+	struct pool requests;
+	struct list open; /* requests that are not known to be late, oldest first */
+	struct list late;
+};
+
+MUST_CHECK bool redis_parts_init(struct redis_parts *parts,
+				 const struct redis_parts_config *config);
+/* Nothing may be open any more. */
+void redis_parts_release(struct redis_parts *parts);
+
+/*
+ * As store_ask says. `is_by_key`: in a part for each check and not for each slot, since the slot
+ * migrates and answers no call with two keys.
+ */
+enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key);
+/* Some op has become late: its parts are not sent any more. */
+void redis_parts_note_late(struct redis_parts *parts);
+
+#endif

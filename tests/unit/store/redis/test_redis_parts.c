@@ -1,0 +1,397 @@
+/*
+ * Requests in parts over slots that are memory stores, each of which answers when the test says so,
+ * in any order.
+ */
+#include "store/redis/redis_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "limit/request.h"
+#include "store/memory.h"
+#include "support/test.h"
+#include "unit/store/contract.h"
+
+#define SLOTS    4
+#define REQUESTS 8 /* open at once */
+#define QUEUE    (REQUESTS * REQUEST_CHECKS_MAX)
+#define NOW_US   INT64_C(1700000000000000)
+#define MINUTE   INT64_C(60000000)
+#define LIMIT    1000
+
+struct request_in_test {
+	struct store_op op;
+	struct check checks[REQUEST_CHECKS_MAX];
+	struct check *pointers[REQUEST_CHECKS_MAX];
+	unsigned answers;
+	bool is_open;
+};
+
+static struct redis_parts parts;
+static struct store *slots[SLOTS];
+static bool is_away[SLOTS]; /* the slot can't be asked */
+static struct store_op *queue[QUEUE];
+static size_t queued;
+static size_t writes; /* ops that were not only looks */
+static struct quota quota;
+static struct policy policy = {.name = "test"};
+
+BEFORE_ALL
+{
+	assert_true(sodium_init() >= 0);
+}
+
+static enum store_state ask_slot(void *owner, struct store_op *op)
+{
+	(void)owner;
+	if (is_away[op->slot]) {
+		store_op_fail(op, STORE_CONNECTION);
+		return STORE_DONE;
+	}
+	assert_true(queued < QUEUE);
+	queue[queued++] = op;
+	return STORE_PENDING;
+}
+
+/* The key's first letter: a is in slot 0. */
+static uint16_t slot_of(void *owner, const struct check *check)
+{
+	(void)owner;
+	return (uint16_t)(check->key[0] - 'a');
+}
+
+BEFORE_EACH
+{
+	const struct redis_parts_config config = {
+		.max = 4 * REQUESTS, .ask = ask_slot, .slot = slot_of};
+
+	assert_true(redis_parts_init(&parts, &config));
+	for (int i = 0; i < SLOTS; i++) {
+		slots[i] = memory_store_new(1 << 20);
+		assert_non_null(slots[i]);
+		is_away[i] = false;
+	}
+	queued = 0;
+	writes = 0;
+	quota = window_of(FIXED_WINDOW, LIMIT, MINUTE);
+}
+
+AFTER_EACH
+{
+	for (int i = 0; i < SLOTS; i++)
+		store_free(slots[i]);
+	redis_parts_release(&parts);
+}
+
+/* The slot decides, or, with an error, does nothing. */
+static void answer_at(size_t at, enum store_error error)
+{
+	struct store_op *op = queue[at];
+
+	queue[at] = queue[--queued];
+	writes += !op->is_look && !op->is_denied;
+	if (error != STORE_OK || op->is_late)
+		store_op_fail(op, error != STORE_OK ? error : STORE_TIMEOUT);
+	else
+		assert_int_equal(store_ask(slots[op->slot], op), STORE_DONE);
+	op->answered(op);
+}
+
+static void answer_all(void)
+{
+	while (queued > 0)
+		answer_at(0, STORE_OK);
+}
+
+static void on_answered(struct store_op *op)
+{
+	struct request_in_test *request = CONTAINER_OF(op, struct request_in_test, op);
+
+	request->answers++;
+	request->is_open = false;
+	assert_int_equal(request->answers, 1);
+}
+
+static void add_key(struct request_in_test *request, const char *key, int64_t cost)
+{
+	struct check *check = check_make(&request->checks[request->op.count], key, &quota, cost);
+
+	check->policy = &policy;
+	check->terms = &policy.terms;
+	check->error = STORE_FULL; /* that no answer has here */
+	request->pointers[request->op.count++] = check;
+	request->op.checks = request->pointers;
+}
+
+static enum store_state ask_it(struct request_in_test *request)
+{
+	request->op.answered = on_answered;
+	request->op.now_us = NOW_US;
+	request->answers = 0;
+	enum store_state state = redis_parts_ask(&parts, &request->op, false);
+	request->is_open = state == STORE_PENDING;
+	return state;
+}
+
+static int64_t used(const char *key)
+{
+	struct check check;
+	struct check *pointer = check_make(&check, key, &quota, 0);
+	struct store_op op = {.checks = &pointer, .count = 1, .now_us = NOW_US};
+
+	assert_int_equal(store_ask(slots[key[0] - 'a'], &op), STORE_DONE);
+	return LIMIT - check.outcome.remaining;
+}
+
+static void use(const char *key, int64_t units)
+{
+	struct check check;
+	struct check *pointer = check_make(&check, key, &quota, units);
+	struct store_op op = {.checks = &pointer, .count = 1, .now_us = NOW_US};
+
+	assert_int_equal(store_ask(slots[key[0] - 'a'], &op), STORE_DONE);
+	assert_true(check.outcome.allowed);
+}
+
+TEST(redis_parts_ask_is_looked_at_and_then_taken_in_every_slot)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a", 3);
+	add_key(&request, "b", 4);
+	add_key(&request, "a2", 5);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	assert_int_equal(queued, 2);
+	answer_at(0, STORE_OK);
+	answer_at(0, STORE_OK);
+	assert_int_equal(used("a") + used("b") + used("a2"), 0);
+	assert_int_equal(request.answers, 0);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a"), 3);
+	assert_int_equal(used("b"), 4);
+	assert_int_equal(used("a2"), 5);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(request.checks[i].error, STORE_OK);
+		assert_true(request.checks[i].outcome.allowed);
+		assert_int_equal(request.checks[i].outcome.remaining,
+				 LIMIT - request.checks[i].cost);
+	}
+}
+
+TEST(redis_parts_ask_that_is_denied_takes_nothing)
+{
+	struct request_in_test request = {.answers = 0};
+
+	use("b", LIMIT);
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+	assert_int_equal(used("a"), 0);
+	assert_true(request.checks[0].outcome.allowed);
+	assert_int_equal(request.checks[0].outcome.remaining, LIMIT);
+	assert_false(request.checks[1].outcome.allowed);
+}
+
+TEST(redis_parts_ask_a_check_in_shadow_stops_nothing)
+{
+	struct request_in_test request = {.answers = 0};
+
+	use("b", LIMIT);
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	request.op.shadow = 1;
+	request.checks[1].is_shadow = true;
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(used("a"), 1);
+	assert_int_equal(used("b"), LIMIT);
+	assert_false(request.checks[1].outcome.allowed);
+}
+
+TEST(redis_parts_ask_that_only_looks_takes_nothing_and_says_what_would_be)
+{
+	struct request_in_test request = {.op.is_look = true};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 2);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(used("a") + used("b"), 0);
+	assert_int_equal(request.checks[0].outcome.remaining, LIMIT - 1);
+	assert_int_equal(request.checks[1].outcome.remaining, LIMIT - 2);
+}
+
+TEST(redis_parts_ask_that_is_denied_before_is_looked_at_once)
+{
+	struct request_in_test request = {.op.is_denied = true};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	assert_int_equal(queued, 2);
+	answer_at(0, STORE_OK);
+	answer_at(0, STORE_OK);
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a") + used("b"), 0);
+}
+
+TEST(redis_parts_ask_a_slot_that_is_away_decides_its_own_checks_only)
+{
+	struct request_in_test request = {.answers = 0};
+
+	is_away[1] = true;
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(used("a"), 1);
+	assert_int_equal(request.checks[0].error, STORE_OK);
+	assert_int_equal(request.checks[1].error, STORE_CONNECTION);
+	assert_false(request.checks[1].is_decided);
+}
+
+TEST(redis_parts_ask_a_slot_that_is_away_and_denies_by_on_error_takes_nothing)
+{
+	struct policy strict = {.name = "strict", .terms.on_error = ON_ERROR_DENY};
+	struct request_in_test request = {.answers = 0};
+
+	is_away[1] = true;
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	request.checks[1].terms = &strict.terms;
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+	assert_int_equal(used("a"), 0);
+}
+
+TEST(redis_parts_ask_without_any_slot_is_done_at_once)
+{
+	struct request_in_test request = {.answers = 0};
+
+	is_away[0] = is_away[1] = true;
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+
+	assert_int_equal(ask_it(&request), STORE_DONE);
+	assert_int_equal(request.answers, 0);
+	assert_int_equal(request.checks[1].error, STORE_CONNECTION);
+}
+
+TEST(redis_parts_ask_that_is_late_after_the_look_takes_nothing)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_at(0, STORE_OK);
+	request.op.is_late = true;
+	redis_parts_note_late(&parts);
+	assert_true(queue[0]->is_late);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+}
+
+TEST(redis_parts_ask_by_key_has_a_part_for_each_check)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a1", 1);
+	add_key(&request, "a2", 1);
+	add_key(&request, "a3", 1);
+	request.op.answered = on_answered;
+	request.op.now_us = NOW_US;
+	assert_int_equal(redis_parts_ask(&parts, &request.op, true), STORE_PENDING);
+	assert_int_equal(queued, 3);
+	answer_all();
+
+	assert_int_equal(used("a1") + used("a2") + used("a3"), 3);
+}
+
+/* ---- random schedules ---- */
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint32_t random_below(uint32_t bound)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 33) % bound;
+}
+
+static void begin_random(struct request_in_test *request)
+{
+	static const char *const keys[] = {"a", "a2", "b", "c", "c2", "d"};
+	bool is_used[ARRAY_SIZE(keys)] = {false};
+	size_t count = 2 + random_below(3);
+
+	*request = (struct request_in_test){.answers = 0};
+	while (request->op.count < count) {
+		uint32_t key = random_below(ARRAY_SIZE(keys));
+		if (!is_used[key])
+			add_key(request, keys[key], random_below(4));
+		is_used[key] = true;
+	}
+	for (int i = 0; i < SLOTS; i++)
+		is_away[i] = random_below(40) == 0;
+	(void)ask_it(request);
+}
+
+/*
+ * What all allowed requests got is at most what was taken, of each key: no unit is won. And nothing
+ * beyond a limit is taken.
+ */
+TEST(redis_parts_ask_in_random_schedules_wins_no_unit)
+{
+	static const char *const keys[] = {"a", "a2", "b", "c", "c2", "d"};
+	static struct request_in_test requests[REQUESTS];
+	int64_t granted[ARRAY_SIZE(keys)] = {0};
+	size_t allowed = 0;
+
+	for (int step = 0; step < 20000; step++) {
+		struct request_in_test *request = &requests[random_below(REQUESTS)];
+		if (!request->is_open && step < 19000) {
+			bool is_done = request->answers == 1;
+			for (size_t i = 0; is_done && i < request->op.count; i++)
+				is_done = request->checks[i].is_decided &&
+					  request->checks[i].outcome.allowed;
+			allowed += is_done;
+			for (size_t i = 0; is_done && i < request->op.count; i++)
+				for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+					if (bytes_equal(check_key(&request->checks[i]),
+							bytes_from_text(keys[k])))
+						granted[k] += request->checks[i].cost;
+			begin_random(request);
+		}
+		if (queued > 0)
+			answer_at(random_below((uint32_t)queued),
+				  random_below(50) == 0 ? STORE_OTHER : STORE_OK);
+	}
+	answer_all();
+
+	assert_true(allowed > 100);
+	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+		assert_true(granted[k] <= used(keys[k]));
+		assert_true(used(keys[k]) <= LIMIT);
+	}
+	assert_int_equal(used("a"), LIMIT); /* it was asked for far more */
+}
