@@ -9,6 +9,8 @@ from agent import bucket, window
 from processes import ROOT, wait_until
 from redis import FLAVOURS
 from redis_cluster import Cluster
+from test_admin_tokens import admin_file  # pylint: disable=unused-import
+from test_balances import Operated
 
 PATIENT = ("--store-timeout", "5s", "--on-error", "deny")
 LIMIT = 3
@@ -298,3 +300,23 @@ def test_the_documented_user_is_enough(start_cluster, start_agent):
         cluster.move_keys(slot, source, target)
         assert peer.ask(src="a").remaining == 8
     assert not agent.events("store_lacks_right")
+
+
+def test_an_operator_resets_balances_in_several_slots(
+        start_cluster, start_agent, admin_file):  # pylint: disable=redefined-outer-name
+    """Each override with numbers of its own has another key."""
+    cluster = start_cluster()
+    overrides = [{"match": {"plan": f"p{n}"}, "capacity": 10 + n} for n in range(8)]
+    agent = start_agent(*PATIENT, "--admin-token-file", admin_file, store=cluster.url, http=True,
+                        policies=policies(p={**bucket(5), "overrides": overrides}))
+    wait_for_nodes(agent)
+
+    with agent.connect() as peer, Operated(agent) as client:
+        for n in range(8):
+            assert peer.ask(src="a", plan=f"p{n}").remaining == 9 + n
+        used = client.used("p", src="a")
+        assert sorted(used.values()) == [1] * 8
+        assert sorted(b["used"] for b in client.balances("p", "DELETE", src="a")["balances"]) == \
+            [1] * 8
+        assert set(client.used("p", src="a").values()) <= {0}
+        assert peer.ask(src="a", plan="p0").remaining == 9

@@ -580,6 +580,12 @@ void redis_cluster_describe(const struct redis_cluster *cluster,
 
 /* ---- start and end ---- */
 
+/* max_in_flight counts checks, and a request in parts has two at least. */
+static size_t parts_max(const struct redis_cluster_config *config)
+{
+	return config->common->config.max_in_flight / 2 + STORE_OPS_BESIDE;
+}
+
 struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 					const struct redis_cluster_config *config)
 {
@@ -596,12 +602,11 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 	ev_timer_init(&cluster->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	ev_timer_start(loop, &cluster->tick);
 	cluster->map = malloc(sizeof *cluster->map);
-	bool has_parts = redis_parts_init(
-		&cluster->parts,
-		&(struct redis_parts_config){.max = config->common->config.max_in_flight,
-					     .ask = ask_slot,
-					     .slot = slot_of,
-					     .owner = cluster});
+	bool has_parts = redis_parts_init(&cluster->parts,
+					  &(struct redis_parts_config){.max = parts_max(config),
+								       .ask = ask_slot,
+								       .slot = slot_of,
+								       .owner = cluster});
 	if (cluster->map != NULL && has_parts)
 		add_places(cluster);
 	if (cluster->count == 0) {

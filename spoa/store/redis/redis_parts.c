@@ -2,7 +2,7 @@
  * The life of a request in parts:
  *
  *     ask --> looked at in each slot --> some check denies -----------------> answered
- *                      |                 it only looks, or was denied before ->   ^
+ *                      |                 it was denied before, or resets ----->   ^
  *                      |                 it is late ------------------------->    |
  *                      `---------------> nothing denies --> taken in each slot ---'
  *
@@ -12,8 +12,8 @@
  * allowed one are those after the taking.
  *
  * A part is an op of its own. That a request is late is marked in its parts, where the nodes look
- * for it before they send. Deadlines are in the order of the asking, so the late requests are the
- * first ones of the list.
+ * for it before they send. A reset has one step only: no check of it denies. Deadlines are in the
+ * order of the asking, so the late requests are the first ones of the list.
  */
 #include "store/redis/redis_parts.h"
 
@@ -69,6 +69,8 @@ static struct part *add_part(struct parted *parted, uint16_t slot)
 	part->op = (struct store_op){
 		.checks = part->checks,
 		.now_us = parted->whole->now_us,
+		.mono_us = parted->whole->mono_us,
+		.is_reset = parted->whole->is_reset,
 		.answered = on_part_answered,
 		.seen = parted->whole->seen == NULL ? NULL : on_part_seen,
 		.slot = slot,
@@ -120,9 +122,12 @@ static void ask_parts(struct parted *parted)
 
 static void look(struct parted *parted)
 {
+	const struct store_op *whole = parted->whole;
+
 	for (size_t i = 0; i < parted->count; i++) {
-		parted->part[i].op.is_denied = true;
-		parted->part[i].op.is_look = parted->whole->is_look || !parted->is_last_step;
+		struct store_op *op = &parted->part[i].op;
+		op->is_denied = !whole->is_reset;
+		op->is_look = whole->is_look || !parted->is_last_step;
 	}
 	ask_parts(parted);
 }
@@ -193,7 +198,7 @@ enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op,
 	parted->parts = parts;
 	parted->whole = op;
 	parted->count = 0;
-	parted->is_last_step = op->is_denied;
+	parted->is_last_step = op->is_denied || op->is_reset;
 	list_init(&parted->link);
 	list_append(&parts->open, &parted->link);
 	divide(parted, is_by_key);

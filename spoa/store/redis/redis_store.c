@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "limit/request.h"
 #include "store/redis/redis_cluster.h"
 #include "store/redis/redis_node.h"
 #include "store/redis/redis_sentinels.h"
@@ -169,15 +170,18 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 {
 	struct redis_common *common = &redis->common;
 
+	/* Of a cluster, an operator's op may be as many calls as it has checks. */
+	bool is_cluster = redis->target->topology == REDIS_CLUSTER;
+	size_t beside = is_cluster ? STORE_OPS_BESIDE * REQUEST_CHECKS_MAX : STORE_OPS_BESIDE;
 	if (!pool_init(&common->calls, redis_node_call_size(),
-		       common->config.max_in_flight + STORE_OPS_BESIDE))
+		       common->config.max_in_flight + beside))
 		return false;
 	if (redis->target->is_tls) {
 		common->tls = redis_tls_new(loop, &redis->target->tls, on_reread, redis);
 		if (common->tls == NULL)
 			return false;
 	}
-	if (redis->target->topology == REDIS_CLUSTER) {
+	if (is_cluster) {
 		redis->cluster = redis_cluster_new(
 			loop, &(struct redis_cluster_config){.common = common,
 							     .target = redis->target,

@@ -247,6 +247,23 @@ TEST(redis_parts_ask_that_is_denied_before_is_looked_at_once)
 	assert_int_equal(used("a") + used("b"), 0);
 }
 
+TEST(redis_parts_ask_that_resets_makes_all_slots_full)
+{
+	struct request_in_test request = {.op.is_reset = true};
+
+	use("a", 7);
+	use("b", LIMIT);
+	add_key(&request, "a", 0);
+	add_key(&request, "b", 0);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a") + used("b"), 0);
+	assert_int_equal(request.checks[0].outcome.remaining, LIMIT - 7);
+	assert_int_equal(request.checks[1].outcome.remaining, 0);
+}
+
 TEST(redis_parts_ask_a_slot_that_is_away_decides_its_own_checks_only)
 {
 	struct request_in_test request = {.answers = 0};
