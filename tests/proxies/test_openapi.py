@@ -8,6 +8,8 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from agent import bucket, policies_text, window
 from pinned import HERE, python_packages
 from processes import ROOT
