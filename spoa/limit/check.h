@@ -36,6 +36,7 @@ struct check {
 	/* Nobody was asked, since another check denies the request: neither decided nor an error.
 	 */
 	bool is_skipped;
+	bool is_remembered; /* `outcome` is a denial that the agent remembered */
 	struct outcome outcome;
 };
 

@@ -198,7 +198,7 @@ static void add_check(struct request *request, const struct policy *policy,
 	check->cost = find_cost(request, policy, terms, reserved, attributes);
 	check->error = 0;
 	check->is_decided = terms->is_blocked;
-	check->is_skipped = false;
+	check->is_skipped = check->is_remembered = false;
 	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
 	check_set_key(check, values, count, is_explicit);
 	check->is_shadow = check_is_to_be_in_shadow(check);

@@ -304,6 +304,7 @@ static void answer_check(struct check *check, bool is_known, const struct outcom
 	check->error = STORE_OK;
 	check->is_decided = is_known;
 	check->is_skipped = !is_known;
+	check->is_remembered = is_known;
 	if (is_known)
 		check->outcome = *outcome;
 }
@@ -316,7 +317,7 @@ static bool answer_known(struct store *store, struct store_op *op)
 	size_t limiting = op->count - op->shadow;
 
 	notice_connection(denials);
-	if (denials->ends_us <= op->mono_us || op->is_look)
+	if (denials->ends_us <= op->mono_us)
 		return false;
 	/* A turn of the loop may have begun a while ago, and denials end on time. */
 	int64_t mono_us = denials->mono_us();
@@ -328,7 +329,7 @@ static bool answer_known(struct store *store, struct store_op *op)
 		return false;
 	for (size_t i = 0; i < op->count; i++)
 		answer_check(op->checks[i], is_known[i], &outcomes[i]);
-	denials->hits++;
+	denials->hits += !op->is_look;
 	return true;
 }
 
@@ -337,10 +338,10 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	/* What is asked for from now on gets to the server after the reset. */
 	if (op->is_reset)
 		forget_known(store);
+	else if (answer_known(store, op))
+		return STORE_DONE;
 	if (op->is_look || op->is_reset)
 		return store_ask(denials_of(store)->asked, op);
-	if (answer_known(store, op))
-		return STORE_DONE;
 	op->wrapped.store = store;
 	op->wrapped.seen = op->seen;
 	op->seen = on_seen;

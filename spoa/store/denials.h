@@ -10,7 +10,9 @@
  * wait longer. Of a sliding window it knows only what the one cost got that was asked for, since
  * Redis keeps the log.
  *
- * A look (store.h, is_look) is neither answered nor remembered: it tells what the other store says.
+ * A look (store.h, is_look) is answered as the request would be, and what the other store says to it
+ * is not remembered. A reset (is_reset) is neither answered nor remembered, and after it the caller
+ * has everything forgotten.
  *
  * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
  * denials_new, and forgets everything at once when the connection to the other store ends, when a

@@ -23,7 +23,8 @@ WITHOUT_TIMES = {"reset_ms", "retry_after_ms"}
 @pytest.fixture(params=["memory", "redis"])
 def client(request, start_agent):
     store = request.getfixturevalue("redis").url if request.param == "redis" else None
-    agent = start_agent("--store-timeout", "5s", http=True, policies=POLICIES, store=store)
+    agent = start_agent("--store-timeout", "5s", "--deny-cache", "60s", http=True,
+                        policies=POLICIES, store=store)
     if store is not None:
         agent.wait_for_store()
     with HttpClient(agent) as client:
@@ -56,6 +57,22 @@ def test_the_verdict_is_that_of_the_request_which_comes_next(client):
         assert (answer.status == 200) == allowed
         for look in looks:
             assert without_times(look["verdict"]) == without_times(answer.json)
+
+
+def test_a_denial_that_the_agent_remembers_is_told(redis, start_agent):
+    agent = start_agent("--deny-cache", "60s", "--store-timeout", "5s", http=True, store=redis.url,
+                        policies=POLICIES).wait_for_store()
+    attributes = {"src": "192.0.2.1", "path": "/login", "tenant": "acme"}
+    with HttpClient(agent) as client:
+        for _ in range(3):
+            answer = client.post({"attributes": attributes})
+        explanation = explain(client, **attributes)
+        again = client.post({"attributes": attributes})
+
+    assert answer.status == again.status == 429
+    assert without_times(explanation["verdict"]) == without_times(again.json)
+    assert policy_of(explanation, "login")["cached_denial"] is True
+    assert policy_of(explanation, "tenant")["skipped"] is True
 
 
 def test_each_policy_says_why(client):

@@ -377,6 +377,7 @@ static void finish_reset(struct query *query)
 		return;
 	}
 	reset_kept(query);
+	store_forget_known(query->operate->store); /* denials of the key, among all others */
 	log_reset(query, id);
 	if (query->exchange != NULL)
 		send_answer(query, id);

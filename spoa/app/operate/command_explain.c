@@ -90,6 +90,10 @@ static const char *result_of(struct json_value policy)
 {
 	bool is_allowed = answer_is_true(policy, "allowed");
 
+	if (answer_is_true(policy, "skipped"))
+		return "not looked at";
+	if (answer_is_true(policy, "cached_denial"))
+		return "denies (remembered)";
 	if (answer_is_true(policy, "shadow"))
 		return is_allowed ? "allows (shadow)" : "would deny (shadow)";
 	if (answer_is_true(policy, "blocked"))

@@ -242,18 +242,24 @@ static void put_outcome(struct writer *w, const struct check *check)
 	bool is_denied = check_is_denied(check);
 	int64_t retry_after_us = is_denied ? VERDICT_ERROR_RETRY_US : 0;
 
-	put_bool(w, ",\"allowed\":", !is_denied);
 	put_number(w, ",\"limit\":", check_limit(check));
+	if (check->is_shadow)
+		put_bool(w, ",\"shadow\":", true);
+	put_text(w, ",\"on_error\":", bytes_from_text(on_error_names[check->terms->on_error]));
+	put_number(w, ",\"cost\":", check->cost);
+	if (check->is_skipped) { /* the request is denied by what the agent remembers */
+		put_bool(w, ",\"skipped\":", true);
+		return;
+	}
+	if (check->is_remembered)
+		put_bool(w, ",\"cached_denial\":", true);
+	put_bool(w, ",\"allowed\":", !is_denied);
 	if (check->is_decided) {
 		put_number(w, ",\"remaining\":", check->outcome.remaining);
 		put_number(w, ",\"reset_ms\":", milliseconds_up(check->outcome.reset_us));
 		retry_after_us = check->outcome.retry_after_us;
 	}
 	put_number(w, ",\"retry_after_ms\":", milliseconds_up(retry_after_us));
-	if (check->is_shadow)
-		put_bool(w, ",\"shadow\":", true);
-	put_text(w, ",\"on_error\":", bytes_from_text(on_error_names[check->terms->on_error]));
-	put_number(w, ",\"cost\":", check->cost);
 }
 
 static void put_key(struct writer *w, const struct check *check, struct bytes prefix)

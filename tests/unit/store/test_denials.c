@@ -581,8 +581,8 @@ TEST(ask_longer_than_the_longest_time_is_asked_again)
 	assert_true(is_asked("a", &quota, 1));
 }
 
-/* Who looks wants to know what the server says. */
-TEST(ask_a_look_is_passed_on_and_not_remembered)
+/* Who looks wants to know what the request would get. */
+TEST(ask_a_look_is_answered_as_the_request_and_not_remembered)
 {
 	struct quota quota = bucket_of(5, "0.001");
 	struct question known = {.op.is_look = true}, unknown = {.op.is_look = true};
@@ -591,11 +591,28 @@ TEST(ask_a_look_is_passed_on_and_not_remembered)
 	add(&known, "a", &quota, 1);
 	add(&unknown, "b", &quota, 6);
 
-	assert_true(ask_all(&known));
+	assert_false(ask_all(&known));
 	assert_false(known.checks[0].outcome.allowed);
+	assert_true(known.checks[0].is_remembered);
 	assert_true(ask_all(&unknown));
 	assert_true(is_asked("b", &quota, 6));
 	assert_int_equal(store_describe(denials).stats.deny_cache_hits, 0);
+}
+
+/* Its state is the one before the reset, which would be a denial. */
+TEST(ask_a_reset_is_passed_on_and_not_remembered)
+{
+	struct quota quota = bucket_of(5, "0.001");
+	struct question known = {.op.is_reset = true}, reset = {.op.is_reset = true};
+
+	exhaust("a", &quota);
+	add(&known, "a", &quota, 1);
+	add(&reset, "a", &quota, 1);
+
+	assert_true(ask_all(&known));
+	store_forget_known(denials);
+	assert_true(ask_all(&reset));
+	assert_true(is_asked("a", &quota, 1));
 }
 
 /* ---- several checks ---- */
