@@ -11,8 +11,7 @@
  * Redis keeps the log.
  *
  * A look (store.h, is_look) is answered as the request would be, and what the other store says to it
- * is not remembered. A reset (is_reset) is neither answered nor remembered, and after it the caller
- * has everything forgotten.
+ * is not remembered. A reset (is_reset) is neither answered nor remembered.
  *
  * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
  * denials_new, and forgets everything at once when the connection to the other store ends, when a
