@@ -8,6 +8,7 @@
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "limit/share.h"
 #include "net/spop/spop_map.h"
 #include "store/memory.h"
 #include "wire/spop_frame.h"
@@ -89,6 +90,16 @@ static bool read_deny_cache(void *into, const char *value, struct err *err)
 	return bytes_equal(text, BYTES("off")) ||
 	       (parse_duration(text, &options->deny_cache_us) &&
 		options->deny_cache_us >= US_PER_MS && options->deny_cache_us <= (int64_t)DAY_US);
+}
+
+static bool read_local_share(void *into, const char *value, struct err *err)
+{
+	struct options *options = into;
+	struct local_share *local = &options->local_share;
+
+	(void)err;
+	*local = (struct local_share){.is_auto = strcmp(value, "auto") == 0, .share = {1, 1}};
+	return local->is_auto || share_parse(bytes_from_text(value), &local->share);
 }
 
 static bool read_spop_vars(void *into, const char *value, struct err *err)
@@ -179,6 +190,9 @@ const struct option options_table[] = {
 	{"on-error", "WORD", "allow",
 	 "what a check gets when the store can't answer; local: the agent's memory decides",
 	 CHOICE(on_error, on_error_names)},
+	{"local-share", "SHARE", "auto",
+	 "with on_error local: the part of each limit that this agent grants while Redis is away",
+	 OWN(read_local_share, "auto, or a share of at most 1 such as 1/4, 0.25 or 1")},
 	{"key-prefix", "TEXT", "rl:", "the beginning of every key in Redis",
 	 OWN(read_key_prefix, KEY_PREFIX_ACCEPTED)},
 	{"hash-keys", "WORD", "off", "show and store only the SHA-256 of what policies count by",

@@ -22,12 +22,19 @@
 #include "app/redis_login.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "limit/policy.h"
 #include "net/http/http_access.h"
 #include "store/store_target.h"
 
 /* Which decisions are logged. */
 enum log_decisions { LOG_DECISIONS_OFF = 0, LOG_DECISIONS_DENIED, LOG_DECISIONS_ALL };
+
+/* --local-share; of `auto` the share is all until it is known how many agents there are. */
+struct local_share {
+	bool is_auto;
+	struct ratio share;
+};
 
 struct options {
 	struct address_list spop_listen;
@@ -51,6 +58,7 @@ struct options {
 	int64_t deny_cache_us; /* 0: off */
 	int64_t store_timeout_us;
 	enum on_error on_error;
+	struct local_share local_share;
 	uint64_t memory_limit;
 	uint64_t max_frame_size;
 	uint64_t max_connections;

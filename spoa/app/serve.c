@@ -416,6 +416,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		return err_set(err,
 			       "there is not enough memory for --memory-limit, or no event loop");
 	memory_store_keep_full(agent->memory, CLOCK_STEP_US);
+	memory_store_set_share(agent->memory, options->local_share.share);
 	tls_watch_note(&agent->tls, &options->redis_tls);
 	if (!open_store(agent))
 		return err_set(err, "there is not enough memory for --max-in-flight");

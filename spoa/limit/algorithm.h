@@ -37,6 +37,7 @@ enum algorithm { ALGORITHMS(ALGORITHM_VALUE) ALGORITHM_COUNT };
 
 struct balance;
 struct quota;
+struct sharing;
 struct state_reply;
 
 struct algorithm_traits {
@@ -66,6 +67,9 @@ struct algorithm_traits {
 	void (*take)(struct balance *b, int64_t units);
 	void (*give_back)(struct balance *b, const struct quota *quota, int64_t taken_us,
 			  int64_t units);
+	/* What balance_share says (share.h): `left` units are left then, at most the part's limit.
+	 */
+	void (*share)(struct balance *b, const struct sharing *sharing);
 
 	/* How many numbers a reply of Redis has of a state (lua/contract.lua), and what makes a
 	 * balance of them; false when they can't be a state that the script found. */

@@ -1,5 +1,6 @@
 /* Windows are aligned to the epoch: one of a minute starts when the second hand is at 12. */
 #include "limit/balance.h"
+#include "limit/share.h"
 
 #include "base/least.h"
 
@@ -53,6 +54,11 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 		window->used -= least_i64(units, window->used);
 }
 
+static void share(struct balance *b, const struct sharing *sharing)
+{
+	b->plain.fixed.used = sharing->part->limit - sharing->left;
+}
+
 /* used, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -73,6 +79,7 @@ const struct algorithm_traits fixed_window_traits = {
 	.wait_us = wait_us,
 	.take = take,
 	.give_back = give_back,
+	.share = share,
 	.reply_count = 2,
 	.read_reply = read_reply,
 };

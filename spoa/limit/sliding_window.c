@@ -2,9 +2,9 @@
  * sliding_window: strict. What was taken at t counts in (now - window, now], that is until
  * t + window, so in no stretch of a window's length do more than `limit` units pass.
  */
-#include "limit/balance.h"
-
 #include "base/least.h"
+#include "limit/balance.h"
+#include "limit/share.h"
 
 static struct window_entry entry(const struct window_log *log, size_t index)
 {
@@ -124,6 +124,51 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 		log->expired = find_total(log, entry(log, log->count - 1).total - log->used + 1);
 }
 
+static struct window_entry entry_of_shared(const void *state, size_t index)
+{
+	return ((const struct shared_log *)state)->entries[index];
+}
+
+/* Where the `n`th of `kept` entries is in the log: the first of those that count, and the last. */
+static size_t place_of_kept(const struct window_log *log, size_t n, size_t kept)
+{
+	return n + 1 == kept ? log->count - 1 : log->expired + n;
+}
+
+/*
+ * The entries have the share of what leaves with them, as sums from the oldest on: so no rounding
+ * lets more leave than the share. The last entry has the rest. Units above the limit, which was
+ * lowered then, leave without making room, and have no share.
+ */
+static void share(struct balance *b, const struct sharing *sharing)
+{
+	struct window_log *log = &b->log;
+	int64_t used = sharing->part->limit - sharing->left;
+	int64_t above = greatest_i64(log->used - sharing->quota->limit, 0);
+	size_t counted = log->count - log->expired;
+	size_t kept = counted < SHARED_LOG_MAX ? counted : SHARED_LOG_MAX;
+
+	if (log->mended || (kept == 0 && used > 0)) {
+		kept = 1;
+		sharing->log->entries[0] = (struct window_entry){log->last_us, used};
+	}
+	for (size_t n = 0; n < kept && !log->mended; n++) {
+		size_t at = place_of_kept(log, n, kept);
+		int64_t sum = entry(log, at).total - total_before(log, log->expired);
+		int64_t leaves = share_of_units(sharing->share, greatest_i64(sum - above, 0));
+		sharing->log->entries[n] = (struct window_entry){
+			entry(log, at).time_us, n + 1 == kept || leaves > used ? used : leaves};
+	}
+	*log = (struct window_log){
+		.count = kept,
+		.entry = entry_of_shared,
+		.state = sharing->log,
+		.used = used,
+		.last_us = log->last_us,
+		.mended = log->mended,
+	};
+}
+
 static struct window_entry entry_of_excerpt(const void *state, size_t index)
 {
 	return ((const struct log_excerpt *)state)->entries[index];
@@ -175,6 +220,7 @@ const struct algorithm_traits sliding_window_traits = {
 	.wait_us = wait_us,
 	.take = take,
 	.give_back = give_back,
+	.share = share,
 	.reply_count = 5,
 	.read_reply = read_reply,
 };

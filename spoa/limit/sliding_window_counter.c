@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/least.h"
 #include "limit/balance.h"
+#include "limit/share.h"
 
 static int64_t start_us(const struct window_counter *counter, const struct quota *quota)
 {
@@ -102,6 +103,23 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 		counter->previous -= least_i64(units, counter->previous);
 }
 
+/*
+ * Of what slides out in this window the share, if so much is used; the rest counts in `current`,
+ * and slides out in the next one.
+ */
+static void share(struct balance *b, const struct sharing *sharing)
+{
+	struct window_counter *counter = &b->plain.counter;
+	int64_t ticks = quota_ticks(sharing->part);
+	int64_t to_come =
+		ticks - counter->last_us % sharing->part->window_us / quota_tick_us(sharing->part);
+	int64_t used = sharing->part->limit - sharing->left;
+
+	counter->previous =
+		least_i64(share_of_units(sharing->share, counter->previous), used * ticks / to_come);
+	counter->current = used - divide_up(counter->previous * to_come, ticks);
+}
+
 /* previous, current, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -125,6 +143,7 @@ const struct algorithm_traits sliding_window_counter_traits = {
 	.wait_us = wait_us,
 	.take = take,
 	.give_back = give_back,
+	.share = share,
 	.reply_count = 3,
 	.read_reply = read_reply,
 };

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "limit/balance.h"
+#include "limit/share.h"
 
 /*
  * part * factor / unit, rounded down, for a part below the unit. The product can have 104 bits, so
@@ -106,6 +107,21 @@ static void give_back(struct balance *b, const struct quota *quota, int64_t take
 	bucket->level = missing < full - bucket->level ? bucket->level + missing : full;
 }
 
+/* The fraction of a token is shared too: of 5.5 tokens a half is 2.75. */
+static void share(struct balance *b, const struct sharing *sharing)
+{
+	const struct quota *part = sharing->part;
+	struct token_bucket *bucket = &b->plain.bucket;
+	int64_t full = part->limit * part->refill_us;
+	__int128 level = (__int128)bucket->level * sharing->share.num * part->refill_us /
+			 ((__int128)bucket->unit_us * sharing->share.den);
+
+	if (bucket->level == sharing->quota->limit * sharing->quota->refill_us || level > full)
+		level = full;
+	bucket->level = (int64_t)level;
+	bucket->unit_us = part->refill_us;
+}
+
 /* level, last */
 static bool read_reply(struct balance *b, const struct quota *quota,
 		       const struct state_reply *reply)
@@ -127,6 +143,7 @@ const struct algorithm_traits token_bucket_traits = {
 	.wait_us = wait_us,
 	.take = take,
 	.give_back = give_back,
+	.share = share,
 	.reply_count = 2,
 	.read_reply = read_reply,
 };

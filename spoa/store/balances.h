@@ -50,6 +50,7 @@ struct balance_cell {
 	uint64_t is_held : 1;  /* in no class: it is being decided */
 	uint64_t is_log : 1;   /* it has `log`, which is more cells */
 	uint64_t is_grant : 1; /* what was granted in place of another store */
+	uint64_t is_kept : 1;  /* it is as another store said; else as this store has written it */
 	union {
 		union plain_state plain;
 		struct {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/least.h"
 #include "limit/request.h"
+#include "limit/share.h"
 #include "store/balances.h"
 
 #define FORGET_FULL_MORE 32 /* when memory is short */
@@ -12,6 +13,7 @@
 struct memory_store {
 	struct store store;
 	struct balances balances;
+	struct ratio share; /* of what another store has, when this one stands in for it */
 	int64_t keep_full_us;
 	int64_t since_us;
 };
@@ -21,7 +23,12 @@ struct finding {
 	struct balance_id id;
 	uint32_t cell; /* of the balance; 0: there is none yet */
 	bool is_grant;
+	bool is_rewritten; /* `balance` is not what the cell has: all of it is to be written */
 	struct balance balance;
+	/* By which the balance counts: the check's, or in place of another store a part of it. */
+	const struct quota *quota;
+	struct quota part;
+	struct shared_log shared;
 	const struct balances *balances; /* for read_log */
 };
 
@@ -65,14 +72,16 @@ static bool was_full(const struct balance_cell *cell, const struct quota *quota,
 	return algorithm_traits(quota->algorithm)->is_by_rate && now_us >= cell->full_us;
 }
 
-static void look_at(struct finding *finding, const struct check *check, int64_t now_us)
+static void look_at(struct finding *finding, const struct quota *quota, int64_t now_us)
 {
+	finding->quota = quota;
+	finding->is_rewritten = false;
 	finding->balance.is_new =
 		finding->cell == 0 ||
-		was_full(balances_at(finding->balances, finding->cell), check->quota, now_us);
+		was_full(balances_at(finding->balances, finding->cell), quota, now_us);
 	if (!finding->balance.is_new)
-		read_balance(finding, check->quota->algorithm);
-	balance_look(&finding->balance, check->quota, now_us);
+		read_balance(finding, quota->algorithm);
+	balance_look(&finding->balance, quota, now_us);
 }
 
 static struct window_entry last_entry(const struct cells *cells, const struct cell_log *log)
@@ -120,86 +129,6 @@ static void write_log(struct cells *cells, struct balance_cell *cell, const stru
 	}
 }
 
-static void write_back(struct balances *balances, struct finding *finding,
-		       const struct check *check, int64_t now_us, int64_t cost)
-{
-	struct balance *b = &finding->balance;
-
-	if (finding->cell == 0)
-		finding->cell = finding->is_grant ? balances_remember_grant(balances, finding->id)
-						  : balances_remember(balances, finding->id);
-	struct balance_cell *cell = balances_at(balances, finding->cell);
-	balances_set_full(balances, finding->cell,
-			  now_us + balance_wait_us(b, check->quota, now_us, check->quota->limit));
-	if (algorithm_traits(check->quota->algorithm)->is_log)
-		write_log(&balances->cells, cell, &b->log, cost);
-	else
-		cell->plain = b->plain;
-}
-
-static bool would_pass(const struct finding *finding, const struct check *check)
-{
-	return check->cost <= balance_remaining(&finding->balance, check->quota);
-}
-
-/*
- * ---- in place of another store ----
- *
- * Of each key there may be two balances:
- *
- *     the balance   what the other store said, less what was granted here; it is asked and charged
- *     the grant     what was granted here, and the other store did not say that it charged it
- *
- * Each reply of the other store takes the place of the balance, less what is used of the grant. So
- * when Redis says "3 left" again and again, because it never hears of the 3 units that were granted
- * here, no others are granted. The grant counts as its policy has it: a window until it is over, a
- * bucket until it has refilled.
- */
-
-static void find_grant(struct finding *grant, struct balances *balances, struct balance_id id,
-		       const struct check *check, int64_t now_us)
-{
-	grant->id = balances_grant_id(id);
-	grant->is_grant = true;
-	grant->balances = balances;
-	grant->cell = balances_find(balances, grant->id);
-	look_at(grant, check, now_us);
-}
-
-/* The units that were granted here and still count. */
-static int64_t granted_units(struct balances *balances, struct balance_id id,
-			     const struct check *check, int64_t now_us)
-{
-	struct finding grant;
-
-	if (balances->grants == 0)
-		return 0;
-	find_grant(&grant, balances, id, check, now_us);
-	return check->quota->limit - balance_remaining(&grant.balance, check->quota);
-}
-
-/*
- * The caller has made room for it. A grant is the limit at most: nothing is left of the
- * balance then, so more would change nothing.
- */
-static void add_grant(struct balances *balances, struct balance_id id, const struct check *check,
-		      int64_t now_us)
-{
-	struct finding grant;
-
-	find_grant(&grant, balances, id, check, now_us);
-	int64_t remaining = balance_remaining(&grant.balance, check->quota);
-	int64_t units = least_i64(check->cost, remaining);
-	if (units == 0)
-		return;
-	if (grant.cell != 0)
-		balances_hold(balances, grant.cell);
-	balance_take(&grant.balance, check->quota, units);
-	write_back(balances, &grant, check, now_us, units);
-	balances_set_share(balances, grant.cell, remaining - units, check->quota->limit);
-	balances_let_go(balances, grant.cell);
-}
-
 /*
  * Writes the log that the other store has, without entries that add nothing. What was charged here
  * on top of it becomes one entry.
@@ -219,6 +148,116 @@ static void keep_log(struct cells *cells, struct balance_cell *cell, const struc
 	}
 	if (log->used > total)
 		add_units(cells, cell, log->last_us, log->used - total);
+}
+
+static void write_back(struct balances *balances, struct finding *finding, int64_t now_us,
+		       int64_t cost)
+{
+	struct balance *b = &finding->balance;
+	const struct quota *quota = finding->quota;
+
+	if (finding->cell == 0)
+		finding->cell = finding->is_grant ? balances_remember_grant(balances, finding->id)
+						  : balances_remember(balances, finding->id);
+	struct balance_cell *cell = balances_at(balances, finding->cell);
+	balances_set_full(balances, finding->cell,
+			  now_us + balance_wait_us(b, quota, now_us, quota->limit));
+	if (!algorithm_traits(quota->algorithm)->is_log)
+		cell->plain = b->plain;
+	else if (finding->is_rewritten)
+		keep_log(&balances->cells, cell, &b->log);
+	else
+		write_log(&balances->cells, cell, &b->log, cost);
+	cell->is_kept = false;
+}
+
+static bool would_pass(const struct finding *finding, const struct check *check)
+{
+	return check->cost <= balance_remaining(&finding->balance, finding->quota);
+}
+
+/*
+ * ---- in place of another store ----
+ *
+ * Of each key there may be two balances:
+ *
+ *     the balance   what the other store said (is_kept), until something is granted of it here;
+ *                   from then on what is left of this store's share of it
+ *     the grant     what was granted here, and the other store did not say that it charged it
+ *
+ * Each reply of the other store takes the place of the balance. When this store is asked next, it
+ * makes its share of the balance, less what is used of the grant. So a key of which Redis says "3
+ * left" again and again, because it never hears of the 3 that were granted here, gets no others.
+ *
+ * Both count by the part of the policy's numbers that is this store's share: of 10 a minute a half
+ * is 5 a minute. The grant counts as that part has it: a window until it is over, a bucket until
+ * the part has refilled. All agents together so refill what one limiter would.
+ */
+
+/* `part` lives as long as `grant`. */
+static void find_grant(struct finding *grant, struct balances *balances, struct balance_id id,
+		       const struct quota *part, int64_t now_us)
+{
+	grant->id = balances_grant_id(id);
+	grant->is_grant = true;
+	grant->balances = balances;
+	grant->cell = balances_find(balances, grant->id);
+	look_at(grant, part, now_us);
+}
+
+/* The units that were granted here and still count. */
+static int64_t granted_units(struct balances *balances, struct balance_id id,
+			     const struct quota *part, int64_t now_us)
+{
+	struct finding grant;
+
+	if (balances->grants == 0)
+		return 0;
+	find_grant(&grant, balances, id, part, now_us);
+	return part->limit - balance_remaining(&grant.balance, part);
+}
+
+/*
+ * The caller has made room for it. A grant is the limit at most: nothing is left of the
+ * balance then, so more would change nothing.
+ */
+static void add_grant(struct balances *balances, const struct finding *finding, int64_t cost,
+		      int64_t now_us)
+{
+	struct finding grant;
+
+	find_grant(&grant, balances, finding->id, finding->quota, now_us);
+	int64_t remaining = balance_remaining(&grant.balance, grant.quota);
+	int64_t units = least_i64(cost, remaining);
+	if (units == 0)
+		return;
+	if (grant.cell != 0)
+		balances_hold(balances, grant.cell);
+	balance_take(&grant.balance, grant.quota, units);
+	write_back(balances, &grant, now_us, units);
+	balances_set_share(balances, grant.cell, remaining - units, grant.quota->limit);
+	balances_let_go(balances, grant.cell);
+}
+
+/* What this store may grant of the check in place of the other one. */
+static void look_for_other(struct finding *finding, struct balances *balances, struct ratio share,
+			   const struct check *check, int64_t now_us)
+{
+	bool is_kept = finding->cell != 0 && balances_at(balances, finding->cell)->is_kept;
+
+	finding->part = share_of_quota(share, check->quota);
+	look_at(finding, is_kept ? check->quota : &finding->part, now_us);
+	if (finding->cell != 0 && !is_kept)
+		return;
+	if (is_kept)
+		balance_share(&finding->balance, check->quota, &finding->part, share,
+			      &finding->shared);
+	finding->quota = &finding->part;
+	finding->is_rewritten = true;
+	int64_t granted = granted_units(balances, finding->id, &finding->part, now_us);
+	int64_t remaining = balance_remaining(&finding->balance, &finding->part);
+	if (granted > 0 && remaining > 0)
+		balance_take(&finding->balance, &finding->part, least_i64(granted, remaining));
 }
 
 /*
@@ -254,13 +293,9 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	struct balances *balances = &m->balances;
 	const struct quota *quota = check->quota;
 	struct balance_id id = balances_id(balances, check_key(check));
-	struct balance b = *balance;
 
 	balances_forget_due(balances, now_us - m->keep_full_us);
-	int64_t granted = granted_units(balances, id, check, now_us);
-	if (granted > 0)
-		balance_take(&b, quota, least_i64(granted, balance_remaining(&b, quota)));
-	int64_t full_in_us = balance_wait_us(&b, quota, now_us, quota->limit);
+	int64_t full_in_us = balance_wait_us(balance, quota, now_us, quota->limit);
 	if (full_in_us == 0 && balances_find(balances, id) == 0)
 		return;
 	if (!free_cells_to_keep(balances, 1 + CELL_LOG_APPEND_MAX, now_us))
@@ -271,11 +306,12 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	else
 		balances_hold(balances, cell);
 	if (algorithm_traits(quota->algorithm)->is_log)
-		keep_log(&balances->cells, balances_at(balances, cell), &b.log);
+		keep_log(&balances->cells, balances_at(balances, cell), &balance->log);
 	else
-		balances_at(balances, cell)->plain = b.plain;
+		balances_at(balances, cell)->plain = balance->plain;
+	balances_at(balances, cell)->is_kept = true;
 	balances_set_full(balances, cell, now_us + full_in_us);
-	balances_set_share(balances, cell, balance_remaining(&b, quota), quota->limit);
+	balances_set_share(balances, cell, balance_remaining(balance, quota), quota->limit);
 	balances_let_go(balances, cell);
 }
 
@@ -283,27 +319,39 @@ static void keep(struct store *store, const struct check *check, const struct ba
 static void forget_grant(struct store *store, const struct check *check, int64_t granted_us,
 			 int64_t now_us)
 {
-	struct balances *balances = &memory_of(store)->balances;
-	const struct quota *quota = check->quota;
+	struct memory_store *m = memory_of(store);
+	struct balances *balances = &m->balances;
 	struct finding grant;
 
 	if (check->cost == 0 || balances->grants == 0)
 		return;
-	find_grant(&grant, balances, balances_id(balances, check_key(check)), check, now_us);
+	const struct quota part = share_of_quota(m->share, check->quota);
+	find_grant(&grant, balances, balances_id(balances, check_key(check)), &part, now_us);
 	if (grant.cell == 0)
 		return;
 	balances_hold(balances, grant.cell);
-	balance_give_back(&grant.balance, quota, granted_us, check->cost);
-	write_back(balances, &grant, check, now_us, 0);
-	look_at(&grant, check, now_us); /* the log is another one now */
+	balance_give_back(&grant.balance, &part, granted_us, least_i64(check->cost, part.limit));
+	write_back(balances, &grant, now_us, 0);
+	look_at(&grant, &part, now_us); /* the log is another one now */
 	balances_set_full(balances, grant.cell,
-			  now_us + balance_wait_us(&grant.balance, quota, now_us, quota->limit));
-	balances_set_share(balances, grant.cell, balance_remaining(&grant.balance, quota),
-			   quota->limit);
+			  now_us + balance_wait_us(&grant.balance, &part, now_us, part.limit));
+	balances_set_share(balances, grant.cell, balance_remaining(&grant.balance, &part),
+			   part.limit);
 	balances_let_go(balances, grant.cell);
 }
 
 /* ---- a check, decided ---- */
+
+/*
+ * Above the limit of the part a check never passes here, but it does when the other store is back:
+ * the time that the other one takes to be full is as good a wait as any.
+ */
+static int64_t wait_for_other_us(const struct outcome *outcome, const struct check *check)
+{
+	bool is_above_part = outcome->retry_after_us < 0 && check->cost <= check->quota->limit;
+
+	return is_above_part ? quota_full_us(check->quota) : outcome->retry_after_us;
+}
 
 /* `passes`: the check passes by itself, and the request is allowed. */
 static void answer_check(struct balances *balances, const struct store_op *op,
@@ -314,16 +362,17 @@ static void answer_check(struct balances *balances, const struct store_op *op,
 	struct balance *b = &finding->balance;
 
 	if (charged)
-		balance_take(b, check->quota, check->cost);
-	check->outcome = balance_outcome(b, check->quota, now_us, check->cost, passes);
+		balance_take(b, finding->quota, check->cost);
+	check->outcome = balance_outcome(b, finding->quota, now_us, check->cost, passes);
+	check->outcome.retry_after_us = wait_for_other_us(&check->outcome, check);
 	check->is_decided = true;
 	check->error = STORE_OK;
 	if (op->is_look)
 		return;
 	if (charged || (b->mended && finding->cell != 0))
-		write_back(balances, finding, check, now_us, charged ? check->cost : 0);
+		write_back(balances, finding, now_us, charged ? check->cost : 0);
 	if (charged && op->is_stand_in)
-		add_grant(balances, finding->id, check, now_us);
+		add_grant(balances, finding, check->cost, now_us);
 }
 
 /* ---- a request ---- */
@@ -382,10 +431,20 @@ static bool free_cells_for(struct balances *balances, const struct store_op *op,
 	return balances->cells.unused >= needed;
 }
 
+static void look_to_decide(struct memory_store *m, const struct store_op *op,
+			   struct finding *finding, const struct check *check)
+{
+	if (op->is_stand_in)
+		look_for_other(finding, &m->balances, m->share, check, op->now_us);
+	else
+		look_at(finding, check->quota, op->now_us);
+}
+
 /* A check in shadow is decided alone; STORE_OOM is then its own error. */
-static void ask_shadow(struct balances *balances, const struct store_op *op, size_t index,
+static void ask_shadow(struct memory_store *m, const struct store_op *op, size_t index,
 		       struct finding *findings, bool allowed)
 {
+	struct balances *balances = &m->balances;
 	struct finding *finding = &findings[index];
 	struct part alone = {index, index + 1};
 	struct check *check = op->checks[index];
@@ -396,12 +455,13 @@ static void ask_shadow(struct balances *balances, const struct store_op *op, siz
 		check->is_decided = false;
 		return;
 	}
-	look_at(finding, check, op->now_us);
+	look_to_decide(m, op, finding, check);
 	answer_check(balances, op, finding, check, allowed && would_pass(finding, check));
 }
 
-static void decide(struct balances *balances, struct store_op *op, struct finding *findings)
+static void decide(struct memory_store *m, struct store_op *op, struct finding *findings)
 {
+	struct balances *balances = &m->balances;
 	struct part together = {0, op->count - op->shadow};
 	bool allowed = !op->is_denied;
 
@@ -410,13 +470,13 @@ static void decide(struct balances *balances, struct store_op *op, struct findin
 		return;
 	}
 	for (size_t i = 0; i < together.end; i++) {
-		look_at(&findings[i], op->checks[i], op->now_us);
+		look_to_decide(m, op, &findings[i], op->checks[i]);
 		allowed = allowed && would_pass(&findings[i], op->checks[i]);
 	}
 	for (size_t i = 0; i < together.end; i++)
 		answer_check(balances, op, &findings[i], op->checks[i], allowed);
 	for (size_t i = together.end; i < op->count; i++)
-		ask_shadow(balances, op, i, findings, allowed);
+		ask_shadow(m, op, i, findings, allowed);
 }
 
 /* With the grant of a store that stands in: what was granted here counts no more either. */
@@ -444,7 +504,7 @@ static void let_all_go(struct balances *balances, const struct store_op *op,
 			continue;
 		if (check->is_decided)
 			balances_set_share(balances, cell, check->outcome.remaining,
-					   check->quota->limit);
+					   findings[i].quota->limit);
 		balances_let_go(balances, cell);
 	}
 }
@@ -459,7 +519,7 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_forget_due(balances, op->now_us - m->keep_full_us);
 	locate(balances, op, all, findings);
-	decide(balances, op, findings);
+	decide(m, op, findings);
 	let_all_go(balances, op, findings);
 	if (op->is_reset)
 		forget_all(balances, op);
@@ -499,12 +559,18 @@ struct store *memory_store_new(uint64_t memory_limit)
 		.free = release,
 	};
 	m->since_us = clock_mono_us();
+	m->share = (struct ratio){1, 1};
 	m->keep_full_us = 0;
 	if (!balances_init(&m->balances, memory_limit)) {
 		free(m);
 		return NULL;
 	}
 	return &m->store;
+}
+
+void memory_store_set_share(struct store *store, struct ratio share)
+{
+	memory_of(store)->share = share;
 }
 
 void memory_store_keep_full(struct store *store, int64_t us)

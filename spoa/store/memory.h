@@ -2,7 +2,8 @@
  * memory.h - a store that keeps balances in this process, in bounded memory.
  *
  * For on_error=local this store stands in for another store (`keep` in store.h). It then holds each
- * balance as the other store said last, less the units that this store has granted itself.
+ * balance as the other store said last, and grants a share of that (limit/share.h), less the units
+ * that this store has granted itself since then.
  *
  * It answers at once (STORE_DONE). A balance takes 76 bytes: a cell of 64, 4 in the index, and 8 in
  * the heap; each entry of a sliding_window's log takes 16 bytes more. When memory is short the
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/parse.h"
 #include "store/store.h"
 
 #define MEMORY_LIMIT_MIN (UINT64_C(64) << 10)
@@ -22,6 +24,11 @@
 
 /* NULL when there is not so much address space. */
 struct store *memory_store_new(uint64_t memory_limit);
+/*
+ * The part of what another store has left, and of each limit, that this store grants in place of
+ * it; at first all. A change counts for what is kept from then on, and for the limits at once.
+ */
+void memory_store_set_share(struct store *store, struct ratio share);
 /*
  * For how long a balance is kept after it is full again, while there is memory; 0 at first. If the
  * clock steps back by less than that, the balance is still there, so the step refills nothing.

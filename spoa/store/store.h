@@ -161,8 +161,8 @@ struct store {
 	void (*expired)(struct store *store, int64_t mono_us);
 	/*
 	 * Another store says that this is the balance of the check, at `now_us` by its clock. From
-	 * now on this store has that balance, less what it granted in place of the other one. NULL
-	 * for a store that can't stand in.
+	 * now on this store has that balance, and grants its share of it, less what it granted in
+	 * place of the other one. NULL for a store that can't stand in.
 	 */
 	void (*keep)(struct store *store, const struct check *check, const struct balance *balance,
 		     int64_t now_us);

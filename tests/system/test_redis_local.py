@@ -98,6 +98,22 @@ def test_a_blip_of_a_redis_that_keeps_its_data(start_three, redis, policy):
         assert not peer.ask(k="x").allowed
 
 
+@each_policy
+def test_agents_with_a_third_each_grant_together_one_limit(start_three, redis, policy):
+    policy = {**policy, "capacity" if "capacity" in policy else "limit": 12}
+    agents = start_three(policy, "--local-share", "1/3")
+    ask(agents[:1], 2, k="x")
+    for verdict in ask(agents, 1, k="x", cost=0):
+        assert verdict.remaining == 10
+
+    kill(redis, agents)
+
+    assert [verdict.allowed for verdict in ask(agents, 5, k="x")] == (
+        [True] * 3 + [False] * 2) * 3
+    assert [verdict.allowed for verdict in ask(agents, 5, k="new")] == (
+        [True] * 4 + [False]) * 3
+
+
 def test_a_request_that_there_is_no_room_for(start_agent, redis):
     """It is decided as one is that Redis would answer too late."""
     agent = start_agent("--store-timeout", "1m", "--on-error", "local", "--max-in-flight", "1",

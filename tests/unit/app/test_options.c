@@ -72,6 +72,7 @@ TEST(options_read_nothing_is_the_defaults)
 	assert_int_equal(options.deny_cache_us, SECOND);
 	assert_int_equal(options.store_timeout_us, 2000);
 	assert_int_equal(options.on_error, ON_ERROR_ALLOW);
+	assert_true(options.local_share.is_auto);
 	assert_int_equal(options.memory_limit, 256 << 20);
 	assert_int_equal(options.max_frame_size, 65536);
 	assert_int_equal(options.max_connections, 10000);
@@ -147,6 +148,10 @@ static const struct {
 	{"on-error",
 	 {"allow", "deny", "local"},
 	 {"", "Allow", "allo", "allow ", "deny,allow", "fail"}},
+	{"local-share",
+	 {"auto", "1", "1/1", "1/4", "3/4", "0.25", "1.0", "2.5e-1", "1/1000000"},
+	 {"", "0", "0/4", "4/0", "5/4", "1.01", "-1", "1/", "/4", "1/4/2", "Auto", "1 / 4", "25%",
+	  "1/1000001", "1e-7", MANY}},
 	{"key-prefix",
 	 {"", "rl:", "a", "!~", "x-y_z.1/|%", X64, "{rl}:", "a{b}c", "{a}"},
 	 {" ", "a b", "{", "a}", "}a{", "{}", "a{}", "{a}{b}", "{{a}", "{a}}", "{a b}", "\t",
@@ -264,13 +269,17 @@ TEST(options_read_values_are_read)
 			       "--max-connections=7", "--max-in-flight=8",
 			       "--spop-vars=policy,reset", "--drain-delay=3s", "--drain-timeout=1m",
 			       "--log-level=debug", "--log-format=text", "--hash-keys=on",
-			       "--shadow-all=on", "--log-decisions=denied"),
+			       "--shadow-all=on", "--log-decisions=denied",
+			       "--local-share=0.25"),
 			  NOTHING);
 
 	assert_string_equal(options.policies, "p.json");
 	assert_int_equal(options.store_timeout_us, SECOND * 3 / 2);
 	assert_int_equal(options.deny_cache_us, 2 * SECOND);
 	assert_int_equal(options.on_error, ON_ERROR_LOCAL);
+	assert_false(options.local_share.is_auto);
+	assert_int_equal(options.local_share.share.num, 1);
+	assert_int_equal(options.local_share.share.den, 4);
 	assert_int_equal(options.memory_limit, 65536);
 	assert_int_equal(options.max_frame_size, 256);
 	assert_int_equal(options.max_connections, 7);

@@ -22,7 +22,8 @@ TEST(algorithm_rows_are_whole)
 		const struct algorithm_traits *row = algorithm_traits((enum algorithm)i);
 		assert_non_null(row->name);
 		assert_true(row->full_us != NULL && row->look != NULL && row->remaining != NULL &&
-			    row->wait_us != NULL && row->take != NULL && row->read_reply != NULL);
+			    row->wait_us != NULL && row->take != NULL && row->read_reply != NULL &&
+			    row->give_back != NULL && row->share != NULL);
 		assert_in_range(row->reply_count, 1, ALGORITHM_REPLY_MAX);
 		assert_int_equal(row->limit_max > 0, row->above_limit_max != NULL);
 		assert_true(row->letter >= 'a' && row->letter <= 'z');
