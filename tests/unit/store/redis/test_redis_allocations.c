@@ -158,6 +158,43 @@ TEST(redis_store_new_short_memory_is_none_or_works)
 	make_at_each_failure("localhost");
 }
 
+/*
+ * The same of a store with Sentinels, one of which names the server, and what fails while the
+ * Sentinels are asked is tried again.
+ */
+TEST(redis_store_new_with_sentinels_short_memory_is_none_or_works)
+{
+	bool is_done = false;
+	size_t without = 0;
+
+	for (size_t n = 0; !is_done; n++) {
+		struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+		struct fake_redis *server = fake_redis_new(loop, true);
+		struct fake_redis *sentinel = fake_redis_new(loop, true);
+		char says[256], url[128];
+		const char *port = strrchr(fake_redis_url(server), ':') + 1;
+		snprintf(says, sizeof says,
+			 "*6\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n$4\r\nport\r\n$%zu\r\n%s\r\n"
+			 "$12\r\nconfig-epoch\r\n$1\r\n7\r\n",
+			 strlen(port), port);
+		fake_redis_say(sentinel, FAKE_SENTINEL, says, FAKE_ALWAYS);
+		snprintf(url, sizeof url, "redis+sentinel://127.0.0.1%s,127.0.0.1:1/name",
+			 strrchr(fake_redis_url(sentinel), ':'));
+		struct redis_target target = target_of(url);
+		allocations_fail_at(n);
+		struct store *store = new_store(loop, &target);
+		is_done = !allocations_end();
+		if (store != NULL)
+			ask_and_await(loop, store);
+		without += store == NULL;
+		store_free(store);
+		fake_redis_free(sentinel);
+		fake_redis_free(server);
+		ev_loop_destroy(loop);
+	}
+	assert_in_range(without, 8, 20);
+}
+
 TEST(redis_store_ask_allocates_nothing)
 {
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
