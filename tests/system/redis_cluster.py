@@ -8,7 +8,7 @@ NODE_TIMEOUT_MS = 1000
 
 
 class Cluster:
-    """`primaries` nodes that own the slots in equal parts, each with a replica if `has_replicas`."""
+    """`primaries` nodes own the slots in equal parts; with `has_replicas` each has a replica."""
 
     def __init__(self, start_redis, flavour="redis-7.0", primaries=3, has_replicas=False,
                  options=()):
