@@ -52,5 +52,10 @@ as good as new:
     sliding_window_counter  used in the window before that of `last`, used in that of `last`, last
     fixed_window            used in the window of `last`, last
 
+Agents count each other by the same script. Each holds the first of some keys, which are its seats, that
+is free, and the reply is how many of them are taken, with its own:
+
+    EVALSHA <sha> <n> KEYS[1] .. KEYS[n] agents <who> <ms that the seat lives>
+
 The same arithmetic stands in C, for balances in memory, in spoa/limit/*.c, with its reasons.
 --]]

@@ -6,6 +6,32 @@ local now
 if is_server_time then
     local time = redis.call('TIME')
     now = time[1] * 1000000 + time[2]
+elseif ARGV[1] == 'agents' then
+    local count, first_free, own = 0, nil, nil
+    for seat = 1, #KEYS do
+        local holder = redis.pcall('GET', KEYS[seat])
+        if type(holder) == 'table' then
+            return holder
+        elseif holder == ARGV[2] then
+            own = own or seat
+        elseif holder then
+            count = count + 1
+        else
+            first_free = first_free or seat
+        end
+    end
+    local seat = math.min(own or math.huge, first_free or math.huge)
+    if seat <= #KEYS then
+        count = count + 1
+        local written = redis.pcall('SET', KEYS[seat], ARGV[2], 'PX', ARGV[3])
+        if own and own ~= seat then
+            redis.pcall('SET', KEYS[own], ARGV[2], 'PX', 1)
+        end
+        if written.err then
+            return written
+        end
+    end
+    return count
 else
     now = tonumber(ARGV[1])
 end

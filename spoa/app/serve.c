@@ -70,6 +70,8 @@ struct agent {
 	struct operate *operate;
 	struct operate_stats operated;
 	struct drain drain;
+	unsigned agents; /* that share the store, as it has counted them; 0: it has not */
+	bool is_whole_share_told;
 	uint64_t evicted; /* by the memory store, when that was last logged */
 	struct decision_log decisions;
 	struct agent_view view;
@@ -77,9 +79,37 @@ struct agent {
 
 /* ---- the store ---- */
 
+/* Whether agents have to count each other: only for what on_error `local` decides. */
+static bool is_share_counted(const struct agent *agent)
+{
+	return agent->options->local_share.is_auto && !agent->options->store.is_memory &&
+	       policies_have_local(engine_policies(agent->engine));
+}
+
+static void on_store_counted(void *owner, unsigned agents)
+{
+	struct agent *agent = owner;
+
+	agent->agents = agents;
+	memory_store_set_share(agent->memory, (struct ratio){1, agents});
+	log_event(LOG_INFO, "agents_counted", LOG_INT("agents", agents));
+}
+
+/* The first outage that comes before a number. */
+static void warn_of_whole_share(struct agent *agent)
+{
+	if (agent->agents > 0 || agent->is_whole_share_told || agent->engine == NULL ||
+	    !is_share_counted(agent))
+		return;
+	agent->is_whole_share_told = true;
+	log_event(LOG_WARN, "local_share_unknown",
+		  LOG_TEXT("hint", "the agent grants all of each limit by itself, since it has not "
+				   "learnt how many agents there are; --local-share can say it"));
+}
+
 static void on_store_changed(void *owner, bool is_up, enum store_error error, const char *why)
 {
-	const struct agent *agent = owner;
+	struct agent *agent = owner;
 
 	if (is_up)
 		log_event(LOG_INFO, "store_up",
@@ -88,6 +118,8 @@ static void on_store_changed(void *owner, bool is_up, enum store_error error, co
 		log_event(LOG_WARN, "store_down",
 			  LOG_TEXT("store", store_target_text(&agent->options->store)),
 			  LOG_TEXT("kind", store_error_text(error)), LOG_TEXT("reason", why));
+	if (!is_up)
+		warn_of_whole_share(agent);
 }
 
 /* One of several servers; `store_down` says that none can be asked. */
@@ -238,6 +270,7 @@ static void on_history(struct ev_loop *loop, struct ev_timer *timer, int events)
 	struct engine_stats stats = engine_stats(agent->engine);
 
 	(void)loop, (void)events;
+	store_count_agents(agent->store, is_share_counted(agent));
 	history_advance(&agent->view.history, stats.allowed, stats.blocked, clock_mono_us());
 }
 
@@ -374,6 +407,7 @@ static bool open_store(struct agent *agent)
 		.node_changed = on_node_changed,
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,
+		.counted = on_store_counted,
 		.authenticated = on_store_authenticated,
 		.reread = on_store_reread,
 		.master_named = on_master_named,
@@ -468,6 +502,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 				      });
 	if (agent->spop == NULL || agent->http == NULL)
 		return err_set(err, "there is not enough memory for the listeners");
+	store_count_agents(agent->store, is_share_counted(agent));
 	set_view(agent);
 	return true;
 }

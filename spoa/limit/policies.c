@@ -17,6 +17,7 @@ struct policies {
 	struct match_list lists[LISTED_COUNT];
 	bool has_lists;
 	struct policy_index *index; /* NULL until it is compiled */
+	bool have_local;            /* some policy, or an override, has on_error `local` */
 };
 
 struct policies *policies_new(enum on_error on_error)
@@ -34,6 +35,7 @@ struct policies *policies_new(enum on_error on_error)
 		.ipv6_prefix = POLICY_IPV6_PREFIX,
 		.tally = tally_new(),
 	};
+	policies->have_local = on_error == ON_ERROR_LOCAL;
 	policies->blocked = (struct policy){
 		.name = "blocked",
 		.terms = {.on_error = on_error, .is_blocked = true},
@@ -133,6 +135,15 @@ static bool make_room(struct policy ***items, size_t count)
 	return true;
 }
 
+static bool has_local(const struct policy *policy)
+{
+	bool has = policy->terms.on_error == ON_ERROR_LOCAL;
+
+	for (size_t i = 0; i < policy->override_count && !has; i++)
+		has = policy->overrides[i].terms.on_error == ON_ERROR_LOCAL;
+	return has;
+}
+
 bool policies_add(struct policies *policies, const struct policy *policy)
 {
 	ASSERT(policies->count < POLICIES_MAX);
@@ -148,6 +159,7 @@ bool policies_add(struct policies *policies, const struct policy *policy)
 	policies->items[policies->count] = copy;
 	insert_by_name(policies->sorted, policies->count, copy);
 	policies->count++;
+	policies->have_local = policies->have_local || has_local(copy);
 	return true;
 }
 
@@ -236,6 +248,11 @@ void policies_forget_keys_at(struct policies *policies, const struct policies *b
 
 	if (old != NULL && strcmp(policy->terms.generation, old->terms.generation) != 0)
 		tally_forget_keys(policy->tally);
+}
+
+bool policies_have_local(const struct policies *policies)
+{
+	return policies->have_local;
 }
 
 size_t policies_count(const struct policies *policies)

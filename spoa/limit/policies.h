@@ -88,6 +88,8 @@ void policy_search_begin(struct policy_search *search, const struct policies *po
 			 const struct attributes *attributes);
 const struct policy *policy_search_next(struct policy_search *search);
 
+/* Whether a check of some policy may be one that on_error `local` decides. */
+bool policies_have_local(const struct policies *policies);
 size_t policies_count(const struct policies *policies);
 const struct policy *policies_at(const struct policies *policies, size_t position);
 const struct policy *policies_find(const struct policies *policies, struct bytes name);

@@ -375,6 +375,11 @@ static void reread_files(struct store *store)
 	store_reread_files(denials_of(store)->asked);
 }
 
+static void count_agents(struct store *store, bool is_counting)
+{
+	store_count_agents(denials_of(store)->asked, is_counting);
+}
+
 static struct store_description describe(const struct store *store)
 {
 	const struct denials *denials = denials_of(store);
@@ -412,6 +417,7 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 					.set_password = set_password,
 					.set_sentinel_password = set_sentinel_password,
 					.reread_files = reread_files,
+					.count_agents = count_agents,
 					.describe = describe,
 					.free = release};
 	denials->asked = asked;

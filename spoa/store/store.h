@@ -102,6 +102,7 @@ struct store_stats {
 	size_t window;            /* checks that it may have on their way at once */
 	int64_t heartbeat_us;     /* what the last question whether the server is there took */
 	uint64_t deny_cache_hits; /* requests that denials.h answered */
+	unsigned agents;          /* that share the server; 0: they are not counted, or not yet */
 };
 
 #define STORE_SENTINELS_MAX 16
@@ -187,6 +188,11 @@ struct store {
 	 * server.
 	 */
 	void (*reread_files)(struct store *store);
+	/*
+	 * Whether agents that share the server announce themselves there and count each other; at
+	 * first they do not. NULL for a store without a server.
+	 */
+	void (*count_agents)(struct store *store, bool is_counting);
 	struct store_description (*describe)(const struct store *store);
 	void (*free)(struct store *store);
 };
@@ -222,6 +228,8 @@ struct store_config {
 	 * Called once a connection; may be NULL.
 	 */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	/* So many agents share the server, as store_count_agents has them counted. May be NULL. */
+	void (*counted)(void *owner, unsigned agents);
 	/*
 	 * The server took a password that store_set_password had set, or refused it in these words;
 	 * in both cases the connection goes on. Of one password each of the two is told once. May
@@ -291,6 +299,12 @@ static inline void store_reread_files(struct store *store)
 {
 	if (store->reread_files != NULL)
 		store->reread_files(store);
+}
+
+static inline void store_count_agents(struct store *store, bool is_counting)
+{
+	if (store->count_agents != NULL)
+		store->count_agents(store, is_counting);
 }
 
 static inline struct store_description store_describe(const struct store *store)

@@ -7,6 +7,7 @@ import pytest
 
 import spop
 from agent import bucket, policies_text, window
+from http_client import HttpClient
 from processes import wait_until
 
 LIMIT = 5
@@ -112,6 +113,56 @@ def test_agents_with_a_third_each_grant_together_one_limit(start_three, redis, p
         [True] * 3 + [False] * 2) * 3
     assert [verdict.allowed for verdict in ask(agents, 5, k="new")] == (
         [True] * 4 + [False]) * 3
+
+
+def counted(agent):
+    """The number of agents in /status."""
+    with HttpClient(agent) as client:
+        return client.get("/status").json["store"]["agents"]
+
+
+def test_agents_count_each_other_and_grant_their_share(start_agent, redis):
+    agents = [start_agent(*PATIENT, http=True, store=redis.url, policies=policies_text(
+        p={**POLICIES["fixed"], "limit": 12})) for _ in range(3)]
+    for agent in agents:
+        wait_until(lambda agent=agent: counted(agent) == 3, "three agents")
+        with HttpClient(agent) as client:
+            assert b"\nratelimit_agents 3\n" in client.get("/metrics").body
+    assert all(redis.ask("PTTL", f"rl:{{agents}}:{seat}") > 0 for seat in range(3))
+    ask(agents, 1, k="seen by none of them before it is gone")
+
+    kill(redis, agents)
+
+    assert allowed(ask(agents, 5, k="new")) == 12
+    assert counted(agents[0]) == 3
+
+
+def test_agents_without_local_do_not_count_each_other(start_agent, redis):
+    agent = start_agent(http=True, store=redis.url, policies=policies_text(p=POLICIES["bucket"]))
+    agent.wait_for_store()
+    counting = start_agent("--on-error", "local", http=True, store=redis.url)
+    wait_until(lambda: counted(counting) == 1, "one agent")
+    assert counted(agent) == 0
+
+
+def test_an_agent_that_never_learnt_the_number_grants_all(start_agent, redis):
+    redis.kill()
+    agent = start_agent(*PATIENT, store=redis.url, policies=policies_text(p=POLICIES["fixed"]))
+
+    agent.wait_for_event("local_share_unknown")
+
+    assert allowed(ask([agent], LIMIT + 1, k="x")) == LIMIT
+
+
+def test_a_user_who_may_not_use_the_seats_lacks_this_alone(start_agent, redis):
+    redis.ask("ACL", "SETUSER", "agent", "on", ">secret", "~rl:p:*", "+@all")
+    agent = start_agent(*PATIENT, store=redis.url, policies=policies_text(p=POLICIES["bucket"]),
+                        env={"RATELIMIT_REDIS_USER": "agent", "RATELIMIT_REDIS_PASSWORD": "secret"})
+
+    line = agent.wait_for_event("store_lacks_right", command="EVALSHA")
+
+    assert "--local-share" in line["hint"]
+    assert allowed(ask([agent], LIMIT + 1, k="x"), is_degraded=False) == LIMIT
 
 
 def test_a_request_that_there_is_no_room_for(start_agent, redis):

@@ -184,6 +184,9 @@ static void put_store(struct exposition *e, const struct agent_stats *stats)
 		"Answers of the store to requests that had been answered at --store-timeout.",
 		stats->engine.late);
 	put_asked_store(e, &store->stats);
+	put_one(e, "ratelimit_agents", "gauge",
+		"Agents that share the store, as this one has counted; 0 if it has not.",
+		store->stats.agents);
 }
 
 static void put_memory(struct exposition *e, const struct agent_stats *stats)

@@ -32,6 +32,7 @@ static void add_store(struct json_node page, const struct agent_stats *stats)
 	json_add_text(in, "reason", store->is_up ? "" : store->why);
 	if (store->master != NULL)
 		add_sentinels(in, store);
+	json_add_unsigned(in, "agents", store->stats.agents);
 }
 
 static void add_connections(struct json_node page, const struct agent_stats *stats)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "limit/request.h"
+#include "store/redis/redis_agents.h"
 #include "store/redis/redis_cluster.h"
 #include "store/redis/redis_node.h"
 #include "store/redis/redis_sentinels.h"
@@ -17,6 +18,7 @@ struct redis_store {
 	const struct redis_target *target;
 	struct redis_node node;        /* of one server */
 	struct redis_cluster *cluster; /* NULL: the target is one server */
+	struct redis_agents *agents;   /* NULL: of a cluster */
 	bool is_told_down;
 };
 
@@ -102,6 +104,30 @@ static void reread_files(struct store *store)
 		redis_tls_reread(redis->common.tls);
 }
 
+static void count_agents(struct store *store, bool is_counting)
+{
+	struct redis_agents *agents = redis_of(store)->agents;
+
+	if (agents != NULL)
+		redis_agents_set_counting(agents, is_counting);
+}
+
+static void on_counted(void *owner, unsigned agents)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->common.config.counted != NULL)
+		redis->common.config.counted(redis->common.config.owner, agents);
+}
+
+static void on_lacks_seats(void *owner, const char *command, const char *hint)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->common.config.lacks_right != NULL)
+		redis->common.config.lacks_right(redis->common.config.owner, command, hint);
+}
+
 static void on_reread(void *owner, const char *why, bool may_pass)
 {
 	const struct redis_store *redis = owner;
@@ -117,6 +143,7 @@ static void release(struct store *store)
 	redis_cluster_free(redis->cluster);
 	if (redis->node.link != NULL)
 		redis_node_release(&redis->node);
+	redis_agents_free(redis->agents);
 	redis_tls_free(redis->common.tls);
 	pool_release(&redis->common.calls);
 	free(redis);
@@ -163,6 +190,8 @@ static struct store_description describe(const struct store *store)
 		redis_cluster_describe(redis->cluster, &description);
 	else
 		describe_node(&redis->node, &description);
+	if (redis->agents != NULL)
+		description.stats.agents = redis_agents_number(redis->agents);
 	return description;
 }
 
@@ -189,10 +218,19 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 							     .owner = redis});
 		return redis->cluster != NULL;
 	}
-	return redis_node_init(&redis->node, loop,
-			       &(struct redis_node_config){.common = common,
-							   .target = redis->target,
-							   .changed = on_node_changed});
+	if (!redis_node_init(&redis->node, loop,
+			     &(struct redis_node_config){.common = common,
+							 .target = redis->target,
+							 .changed = on_node_changed}))
+		return false;
+	redis->agents = redis_agents_new(loop, &(struct redis_agents_config){
+						       .link = redis->node.link,
+						       .prefix = common->config.prefix,
+						       .counted = on_counted,
+						       .lacks_right = on_lacks_seats,
+						       .owner = redis,
+					       });
+	return redis->agents != NULL;
 }
 
 struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *target,
@@ -209,6 +247,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 				      .set_password = set_password,
 				      .set_sentinel_password = set_sentinel_password,
 				      .reread_files = reread_files,
+				      .count_agents = count_agents,
 				      .describe = describe,
 				      .free = release};
 	redis->common.config = *config;

@@ -1,0 +1,230 @@
+/*
+ * The script does all that has to be atomic (lua/main.lua, `agents`); this module asks it:
+ *
+ *     the timer --> is the link up? --no--> again in 0.1 s
+ *                         | yes
+ *                         v
+ *                  EVALSHA agents --> a number: again in 1 s
+ *                                `--> NOSCRIPT: the script is loaded; again in 0.1 s
+ *                                `--> another error, or no reply: again in 1 s
+ */
+#include "store/redis/redis_agents.h"
+
+#include <stdlib.h>
+
+#include <ev.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/writer.h"
+#include "store/redis/redis_connection.h"
+#include "store/redis/redis_link.h"
+#include "store/redis/redis_script.h"
+
+#define ASK_SECONDS   1.0
+#define RETRY_SECONDS 0.1
+#define GAP_US        (3 * US_PER_SECOND) /* without a number: Redis was away */
+#define SPARE_SEATS   16
+#define ID_BYTES      8
+#define ID_LEN        16 /* in hex */
+#define SEAT_NAME     "{agents}:"
+#define SEAT_BYTES    (REDIS_PREFIX_MAX + sizeof SEAT_NAME + 4)
+#define COMMAND_MAX   (256 + REDIS_AGENTS_MAX * (SEAT_BYTES + 8))
+
+struct redis_agents {
+	struct redis_agents_config config;
+	struct ev_loop *loop;
+	struct ev_timer timer;
+	struct redis_asked asked;
+	bool is_asked;
+	unsigned seats; /* to look at */
+	struct agents_number number;
+	uint64_t told_of; /* the connection (redis_link_connects) whose user lacks the right; 0:
+			     none */
+	char id[ID_LEN + 1];
+	uint8_t command[COMMAND_MAX];
+};
+
+void agents_number_add(struct agents_number *number, unsigned counted, int64_t now_us)
+{
+	bool is_after_gap = now_us - number->last_us > GAP_US;
+
+	number->last_us = now_us;
+	if (is_after_gap) {
+		number->since_us = now_us;
+		number->largest = 0;
+	}
+	if (counted >= number->believed) {
+		*number = (struct agents_number){counted, 0, now_us, now_us};
+		return;
+	}
+	if (counted > number->largest)
+		number->largest = counted;
+	if (now_us - number->since_us >= REDIS_AGENTS_HOLD_US)
+		*number = (struct agents_number){number->largest, 0, now_us, now_us};
+}
+
+static void ask_again_in(struct redis_agents *agents, double seconds)
+{
+	agents->timer.repeat = seconds;
+	ev_timer_again(agents->loop, &agents->timer);
+}
+
+/* ---- the reply ---- */
+
+static void take_number(struct redis_agents *agents, unsigned counted)
+{
+	unsigned before = agents->number.believed;
+	unsigned wanted = 2 * counted + SPARE_SEATS;
+
+	agents_number_add(&agents->number, counted, clock_mono_us());
+	/* Agents that sit behind a seat that became free need some time to move. */
+	agents->seats = wanted > agents->seats / 2 ? wanted : agents->seats / 2;
+	if (agents->seats > REDIS_AGENTS_MAX)
+		agents->seats = REDIS_AGENTS_MAX;
+	if (agents->number.believed != before)
+		agents->config.counted(agents->config.owner, agents->number.believed);
+}
+
+#define LACKS_SEATS                                                                              \
+	"agents can't count each other, so --local-share auto grants all of a limit; allow the " \
+	"user "                                                                                  \
+	"the keys that begin with --key-prefix, and +get and +set"
+
+static void take_error(struct redis_agents *agents, struct bytes why)
+{
+	uint64_t connection = redis_link_connects(agents->config.link);
+
+	if (redis_error_kind(why) == STORE_NOSCRIPT) {
+		if (redis_link_is_up(agents->config.link))
+			redis_link_load_script(agents->config.link);
+		ask_again_in(agents, RETRY_SECONDS);
+	} else if (bytes_begin_with(why, BYTES("NOPERM")) && agents->told_of != connection) {
+		agents->told_of = connection;
+		agents->config.lacks_right(agents->config.owner, "EVALSHA", LACKS_SEATS);
+	}
+}
+
+static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_agents *agents = CONTAINER_OF(asked, struct redis_agents, asked);
+
+	agents->is_asked = false;
+	if (reply == NULL || !ev_is_active(&agents->timer))
+		return;
+	const struct redis_item *item = &reply->items[0];
+	if (item->kind == REDIS_NUMBER && item->number > 0 && item->number <= REDIS_AGENTS_MAX)
+		take_number(agents, (unsigned)item->number);
+	else if (item->kind == REDIS_ERROR)
+		take_error(agents, item->text);
+}
+
+/* ---- the call ---- */
+
+static void put_len(struct writer *w, char kind, size_t len)
+{
+	writer_put_u8(w, (uint8_t)kind);
+	writer_put_unsigned(w, len);
+	writer_put(w, BYTES("\r\n"));
+}
+
+static void put_word(struct writer *w, struct bytes word)
+{
+	put_len(w, '$', word.len);
+	writer_put(w, word);
+	writer_put(w, BYTES("\r\n"));
+}
+
+static void put_number(struct writer *w, unsigned number)
+{
+	uint8_t digits[20];
+	struct writer text = writer_on(digits, sizeof digits);
+
+	writer_put_unsigned(&text, number);
+	put_word(w, writer_bytes(&text));
+}
+
+static void put_seat(struct writer *w, struct bytes prefix, unsigned seat)
+{
+	uint8_t name[SEAT_BYTES];
+	struct writer key = writer_on(name, sizeof name);
+
+	writer_put(&key, prefix);
+	writer_put(&key, BYTES(SEAT_NAME));
+	writer_put_unsigned(&key, seat);
+	put_word(w, writer_bytes(&key));
+}
+
+static void ask_for_seat(struct redis_agents *agents)
+{
+	struct writer w = writer_on(agents->command, sizeof agents->command);
+
+	put_len(&w, '*', 3 + agents->seats + 3);
+	put_word(&w, BYTES("EVALSHA"));
+	put_word(&w, bytes_from_text(redis_link_hash(agents->config.link)));
+	put_number(&w, agents->seats);
+	for (unsigned seat = 0; seat < agents->seats; seat++)
+		put_seat(&w, agents->config.prefix, seat);
+	put_word(&w, BYTES("agents"));
+	put_word(&w, bytes_from_text(agents->id));
+	put_number(&w, REDIS_AGENTS_LIFE_MS);
+	ASSERT(!w.full);
+	agents->is_asked = true;
+	redis_link_send(agents->config.link, writer_bytes(&w), &agents->asked);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct redis_agents *agents = CONTAINER_OF(timer, struct redis_agents, timer);
+
+	(void)loop, (void)events;
+	bool is_up = redis_link_is_up(agents->config.link);
+	if (is_up && !agents->is_asked)
+		ask_for_seat(agents);
+	ask_again_in(agents, is_up ? ASK_SECONDS : RETRY_SECONDS);
+}
+
+/* ---- start and end ---- */
+
+struct redis_agents *redis_agents_new(struct ev_loop *loop,
+				      const struct redis_agents_config *config)
+{
+	struct redis_agents *agents = calloc(1, sizeof *agents);
+	uint8_t id[ID_BYTES];
+
+	if (agents == NULL)
+		return NULL;
+	agents->config = *config;
+	agents->loop = loop;
+	agents->seats = SPARE_SEATS;
+	agents->asked.replied = on_replied;
+	ev_init(&agents->timer, on_timer);
+	randombytes_buf(id, sizeof id);
+	sodium_bin2hex(agents->id, sizeof agents->id, id, sizeof id);
+	return agents;
+}
+
+void redis_agents_free(struct redis_agents *agents)
+{
+	if (agents == NULL)
+		return;
+	ev_timer_stop(agents->loop, &agents->timer);
+	free(agents);
+}
+
+/* The seat of an agent that counts no longer becomes free by itself. */
+void redis_agents_set_counting(struct redis_agents *agents, bool is_counting)
+{
+	if (is_counting == (ev_is_active(&agents->timer) != 0))
+		return;
+	if (is_counting)
+		ask_again_in(agents, RETRY_SECONDS);
+	else
+		ev_timer_stop(agents->loop, &agents->timer);
+}
+
+unsigned redis_agents_number(const struct redis_agents *agents)
+{
+	return agents->number.believed;
+}
