@@ -50,6 +50,37 @@ class ParrotHandler(socketserver.StreamRequestHandler):
                 self.wfile.write(server.reply)
 
 
+class StandIn(Server):
+    """Replies to the first commands of a connection as some server does: `info` are the lines of
+    INFO, `settings` what CONFIG GET shows, `script` the reply to SCRIPT LOAD."""
+
+    def __init__(self, info, settings=(), script=None):
+        self.replies = {
+            b"INFO": bulk("\r\n".join(info)), b"SCRIPT": script or bulk("0" * 40),
+            b"PING": b"+PONG\r\n", b"SELECT": b"+OK\r\n", b"PTTL": b":-2\r\n"}
+        self.settings = dict(settings)
+        super().__init__(StandInHandler)
+
+
+def bulk(text):
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
+class StandInHandler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        server = self.server
+        while command := read_value(self.rfile):
+            words = command.split(b"\r\n")[2::2]
+            if words[0] == b"CONFIG":
+                name = words[2].decode()
+                shown = [name, server.settings[name]] if name in server.settings else []
+                self.wfile.write(f"*{len(shown)}\r\n".encode() + b"".join(map(bulk, shown)))
+            else:
+                self.wfile.write(server.replies[words[0]])
+
+
 class Flood(Server):
     """Sends one reply that never ends: a line, or the value that `start` begins."""
 

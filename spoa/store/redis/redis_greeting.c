@@ -10,7 +10,8 @@
  *     SELECT        an error ends the greeting
  *     PTTL          only MOVED of a cluster ends the greeting: without the right to PTTL one thing
  *                   is missing (below)
- *     SCRIPT LOAD   the last reply: the hash of the script, or an error, ends the greeting
+ *     SCRIPT LOAD   the last reply: the hash of the script, or an error, ends the greeting; but
+ *     CONFIG GET    of a Dragonfly or a Garnet comes behind that, and ends it
  *
  * The first reply that is bad decides what is told; the replies after it are ignored. INFO stands
  * before SELECT because it says more clearly what is wrong: a Sentinel and a node of a Cluster
@@ -139,7 +140,7 @@ static bool next_line(struct bytes *info, struct bytes *ret_line)
 bool redis_greeting_accepts(struct bytes info, bool takes_cluster, enum store_error *ret_error,
 			    const char **ret_why)
 {
-	struct bytes line;
+	struct bytes line, info_text = info;
 
 	while (next_line(&info, &line)) {
 		for (size_t i = 0; i < ARRAY_SIZE(unusable); i++) {
@@ -151,7 +152,12 @@ bool redis_greeting_accepts(struct bytes info, bool takes_cluster, enum store_er
 			return false;
 		}
 	}
-	return true;
+	const char *age = redis_kind_age(info_text);
+	if (age == NULL)
+		return true;
+	*ret_error = STORE_OTHER;
+	*ret_why = age;
+	return false;
 }
 
 #define FORGETS(which)                       \
@@ -224,6 +230,8 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 		end_greeting(greeting, error, bytes_from_text(why));
 	else if (first.kind == REDIS_TEXT)
 		greeting->forgets = redis_greeting_forgets(first.text);
+	if (first.kind == REDIS_TEXT)
+		greeting->kind = redis_kind_of(first.text);
 }
 
 /* ---- PTTL ---- */
@@ -245,6 +253,27 @@ static void on_pttl(struct redis_asked *asked, const struct redis_reply *reply)
 
 /* ---- SCRIPT LOAD ---- */
 
+/* A server that does not show the setting is taken as it is. */
+static void on_setting(struct redis_asked *asked, const struct redis_reply *reply)
+{
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, setting);
+
+	if (reply == NULL)
+		return;
+	const char *why = redis_kind_atomicity(greeting->kind, reply);
+	end_greeting(greeting, why == NULL ? STORE_OK : STORE_OTHER,
+		     bytes_from_text(why == NULL ? "" : why));
+}
+
+static void end_by_script_error(struct redis_greeting *greeting, struct bytes error)
+{
+	char why[2 * REDIS_REFUSAL_MAX];
+	struct writer w = writer_on(why, sizeof why);
+
+	redis_kind_put_refusal(greeting->kind, error, &w);
+	end_greeting(greeting, redis_error_kind(error), writer_bytes(&w));
+}
+
 static void on_script(struct redis_asked *asked, const struct redis_reply *reply)
 {
 	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, script);
@@ -252,14 +281,18 @@ static void on_script(struct redis_asked *asked, const struct redis_reply *reply
 	if (reply == NULL)
 		return;
 	if (redis_reply_is_error(reply)) {
-		end_by_error(greeting, reply);
+		end_by_script_error(greeting, reply->items[0].text);
 	} else if (reply->items[0].kind != REDIS_TEXT ||
 		   reply->items[0].text.len != REDIS_HASH_LEN) {
 		end_greeting(greeting, STORE_OTHER,
 			     BYTES("SCRIPT LOAD was not answered by a hash"));
 	} else {
 		memcpy(greeting->hash, reply->items[0].text.data, REDIS_HASH_LEN);
-		end_greeting(greeting, STORE_OK, BYTES(""));
+		if (greeting->kind->setting != NULL && !greeting->is_over)
+			REDIS_ASK(greeting->connection, &greeting->setting, BYTES("CONFIG"),
+				  BYTES("GET"), bytes_from_text(greeting->kind->setting));
+		else
+			end_greeting(greeting, STORE_OK, BYTES(""));
 	}
 }
 
@@ -276,6 +309,8 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	greeting->forgets = NULL;
 	greeting->lacks_pttl = false;
 	greeting->takes_cluster = greeting->told_slots != NULL || redis_prefix_has_hash_tag(prefix);
+	greeting->connection = connection;
+	greeting->kind = redis_kind_of(BYTES(""));
 	greeting->is_password_taken = false;
 	greeting->has_other = redis_credentials_have_other(credentials);
 	greeting->auth.replied = on_auth;
@@ -285,6 +320,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	greeting->info.replied = on_info;
 	greeting->pttl.replied = on_pttl;
 	greeting->script.replied = on_script;
+	greeting->setting.replied = on_setting;
 	if (redis_credentials_are_given(credentials))
 		redis_credentials_send(credentials, connection, &greeting->auth, &greeting->tried);
 	if (greeting->has_other)

@@ -1,6 +1,7 @@
 /*
  * redis_greeting.h - the first commands on a connection to Redis: AUTH, INFO, SELECT, PTTL and
- * SCRIPT LOAD, all in one write. Their replies say whether this server can keep balances.
+ * SCRIPT LOAD, all in one write. Their replies say whether this server can keep balances. Only a
+ * server that has a setting by which scripts are not atomic (redis_kind.h) is asked for it then.
  */
 #ifndef STORE_REDIS_GREETING_H
 #define STORE_REDIS_GREETING_H
@@ -11,6 +12,7 @@
 #include "base/compiler.h"
 #include "store/redis/redis_connection.h"
 #include "store/redis/redis_credentials.h"
+#include "store/redis/redis_kind.h"
 #include "store/store_error.h"
 
 #define REDIS_HASH_LEN    40 /* of a script, in hex */
@@ -42,7 +44,9 @@ struct redis_greeting {
 	bool lacks_pttl;                       /* the user may not call it */
 	bool takes_cluster;                    /* a node of a cluster is good */
 	bool is_over;
-	struct redis_asked auth, auth_good, slots, select, info, pttl, script;
+	struct redis_asked auth, auth_good, slots, select, info, pttl, script, setting;
+	struct redis_connection *connection;
+	const struct redis_kind *kind; /* of the server, as far as INFO says */
 	/*
 	 * The password that was tried first, and whether the server took it. If not, the server
 	 * took the other one (redis_credentials.h), and the reason is `refusal`.
@@ -61,8 +65,8 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 
 /*
  * Whether the server that replied `info` to INFO can keep balances. It can't if it is a Sentinel,
- * a replica, or still loads its data, or, unless `takes_cluster`, is a node of a Cluster; *ret_why,
- * a constant, says which.
+ * a replica, too old, or still loads its data, or, unless `takes_cluster`, is a node of a Cluster;
+ * *ret_why, a constant, says which.
  */
 MUST_CHECK bool redis_greeting_accepts(struct bytes info, bool takes_cluster,
 				       enum store_error *ret_error, const char **ret_why);
