@@ -24,9 +24,10 @@ each_policy = pytest.mark.parametrize("policy", [
 
 @pytest.fixture(name="start_three")
 def start_three_agents(start_agent, redis):
+    """Each of them grants all of a limit, unless the options say otherwise."""
     def start(policy, *options):
-        return [start_agent(*PATIENT, *options, store=redis.url, policies=policies_text(p=policy))
-                .wait_for_store() for _ in range(3)]
+        return [start_agent(*PATIENT, "--local-share", "1", *options, store=redis.url,
+                            policies=policies_text(p=policy)).wait_for_store() for _ in range(3)]
     return start
 
 
