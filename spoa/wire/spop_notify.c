@@ -1,5 +1,7 @@
 #include "wire/spop_notify.h"
 
+#include <string.h>
+
 #include "wire/reader.h"
 
 enum action { ACTION_SET_VAR = 1, ACTION_UNSET_VAR = 2 };
@@ -31,13 +33,20 @@ int spop_argument_next(struct bytes *payload, struct spop_message *message,
 	return 1;
 }
 
+/* What is in front of an action's value: the room for all of it is asked for once. */
 static void put_action(struct writer *w, enum action action, uint8_t arguments,
 		       enum spop_scope scope, struct bytes name)
 {
-	writer_put_u8(w, (uint8_t)action);
-	writer_put_u8(w, arguments);
-	writer_put_u8(w, (uint8_t)scope);
-	spop_put_string(w, name);
+	ASSERT(name.len > 0 && name.len <= SPOP_VAR_NAME_MAX);
+	uint8_t *at = writer_take(w, 4 + name.len);
+
+	if (at == NULL)
+		return;
+	at[0] = (uint8_t)action;
+	at[1] = arguments;
+	at[2] = (uint8_t)scope;
+	at[3] = (uint8_t)name.len; /* a varint of one byte */
+	memcpy(at + 4, name.data, name.len);
 }
 
 void spop_put_set_var(struct writer *w, enum spop_scope scope, struct bytes name,

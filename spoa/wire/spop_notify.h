@@ -41,6 +41,10 @@ enum spop_scope {
 	SPOP_SCOPE_RESPONSE,
 };
 
+/* The length of a longer name would take more than one byte. */
+#define SPOP_VAR_NAME_MAX 239
+
+/* The name of a variable has 1 to SPOP_VAR_NAME_MAX bytes. */
 void spop_put_set_var(struct writer *w, enum spop_scope scope, struct bytes name,
 		      struct spop_data data);
 void spop_put_unset_var(struct writer *w, enum spop_scope scope, struct bytes name);
