@@ -1,9 +1,12 @@
 """Ways to a Redis: addresses, databases, users and passwords, and where secrets may stand."""
 
+import socketserver
+
 import pytest
 
 import agent as agents
 from agent import bucket, policies_text
+from fake_redis import Server, read_value
 
 POLICIES = policies_text(p=bucket(10, "1/1h", ["k"]))
 PATIENT = ("--store-timeout", "5s")
@@ -184,3 +187,28 @@ def test_a_wrong_password_never_shows_either(start_agent, guarded, store, passwo
 
     agent.stop()
     assert "wr0ng" not in agent.output.read_text()
+
+
+class HangUp(socketserver.StreamRequestHandler):
+    """Ends the connection when it was asked something, as a port for TLS does."""
+
+    def handle(self):
+        read_value(self.rfile)
+
+
+@pytest.mark.parametrize("store, event, wanted", [
+    ("redis://{}", "store_down", "rediss://"),
+    ("redis+sentinel://{}/name", "sentinel_down", "rediss+sentinel://"),
+    ("redis+cluster://{}", "store_down", "rediss+cluster://"),
+])
+def test_a_port_that_may_want_tls_is_told_with_the_url_for_it(start_agent, store, event, wanted):
+    server = Server(HangUp)
+    try:
+        agent = start_agent(*PATIENT, store=store.format(f"127.0.0.1:{server.server_address[1]}"),
+                            policies=POLICIES)
+
+        reason = agent.wait_for_event(event)["reason"]
+    finally:
+        server.finish()
+
+    assert reason.endswith(f"before its first reply; if it wants TLS, that is {wanted}")

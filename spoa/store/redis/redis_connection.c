@@ -152,17 +152,22 @@ static enum store_error kind_of(int error)
  * What a server may have wanted that ends a connection before its first reply: TLS, or with TLS 1.3
  * a certificate, whose alert may get lost behind a reset.
  */
-static const char *what_it_may_want(const struct redis_connection *connection)
+static void put_what_it_may_want(const struct redis_connection *connection, struct writer *w)
 {
+	const char *scheme = connection->config.tls_scheme;
 	int error = connection->context->err;
 
 	if (!connection->is_tcp || !connection->is_connected || connection->has_replied ||
 	    (error != REDIS_ERR_EOF && error != REDIS_ERR_IO))
-		return "";
-	return connection->ssl == NULL
-		       ? " before its first reply; if it wants TLS, that is rediss://"
-		       : " before its first reply; it may want a certificate, or not trust ours: "
-			 "--redis-cert-file";
+		return;
+	writer_put_text(w, " before its first reply; ");
+	if (connection->ssl == NULL) {
+		writer_put_text(w, "if it wants TLS, that is ");
+		writer_put_text(w, scheme == NULL ? "rediss://" : scheme);
+	} else {
+		writer_put_text(w,
+				"it may want a certificate, or not trust ours: --redis-cert-file");
+	}
 }
 
 static void report_end(struct redis_connection *connection)
@@ -177,7 +182,7 @@ static void report_end(struct redis_connection *connection)
 		return;
 	}
 	writer_put_text(&w, context->errstr);
-	writer_put_text(&w, what_it_may_want(connection));
+	put_what_it_may_want(connection, &w);
 	connection->config.failed(connection->config.owner, kind_of(context->err),
 				  writer_bytes(&w));
 }

@@ -40,6 +40,8 @@ struct redis_connection_config {
 	/* That the server's certificate must have. The text may change while it is closed. */
 	const char *tls_name;
 	bool is_of_cluster; /* there is room for a reply to CLUSTER SLOTS */
+	/* How --store begins for the same with TLS, for a hint; NULL: rediss:// */
+	const char *tls_scheme;
 };
 
 /* It is closed at first. NULL when memory is short. */

@@ -766,6 +766,13 @@ static void set_route(struct redis_link *link)
 	};
 }
 
+static const char *tls_scheme(const struct redis_link_config *config)
+{
+	if (config->told_slots != NULL)
+		return "rediss+cluster://";
+	return config->target->topology == REDIS_SENTINEL ? "rediss+sentinel://" : "rediss://";
+}
+
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_config *config)
 {
 	struct redis_link *link = calloc(1, sizeof *link);
@@ -795,6 +802,7 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 								       ? config->target->tls.name
 								       : link->route.host,
 						   .is_of_cluster = config->told_slots != NULL,
+						   .tls_scheme = tls_scheme(config),
 					   });
 	if (link->connection == NULL || !add_sentinels(link)) {
 		redis_connection_free(link->connection);

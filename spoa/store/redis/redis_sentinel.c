@@ -295,13 +295,15 @@ struct redis_sentinel *redis_sentinel_new(struct ev_loop *loop,
 	sentinel->auth.replied = on_auth;
 	sentinel->auth_good.replied = on_auth_good;
 	sentinel->question.replied = on_answer;
-	sentinel->connection = redis_connection_new(loop, &(struct redis_connection_config){
-								  .connected = on_connected,
-								  .failed = on_failed,
-								  .owner = sentinel,
-								  .tls = config->tls,
-								  .tls_name = config->tls_name,
-							  });
+	sentinel->connection =
+		redis_connection_new(loop, &(struct redis_connection_config){
+						   .connected = on_connected,
+						   .failed = on_failed,
+						   .owner = sentinel,
+						   .tls = config->tls,
+						   .tls_name = config->tls_name,
+						   .tls_scheme = "rediss+sentinel://",
+					   });
 	if (sentinel->connection == NULL) {
 		free(sentinel);
 		return NULL;
