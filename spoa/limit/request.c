@@ -242,6 +242,7 @@ static void add_blocked(struct request *request)
 	check->cost = 1;
 	check->error = 0;
 	check->is_decided = true;
+	check->is_skipped = check->is_remembered = false;
 	check->outcome = blocked();
 	check_set_key(check, NULL, 0, false);
 	insert_first(request, check);

@@ -181,6 +181,27 @@ TEST(request_add_blocked_is_decided_for_ever)
 	request_clear(&request);
 }
 
+/* Slots are used again: what an earlier request left in one says nothing of the next. */
+TEST(request_add_blocked_is_not_skipped_though_its_slot_was)
+{
+	struct policies *policies = POLICIES("p:src");
+
+	fill(policies, LISTED_BLOCK, (const char *const[]){"src=192.0.2.1", NULL});
+	assert_true(policies_compile(policies));
+	struct request request = request_on(policies_ref(policies));
+	add_message(&request, "src=192.0.2.2");
+	request.checks[0]->is_skipped = true;
+	request.checks[0]->is_remembered = true;
+	request_clear(&request);
+	request = request_on(policies);
+	add_message(&request, "src=192.0.2.1");
+
+	assert_string_equal(request.checks[0]->policy->name, "blocked");
+	assert_false(request.checks[0]->is_skipped);
+	assert_false(request.checks[0]->is_remembered);
+	request_clear(&request);
+}
+
 /* As many as a request may have, and `blocked` in front. */
 TEST(request_add_blocked_in_shadow_takes_the_place_of_the_last)
 {
