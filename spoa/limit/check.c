@@ -129,7 +129,8 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 static uint64_t hash_for_share(const struct check *check)
 {
 	static const uint8_t key[crypto_shorthash_KEYBYTES] = {0};
-	uint8_t text[POLICY_NAME_MAX + 1 + CHECK_VALUES_MAX], hash[crypto_shorthash_BYTES];
+	/* Not CHECK_VALUES_MAX: two hashes, of a tag and of the values, are longer. */
+	uint8_t text[POLICY_NAME_MAX + 1 + CHECK_KEY_MAX], hash[crypto_shorthash_BYTES];
 	struct writer w = writer_on(text, sizeof text);
 	uint64_t number = 0;
 

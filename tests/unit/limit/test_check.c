@@ -319,6 +319,26 @@ TEST(check_set_key_hash_tag_is_not_of_a_key_that_stands_for_several_values)
 	policies_unref(policies);
 }
 
+/* The values are longest when a tag and all of them are hashed. */
+TEST(check_is_to_be_in_shadow_longest_name_and_values_fit)
+{
+	static const char name[] =
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct policies *policies = tagged(
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef:src,path", 1);
+	struct terms terms = {.shadow_share = SHADOW_SHARE_ALL - 1};
+
+	policies_hash_keys(policies);
+	struct check check = check_of(policies, name);
+	struct value values[] = {value_text(BYTES("192.0.2.1")), value_text(BYTES("/"))};
+	check_set_key(&check, values, ARRAY_SIZE(values), false);
+	check.terms = &terms;
+
+	assert_int_equal(check_values(&check).len, 2 + 65 + 65);
+	assert_true(check_is_to_be_in_shadow(&check));
+	policies_unref(policies);
+}
+
 TEST(check_set_key_longest_name_fits)
 {
 	static const char name[] =
