@@ -83,6 +83,7 @@ struct store_op {
 	uint8_t redirects; /* how often a server sent the op to another one */
 	bool is_asking;    /* it goes to a server that does not own the slot yet */
 	bool is_alone;     /* in a call of its own, since TRYAGAIN came to a call of several */
+	bool is_part;      /* of another op, whose error is counted in place of the parts' */
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */

@@ -484,11 +484,23 @@ static uint16_t slot_of(void *owner, const struct check *check)
 	return redis_slot_of(cluster->config.common->config.prefix, check_key(check));
 }
 
+/* Of a request in parts that was not asked, STORE_FULL is no error, as of any other request. */
+static void on_parts_failed(void *owner, enum store_error error)
+{
+	const struct redis_cluster *cluster = owner;
+	struct store_stats *stats = &cluster->config.common->stats;
+
+	if (error == STORE_FULL)
+		stats->shed++;
+	else
+		stats->errors[error]++;
+}
+
 static enum store_state refuse_op(struct redis_cluster *cluster, struct store_op *op,
 				  enum store_error error)
 {
 	store_op_fail(op, error);
-	cluster->config.common->stats.errors[error]++;
+	cluster->config.common->stats.errors[error] += !op->is_part;
 	return STORE_DONE;
 }
 
@@ -526,8 +538,12 @@ enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_o
 	if (!cluster->has_map)
 		return refuse_op(cluster, op, cluster->error);
 	op->slot = slot_of(cluster, op->checks[0]);
-	return are_in_one_slot(cluster, op) ? ask_slot(cluster, op)
-					    : redis_parts_ask(&cluster->parts, op, false);
+	if (are_in_one_slot(cluster, op))
+		return ask_slot(cluster, op);
+	enum store_state state = redis_parts_ask(&cluster->parts, op, false);
+	if (state == STORE_DONE)
+		on_parts_failed(cluster, store_op_error(op));
+	return state;
 }
 
 void redis_cluster_note_late(struct redis_cluster *cluster)
@@ -606,6 +622,7 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 					  &(struct redis_parts_config){.max = parts_max(config),
 								       .ask = ask_slot,
 								       .slot = slot_of,
+								       .failed = on_parts_failed,
 								       .owner = cluster});
 	if (cluster->map != NULL && has_parts)
 		add_places(cluster);

@@ -58,11 +58,16 @@ static struct store_op *first_op(const struct list *ops)
 
 /* ---- answers ---- */
 
+/* A late op is counted already, as a timeout; of a part the whole is (redis_parts.h). */
+static void count_error(struct redis_node *node, const struct store_op *op)
+{
+	node->common->stats.errors[store_op_error(op)] += !op->is_late && !op->is_part;
+}
+
 static void fail_op(struct redis_node *node, struct store_op *op, enum store_error error)
 {
 	store_op_fail(op, error);
-	node->common->stats.errors[error] +=
-		!op->is_late; /* a late op is counted already, as a timeout */
+	count_error(node, op);
 }
 
 static void answer_op(struct store_op *op)
@@ -157,7 +162,7 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 		if (!redis_call_next(&reader, op, &why))
 			return false;
 		if (store_op_error(op) != STORE_OK) {
-			call->node->common->stats.errors[store_op_error(op)] += !op->is_late;
+			count_error(call->node, op);
 			tell_refusal(call->node, op, why);
 		}
 		answer_op(op);
@@ -459,7 +464,7 @@ enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 	if (!redis_health_admit(redis_link_health(node->link), (uint32_t)op->count,
 				common->turn_us)) {
 		store_op_fail(op, STORE_FULL);
-		common->stats.shed++;
+		common->stats.shed += !op->is_part;
 		return STORE_DONE;
 	}
 	list_init(&op->link);

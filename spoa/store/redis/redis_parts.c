@@ -74,6 +74,7 @@ static struct part *add_part(struct parted *parted, uint16_t slot)
 		.answered = on_part_answered,
 		.seen = parted->whole->seen == NULL ? NULL : on_part_seen,
 		.slot = slot,
+		.is_part = true,
 	};
 	return part;
 }
@@ -173,6 +174,17 @@ static void end_parted(struct parted *parted)
 	pool_put(&parted->parts->requests, parted);
 }
 
+/* Once a request, in however many slots it failed. */
+static void count_error(const struct parted *parted)
+{
+	const struct redis_parts_config *config = &parted->parts->config;
+	const struct store_op *whole = parted->whole;
+	enum store_error error = store_op_error(whole);
+
+	if (error != STORE_OK && !whole->is_late && !whole->is_part)
+		config->failed(config->owner, error);
+}
+
 /* All parts of a step are answered. Never inside redis_parts_ask. */
 static void go_on(struct parted *parted)
 {
@@ -183,6 +195,7 @@ static void go_on(struct parted *parted)
 		if (parted->waiting > 0)
 			return;
 	}
+	count_error(parted);
 	end_parted(parted);
 	whole->answered(whole);
 }

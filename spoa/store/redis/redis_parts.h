@@ -28,6 +28,11 @@ struct redis_parts_config {
 	/* Asks the checks of one slot, as store_ask says. */
 	enum store_state (*ask)(void *owner, struct store_op *op);
 	uint16_t (*slot)(void *owner, const struct check *check);
+	/*
+	 * A request that was pending is about to be answered, not late, and some check of it has an
+	 * error: this one, or others after it. Who asks the parts counts none of theirs.
+	 */
+	void (*failed)(void *owner, enum store_error error);
 	void *owner;
 };
 

@@ -36,6 +36,8 @@ static bool is_away[SLOTS]; /* the slot can't be asked */
 static struct store_op *queue[QUEUE];
 static size_t queued;
 static size_t writes; /* ops that were not only looks */
+static size_t failed; /* requests that had an error */
+static enum store_error failed_by;
 static struct quota quota;
 static struct policy policy = {.name = "test"};
 
@@ -63,10 +65,17 @@ static uint16_t slot_of(void *owner, const struct check *check)
 	return (uint16_t)(check->key[0] - 'a');
 }
 
+static void on_failed(void *owner, enum store_error error)
+{
+	(void)owner;
+	failed++;
+	failed_by = error;
+}
+
 BEFORE_EACH
 {
 	const struct redis_parts_config config = {
-		.max = 4 * REQUESTS, .ask = ask_slot, .slot = slot_of};
+		.max = 4 * REQUESTS, .ask = ask_slot, .slot = slot_of, .failed = on_failed};
 
 	assert_true(redis_parts_init(&parts, &config));
 	for (int i = 0; i < SLOTS; i++) {
@@ -76,6 +85,7 @@ BEFORE_EACH
 	}
 	queued = 0;
 	writes = 0;
+	failed = 0;
 	quota = window_of(FIXED_WINDOW, LIMIT, MINUTE);
 }
 
@@ -308,6 +318,46 @@ TEST(redis_parts_ask_without_any_slot_is_done_at_once)
 	assert_int_equal(ask_it(&request), STORE_DONE);
 	assert_int_equal(request.answers, 0);
 	assert_int_equal(request.checks[1].error, STORE_CONNECTION);
+}
+
+TEST(redis_parts_ask_that_fails_in_several_slots_is_one_error)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	add_key(&request, "c", 1);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(queue[i]->is_part);
+	answer_at(0, STORE_TIMEOUT);
+	answer_at(0, STORE_OOM);
+	assert_int_equal(failed, 0);
+	answer_all(); /* the look at the third slot, and the taking there */
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(failed, 1);
+	assert_int_equal(failed_by, store_op_error(&request.op));
+}
+
+TEST(redis_parts_ask_without_an_error_or_late_is_no_error)
+{
+	struct request_in_test good = {.answers = 0}, late = {.answers = 0};
+
+	add_key(&good, "a", 1);
+	add_key(&good, "b", 1);
+	assert_int_equal(ask_it(&good), STORE_PENDING);
+	answer_all();
+	add_key(&late, "a", 1);
+	add_key(&late, "b", 1);
+	assert_int_equal(ask_it(&late), STORE_PENDING);
+	late.op.is_late = true; /* which was counted when it became late */
+	answer_at(0, STORE_CONNECTION);
+	answer_at(0, STORE_CONNECTION);
+
+	assert_int_equal(good.answers, 1);
+	assert_int_equal(late.answers, 1);
+	assert_int_equal(failed, 0);
 }
 
 TEST(redis_parts_ask_that_is_late_after_the_look_takes_nothing)
