@@ -416,8 +416,9 @@ SYSTEM_CALLS = "read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,epoll_wa
 def start_traced(start_agent, tmp_path):
     """(an agent, what ends it and returns the lines of its system calls)."""
     file = tmp_path / "trace"
-    # -D: strace stays beside, and the child of this process is the agent.
-    agent = start_agent(policies=policies_text(p=bucket(20)), wrapper=[
+    # -D: strace stays beside, and the child of this process is the agent. The policy file is not
+    # watched: other programs that create files in /tmp would have the agent read inotify's events.
+    agent = start_agent("--policies-watch", "off", policies=policies_text(p=bucket(20)), wrapper=[
         "strace", "-D", "-s", "200", "-e", f"trace={SYSTEM_CALLS}", "-o", file])
 
     def trace():
