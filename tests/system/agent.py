@@ -51,10 +51,19 @@ def kept_for_another(address):
         yield
 
 
+def count_addresses(addresses):
+    return 0 if addresses == "off" else addresses.count(",") + 1
+
+
+def admin_listen_of(options):
+    return options[options.index("--admin-listen") + 1] if "--admin-listen" in options else "off"
+
+
 class Agent(Process):
     """`listen` defaults to a free port of loopback; `policies` is the text of a policy file;
     `store` is a URL; `wrapper` is a command that starts the agent and becomes it. `http` is an
-    address, or true for a free port of loopback, which is `http_address` then."""
+    address, or true for a free port of loopback, which is `http_address` then. Returns when the
+    agent listens at all of its addresses, those of --admin-listen among them."""
 
     def __init__(self, directory, *options, listen="127.0.0.1:0", policies=None, store=None,
                  wrapper=(), http=None, **process):
@@ -71,9 +80,12 @@ class Agent(Process):
         super().__init__(command, self.directory / "agent.log", **process)
         self.addresses = self.listening("spop", listen.count(",") + 1)
         self.address = self.addresses[0]
-        if http != "off":
-            self.http_addresses = self.listening("http", http.count(",") + 1)
+        http_count = count_addresses(http)
+        if http_count > 0:
+            self.http_addresses = self.listening("http", http_count)
             self.http_address = self.http_addresses[0]
+        # The agent listens for its admin last.
+        self.listening("http", http_count + count_addresses(admin_listen_of(options)))
 
     def listening(self, protocol, count):
         """Waits until the agent listens at `count` addresses, and returns them."""
