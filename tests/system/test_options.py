@@ -609,12 +609,21 @@ def test_probe_of_one_that_never_accepts_ends_in_time(tmp_path):
     assert seconds < 2.8
 
 
-def test_probe_has_time_left_for_the_address_after_one_that_trickles(start_agent, host_names):
-    agent = start_agent()
-    address = ("127.0.0.2", int(agent.address.rsplit(":", 1)[1]))
+def agent_and_trickle(start_agent, data):
+    """An agent at a port of 127.0.0.1, and a Trickle at the same port of 127.0.0.2. Where another
+    program has that port there, another agent has another port."""
+    for _ in range(20):
+        agent = start_agent()
+        with contextlib.suppress(OSError):
+            return agent, Trickle(data, ("127.0.0.2", int(agent.address.rsplit(":", 1)[1])))
+    raise AssertionError("20 ports of 127.0.0.2 are in use")
 
-    with Trickle(b"\0\0\1\0" + bytes(256), address):
-        done, seconds = timed_probe(2, f"two.test:{address[1]}",
+
+def test_probe_has_time_left_for_the_address_after_one_that_trickles(start_agent, host_names):
+    agent, trickle = agent_and_trickle(start_agent, b"\0\0\1\0" + bytes(256))
+
+    with trickle:
+        done, seconds = timed_probe(2, agent.address.replace("127.0.0.1", "two.test"),
                                     env=host_names("two.test=127.0.0.2,127.0.0.1"))
 
     assert (done.returncode, done.stderr) == (0, "")
