@@ -80,9 +80,10 @@ class Engine:
         """Runs podman with these words, or buildah if that is the first word; checks the exit status."""
         if words[0] != "buildah":
             words = ("podman", *words)
+        # What a test prints is not always text.
         done = subprocess.run([*map(str, words)], env=self.environment, text=True, check=False,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
-                              **options)
+                              errors="backslashreplace", stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout, **options)
         said = done.stdout + done.stderr
         end = "\n".join(said.splitlines()[-12:])  # what went wrong, in most cases
         assert done.returncode == 0 or not check, f"{words}\n{end}\n\nThe whole output:\n{said}"
