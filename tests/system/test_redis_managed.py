@@ -28,3 +28,15 @@ def test_rights_that_services_keep_for_themselves(start_agent, redis, rights):
     assert not any(verdict.degraded for verdict in verdicts)
     agent.wait_for_event("agents_counted")
     assert not agent.events("store_lacks_right")
+
+
+def test_a_service_with_one_database_and_without_select(start_agent, start_redis):
+    redis = start_redis(options=["--rename-command", "SELECT", ""])
+    agent = start_agent("--store-timeout", "5s", store=redis.url, policies=EACH)
+    agent.wait_for_store()
+
+    with agent.connect() as peer:
+        verdict = peer.ask(k="x")
+
+    assert verdict.allowed and not verdict.degraded
+    assert len(redis.keys()) == 4

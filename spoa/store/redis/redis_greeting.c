@@ -7,7 +7,8 @@
  *     CLUSTER SLOTS an error, or a map that can't be one, ends the greeting (only sent to a node of
  *                   a cluster; before INFO, since the map of a replica is as good as any)
  *     INFO          an unusable server ends the greeting; so does an error, except "not allowed"
- *     SELECT        an error ends the greeting
+ *     SELECT        an error ends the greeting; but of database 0, which a connection begins in,
+ *                   not one that says that there is no such command
  *     PTTL          only MOVED of a cluster ends the greeting: without the right to PTTL one thing
  *                   is missing (below)
  *     SCRIPT LOAD   the last reply: the hash of the script, or an error, ends the greeting; but
@@ -80,10 +81,23 @@ static void on_auth_good(struct redis_asked *asked, const struct redis_reply *re
 		end_greeting(greeting, greeting->refusal_error, bytes_from_text(greeting->refusal));
 }
 
+/* Some services with one database do without SELECT. */
+static bool lacks_select(const struct redis_reply *reply)
+{
+	struct bytes why = reply->items[0].text;
+
+	return bytes_begin_with(why, BYTES("ERR unknown command")) ||
+	       bytes_begin_with(why, BYTES("ERR SELECT is not allowed"));
+}
+
 static void on_select(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	if (reply != NULL && redis_reply_is_error(reply))
-		end_by_error(CONTAINER_OF(asked, struct redis_greeting, select), reply);
+	struct redis_greeting *greeting = CONTAINER_OF(asked, struct redis_greeting, select);
+
+	if (reply == NULL || !redis_reply_is_error(reply))
+		return;
+	if (greeting->db != 0 || !lacks_select(reply))
+		end_by_error(greeting, reply);
 }
 
 /* ---- CLUSTER SLOTS ---- */
@@ -310,6 +324,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 	greeting->lacks_pttl = false;
 	greeting->takes_cluster = greeting->told_slots != NULL || redis_prefix_has_hash_tag(prefix);
 	greeting->connection = connection;
+	greeting->db = db;
 	greeting->kind = redis_kind_of(BYTES(""));
 	greeting->is_password_taken = false;
 	greeting->has_other = redis_credentials_have_other(credentials);

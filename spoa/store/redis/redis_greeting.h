@@ -46,6 +46,7 @@ struct redis_greeting {
 	bool is_over;
 	struct redis_asked auth, auth_good, slots, select, info, pttl, script, setting;
 	struct redis_connection *connection;
+	uint32_t db;
 	const struct redis_kind *kind; /* of the server, as far as INFO says */
 	/*
 	 * The password that was tried first, and whether the server took it. If not, the server

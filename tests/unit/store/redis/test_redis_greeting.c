@@ -230,6 +230,33 @@ TEST(greeting_without_info_is_well)
 	}
 }
 
+/* A connection begins in database 0. */
+TEST(greeting_without_select_is_well_in_database_0_only)
+{
+	static const char *const says[] = {"-ERR unknown command 'SELECT'\r\n",
+					   "-ERR SELECT is not allowed in cluster mode\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		fake_redis_say(world->fake, FAKE_SELECT, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		await_up(world);
+		world_close(world);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(says); i++) {
+		struct world *world = world_open(false);
+		struct err err;
+		assert_true(redis_target_parse(bytes_from_text(fake_redis_url(world->fake)),
+					       &world->target, &err));
+		world->target.db = 3;
+		fake_redis_say(world->fake, FAKE_SELECT, says[i], FAKE_ALWAYS);
+		connect_store(world, usual);
+		AWAIT(world, fake_redis_counts(world->fake)->connections == 3);
+		assert_true(is_down(world));
+		world_close(world);
+	}
+}
+
 /* 500 ms, whichever command is not answered; then it is tried again. */
 TEST(greeting_silence_is_given_up)
 {
