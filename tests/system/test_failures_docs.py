@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from processes import PATIENCE, ROOT, clean_environment
+from processes import PATIENCE, ROOT, clean_environment, undisturbed
 
 COMMAND = ROOT / "bench/run-failures"
 PAGE = ROOT / "docs/failures.md"
@@ -55,18 +55,37 @@ def test_the_page_has_the_columns_of_the_command_and_nothing_was_wrong():
 # --- the command -------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(700)
-def test_faults_are_tried_and_nothing_is_wrong(server_trees):  # pylint: disable=unused-argument
-    """Time-outs are long, so that only the faults count and not how busy the machine is."""
-    done = run("--rate", "200", "--store-timeout", "1s", "--processing", "10s", "redis-flushed",
-               "broken-policies", "agent-term", timeout=600)
+def try_fault(fault):
+    """(what the command ended with, the numbers of the fault's row). Whatever the machine does
+    meanwhile, each request is answered, and no answer is wrong."""
+    done = run("--rate", "200", "--store-timeout", "1s", "--processing", "10s", fault, timeout=200)
+    sent, answered, wrong, *more = map(float, rows(done.stdout)[1][1:])
+    assert sent == answered > 500 and wrong == 0, (done.stdout, done.stderr)
+    return done, more
+
+
+def is_undisturbed(tried):
+    done, (undecided, *_) = tried
+    return done.returncode == undecided == 0
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(1100)
+@pytest.mark.parametrize("fault, over_min, over_max", [
+    ("redis-flushed", 50, 1000),  # half of the exhausted paths at least won their limit anew
+    ("broken-policies", 0, 0),
+    ("agent-term", 0, 0)])
+def test_a_fault_is_tried_and_nothing_is_wrong(
+        server_trees, fault, over_min, over_max):  # pylint: disable=unused-argument
+    """Time-outs are long, so that only the faults count and not how busy the machine is. But an
+    agent gives up a Redis that stands still for half a second, whatever the time-outs are, and so
+    the fault is tried again when the machine kept Redis waiting for so long."""
+    done, numbers = undisturbed(lambda: try_fault(fault), is_undisturbed)
 
     assert done.returncode == 0, done.stderr
-    flushed, broken, term = [list(map(float, row[1:])) for row in rows(done.stdout)[1:]]
-    for sent, answered, wrong, undecided, longest, again, _, _ in (flushed, broken, term):
-        assert sent == answered > 500 and wrong == undecided == again == 0 and longest > 0
-    assert flushed[6] >= 50  # half of the exhausted paths at least won their limit anew
-    assert broken[6] == term[6] == 0
+    undecided, longest, again, over, _ = numbers
+    assert undecided == again == 0 and longest > 0
+    assert over_min <= over <= over_max
 
 
 def test_what_does_not_exist_is_refused():
@@ -116,6 +135,14 @@ def test_an_answer_is_wrong(command, answers, letters, losses, wrong):
 
 def test_a_denial_by_what_was_lost_is_wrong(command, answers):
     assert command.count_wrong(answers("AAAAADDD"), command.FAULTS["redis-flushed"], began=5.8) == 2
+
+
+def test_a_loss_that_took_a_while_makes_no_earlier_denial_wrong(command, answers):
+    fault = command.FAULTS["redis-flushed"]
+
+    assert command.count_wrong(answers("AAAAADDD"), fault, began=5.8, lost_by=6.5) == 1
+    assert command.judge(answers("AAAAADDD"), fault, 5.8, 8, True, lost_at=6.5).wrong == 1
+    assert command.judge(answers("AAAAADDD"), fault, 5.8, 8, True, lost_at=7.5).wrong == 0
 
 
 def test_what_passed_over_the_limits_is_held_against_the_bound(command, answers):
