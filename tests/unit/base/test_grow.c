@@ -39,10 +39,3 @@ TEST(grow_by_one_has_room_for_exactly_a_power_of_two)
 	}
 	free(items);
 }
-
-TEST(grow_by_one_refuses_what_no_memory_holds)
-{
-	volatile size_t count = SIZE_MAX / 4 + 1; /* the compiler would warn of a constant */
-
-	assert_null(grow_by_one(NULL, count, 4));
-}
