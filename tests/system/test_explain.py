@@ -90,6 +90,12 @@ def test_each_policy_says_why(client):
     assert policy_of(explanation, "quiet")["shadow"] is True
 
 
+def test_an_attribute_that_is_null_is_not_said_to_be_there(client):
+    explanation = explain(client, src=None, user="ann")
+
+    assert policy_of(explanation, "per-ip")["why"] == 'key: no attribute "src"; there is "user"'
+
+
 def test_the_override_that_counted_is_named(client):
     acme, inner, bad = (policy_of(explain(client, tenant=tenant), "tenant")
                         for tenant in ("acme", "in-side", "bad"))

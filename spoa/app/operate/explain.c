@@ -29,7 +29,14 @@ static void put_more(struct writer *w, size_t count, size_t listed)
 	writer_put_text(w, " more");
 }
 
-/* `no attribute "path"; there are "src", "method"`. Reserved names are no attributes. */
+/* Whether the request has it: reserved names are no attributes, and null is absent. */
+static bool is_there(const struct attribute *attribute)
+{
+	return !attribute_name_is_reserved(attribute->name) &&
+	       attribute->value.kind != VALUE_ABSENT;
+}
+
+/* `no attribute "path"; there are "src", "method"` */
 static void put_absent(struct writer *w, struct bytes name, const struct attributes *attributes)
 {
 	size_t count = 0, listed = 0;
@@ -37,14 +44,13 @@ static void put_absent(struct writer *w, struct bytes name, const struct attribu
 	writer_put_text(w, "no attribute ");
 	put_quoted(w, name);
 	for (size_t i = 0; i < attributes->count; i++)
-		count += !attribute_name_is_reserved(attributes->items[i].name);
+		count += is_there(&attributes->items[i]);
 	for (size_t i = 0; i < attributes->count && listed < LISTED_MAX; i++) {
-		struct bytes other = attributes->items[i].name;
-		if (attribute_name_is_reserved(other))
+		if (!is_there(&attributes->items[i]))
 			continue;
 		writer_put_text(w, listed > 0 ? ", " : count == 1 ? "; there is " : "; there are ");
 		listed++;
-		put_quoted(w, other);
+		put_quoted(w, attributes->items[i].name);
 	}
 	put_more(w, count, listed);
 	if (count == 0)
