@@ -127,6 +127,12 @@ def test_what_is_wrong_is_refused_and_described(client, method, path, status):
     assert client.used("login", src="x") == {"policy": 1}
 
 
+def test_names_of_a_policy_without_key_are_refused_in_a_whole_sentence(client):
+    answer = client.request("GET", "/balances/everybody?src=x")
+
+    assert_problem(answer, 400, '"src": not accepted; accepted are no names, or key alone')
+
+
 def test_all_agents_of_a_redis_forgive(start, store):
     if store is None:
         return

@@ -144,7 +144,7 @@ static void put_key_names(struct writer *w, const struct policy *policy)
 		writer_put_text(w, quoted(policy->key[i]).text);
 		writer_put_text(w, ", ");
 	}
-	writer_put_text(w, "or key alone");
+	writer_put_text(w, policy->key_count == 0 ? "no names, or key alone" : "or key alone");
 }
 
 static bool refuse_name(const struct policy *policy, struct bytes name, bool is_inline,
