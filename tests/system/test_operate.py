@@ -134,8 +134,11 @@ def test_a_token_comes_from_a_file_with_or_without_a_name(start_agent, admin_fil
     alone.write_text(ANN + "\nmore\n")
     wrong = tmp_path / "wrong"
     wrong.write_text("another\n")
+    tabbed = tmp_path / "tabbed"
+    tabbed.write_text(f" ann\t{ANN} \r\n")
 
-    assert run("explain", "src=x", "--agent", url, "--token-file", admin_file).returncode == 0
+    for file in (admin_file, tabbed):
+        assert run("explain", "src=x", "--agent", url, "--token-file", file).returncode == 0
     assert command(url, "explain", "src=x",
                    env={"RATELIMIT_TOKEN_FILE": str(alone)}).returncode == 0
     for arguments in (["--token-file", wrong], []):

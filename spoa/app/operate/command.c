@@ -107,10 +107,10 @@ static bool read_token(const struct command_flags *flags, char **environment, ch
 		return true;
 	if (!secret_file_read(path, line, sizeof line, err))
 		return err_at(err, "--token-file: ");
-	struct bytes rest = bytes_trim(bytes_from_text(line)), word = {0};
-	(void)bytes_next_item(&rest, ' ', &word);
-	if (rest.data != NULL)
-		word = bytes_trim(rest);
+	struct bytes word = bytes_trim(bytes_from_text(line));
+	size_t name_len = strcspn((const char *)word.data, " \t");
+	if (name_len < word.len)
+		word = bytes_trim(bytes_skip(word, name_len));
 	for (size_t i = 0; i < word.len; i++)
 		if (word.data[i] <= ' ' || word.data[i] >= 0x7f)
 			word.len = 0;
