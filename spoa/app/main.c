@@ -255,7 +255,16 @@ static void hold_back_sighup(void)
 	(void)sigprocmask(SIG_BLOCK, &hup, NULL);
 }
 
-/* Its help is that of all commands when the name `serve` was left out. */
+/* A flag that stands in place of a command; main looks for it first. */
+static const struct option version_flag[] = {
+	{.name = "version", .kind = OPTION_MARK},
+	{.name = NULL},
+};
+
+/*
+ * When the name `serve` was left out, the help is that of all commands, and a misspelt flag may
+ * have been meant for one of these.
+ */
 static int run_serve(char **args, bool is_named)
 {
 	struct options options;
@@ -263,7 +272,8 @@ static int run_serve(char **args, bool is_named)
 	bool help;
 
 	hold_back_sighup();
-	if (!options_read(args, environ, &options, &help, &err))
+	if (!options_read_beside(is_named ? NULL : version_flag, args, environ, &options, &help,
+				 &err))
 		return report_usage(err.text);
 	if (help)
 		return is_named ? print_help_of_serve() : print_help();

@@ -293,6 +293,9 @@ struct option_hint option_suggest_flag(struct bytes flag, const struct option *t
 	const char *names[NAMES_MAX];
 	size_t count = add_names(names, add_names(names, 0, table), more);
 
+	ASSERT(count < NAMES_MAX);
+	names[count++] = "help"; /* which all commands have, and no table */
+
 	while (flag.len > 0 && flag.data[0] == '-')
 		flag = bytes_skip(flag, 1);
 	const char *meant = find_meant(flag, names, count);

@@ -109,7 +109,10 @@ static struct option_hint suggest_variable(const char *called)
 	return hint;
 }
 
-/* `variable` is "NAME=value". Those of other programs are ignored. */
+/*
+ * `variable` is "NAME=value". Those of other programs are ignored. Without `options` only the names
+ * are looked at.
+ */
 static bool read_variable(struct options *options, const char *variable, struct err *err)
 {
 	const char *equals = strchr(variable, '=');
@@ -124,12 +127,20 @@ static bool read_variable(struct options *options, const char *variable, struct 
 	char called[128];
 	snprintf(called, sizeof called, "%.*s", (int)name.len, variable);
 	if (option != NULL)
-		return option_read(option, options, equals + 1, called, err);
+		return options == NULL || option_read(option, options, equals + 1, called, err);
 	if (find_variable(options_of_commands, name) != NULL || is_service_link(called))
 		return true;
 	return err_set(err, "%s: no such option%s; accepted are those of ratelimit-spoa --help",
 		       quoted_unless_plain(bytes_from_text(called)).text,
 		       suggest_variable(called).text);
+}
+
+bool options_check_variables(char **environment, struct err *err)
+{
+	for (; *environment != NULL; environment++)
+		if (!read_variable(NULL, *environment, err))
+			return false;
+	return true;
 }
 
 /* ---- the command line ---- */
@@ -147,10 +158,12 @@ static int read_flag(struct options *options, const struct option *own, char **a
 
 	if (count == 0) {
 		struct bytes name = bytes_from(args[0], strcspn(args[0], "="));
-		(void)err_set(err,
-			      "%s: no such option%s; accepted are those of ratelimit-spoa --help",
+		bool is_flag = args[0][0] == '-';
+		(void)err_set(err, "%s: %s%s; accepted are %sthose of ratelimit-spoa --help",
 			      quoted_unless_plain(name).text,
-			      option_suggest_flag(name, options_table, own).text);
+			      is_flag ? "no such option" : "not accepted here",
+			      option_suggest_flag(name, options_table, own).text,
+			      is_flag ? "" : "options, ");
 		return -1;
 	}
 	/* A password stays an error when a later --store has none: it could be read. */

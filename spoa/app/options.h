@@ -93,6 +93,8 @@ MUST_CHECK bool options_read(char **args, char **environment, struct options *re
  */
 MUST_CHECK bool options_read_beside(const struct option *own, char **args, char **environment,
 				    struct options *ret_options, bool *ret_help, struct err *err);
+/* For a command that has no use for the options: are all RATELIMIT_* variables known? */
+MUST_CHECK bool options_check_variables(char **environment, struct err *err);
 /*
  * Checks what the store needs of this machine: that TLS is in the build and its files are good.
  * This check is no part of options_read, because `probe` reads the options too, and must not fail

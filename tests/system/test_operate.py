@@ -160,6 +160,21 @@ def test_wrong_usage_is_2_and_asks_nobody(arguments):
     assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
 
 
+@pytest.mark.parametrize("name", ["explain", "top", "balance", "reset"])
+def test_a_misspelt_variable_asks_nobody(name):
+    done = command("http://127.0.0.1:1", name, env={"RATELIMIT_AGNET": "x"})
+
+    assert done.returncode == 2
+    assert "RATELIMIT_AGNET: no such option (did you mean RATELIMIT_AGENT?)" in done.stderr
+
+
+def test_variables_of_the_agent_are_left_alone():
+    done = command("http://127.0.0.1:1", "top", env={"RATELIMIT_HTTP_LISTEN": "nonsense",
+                                                     "RATELIMIT_SPOP_PORT": "tcp://10.0.0.1:1"})
+
+    assert done.returncode == 1
+
+
 def test_each_command_has_help():
     text = run("--help").stdout
     for name in ("explain", "top", "balance", "reset"):

@@ -285,6 +285,22 @@ def test_a_misspelt_variable_is_suggested(variable, meant):
     assert line.startswith(f"ratelimit-spoa: {variable}: no such option (did you mean {meant}?)")
 
 
+@pytest.mark.parametrize("arguments, meant", [
+    (["--helpp"], "help"), (["serve", "--hlep"], "help"), (["check-config", "-help"], "help"),
+    (["replay", "--helpp"], "help"), (["explain", "--helpp"], "help"), (["--versio"], "version"),
+    (["--Version"], "version"), (["check-config", "policies=x"], "policies")], ids=str)
+def test_misspelt_help_and_version_are_suggested(arguments, meant):
+    assert f" (did you mean --{meant}?)" in the_one_line(agents.run(*arguments))
+
+
+@pytest.mark.parametrize("arguments", [["check-config", "x"], ["serve", "log-level=info"]], ids=str)
+def test_a_word_that_is_no_flag_is_not_called_an_option(arguments):
+    line = the_one_line(agents.run(*arguments))
+
+    assert line.startswith(f"ratelimit-spoa: {arguments[1].split('=')[0]}: not accepted here")
+    assert "accepted are options" in line and "no such option" not in line
+
+
 @pytest.mark.parametrize("arguments", [["--nosuch"], ["nosuch"], ["replay", "--qqqqq", "1"]], ids=str)
 def test_what_is_like_nothing_gets_no_suggestion(arguments):
     assert "did you mean" not in the_one_line(agents.run(*arguments))

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/options.h"
 #include "app/secret_file.h"
 #include "net/http/http_access.h"
 
@@ -303,7 +304,7 @@ int command_run(const struct command *command, char **args, char **environment)
 	if ((command->own_options != NULL &&
 	     !option_read_own_flags(command->own_options, &line.flags, args, &err)) ||
 	    !option_read_own_flags(flags_table, &line.flags, args, &err) ||
-	    !refuse_flags(command, args, &err) ||
+	    !refuse_flags(command, args, &err) || !options_check_variables(environment, &err) ||
 	    !set_default_agent(&line.flags, environment, &err) ||
 	    !read_token(&line.flags, environment, token, sizeof token, &err) ||
 	    !command->make(&line, target, &body, &err))

@@ -269,8 +269,7 @@ TEST(options_read_values_are_read)
 			       "--max-connections=7", "--max-in-flight=8",
 			       "--spop-vars=policy,reset", "--drain-delay=3s", "--drain-timeout=1m",
 			       "--log-level=debug", "--log-format=text", "--hash-keys=on",
-			       "--shadow-all=on", "--log-decisions=denied",
-			       "--local-share=0.25"),
+			       "--shadow-all=on", "--log-decisions=denied", "--local-share=0.25"),
 			  NOTHING);
 
 	assert_string_equal(options.policies, "p.json");
@@ -384,12 +383,9 @@ TEST(options_read_unknown_flag_is_refused)
 	static char *const flags[] = {"--no-such",
 				      "--",
 				      "-",
-				      "",
-				      "serve",
 				      "--log_level=info",
 				      "--LOG-LEVEL=x",
 				      "-log-level",
-				      "log-level=info",
 				      "--log-levels",
 				      "--log-leve",
 				      "--=x",
@@ -400,6 +396,28 @@ TEST(options_read_unknown_flag_is_refused)
 		assert_says(&err, "no such option");
 		assert_says(&err, "accepted are");
 	}
+}
+
+TEST(options_read_word_that_is_no_flag_is_refused)
+{
+	static char *const words[] = {"", "serve", "log-level=info", "x\ny"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct err err = read_bad(ARGS(words[i], "info"), NOTHING);
+		assert_says(&err, ": not accepted here");
+		assert_says(&err, "accepted are options, those of");
+	}
+}
+
+TEST(options_check_variables_looks_at_names_alone)
+{
+	struct err err;
+
+	assert_true(options_check_variables(
+		ARGS("RATELIMIT_STORE=x", "RATELIMIT_AGENT=x", "RATELIMIT_X_PORT=x", "PATH=x"),
+		&err));
+	assert_false(options_check_variables(ARGS("RATELIMIT_AGNET=x"), &err));
+	assert_says(&err, "RATELIMIT_AGNET: no such option (did you mean RATELIMIT_AGENT?)");
 }
 
 TEST(options_read_flag_without_value_is_refused)
