@@ -4,14 +4,16 @@
  *
  * What a pattern is decides where it is kept, and what a look costs:
  *
- *     pattern                     kept in                                a look
- *     --------------------------  -------------------------------------  --------------------------
- *     "192.0.2.1", "10.0.0.0/8"   a table for each length of prefix:     a place of each table that
- *                                 6 bytes an IPv4 network, 24 bytes an   has networks of the
- * value's IPv6 network                           family "text"                      a table of 6
- * bytes a text, and the     one place, and a comparison texts "text*"                     an array
- * in order, without those that  a binary search a shorter one covers other stars, as "*.php"     an
- * array                               a comparison with each
+ *     pattern                    kept in                             a look
+ *     -------------------------  ----------------------------------  -----------------------------
+ *     "192.0.2.1", "10.0.0.0/8"  a table for each length of prefix:  one place of each table that
+ *                                6 bytes an IPv4 network, 24 bytes   has networks of the value's
+ *                                an IPv6 network                     family
+ *     "text"                     a table, 6 bytes a text, and all    one place, and a comparison
+ *                                texts behind each other
+ *     "text*"                    an array in order, without those    a binary search
+ *                                that a shorter one covers
+ *     other stars, as "*.php"    an array                            a comparison with each
  *
  * So a million addresses take 6 to 24 MB. A set is filled, built once, and not changed any more.
  * References are counted without atomics: one thread has the set at a time.
