@@ -62,6 +62,14 @@ def test_explain_prints_verdict_and_reasons(ask):
     assert 'key: no attribute "tenant"; there are "src", "path"' in done.stdout
 
 
+def test_explain_says_which_policy_in_shadow_would_deny(start_agent):
+    agent = start_agent("--shadow-all", "on", http=True, policies=POLICIES)
+    url = f"http://{agent.http_address}"
+    done = command(url, "explain", "policy=per-ip", "key=x", "cost=1000")
+
+    assert done.stdout.startswith("allowed: shadow, would be denied by per-ip\n"), done
+
+
 def test_explain_takes_attributes_and_reserved_names(ask):
     named = json_of(ask("explain", "--json", "policy=login", "key=x", "cost=3"))
     own = json_of(ask("explain", "--json", "algorithm=token_bucket", "capacity=5",

@@ -71,6 +71,18 @@ static bool make(const struct command_line *line, char target[COMMAND_TARGET_MAX
 
 /* ---- the answer ---- */
 
+/* What the policy is that the verdict names: that of `shadow` is the first that would deny. */
+static const char *role_of_policy(struct json_value verdict)
+{
+	const struct json_value reason = answer_field(verdict, "reason");
+
+	if (!answer_is_true(verdict, "allowed"))
+		return ", by ";
+	if (reason.kind == JSON_STRING && bytes_equal(reason.text, BYTES("shadow")))
+		return ", would be denied by ";
+	return ", least is left of ";
+}
+
 static void print_verdict(struct json_value verdict, FILE *to)
 {
 	bool is_allowed = answer_is_true(verdict, "allowed");
@@ -78,7 +90,7 @@ static void print_verdict(struct json_value verdict, FILE *to)
 	fputs(is_allowed ? "allowed: " : "denied: ", to);
 	answer_print_text(verdict, "reason", to);
 	if (answer_field(verdict, "policy").kind != JSON_NULL) {
-		fputs(is_allowed ? ", least is left of " : ", by ", to);
+		fputs(role_of_policy(verdict), to);
 		answer_print_text(verdict, "policy", to);
 	}
 	if (answer_is_true(verdict, "degraded"))
