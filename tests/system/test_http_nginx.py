@@ -273,16 +273,18 @@ def other_address():
         return probe.getsockname()[0]
 
 
-def connections_to(address):
-    """How many established connections of this machine have that other side."""
+def requests_that_wait_at(address):
+    """How many connections to it have bytes in them that it has not read; it is on this machine."""
     host, port = address.rsplit(":", 1)
     wanted = f"{socket.inet_aton(host)[::-1].hex()}:{int(port):04x}".upper()
     with open("/proc/net/tcp", encoding="ascii") as lines:
-        return sum(line.split()[2:4] == [wanted, "01"] for line in lines)
+        fields = [line.split() for line in lines]
+    return sum(at == wanted and state == "01" and not queues.endswith(":00000000")
+               for _, at, _, state, queues, *_ in fields[1:])
 
 
 def test_six_hundred_connections_of_one_proxy_are_answered(start_agent, start_nginx):
-    """More than --http-max-per-address, all of them there before the agent sees the first."""
+    """More than --http-max-per-address, all of them asked before the agent sees the first."""
     agent = start_agent(http="0.0.0.0:0", policies=policies_text(per_ip=bucket(100, "1/1h")))
     address = f"{other_address()}:{agent.http_address.rsplit(':', 1)[1]}"
     nginx = start_nginx(address, ("proxy_read_timeout 100ms", "proxy_read_timeout 20s"),
@@ -293,7 +295,7 @@ def test_six_hundred_connections_of_one_proxy_are_answered(start_agent, start_ng
         visitors.append(socket.create_connection(("127.0.0.1", nginx.port), PATIENCE,
                                                  (f"127.0.1.{1 + number % 3}", 0)))
         visitors[-1].sendall(raw_request("/", "Host: a"))
-    wait_until(lambda: connections_to(address) >= 600, "600 connections")
+    wait_until(lambda: requests_that_wait_at(address) >= 600, "600 requests")
     agent.signal(signal.SIGCONT)
     statuses = [int(visitor.recv(65536).split(b" ")[1]) for visitor in visitors]
     for visitor in visitors:
