@@ -62,7 +62,7 @@ static const char *find_fault_of_braces(const char *prefix)
 	return NULL;
 }
 
-/* Spaces are no part of a key's printed form. */
+/* The prefix has printable characters only, and no spaces: people type keys into redis-cli. */
 static bool read_key_prefix(void *into, const char *value, struct err *err)
 {
 	struct options *options = into;

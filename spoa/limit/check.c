@@ -63,7 +63,7 @@ static void put_hash(struct writer *w, const struct value *values, size_t count,
 	writer_put_hex(w, bytes_from(hash, sizeof hash));
 }
 
-/* An empty tag would be none for Redis. */
+/* Redis takes "{}" for no tag at all, so an empty value is hashed, as one that is too long is. */
 static void put_tag(struct writer *w, const struct value *value, bool is_hashed)
 {
 	char memory[VALUE_SHORT_TEXT_MAX];

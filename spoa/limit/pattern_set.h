@@ -16,7 +16,8 @@
  *     other stars, as "*.php"    an array                            a comparison with each
  *
  * So a million addresses take 6 to 24 MB. A set is filled, built once, and not changed any more.
- * References are counted without atomics: one thread has the set at a time.
+ * The thread that reads the policy file hands the set over to the loop, and only one of the two
+ * uses the set at a time. So references are counted without atomic operations.
  */
 #ifndef LIMIT_PATTERN_SET_H
 #define LIMIT_PATTERN_SET_H

@@ -52,8 +52,10 @@ struct match_list *policies_list(struct policies *policies, enum listed which);
 MUST_CHECK bool policies_compile(struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
-/* Every policy is in shadow from now on, inline ones and overrides too. Only for a set that is not
- * in use. */
+/*
+ * Every policy is in shadow from now on, inline ones and overrides too. Only for a set that is not
+ * in use.
+ */
 void policies_shadow_all(struct policies *policies);
 
 /*

@@ -1,17 +1,17 @@
 /*
  * denials.h - a store that asks another store, and remembers for a moment whom that one denied.
  *
- * A client far above its limit would else cost Redis a question for each of its requests. This
- * store answers those questions itself until the client's wait is over by the other store's clock
- * (docs/reference.md, section "Denials that the agent remembers").
+ * Without this store, each request of a client far above its limit would cost Redis a question.
+ * This store denies such requests by itself until the client's wait is over by the clock of the
+ * other store (docs/reference.md, section "Denials that the agent remembers").
  *
  * What it remembers of a balance is its state, so it knows what any cost would get: while nothing
  * is asked, a balance changes by its algorithm alone, and whoever else takes from it only makes the
  * wait longer. Of a sliding window it knows only what the one cost got that was asked for, since
  * Redis keeps the log.
  *
- * A look (store.h, is_look) is answered as the request would be, and what the other store says to it
- * is not remembered. A reset (is_reset) is neither answered nor remembered.
+ * A look (store.h, is_look) is answered as the request would be, and what the other store says to
+ * it is not remembered. A reset (is_reset) is neither answered nor remembered.
  *
  * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
  * denials_new, and forgets everything at once when the connection to the other store ends, when a
@@ -23,8 +23,7 @@
 #include "store/store.h"
 
 #define DENIALS_MAX 65536
-/* How long a denial is remembered where units may come back into a balance (store.h, gives_back).
- */
+/* The longest that a denial is remembered if other agents give units back (store.h, gives_back). */
 #define DENIALS_GIVEN_BACK_US INT64_C(10000)
 
 /*

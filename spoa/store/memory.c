@@ -218,8 +218,9 @@ static int64_t granted_units(struct balances *balances, struct balance_id id,
 }
 
 /*
- * The caller has made room for it. A grant is the limit at most: nothing is left of the
- * balance then, so more would change nothing.
+ * Adds to what was granted of a balance. The caller has made room for the grant. A grant never
+ * grows above the limit: at the limit nothing is left of the balance, so a larger one would change
+ * nothing.
  */
 static void add_grant(struct balances *balances, const struct finding *finding, int64_t cost,
 		      int64_t now_us)

@@ -244,11 +244,12 @@ struct store_config {
 	 */
 	void (*reread)(void *owner, const char *why, bool may_pass);
 	/*
-	 * The Sentinels name another master than before, or the first one, or follow a lower epoch
-	 * (`is_reset`) since they were set up anew. May be NULL.
+	 * The store follows a master that the Sentinels name: the first one, or another one than
+	 * before. `is_reset`: its epoch is lower, since the Sentinels were set up anew. May be
+	 * NULL.
 	 */
 	void (*master_named)(void *owner, const char *master, uint64_t epoch, bool is_reset);
-	/* A Sentinel is of no use, and why; or it is of use again. May be NULL. */
+	/* A Sentinel gave no usable answer, and why; or it gives answers again. May be NULL. */
 	void (*sentinel_changed)(void *owner, const char *sentinel, bool is_up, const char *why);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,

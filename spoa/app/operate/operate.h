@@ -2,8 +2,8 @@
  * operate.h - what an operator asks of a running agent, and changes in it, over HTTP
  * (docs/reference.md, section Operating). commands.h has the commands that ask for it.
  *
- * All of it runs in the loop. A question to the engine (explain) is answered when the verdict is
- * there; everything else is answered at once.
+ * All of this runs in the loop. The answers to explain and to balances wait for the store; all
+ * other answers are given at once.
  */
 #ifndef APP_OPERATE_OPERATE_H
 #define APP_OPERATE_OPERATE_H

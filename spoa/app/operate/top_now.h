@@ -1,6 +1,7 @@
 /*
- * top_now.h - GET /top?by=&last=: the keys of all policies that were asked for, or denied, most in
- * the last minute, in the last five, or since the start (limit/top_panes.h).
+ * top_now.h - answers GET /top?by=&last= with the keys, over all policies, that were asked for or
+ * denied most often in the last minute, in the last five minutes, or since the start
+ * (limit/top_panes.h).
  */
 #ifndef APP_OPERATE_TOP_NOW_H
 #define APP_OPERATE_TOP_NOW_H

@@ -96,7 +96,7 @@ static bool is_admin_socket(const struct http_exchange *exchange)
 	return exchange->is_unix && exchange->door == DOOR_ADMIN;
 }
 
-/* "https://agent:8080" of "agent:8080". */
+/* Whether a browser that shows `host` sends this Origin: "https://agent:8080" for "agent:8080". */
 static bool is_origin_of(struct bytes origin, struct bytes host)
 {
 	struct bytes scheme;

@@ -19,8 +19,8 @@
  * Only a request whose body comes later is copied, head and all, into memory of its own (`kept`),
  * which has its final size at once when the length is known. So an idle connection has no buffer.
  *
- * Why there is always room for an answer. No step is made before the output has room for
- * ANSWER_MAX, and while a request waits nothing else is put. An answer whose body does not fit into
+ * Why there is always room for an answer. The peer takes a step only when the output has room for
+ * ANSWER_MAX, and puts nothing else while a request waits. An answer whose body does not fit into
  * the rest of the block is sent as a body of the stream (stream.h).
  *
  * Why reading stops. While a request waits, or an answer is not written, more input is left where

@@ -13,8 +13,8 @@
  * a cluster, by their hash tag or that of the prefix.
  *
  * A smaller number is believed only after REDIS_AGENTS_HOLD_US in which no larger one came: when
- * Redis comes back, all seats are free, and the first agent to return would else count itself
- * alone. While Redis is away the number stays.
+ * Redis comes back empty, all seats are free, and the first agent to return would believe that
+ * there is no other one. While Redis is away the number stays.
  */
 #ifndef STORE_REDIS_AGENTS_H
 #define STORE_REDIS_AGENTS_H

@@ -18,7 +18,7 @@
  *
  * Nodes:
  *
- *     the places of --store, at first and whenever no owner is up --.
+ *     the hosts of --store, at the start and while no owner is up ---.
  *     the owners of slots in the newest map ------------------------+--> a node, with its link
  *     the place that ASK or MOVED names ----------------------------'
  *

@@ -251,8 +251,9 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 /* ---- PTTL ---- */
 
 /*
- * Of a cluster this also says whether the node owns the slot of all keys. If not, then no request
- * could be answered, and MOVED says so better than each of them would.
+ * A node of a cluster answers MOVED if another node owns the slot of this key. With a plain
+ * redis:// no request could be answered then, so the greeting fails and says why, once for all
+ * requests.
  */
 static void on_pttl(struct redis_asked *asked, const struct redis_reply *reply)
 {

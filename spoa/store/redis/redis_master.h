@@ -6,9 +6,10 @@
  * not heard of the failover yet. The old master may call itself master for some ten seconds more,
  * and an agent that believed such a Sentinel would count apart from the others.
  *
- * Sentinels that were set up anew begin at epoch 0. They are followed when nothing contradicts:
- * REDIS_MASTER_RESET_US long a majority of all Sentinels has named the same server by the same
- * lower epoch, none has named the higher epoch, and the server that is followed is lost.
+ * Sentinels that were set up anew begin at epoch 0. The agent follows them when three things hold:
+ * a majority of all Sentinels has named the same server by the same lower epoch for
+ * REDIS_MASTER_RESET_US, no Sentinel has named the higher epoch in that time, and the server that
+ * the agent follows is lost.
  *
  * There is no clock and no I/O here: every time is an argument, in us of the monotonic clock.
  */

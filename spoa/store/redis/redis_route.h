@@ -35,7 +35,10 @@ struct redis_route {
 	char opened[LOOKUP_TEXT_MAX], good[LOOKUP_TEXT_MAX];
 };
 
-/* There is no init: the caller sets the first six fields, and the others to zero. */
+/*
+ * There is no init: the caller sets the fields down to `owner`, and the others to zero. The release
+ * ends a look-up that is going on.
+ */
 void redis_route_release(struct redis_route *route);
 /* It leads elsewhere now: what is known of the place before is forgotten. */
 void redis_route_restart(struct redis_route *route);

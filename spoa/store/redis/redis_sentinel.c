@@ -70,7 +70,7 @@ static void fail_sentinel(struct redis_sentinel *sentinel, struct bytes why)
 	tell_failure(sentinel, false, why);
 }
 
-/* ---- OPEN ---- */
+/* ---- the connection to a Sentinel ---- */
 
 static void on_auth(struct redis_asked *asked, const struct redis_reply *reply)
 {
@@ -204,7 +204,10 @@ static void on_looked_up(void *owner)
 		connect_if_possible(sentinel);
 }
 
-/* A look-up that takes longer than a round is waited for no more. */
+/*
+ * When the look-up of the last round has not ended yet, the addresses that are known already are
+ * tried in its place.
+ */
 static void begin_round(struct redis_sentinel *sentinel)
 {
 	bool is_rare = sentinel->failures > QUICK_FAILURES;

@@ -97,7 +97,7 @@ static const struct redis_item *next_item(struct reader *reader, enum redis_item
 	return reader->next++;
 }
 
-/* How many elements follow, each of which is at least an item that is there. */
+/* Reads the head of an array. An array that claims more elements than items follow is refused. */
 static bool next_array(struct reader *reader, size_t *ret_count)
 {
 	const struct redis_item *array = next_item(reader, REDIS_ARRAY);
@@ -224,7 +224,7 @@ static uint16_t add_owner(struct redis_slot_map *map, const struct redis_owner *
 	return (uint16_t)map->count;
 }
 
-/* [first slot, last slot, owner, replica...] */
+/* Reads one array of the reply: the first slot, the last slot, the owner, and its replicas. */
 static bool read_range(struct reader *reader, struct redis_slot_map *map)
 {
 	struct redis_owner owner = {.name = ""};

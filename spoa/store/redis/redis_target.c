@@ -267,7 +267,7 @@ static bool add_place(struct bytes text, struct bytes port, struct redis_target 
 		return err_set(err, "the hosts: more than %d", REDIS_PLACES_MAX);
 	if (!read_place(text, port, &place, err))
 		return false;
-	/* A Sentinel that is given twice would be two in every majority. */
+	/* A Sentinel that stands here twice would count as two of the majority. */
 	if (has_place(target, &place))
 		return err_set(err, "the hosts: one of them is given twice");
 	target->places[target->place_count++] = place;
