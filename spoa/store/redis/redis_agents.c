@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/writer.h"
+#include "store/redis/redis_command.h"
 #include "store/redis/redis_connection.h"
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
@@ -122,29 +123,6 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 
 /* ---- the call ---- */
 
-static void put_len(struct writer *w, char kind, size_t len)
-{
-	writer_put_u8(w, (uint8_t)kind);
-	writer_put_unsigned(w, len);
-	writer_put(w, BYTES("\r\n"));
-}
-
-static void put_word(struct writer *w, struct bytes word)
-{
-	put_len(w, '$', word.len);
-	writer_put(w, word);
-	writer_put(w, BYTES("\r\n"));
-}
-
-static void put_number(struct writer *w, unsigned number)
-{
-	uint8_t digits[20];
-	struct writer text = writer_on(digits, sizeof digits);
-
-	writer_put_unsigned(&text, number);
-	put_word(w, writer_bytes(&text));
-}
-
 static void put_seat(struct writer *w, struct bytes prefix, unsigned seat)
 {
 	uint8_t name[SEAT_BYTES];
@@ -153,22 +131,22 @@ static void put_seat(struct writer *w, struct bytes prefix, unsigned seat)
 	writer_put(&key, prefix);
 	writer_put(&key, BYTES(SEAT_NAME));
 	writer_put_unsigned(&key, seat);
-	put_word(w, writer_bytes(&key));
+	redis_command_put(w, writer_bytes(&key));
 }
 
 static void ask_for_seat(struct redis_agents *agents)
 {
 	struct writer w = writer_on(agents->command, sizeof agents->command);
 
-	put_len(&w, '*', 3 + agents->seats + 3);
-	put_word(&w, BYTES("EVALSHA"));
-	put_word(&w, bytes_from_text(redis_link_hash(agents->config.link)));
-	put_number(&w, agents->seats);
+	redis_command_begin(&w, 3 + agents->seats + 3);
+	redis_command_put(&w, BYTES("EVALSHA"));
+	redis_command_put(&w, bytes_from_text(redis_link_hash(agents->config.link)));
+	redis_command_put_number(&w, agents->seats);
 	for (unsigned seat = 0; seat < agents->seats; seat++)
 		put_seat(&w, agents->config.prefix, seat);
-	put_word(&w, BYTES("agents"));
-	put_word(&w, bytes_from_text(agents->id));
-	put_number(&w, REDIS_AGENTS_LIFE_MS);
+	redis_command_put(&w, BYTES("agents"));
+	redis_command_put(&w, bytes_from_text(agents->id));
+	redis_command_put_number(&w, REDIS_AGENTS_LIFE_MS);
 	ASSERT(!w.full);
 	agents->is_asked = true;
 	redis_link_send(agents->config.link, writer_bytes(&w), &agents->asked);

@@ -3,35 +3,13 @@
 #include <string.h>
 
 #include "limit/request.h"
+#include "store/redis/redis_command.h"
 
 /* ---- the call ---- */
 
-static void put_len(struct writer *w, char kind, size_t len)
-{
-	writer_put_u8(w, (uint8_t)kind);
-	writer_put_unsigned(w, len);
-	writer_put(w, BYTES("\r\n"));
-}
-
-static void put_text(struct writer *w, struct bytes text)
-{
-	put_len(w, '$', text.len);
-	writer_put(w, text);
-	writer_put(w, BYTES("\r\n"));
-}
-
-static void put_number(struct writer *w, int64_t number)
-{
-	uint8_t digits[20];
-	struct writer text = writer_on(digits, sizeof digits);
-
-	writer_put_decimal(&text, number);
-	put_text(w, writer_bytes(&text));
-}
-
 static void put_key(struct writer *w, const struct check *check, struct bytes prefix)
 {
-	put_len(w, '$', prefix.len + check->key_len);
+	redis_command_put_len(w, prefix.len + check->key_len);
 	writer_put(w, prefix);
 	writer_put(w, check_key(check));
 	writer_put(w, BYTES("\r\n"));
@@ -56,14 +34,14 @@ static void put_check(struct writer *w, const struct store_op *op, const struct 
 {
 	const struct quota *quota = check->quota;
 
-	put_text(w, bytes_from_text(algorithm_name(quota->algorithm)));
-	put_number(w, cost_of(op, check));
-	put_number(w, quota->limit);
+	redis_command_put(w, bytes_from_text(algorithm_name(quota->algorithm)));
+	redis_command_put_number(w, cost_of(op, check));
+	redis_command_put_number(w, quota->limit);
 	if (algorithm_traits(quota->algorithm)->is_by_rate) {
-		put_number(w, quota->refill_tokens);
-		put_number(w, quota->refill_us);
+		redis_command_put_number(w, quota->refill_tokens);
+		redis_command_put_number(w, quota->refill_us);
 	} else {
-		put_number(w, quota->window_us);
+		redis_command_put_number(w, quota->window_us);
 	}
 }
 
@@ -75,8 +53,8 @@ static void put_counts(struct writer *w, const struct store_op *op)
 {
 	int64_t count = (int64_t)op->count, shadow = op->is_denied ? 0 : (int64_t)op->shadow;
 
-	put_number(w, op->is_denied ? -count : count - shadow);
-	put_number(w, op->is_look ? -shadow - 1 : shadow);
+	redis_command_put_number(w, op->is_denied ? -count : count - shadow);
+	redis_command_put_number(w, op->is_look ? -shadow - 1 : shadow);
 }
 
 static struct store_op *op_of(const struct list *link)
@@ -95,17 +73,17 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 		for (size_t i = 0; i < op->count; i++)
 			arguments += arguments_of(op->checks[i]->quota);
 	}
-	put_len(w, '*', 3 + keys + arguments);
-	put_text(w, BYTES("EVALSHA"));
-	put_text(w, bytes_from_text(form->hash));
-	put_number(w, (int64_t)keys);
+	redis_command_begin(w, 3 + keys + arguments);
+	redis_command_put(w, BYTES("EVALSHA"));
+	redis_command_put(w, bytes_from_text(form->hash));
+	redis_command_put_number(w, (int64_t)keys);
 	for (const struct list *link = ops->next; link != ops; link = link->next)
 		for (size_t i = 0; i < op_of(link)->count; i++)
 			put_key(w, op_of(link)->checks[i], form->prefix);
 	if (form->is_time_given)
-		put_number(w, form->time_us);
+		redis_command_put_number(w, form->time_us);
 	else
-		put_text(w, BYTES("now"));
+		redis_command_put(w, BYTES("now"));
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		put_counts(w, op_of(link));
 		for (size_t i = 0; i < op_of(link)->count; i++)
