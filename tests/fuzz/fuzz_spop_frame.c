@@ -76,11 +76,15 @@ static void check_data(const struct spop_data *data)
 		ASSERT(data->type >= SPOP_INT32 && data->type <= SPOP_UINT64);
 }
 
+/* The name of a variable is our own, and has this many bytes; the name of an argument is HAProxy's.
+ */
 static void check_set_var(const struct spop_argument *argument)
 {
 	static uint8_t memory[FRAME_ROOM];
 	struct writer w = writer_on(memory, sizeof memory);
 
+	if (argument->name.len == 0 || argument->name.len > SPOP_VAR_NAME_MAX)
+		return;
 	spop_put_set_var(&w, SPOP_SCOPE_TRANSACTION, argument->name, argument->data);
 	spop_put_unset_var(&w, SPOP_SCOPE_SESSION, argument->name);
 	ASSERT(w.len <= sizeof memory);
