@@ -173,7 +173,7 @@ def opened(replay):
 def test_memory_does_not_grow_with_the_lines_of_a_log(tmp_path, started):
     path = tmp_path / "log.gz"
     peaks = []
-    for minutes in (2, 10):
+    for minutes in (2, 20):
         with gzip.open(path, "wt", compresslevel=1) as log:
             for n in range(minutes * 3000):
                 log.write(log_line(f"11:{n // 3000:02}:{n // 50 % 60:02}.{n % 1000:03}",
@@ -189,4 +189,6 @@ def test_memory_does_not_grow_with_the_lines_of_a_log(tmp_path, started):
         replay.popen.stdin.close()
         assert replay.wait() == 0
 
-    assert peaks[1] < peaks[0] + 1024  # KiB
+    # The log has 54,000 lines more, of 400 bytes each. What the allocator of a sanitizer keeps aside
+    # grows by a little more than 1 MiB.
+    assert peaks[1] < peaks[0] + 2048  # KiB

