@@ -175,13 +175,14 @@ static struct bytes normalise_path(struct http_question *question, struct bytes 
 	return http_path_put(&w, raw_path) == NULL ? keep(question, &w) : raw_path;
 }
 
-/* "/x?y", perhaps behind scheme and host. */
+/* "/x?y", perhaps behind scheme and host, or the "*" of OPTIONS. */
 static bool add_path(struct http_question *question, struct bytes url)
 {
-	struct bytes rest = without_authority(url), path;
+	struct bytes rest = bytes_equal(url, BYTES("*")) ? BYTES("/") : without_authority(url);
+	struct bytes path;
 
 	if (!bytes_begin_with(rest, BYTES("/")) || !bytes_next_item(&rest, '?', &path))
-		return false; /* "*" of OPTIONS, or the host of CONNECT: there is no path */
+		return false;
 	add_attribute(question, BYTES("path"), normalise_path(question, path));
 	if (rest.data != NULL)
 		add_attribute(question, BYTES("query"), rest);
@@ -223,7 +224,10 @@ static bool add_request(struct http_question *question, const struct line_piece 
 	if (!bytes_next_item(&rest, ' ', &method) || method.len == 0 || method.data[0] == '<' ||
 	    !bytes_next_item(&rest, ' ', &url))
 		return false;
-	add_attribute(question, BYTES("method"), plain_text(question, piece, method));
+	method = plain_text(question, piece, method);
+	add_attribute(question, BYTES("method"), method);
+	if (bytes_equal(method, BYTES("CONNECT")))
+		url = BYTES("/"); /* as in the shipped haproxy.cfg: "example.com:443" is no path */
 	add_path_or_base(question, plain_text(question, piece, url));
 	return true;
 }

@@ -64,7 +64,9 @@ TEST(haproxy_log_read_a_request_is_what_haproxy_had)
 	assert_request(BEGIN "\"GET /x/../login/ HTTP/1.1\"",
 		       "method=GET path=/x/../login/ src=192.0.2.1"); /* refused, and counted */
 	assert_request(BEGIN "\"GET /? HTTP/1.1\"", "method=GET path=/ query= src=192.0.2.1");
-	assert_request(BEGIN "\"OPTIONS * HTTP/1.1\"", "method=OPTIONS src=192.0.2.1");
+	assert_request(BEGIN "\"OPTIONS * HTTP/1.1\"", "method=OPTIONS path=/ src=192.0.2.1");
+	assert_request(BEGIN "\"CONNECT a.example:443 HTTP/1.1\"",
+		       "method=CONNECT path=/ src=192.0.2.1");
 }
 
 TEST(haproxy_log_read_the_date_before_the_first_brace_is_it)
