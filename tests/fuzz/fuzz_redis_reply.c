@@ -164,7 +164,7 @@ static void ask_memory(const struct check *check, int64_t now_us)
 /* All or nothing, but for what is in shadow. */
 static void check_op(const struct store_op *op)
 {
-	size_t together = op->is_denied ? op->count : op->count - op->shadow;
+	size_t together = op->count - op->shadow;
 
 	for (size_t i = 0; i < op->count; i++) {
 		const struct check *check = op->checks[i];

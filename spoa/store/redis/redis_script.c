@@ -46,15 +46,17 @@ static void put_check(struct writer *w, const struct store_op *op, const struct 
 }
 
 /*
- * A negative count means: charge nothing. Then there is no need to tell checks in shadow apart. A
- * negative number of those in shadow, which is one less than the number of them, means a look.
+ * A negative count means: charge nothing. A negative number of those in shadow, which is one less
+ * than the number of them, means a look. When all checks are in shadow there is no count that could
+ * be negative, so the look says that nothing is charged.
  */
 static void put_counts(struct writer *w, const struct store_op *op)
 {
-	int64_t count = (int64_t)op->count, shadow = op->is_denied ? 0 : (int64_t)op->shadow;
+	int64_t shadow = (int64_t)op->shadow, count = (int64_t)op->count - shadow;
+	bool is_look = op->is_look || (op->is_denied && count == 0);
 
-	redis_command_put_number(w, op->is_denied ? -count : count - shadow);
-	redis_command_put_number(w, op->is_look ? -shadow - 1 : shadow);
+	redis_command_put_number(w, op->is_denied ? -count : count);
+	redis_command_put_number(w, is_look ? -shadow - 1 : shadow);
 }
 
 static struct store_op *op_of(const struct list *link)
@@ -130,13 +132,13 @@ static bool is_error(const struct redis_call_reader *reader)
 }
 
 /*
- * Whether the check is decided on its own: it is in shadow, and the op is not denied from the
- * start. Then the reply has an error of this check in the place of its state. All other checks of
- * an op are charged together, and an error of one of them stands in the place of the whole op.
+ * Whether the check is decided on its own: it is in shadow. Then the reply has an error of this
+ * check in the place of its state. All other checks of an op are charged together, and an error of
+ * one of them stands in the place of the whole op.
  */
 static bool is_decided_alone(const struct store_op *op, size_t check)
 {
-	return !op->is_denied && check >= op->count - op->shadow;
+	return check >= op->count - op->shadow;
 }
 
 static bool skip_items(struct redis_call_reader *reader, size_t items)
@@ -229,7 +231,7 @@ static bool decide_shadow(struct redis_call_reader *reader, struct store_op *op,
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
 {
-	bool is_denied = op->is_denied;
+	bool is_denied = op->is_denied && op->count > op->shadow; /* see put_counts */
 	int64_t charged;
 
 	if (is_error(reader)) {
@@ -244,7 +246,7 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 		if (is_decided_alone(op, i) && is_error(reader)) {
 			fail_check(reader, check, ret_why);
 		} else if (is_decided_alone(op, i)) {
-			if (!decide_shadow(reader, op, check, charged == 1))
+			if (!decide_shadow(reader, op, check, charged == 1 && !op->is_denied))
 				return false;
 		} else {
 			if (!decide_check(reader, op, check, charged == 1))

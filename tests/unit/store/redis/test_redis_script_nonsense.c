@@ -136,14 +136,14 @@ static void make_mutated_op(struct mutated *m, size_t index)
 	op->shadow = random_below(op->count + 1);
 	op->is_denied = random_below(4) == 0;
 	bool is_failed = random_below(8) == 0;
-	put_item(&m->words, is_failed ? "!OOM" : op->is_denied ? "0" : "1");
+	bool is_refused = op->is_denied && op->shadow < op->count;
+	put_item(&m->words, is_failed ? "!OOM" : is_refused ? "0" : "1");
 	for (size_t k = 0; k < op->count; k++) {
 		m->pointers[index][k] =
 			check_make(&m->checks[index][k], "k", &m->quotas[random_below(4)],
 				   (int64_t)random_below(3));
 		if (!is_failed)
-			put_state(&m->words, m->pointers[index][k],
-				  !op->is_denied && k >= op->count - op->shadow);
+			put_state(&m->words, m->pointers[index][k], k >= op->count - op->shadow);
 	}
 }
 
@@ -184,10 +184,10 @@ static void mutate(struct words *words)
 	words->items[0].number = (int64_t)words->reply.count - 1;
 }
 
-/* Decided or failed as its op may be; what is denied together has no charge. */
+/* Decided or failed as its op may be. */
 static void assert_op_can_be(const struct store_op *op)
 {
-	size_t together = op->is_denied ? op->count : op->count - op->shadow;
+	size_t together = op->count - op->shadow;
 
 	for (size_t k = 0; k < op->count; k++) {
 		const struct check *check = op->checks[k];
