@@ -353,8 +353,8 @@ static void decide(struct inquiry *inquiry, enum source source)
 		config->decided(config->owner, &decision);
 }
 
-/* Decides the request and hands over the verdict, if an asker still waits for it. */
-static void finish(struct inquiry *inquiry)
+/* Decides the request and hands over the verdict; false when no asker waits for it any more. */
+static bool finish(struct inquiry *inquiry)
 {
 	struct asker asker = inquiry->asker;
 
@@ -362,9 +362,10 @@ static void finish(struct inquiry *inquiry)
 	list_remove(&inquiry->open_link);
 	list_remove(&inquiry->queue_link);
 	if (asker.done == NULL)
-		return;
+		return false;
 	decide(inquiry, asker.source);
 	asker.done(&asker, &inquiry->verdict);
+	return true;
 }
 
 static void on_store_answered(struct store_op *op)
@@ -373,7 +374,7 @@ static void on_store_answered(struct store_op *op)
 
 	inquiry->engine->in_flight -= inquiry->request.count;
 	inquiry->engine->counter.stats.late += op->is_late && !op->is_look;
-	finish(inquiry);
+	(void)finish(inquiry);
 	engine_end(inquiry);
 }
 
@@ -485,17 +486,27 @@ int64_t engine_next_us(const struct engine *engine)
 	return first == NULL ? -1 : first->deadline_us;
 }
 
+/* A store that asks several servers may have outcomes of some, which count. */
+static void fail_unanswered(const struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++)
+		if (!op->checks[i]->is_decided && op->checks[i]->error == STORE_OK)
+			op->checks[i]->error = STORE_TIMEOUT;
+}
+
 void engine_expire(struct engine *engine, int64_t mono_us)
 {
+	struct store *store = engine->config.store;
 	struct inquiry *inquiry = first_waiting(engine);
 
 	if (inquiry != NULL && inquiry->deadline_us <= mono_us)
-		store_catch_up(engine->config.store);
+		store_catch_up(store);
 	while ((inquiry = first_waiting(engine)) != NULL && inquiry->deadline_us <= mono_us) {
 		inquiry->op.is_late = true;
 		engine->counter.stats.expired += !inquiry->op.is_look;
-		store_expired(engine->config.store, mono_us);
-		store_op_fail(&inquiry->op, STORE_TIMEOUT);
-		finish(inquiry);
+		store_expired(store, &inquiry->op, mono_us);
+		fail_unanswered(&inquiry->op);
+		if (finish(inquiry))
+			store_settled(store, &inquiry->op, !inquiry->verdict.allowed);
 	}
 }

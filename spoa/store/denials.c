@@ -355,9 +355,14 @@ static void catch_up(struct store *store)
 	store_catch_up(denials_of(store)->asked);
 }
 
-static void expired(struct store *store, int64_t mono_us)
+static void expired(struct store *store, struct store_op *op, int64_t mono_us)
 {
-	store_expired(denials_of(store)->asked, mono_us);
+	store_expired(denials_of(store)->asked, op, mono_us);
+}
+
+static void settled(struct store *store, struct store_op *op, bool is_denied)
+{
+	store_settled(denials_of(store)->asked, op, is_denied);
 }
 
 static void set_password(struct store *store, const char *password)
@@ -414,6 +419,7 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 					.forget_known = forget_known,
 					.catch_up = catch_up,
 					.expired = expired,
+					.settled = settled,
 					.set_password = set_password,
 					.set_sentinel_password = set_sentinel_password,
 					.reread_files = reread_files,

@@ -9,9 +9,11 @@
  * store_ask returns STORE_DONE when every check is answered. Or it returns STORE_PENDING and the
  * store answers later: then it calls `answered` exactly once, never inside store_ask, also when its
  * link is lost or it is freed. Until then the op and its checks stay where they are, however long
- * that takes. Deadlines are the engine's: it sets `is_late`, tells the store (store_expired), and
- * answers the request by on_error in the meantime. For that the engine writes into the checks, so a
- * store keeps nothing of its own in them.
+ * that takes. Deadlines are the engine's: it sets `is_late`, tells the store (store_expired), gives
+ * the checks that the store has not answered the error STORE_TIMEOUT, and decides the request in
+ * the meantime. For that the engine writes into the checks, so a store keeps nothing of its own in
+ * them. A store that asks several servers for one op answers the checks as their replies come: a
+ * check without an outcome that counts has neither is_decided nor an error.
  *
  * To look is an argument of asking (`is_look`), so that a look can't say something else than what
  * happens.
@@ -37,6 +39,7 @@ enum store_state { STORE_DONE = 0, STORE_PENDING };
 
 struct store;
 struct store_op;
+struct parted;
 
 typedef void store_seen_fn(struct store_op *op, const struct check *check,
 			   const struct balance *balance, bool is_charged, int64_t now_us);
@@ -79,11 +82,12 @@ struct store_op {
 		store_seen_fn *seen;
 	} wrapped;
 	/* The store's too, of a Redis Cluster; zeros before it is asked. */
-	uint16_t slot;     /* of all its keys */
-	uint8_t redirects; /* how often a server sent the op to another one */
-	bool is_asking;    /* it goes to a server that does not own the slot yet */
-	bool is_alone;     /* in a call of its own, since TRYAGAIN came to a call of several */
-	bool is_part;      /* of another op, whose error is counted in place of the parts' */
+	uint16_t slot;         /* of all its keys */
+	uint8_t redirects;     /* how often a server sent the op to another one */
+	bool is_asking;        /* it goes to a server that does not own the slot yet */
+	bool is_alone;         /* in a call of its own, since TRYAGAIN came to a call of several */
+	bool is_part;          /* of another op, whose error is counted in place of the parts' */
+	struct parted *parted; /* the parts that the op is in; NULL: in none */
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
@@ -159,8 +163,16 @@ struct store {
 	 * loop did not hand them over yet. NULL for a store that always answers at once.
 	 */
 	void (*catch_up)(struct store *store);
-	/* An op has become late. Answers nothing. NULL for a store that always answers at once. */
-	void (*expired)(struct store *store, int64_t mono_us);
+	/*
+	 * The op has become late. Answers nothing, and leaves its checks as they are. NULL for a
+	 * store that always answers at once.
+	 */
+	void (*expired)(struct store *store, struct store_op *op, int64_t mono_us);
+	/*
+	 * The request of a late op was decided, by the checks that were answered and by the
+	 * on_error of the others. Answers nothing. NULL for a store that asks one server.
+	 */
+	void (*settled)(struct store *store, struct store_op *op, bool is_denied);
 	/*
 	 * Another store says that this is the balance of the check, at `now_us` by its clock. From
 	 * now on this store has that balance, and grants its share of it, less what it granted in
@@ -273,10 +285,16 @@ static inline void store_forget_known(struct store *store)
 		store->forget_known(store);
 }
 
-static inline void store_expired(struct store *store, int64_t mono_us)
+static inline void store_expired(struct store *store, struct store_op *op, int64_t mono_us)
 {
 	if (store->expired != NULL)
-		store->expired(store, mono_us);
+		store->expired(store, op, mono_us);
+}
+
+static inline void store_settled(struct store *store, struct store_op *op, bool is_denied)
+{
+	if (store->settled != NULL)
+		store->settled(store, op, is_denied);
 }
 
 static inline void store_catch_up(struct store *store)

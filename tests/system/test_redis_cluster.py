@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 
 import pytest
 
@@ -262,6 +263,45 @@ def test_without_one_of_three_nodes_requests_of_four_policies(start_cluster, sta
             expected = [True] * 3 if lost == len(names) else [True, True, False]
             assert [verdict.allowed for verdict in verdicts] == expected
             assert all(verdict.degraded == (lost > 0) for verdict in verdicts[:2])
+
+
+def test_while_one_of_three_nodes_hangs_the_limits_of_the_others_hold(start_cluster, start_agent):
+    """Its slots decide their own checks, at the deadline; those of the others are charged."""
+    cluster = start_cluster(options=["--cluster-require-full-coverage", "no"])
+    names = ["w", "x", "y", "z"]
+    agent = start_agent("--store-timeout", "250ms", "--on-error", "allow", store=cluster.url,
+                        policies=policies(**{name: bucket(LIMIT, key=[name]) for name in names}))
+    wait_for_nodes(agent)
+    hanging = cluster.primaries[1]
+    with agent.connect() as peer:
+        users = [f"user-{n}" for n in range(6)]
+        for user in users:
+            assert peer.ask(**dict.fromkeys(names, user)).reason == "ok"
+        at_hanging = [key.decode() for key in hanging.keys()]
+        lost = {user: sum(key.endswith(f":{user}") for key in at_hanging) for user in users}
+        user = next(user for user in users if 0 < lost[user] < len(names))
+        hanging.signal(signal.SIGSTOP)
+        try:
+            verdicts = [peer.ask(**dict.fromkeys(names, user)) for _ in range(3)]
+        finally:
+            hanging.signal(signal.SIGCONT)
+        assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+        assert all(verdict.degraded for verdict in verdicts[:2])
+
+
+def test_a_shadow_balance_that_is_broken_leaves_the_others_of_its_slot_charged(
+        start_cluster, start_agent):
+    cluster = start_cluster()
+    text = policies("src", p=bucket(LIMIT), seen={**bucket(10), "shadow": True},
+                    q=bucket(1000, key=["path"]))
+    agent = start_agent(*PATIENT, store=cluster.url, policies=text)
+    wait_for_nodes(agent)
+    with agent.connect() as peer:
+        assert peer.ask(src="a", path="/").reason == "ok"
+        broken = next(key for key in cluster.keys() if key.startswith(b"rl:seen:"))
+        cluster.owner_of(cluster.slot_of(broken)).ask("SET", broken, "nonsense")
+        verdicts = [peer.ask(src="a", path="/") for _ in range(3)]
+        assert [verdict.allowed for verdict in verdicts] == [True, True, False]
 
 
 def test_a_replica_that_is_promoted_takes_over(start_cluster, start_agent):

@@ -546,11 +546,6 @@ enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_o
 	return state;
 }
 
-void redis_cluster_note_late(struct redis_cluster *cluster)
-{
-	redis_parts_note_late(&cluster->parts);
-}
-
 void redis_cluster_read_all(struct redis_cluster *cluster)
 {
 	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)

@@ -29,8 +29,6 @@ void redis_cluster_free(struct redis_cluster *cluster);
 
 /* As store_ask says. */
 enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_op *op);
-/* Some op has become late. */
-void redis_cluster_note_late(struct redis_cluster *cluster);
 /* Takes the replies that have come, without waiting for the loop. */
 void redis_cluster_read_all(struct redis_cluster *cluster);
 /*

@@ -1,19 +1,29 @@
 /*
  * The life of a request in parts:
  *
- *     ask --> looked at in each slot --> some check denies -----------------> answered
- *                      |                 it was denied before, or resets ----->   ^
- *                      |                 it is late ------------------------->    |
- *                      `---------------> nothing denies --> taken in each slot ---'
+ *     ask --> looked at in each slot --> some check denies, ---------------------> answered
+ *               |              |         or none has an outcome                      ^ ^
+ *               |              |                                                     | |
+ *               |              `-------> none denies --> taken in each slot ---------' |
+ *               |                                                                      |
+ *               `-- the deadline --> the request is allowed --> taken in the slots ----|
+ *                     |              all the same               that have answered     |
+ *                     `------------> it is denied, or nobody waits any more -----------'
  *
  * The look is that of a request which is denied already: the outcomes are those of checks that are
  * not charged, which is what the checks of a denied request get. So a denied request needs no
  * second step. A request that is only looked at is looked at twice, since the outcomes of an
- * allowed one are those after the taking.
+ * allowed one are those after the taking. A reset has one step only: no check of it denies.
  *
- * A part is an op of its own. That a request is late is marked in its parts, where the nodes look
- * for it before they send. A reset has one step only: no check of it denies. Deadlines are in the
- * order of the asking, so the late requests are the first ones of the list.
+ * A check that has an error after the look was decided by its on_error: it is not asked about
+ * again, and the other checks of its slot are taken without it.
+ *
+ * At the deadline the engine decides the request by the checks that have an outcome by then, and by
+ * the on_error of the others. Parts that did not leave yet are not sent any more. What the request
+ * would have taken in the slots that did answer is taken after that, so that a slot that hangs does
+ * not open the limits of the others.
+ *
+ * A part is an op of its own, and it may be in parts again: by key, while its slot migrates.
  */
 #include "store/redis/redis_parts.h"
 
@@ -26,14 +36,13 @@ struct part {
 	struct store_op op;
 	struct parted *of;
 	struct check *checks[REQUEST_CHECKS_MAX];
-	bool is_failed; /* the look had an error: it is not taken */
+	bool is_waited_for; /* it was asked and has not answered */
 };
 
 struct parted {
 	struct redis_parts *parts;
-	struct list link;
 	struct store_op *whole;
-	size_t waiting; /* parts without an answer, and one while parts are asked */
+	size_t waiting; /* parts that are waited for, and one while parts are asked */
 	bool is_last_step;
 	size_t count;
 	struct part part[REQUEST_CHECKS_MAX];
@@ -45,6 +54,7 @@ static void on_part_answered(struct store_op *op)
 {
 	struct part *part = CONTAINER_OF(op, struct part, op);
 
+	part->is_waited_for = false;
 	part->of->waiting--;
 	if (part->of->waiting == 0)
 		go_on(part->of);
@@ -65,7 +75,7 @@ static struct part *add_part(struct parted *parted, uint16_t slot)
 	struct part *part = &parted->part[parted->count++];
 
 	part->of = parted;
-	part->is_failed = false;
+	part->is_waited_for = false;
 	part->op = (struct store_op){
 		.checks = part->checks,
 		.now_us = parted->whole->now_us,
@@ -105,44 +115,75 @@ static void divide(struct parted *parted, bool is_by_key)
 
 /* ---- the steps ---- */
 
-static void ask_parts(struct parted *parted)
+static void ask_part(struct part *part)
 {
-	const struct redis_parts_config *config = &parted->parts->config;
+	const struct redis_parts_config *config = &part->of->parts->config;
 
-	parted->waiting = 1;
-	for (size_t i = 0; i < parted->count; i++) {
-		struct part *part = &parted->part[i];
-		if (part->is_failed)
-			continue;
-		parted->waiting++;
-		if (config->ask(config->owner, &part->op) == STORE_DONE)
-			parted->waiting--;
+	if (part->op.count == 0)
+		return;
+	part->is_waited_for = true;
+	part->of->waiting++;
+	if (config->ask(config->owner, &part->op) == STORE_DONE) {
+		part->is_waited_for = false;
+		part->of->waiting--;
 	}
-	parted->waiting--;
 }
 
 static void look(struct parted *parted)
 {
 	const struct store_op *whole = parted->whole;
 
+	parted->waiting = 1;
 	for (size_t i = 0; i < parted->count; i++) {
-		struct store_op *op = &parted->part[i].op;
-		op->is_denied = !whole->is_reset;
-		op->is_look = whole->is_look || !parted->is_last_step;
+		struct part *part = &parted->part[i];
+		part->op.is_denied = !whole->is_reset;
+		part->op.is_look = whole->is_look || !parted->is_last_step;
+		ask_part(part);
 	}
-	ask_parts(parted);
+	parted->waiting--;
 }
 
+static void drop_failed_checks(struct part *part)
+{
+	struct store_op *op = &part->op;
+	size_t first_shadow = op->count - op->shadow, kept = 0, kept_shadow = 0;
+
+	for (size_t i = 0; i < op->count; i++) {
+		struct check *check = part->checks[i];
+		if (check->error != STORE_OK)
+			continue;
+		part->checks[kept++] = check;
+		kept_shadow += i >= first_shadow;
+	}
+	op->count = kept;
+	op->shadow = kept_shadow;
+}
+
+/* Until it is answered, the outcomes of the look do not count: a late part was maybe taken. */
+static void forget_outcomes(const struct part *part)
+{
+	for (size_t i = 0; i < part->op.count; i++)
+		part->checks[i]->is_decided = false;
+}
+
+/* Takes in the parts that have answered the look, all of them unless the request is late. */
 static void take(struct parted *parted)
 {
 	parted->is_last_step = true;
+	parted->waiting++;
 	for (size_t i = 0; i < parted->count; i++) {
 		struct part *part = &parted->part[i];
-		part->is_failed = store_op_error(&part->op) != STORE_OK;
+		if (part->is_waited_for)
+			continue;
+		drop_failed_checks(part);
+		if (!parted->whole->is_late)
+			forget_outcomes(part);
 		part->op.is_denied = false;
 		part->op.is_look = parted->whole->is_look;
+		part->op.is_late = false;
+		ask_part(part);
 	}
-	ask_parts(parted);
+	parted->waiting--;
 }
 
 /* What could not be asked has no outcome here, and its on_error may deny. */
@@ -154,23 +195,23 @@ static bool is_denied(const struct store_op *whole)
 	return false;
 }
 
-static bool is_all_failed(const struct parted *parted)
+static bool has_any_outcome(const struct store_op *whole)
 {
-	for (size_t i = 0; i < parted->count; i++)
-		if (store_op_error(&parted->part[i].op) == STORE_OK)
-			return false;
-	return true;
+	for (size_t i = 0; i < whole->count; i++)
+		if (whole->checks[i]->error == STORE_OK)
+			return true;
+	return false;
 }
 
 static bool is_over(const struct parted *parted)
 {
-	return parted->is_last_step || parted->whole->is_late || is_all_failed(parted) ||
+	return parted->is_last_step || parted->whole->is_late || !has_any_outcome(parted->whole) ||
 	       is_denied(parted->whole);
 }
 
 static void end_parted(struct parted *parted)
 {
-	list_remove(&parted->link);
+	parted->whole->parted = NULL;
 	pool_put(&parted->parts->requests, parted);
 }
 
@@ -212,8 +253,7 @@ enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op,
 	parted->whole = op;
 	parted->count = 0;
 	parted->is_last_step = op->is_denied || op->is_reset;
-	list_init(&parted->link);
-	list_append(&parts->open, &parted->link);
+	op->parted = parted;
 	divide(parted, is_by_key);
 	look(parted);
 	if (parted->waiting > 0)
@@ -222,24 +262,31 @@ enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op,
 	return STORE_DONE;
 }
 
-void redis_parts_note_late(struct redis_parts *parts)
+void redis_parts_note_late(struct store_op *op)
 {
-	while (!list_is_empty(&parts->open)) {
-		struct parted *parted = CONTAINER_OF(parts->open.next, struct parted, link);
-		if (!parted->whole->is_late)
-			return;
-		for (size_t i = 0; i < parted->count; i++)
-			parted->part[i].op.is_late = true;
-		list_remove(&parted->link);
-		list_append(&parts->late, &parted->link);
+	struct parted *parted = op->parted;
+
+	for (size_t i = 0; parted != NULL && i < parted->count; i++) {
+		struct part *part = &parted->part[i];
+		if (!part->is_waited_for)
+			continue;
+		part->op.is_late = true;
+		redis_parts_note_late(&part->op);
 	}
+}
+
+void redis_parts_settle(struct store_op *op, bool is_denied)
+{
+	struct parted *parted = op->parted;
+
+	ASSERT(op->is_late);
+	if (parted != NULL && !parted->is_last_step && !op->is_look && !is_denied)
+		take(parted); /* some part is waited for, so it does not end here */
 }
 
 bool redis_parts_init(struct redis_parts *parts, const struct redis_parts_config *config)
 {
 	*parts = (struct redis_parts){.config = *config};
-	list_init(&parts->open);
-	list_init(&parts->late);
 	return pool_init(&parts->requests, sizeof(struct parted), config->max);
 }
 

@@ -8,7 +8,9 @@
  * came in between, what the other slots took stays taken: units may be lost so, and are never won.
  *
  * A slot that can't be asked, or answers by an error, decides its own checks only: they have that
- * error, and so get their on_error. If that denies the request, nothing is taken.
+ * error, and so get their on_error. If that denies the request, nothing is taken. The same goes for
+ * a slot that has not answered at the deadline: the checks of the others have their outcomes by
+ * then, and what they are to take is taken, if need be after the deadline.
  *
  * How a slot is asked is not known here.
  */
@@ -19,7 +21,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/pool.h"
 #include "store/store.h"
 
@@ -40,8 +41,6 @@ struct redis_parts_config {
 struct redis_parts {
 	struct redis_parts_config config;
 	struct pool requests;
-	struct list open; /* requests that are not known to be late, oldest first */
-	struct list late;
 };
 
 MUST_CHECK bool redis_parts_init(struct redis_parts *parts,
@@ -54,7 +53,9 @@ void redis_parts_release(struct redis_parts *parts);
  * migrates and answers no call with two keys.
  */
 enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key);
-/* Some op has become late: its parts are not sent any more. */
-void redis_parts_note_late(struct redis_parts *parts);
+/* The op has become late: those of its parts that did not leave yet are not sent any more. */
+void redis_parts_note_late(struct store_op *op);
+/* The request of a late op was decided without the parts that have not answered. */
+void redis_parts_settle(struct store_op *op, bool is_denied);
 
 #endif

@@ -8,6 +8,7 @@
 #include "store/redis/redis_agents.h"
 #include "store/redis/redis_cluster.h"
 #include "store/redis/redis_node.h"
+#include "store/redis/redis_parts.h"
 #include "store/redis/redis_sentinels.h"
 
 _Static_assert(STORE_PASSWORD_MAX <= REDIS_PASSWORD_MAX, "a password of any store fits");
@@ -54,15 +55,21 @@ static enum store_state ask(struct store *store, struct store_op *op)
 				      : redis_node_ask(&redis->node, op);
 }
 
-static void expired(struct store *store, int64_t mono_us)
+/* An op is in parts only if the store is a cluster. */
+static void expired(struct store *store, struct store_op *op, int64_t mono_us)
 {
 	struct redis_store *redis = redis_of(store);
 
 	(void)mono_us;
-	redis->common.stats.errors[STORE_TIMEOUT]++;
+	redis->common.stats.errors[STORE_TIMEOUT] += !op->is_look;
 	redis->common.late_turns++;
-	if (redis->cluster != NULL)
-		redis_cluster_note_late(redis->cluster);
+	redis_parts_note_late(op);
+}
+
+static void settled(struct store *store, struct store_op *op, bool is_denied)
+{
+	(void)store;
+	redis_parts_settle(op, is_denied);
 }
 
 static void catch_up(struct store *store)
@@ -243,6 +250,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->store = (struct store){.ask = ask,
 				      .catch_up = catch_up,
 				      .expired = expired,
+				      .settled = settled,
 				      .connection = connection,
 				      .set_password = set_password,
 				      .set_sentinel_password = set_sentinel_password,

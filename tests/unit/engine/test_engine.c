@@ -135,11 +135,21 @@ static size_t count_late(const struct fake_store *fake)
 }
 
 /* "late@TIME:COUNT": the store was told, and by then so many were marked as late. */
-static void fake_expired(struct store *store, int64_t time_us)
+static void fake_expired(struct store *store, struct store_op *op, int64_t time_us)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
+	assert_true(op->is_late);
 	note(fake->trace, "late@%" PRId64 ":%zu", time_us - MONO_US, count_late(fake));
+}
+
+/* "settled:allow" or "settled:deny": so the request was decided at its deadline. */
+static void fake_settled(struct store *store, struct store_op *op, bool is_denied)
+{
+	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
+
+	assert_true(op->is_late);
+	note(fake->trace, "settled:%s", is_denied ? "deny" : "allow");
 }
 
 static void answer(struct fake_store *fake, size_t index)
@@ -160,21 +170,28 @@ static void answer_error(struct fake_store *fake, size_t index, enum store_error
 	op->answered(op);
 }
 
-/* A letter for each check of the op: (p)ass, (d)eny or (e)rror. */
+/*
+ * A letter for each check of the op: (p)ass, (d)eny, (e)rror, or (w)ait: there is no answer yet,
+ * and so the op stays pending.
+ */
 static void answer_each(struct fake_store *fake, size_t index, const char *answers)
 {
 	struct store_op *op = fake->asked[index];
 
 	assert_int_equal(strlen(answers), op->count);
-	fake->asked[index] = NULL;
 	for (size_t i = 0; i < op->count; i++) {
 		struct check *check = op->checks[i];
+		if (answers[i] == 'w')
+			continue;
 		check->is_decided = answers[i] != 'e';
 		check->error = answers[i] == 'e' ? STORE_OTHER : STORE_OK;
 		check->outcome = answers[i] == 'p'
 					 ? (struct outcome){.allowed = true, .remaining = 7}
 					 : (struct outcome){.retry_after_us = 1000};
 	}
+	if (strchr(answers, 'w') != NULL)
+		return;
+	fake->asked[index] = NULL;
 	op->answered(op);
 }
 
@@ -408,6 +425,7 @@ static void abandon(struct world *world)
  *     store answers       From here on the store answers at once.
  *     store knows         From here on the store knows that the first check is denied.
  *     store deaf          The store has no function to be told of late checks.
+ *     store of many       The store asks several servers, and is told how late requests end.
  *     next                Notes when engine_expire wants to be called next.
  *     flight              Notes how many checks are in flight.
  *     local               Notes how many balances are in the local store.
@@ -421,7 +439,7 @@ static void play_step(struct world *world, const char *step)
 	int64_t time_us = 0;
 
 	sscanf(step, "%15s", word);
-	sscanf(step, "%*s %u %16[pde]", &number, letters);
+	sscanf(step, "%*s %u %16[pdew]", &number, letters);
 	sscanf(step, "%*s %*u %" SCNd64, &time_us);
 	if (strcmp(word, "ask") == 0)
 		(void)ask_at(world, number, "192.0.2.1", MONO_US + time_us);
@@ -441,6 +459,8 @@ static void play_step(struct world *world, const char *step)
 		world->fake.behaviour = KNOWS;
 	else if (strcmp(step, "store deaf") == 0)
 		world->fake.store.expired = NULL;
+	else if (strcmp(step, "store of many") == 0)
+		world->fake.store.settled = fake_settled;
 	else if (strcmp(word, "next") == 0)
 		note(&world->trace, "next@%" PRId64,
 		     engine_next_us(world->engine) < 0 ? -1
@@ -516,6 +536,24 @@ static const struct {
 	 "ask 1, abandon, expire 2000, answer 0", "[a] 1? late@2000:1"},
 	{"a store that can't be told is not told", WAITS, "limits",
 	 "store deaf, ask 1, expire 2000, answer 0", "[a] 1? 1>allow/error/a/degraded"},
+	{"at the deadline what was answered counts", WAITS, "limits denies limits",
+	 "store of many, ask 1, answer 0 wpp, expire 2000, tallies, answer 0",
+	 "[abc] 1? late@2000:1 1>allow/error/a/degraded settled:allow "
+	 "a{ error:1 leads_allowed:1 } b{ allowed:1 } c{ allowed:1 }"},
+	{"at the deadline a denial that was answered denies", WAITS, "limits limits",
+	 "store of many, ask 1, answer 0 wd, expire 2000, answer 0",
+	 "[ab] 1? late@2000:1 1>deny/limited/b/1000/degraded settled:deny"},
+	{"at the deadline on_error denies what was not answered", WAITS, "limits denies",
+	 "store of many, ask 1, answer 0 pw, expire 2000, answer 0",
+	 "[ab] 1? late@2000:1 1>deny/error/b/1000000/degraded settled:deny"},
+	{"at the deadline on_error local decides what was not answered", WAITS, "local limits",
+	 "store of many, ask 1, answer 0 wp, expire 2000, answer 0",
+	 "[ab] 1? late@2000:1 1>allow/ok/a/degraded settled:allow"},
+	{"at the deadline an error that was answered stays", WAITS, "denies limits",
+	 "store of many, ask 1, answer 0 ew, expire 2000, answer 0",
+	 "[ab] 1? late@2000:1 1>deny/error/a/1000000/degraded settled:deny"},
+	{"what was abandoned is not settled", WAITS, "limits",
+	 "store of many, ask 1, abandon, expire 2000, answer 0", "[a] 1? late@2000:1"},
 
 	{"on_error local counts in the local store", FAILS_AT_ONCE, "local", "ask 1, ask 2, ask 3",
 	 "[a] 1=allow/ok/a/degraded [a] 2=allow/ok/a/degraded "

@@ -73,6 +73,8 @@ static struct server {
 	uint64_t connection;
 	size_t asked;
 	int64_t expired_us;
+	const struct store_op *expired, *settled;
+	bool is_settled_by_denial;
 	const char *password, *sentinel_password;
 	size_t told; /* to catch up, and to read files again */
 } server;
@@ -295,10 +297,18 @@ static uint64_t server_connection(const struct store *store)
 	return server.connection;
 }
 
-static void server_expired(struct store *store, int64_t time_us)
+static void server_expired(struct store *store, struct store_op *op, int64_t time_us)
 {
 	(void)store;
+	server.expired = op;
 	server.expired_us = time_us;
+}
+
+static void server_settled(struct store *store, struct store_op *op, bool is_denied)
+{
+	(void)store;
+	server.settled = op;
+	server.is_settled_by_denial = is_denied;
 }
 
 static void server_set_password(struct store *store, const char *password)
@@ -337,6 +347,7 @@ BEFORE_EACH
 	server.store = (struct store){.ask = server_ask,
 				      .connection = server_connection,
 				      .expired = server_expired,
+				      .settled = server_settled,
 				      .catch_up = server_count,
 				      .set_password = server_set_password,
 				      .set_sentinel_password = server_set_sentinel_password,
@@ -822,9 +833,15 @@ TEST(denials_of_more_keys_than_fit_push_out_older_ones)
 
 TEST(the_other_store_hears_what_is_said)
 {
-	store_expired(denials, 5);
+	struct store_op op = {.count = 0};
+
+	store_expired(denials, &op, 5);
+	store_settled(denials, &op, true);
 
 	assert_int_equal(server.expired_us, 5);
+	assert_ptr_equal(server.expired, &op);
+	assert_ptr_equal(server.settled, &op);
+	assert_true(server.is_settled_by_denial);
 	assert_string_equal(store_describe(denials).kind, "test");
 	store_catch_up(denials);
 	store_reread_files(denials);

@@ -17,8 +17,9 @@ BEFORE_ALL
 static void make_late(struct world *world, struct question *question)
 {
 	question->op.is_late = true;
+	store_expired(world->store, &question->op, 1000000);
 	store_op_fail(&question->op, STORE_TIMEOUT);
-	store_expired(world->store, 1000000);
+	store_settled(world->store, &question->op, true);
 }
 
 /* ---- late replies ---- */
@@ -155,6 +156,19 @@ TEST(ask_of_which_all_are_late_sends_nothing)
 }
 
 /* ---- errors are counted once ---- */
+
+TEST(a_late_look_is_no_error)
+{
+	struct world *world = world_up();
+
+	ask_many(world, 1);
+	questions[0].op.is_look = true;
+	make_late(world, &questions[0]);
+	AWAIT(world, are_answered(1));
+
+	assert_int_equal(store_describe(world->store).stats.errors[STORE_TIMEOUT], 0);
+	world_close(world);
+}
 
 TEST(error_of_a_late_request_is_its_timeout_only)
 {

@@ -369,12 +369,227 @@ TEST(redis_parts_ask_that_is_late_after_the_look_takes_nothing)
 	assert_int_equal(ask_it(&request), STORE_PENDING);
 	answer_at(0, STORE_OK);
 	request.op.is_late = true;
-	redis_parts_note_late(&parts);
+	redis_parts_note_late(&request.op);
 	assert_true(queue[0]->is_late);
 	answer_all();
 
 	assert_int_equal(request.answers, 1);
 	assert_int_equal(writes, 0);
+}
+
+/* ---- the deadline ---- */
+
+/* As the engine does. What has no answer by now is decided by on_error. */
+static void be_late(struct request_in_test *request, bool is_denied)
+{
+	request->op.is_late = true;
+	redis_parts_note_late(&request->op);
+	for (size_t i = 0; i < request->op.count; i++)
+		if (!request->checks[i].is_decided && request->checks[i].error == STORE_OK)
+			request->checks[i].error = STORE_TIMEOUT;
+	redis_parts_settle(&request->op, is_denied);
+}
+
+static struct request_in_test request_for_a_and_b(void)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 1);
+	return request;
+}
+
+/* After a copy of the whole. */
+static void set_pointers(struct request_in_test *request)
+{
+	request->op.checks = request->pointers;
+	for (size_t i = 0; i < request->op.count; i++) {
+		request->pointers[i] = &request->checks[i];
+		request->checks[i].error = STORE_OK;
+	}
+}
+
+static size_t find_queued(uint16_t slot)
+{
+	for (size_t i = 0; i < queued; i++)
+		if (queue[i]->slot == slot)
+			return i;
+	fail_msg("slot %u is not asked", slot);
+	return 0;
+}
+
+/* Asks, and has slot 0 answer the look. */
+static void ask_and_look_at_a(struct request_in_test *request)
+{
+	set_pointers(request);
+	assert_int_equal(ask_it(request), STORE_PENDING);
+	answer_at(find_queued(0), STORE_OK);
+}
+
+TEST(redis_parts_a_slot_that_is_late_decides_its_own_checks_only)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	be_late(&request, false);
+
+	assert_true(request.checks[0].is_decided);
+	assert_int_equal(request.checks[0].error, STORE_OK);
+	assert_int_equal(request.checks[1].error, STORE_TIMEOUT);
+	answer_all();
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a"), 1);
+	assert_int_equal(used("b"), 0);
+}
+
+TEST(redis_parts_a_late_request_that_is_denied_takes_nothing)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	be_late(&request, true);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+}
+
+TEST(redis_parts_a_late_look_of_an_operator_takes_nothing)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	request.op.is_look = true;
+	ask_and_look_at_a(&request);
+	be_late(&request, false);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+}
+
+/* What was looked at is not what was taken. */
+TEST(redis_parts_a_slot_that_is_late_after_the_look_has_no_outcome)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	answer_at(0, STORE_OK);
+	assert_int_equal(queued, 2);
+	answer_at(find_queued(0), STORE_OK);
+	be_late(&request, false);
+
+	assert_true(request.checks[0].is_decided);
+	assert_int_equal(request.checks[0].outcome.remaining, LIMIT - 1);
+	assert_false(request.checks[1].is_decided);
+	assert_int_equal(request.checks[1].error, STORE_TIMEOUT);
+	answer_all();
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a"), 1);
+}
+
+/* An operator's request has no deadline, and may stand before others that have one. */
+TEST(redis_parts_note_late_finds_a_request_behind_one_that_is_not_late)
+{
+	struct request_in_test first = request_for_a_and_b(), second = request_for_a_and_b();
+
+	ask_and_look_at_a(&first);
+	ask_and_look_at_a(&second);
+	be_late(&second, true);
+
+	for (size_t i = 0; i < queued; i++)
+		assert_int_equal(queue[i]->is_late, queue[i]->checks[0] == &second.checks[1]);
+	answer_all();
+	assert_int_equal(first.answers + second.answers, 2);
+	assert_int_equal(used("b"), 1);
+}
+
+/* ---- by key ---- */
+
+/* The slot migrates: its part is asked again key by key. */
+static void ask_part_by_key(size_t at)
+{
+	struct store_op *op = queue[at];
+
+	queue[at] = queue[--queued];
+	assert_int_equal(redis_parts_ask(&parts, op, true), STORE_PENDING);
+}
+
+static struct request_in_test request_with_two_keys_in_a_slot(void)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "a", 1);
+	add_key(&request, "a2", 1);
+	add_key(&request, "b", 1);
+	return request;
+}
+
+TEST(redis_parts_by_key_a_key_that_fails_leaves_the_others_charged)
+{
+	struct request_in_test request = request_with_two_keys_in_a_slot();
+
+	set_pointers(&request);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	ask_part_by_key(0); /* the look at slot 0 */
+	for (size_t i = 0; i < queued; i++)
+		if (queue[i]->checks[0] == &request.checks[1])
+			answer_at(i, STORE_OTHER);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(request.checks[1].error, STORE_OTHER);
+	assert_int_equal(request.checks[0].error, STORE_OK);
+	assert_int_equal(used("a"), 1);
+	assert_int_equal(used("a2"), 0);
+	assert_int_equal(used("b"), 1);
+}
+
+TEST(redis_parts_by_key_what_is_late_is_not_sent)
+{
+	struct request_in_test request = request_with_two_keys_in_a_slot();
+
+	set_pointers(&request);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	ask_part_by_key(0);
+	be_late(&request, false);
+
+	assert_int_equal(queued, 3);
+	for (size_t i = 0; i < queued; i++)
+		assert_true(queue[i]->is_late);
+	answer_all();
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(writes, 0);
+}
+
+/* ---- shadow ---- */
+
+/* The value of a balance in shadow can't be used. */
+TEST(redis_parts_a_check_in_shadow_that_fails_leaves_its_slot_charged)
+{
+	struct request_in_test request = request_with_two_keys_in_a_slot();
+	struct store_op *part;
+
+	request.op.checks = request.pointers;
+	request.pointers[0] = &request.checks[0];
+	request.pointers[1] = &request.checks[2];
+	request.pointers[2] = &request.checks[1];
+	request.op.shadow = 1;
+	request.checks[1].is_shadow = true;
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	part = queue[0];
+	queue[0] = queue[--queued];
+	assert_int_equal(part->shadow, 1);
+	assert_int_equal(store_ask(slots[0], part), STORE_DONE);
+	part->checks[1]->error = STORE_OTHER;
+	part->checks[1]->is_decided = false;
+	part->answered(part);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(request.checks[1].error, STORE_OTHER);
+	assert_int_equal(used("a"), 1);
+	assert_int_equal(used("a2"), 0);
+	assert_int_equal(used("b"), 1);
 }
 
 TEST(redis_parts_ask_by_key_has_a_part_for_each_check)
