@@ -8,9 +8,11 @@
  *     FAILED       waits for the end of the turn             CONNECTING to the next address, or
  *                                                            CLOSED when there is none
  *
- * CONNECTING and OPEN end in FAILED also when nothing came for a whole round. A Sentinel that could
- * not be asked for a while is tried in each fourth round only. As in redis_link.c, a failure is
- * noted where it is found, deep in hiredis' callbacks, and acted on at the end of the turn.
+ * CONNECTING and OPEN end in FAILED also when nothing came for a whole round. A Sentinel that gave
+ * no usable answer for a while is tried in each fourth round only, and one that refuses the
+ * question is so from the first refusal on: a password or a right that is missing comes by
+ * somebody's hand, and each try would be a new connection. As in redis_link.c, a failure is noted
+ * where it is found, deep in hiredis' callbacks, and acted on at the end of the turn.
  *
  * A new connection tries the password that was set last, then the one that a Sentinel took last
  * (redis_credentials.h). A refusal ends nothing by itself: a Sentinel may have no password, while
@@ -51,7 +53,7 @@ struct redis_sentinel {
 	struct redis_asked auth, auth_good, question;
 	bool is_asked;          /* the question is on its way */
 	unsigned silent_rounds; /* while something is waited for */
-	unsigned failures;      /* rounds in a row in which no address worked */
+	unsigned failures;      /* rounds in a row without a usable answer */
 	struct redis_password_try tried;
 	char refusal[WHY_MAX]; /* of the password; empty: none */
 };
@@ -102,9 +104,12 @@ static void refuse_error(struct redis_sentinel *sentinel, struct bytes error)
 	struct writer w = writer_on(why, sizeof why);
 
 	if (bytes_begin_with(error, BYTES("ERR No such master"))) {
+		sentinel->failures = 0;
 		tell_failure(sentinel, true, error);
 		return;
 	}
+	if (sentinel->failures <= QUICK_FAILURES)
+		sentinel->failures = QUICK_FAILURES + 1;
 	if (bytes_begin_with(error, BYTES("ERR unknown command"))) {
 		fail_sentinel(sentinel, BYTES(NO_SENTINEL));
 		return;
@@ -132,14 +137,15 @@ static void on_answer(struct redis_asked *asked, const struct redis_reply *reply
 	if (reply == NULL || sentinel->state != SENTINEL_OPEN)
 		return;
 	sentinel->silent_rounds = 0;
-	sentinel->failures = 0;
-	if (redis_reply_is_error(reply))
+	if (redis_reply_is_error(reply)) {
 		refuse_error(sentinel, reply->items[0].text);
-	else if (redis_master_read(reply, &named))
+	} else if (redis_master_read(reply, &named)) {
+		sentinel->failures = 0;
 		sentinel->config.named(sentinel->config.owner, sentinel->index, &named);
-	else
+	} else {
 		fail_sentinel(sentinel, BYTES("SENTINEL MASTER was not answered by an address, a "
 					      "port and a config-epoch"));
+	}
 }
 
 static void ask(struct redis_sentinel *sentinel)

@@ -376,6 +376,24 @@ TEST(sentinels_rubbish_is_no_reason_to_hurry)
 	trio_close(trio);
 }
 
+/* Each try is a new connection. */
+TEST(sentinels_that_refuse_the_question_are_tried_in_each_fourth_round)
+{
+	struct trio *trio = trio_up();
+
+	fake_redis_say(trio->sentinels[0], FAKE_SENTINEL, "-NOAUTH Authentication required.\r\n",
+		       FAKE_ALWAYS);
+	size_t before = fake_redis_counts(trio->sentinels[0])->connections;
+	size_t rounds = asked(trio, 1);
+	AWAIT(trio->world, asked(trio, 1) >= rounds + 5);
+
+	assert_in_range(fake_redis_counts(trio->sentinels[0])->connections - before, 1, 3);
+	name(trio, 0, trio->first, "5", "master"); /* somebody has mended it */
+	size_t mended = asked(trio, 0);
+	AWAIT(trio->world, asked(trio, 0) > mended);
+	trio_close(trio);
+}
+
 TEST(sentinels_silent_one_is_given_up_and_tried_again)
 {
 	struct trio *trio = trio_new();
