@@ -93,12 +93,16 @@ static bool is_up(const struct cluster_node *cn)
 	return redis_link_is_up(cn->node.link);
 }
 
-/* How often a connection was made and has ended. */
+/*
+ * How often a connection was made, and how often one has ended. It only grows: a node that is down
+ * for slowness keeps its connection. If it fell, the fall at one node could hide the end of a
+ * connection to another one.
+ */
 static uint64_t connections_of(const struct cluster_node *cn)
 {
 	uint64_t made = redis_link_connects(cn->node.link);
 
-	return 2 * made - (made > 0 && is_up(cn));
+	return 2 * made - (redis_link_connection(cn->node.link) != 0);
 }
 
 static bool has_owner_up(const struct redis_cluster *cluster)

@@ -18,7 +18,7 @@ BEFORE_ALL
 }
 
 /* The only command of another kind that a node is sent by itself is CLUSTER SLOTS. */
-static char slots_text[256], moved_text[64];
+static char slots_text[512], moved_text[64];
 
 /* The port stands at the end of the URL. */
 static int port_of(const struct world *world)
@@ -201,6 +201,128 @@ TEST(redis_cluster_connection_that_is_lost_is_told_with_the_node)
 	(void)await_change(world, 3);
 	assert_true(world->changes[2].is_up);
 	world_close(world);
+}
+
+/* ---- two nodes ---- */
+
+static size_t nodes_down;
+
+static void on_node_changed(void *owner, const char *node, bool is_up, enum store_error error,
+			    const char *why)
+{
+	(void)owner, (void)node, (void)error, (void)why;
+	if (!is_up)
+		nodes_down++;
+}
+
+/* The other one has the upper half of the slots. */
+static struct world *two_up(struct fake_redis **ret_other)
+{
+	struct world *world = cluster_open();
+	struct store_config config = usual;
+
+	*ret_other = fake_redis_new(world->loop, true);
+	fake_redis_say(*ret_other, FAKE_INFO, "$20\r\nredis_mode:cluster\r\n\r\n", FAKE_ALWAYS);
+	snprintf(slots_text, sizeof slots_text,
+		 "*2\r\n*3\r\n:0\r\n:8191\r\n*3\r\n$9\r\n127.0.0.1\r\n:%d\r\n$2\r\nid\r\n"
+		 "*3\r\n:8192\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$2\r\nie\r\n",
+		 port_of(world), strrchr(fake_redis_url(*ret_other), ':') + 1);
+	fake_redis_say(*ret_other, FAKE_OTHER, slots_text, FAKE_ALWAYS);
+	nodes_down = 0;
+	config.node_changed = on_node_changed;
+	connect_store(world, config);
+	await_up(world);
+	return world;
+}
+
+static void two_close(struct world *world, struct fake_redis *other)
+{
+	struct store *store = world->store;
+
+	world->store = NULL;
+	store_free(store);
+	fake_redis_free(other);
+	world_close(world);
+}
+
+/* Gives the question a key of the upper half, or of the lower one. */
+static void set_half(struct question *question, bool is_upper)
+{
+	static unsigned number;
+	struct bytes key;
+
+	do {
+		snprintf(question->key, sizeof question->key, "h%u", number++);
+		key = bytes_from_text(question->key);
+	} while ((redis_slot_of(BYTES("rl:"), key) >= 8192) != is_upper);
+}
+
+static void await_half(struct world *world, bool is_upper)
+{
+	struct question *question = &questions[is_upper];
+
+	do {
+		set_half(question, is_upper);
+		if (ask_it(world, question) == STORE_DONE)
+			turn(world);
+		else
+			AWAIT(world, question->answers > 0);
+	} while (question->check.error != STORE_OK);
+}
+
+/* One request after the other is late there, until the node counts as down. */
+static void be_late_until_down(struct world *world, struct fake_redis *node)
+{
+	struct question *question = &questions[2];
+
+	while (nodes_down == 0) {
+		set_half(question, true);
+		if (ask_it(world, question) == STORE_DONE) {
+			ev_run(world->loop, EVRUN_NOWAIT);
+			continue;
+		}
+		size_t sent = fake_redis_counts(node)->commands[FAKE_EVALSHA];
+		AWAIT(world, fake_redis_counts(node)->commands[FAKE_EVALSHA] > sent);
+		question->op.is_late = true;
+		store_expired(world->store, &question->op, 0);
+		store_op_fail(&question->op, STORE_TIMEOUT);
+		AWAIT(world, question->answers > 0);
+	}
+}
+
+/* What is remembered of answers by a connection holds as long as the connection. */
+TEST(redis_cluster_connection_is_the_same_while_a_node_is_slow)
+{
+	struct fake_redis *other;
+	struct world *world = two_up(&other);
+
+	await_half(world, false);
+	await_half(world, true);
+	uint64_t before = world->store->connection(world->store);
+	be_late_until_down(world, other);
+
+	assert_int_equal(world->store->connection(world->store), before);
+	two_close(world, other);
+}
+
+TEST(redis_cluster_connection_is_another_one_when_one_of_a_node_ends)
+{
+	struct fake_redis *other;
+	struct world *world = two_up(&other);
+
+	await_half(world, false);
+	await_half(world, true);
+	uint64_t before = world->store->connection(world->store);
+	fake_redis_set_listening(other, false);
+	fake_redis_hang_up(other);
+	AWAIT(world, nodes_down > 0);
+	uint64_t ended = world->store->connection(world->store);
+	assert_true(ended > before);
+	fake_redis_set_listening(other, true);
+	await_half(world, true);
+
+	assert_true(world->store->connection(world->store) > ended);
+	two_close(world, other);
 }
 
 /* Requests of a closing store are answered, those in parts too. */
