@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/systemd_notify.h"
 #include "base/clock.h"
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
@@ -82,6 +83,8 @@ static void begin_drain(struct drain *drain, const char *signal_name)
 	*drain->config.is_draining = true;
 	log_event(LOG_INFO, "draining", LOG_TEXT("signal", signal_name),
 		  LOG_INT("delay_ms", delay_us / US_PER_MS));
+	systemd_notify_stopping(drain->config.systemd,
+				delay_us + drain->config.options->drain_timeout_us);
 	spop_server_begin_drain(drain->config.spop);
 	http_server_begin_drain(drain->config.http);
 	if (!start_timer(drain, delay_us))

@@ -23,6 +23,7 @@
 
 struct http_server;
 struct spop_server;
+struct systemd_notify;
 
 enum drain_state {
 	DRAIN_SERVING = 0,
@@ -36,7 +37,8 @@ struct drain_config { /* nothing of it is owned */
 	const struct options *options;
 	struct spop_server *spop;
 	struct http_server *http;
-	bool *is_draining; /* set to true by the first signal */
+	bool *is_draining;              /* set to true by the first signal */
+	struct systemd_notify *systemd; /* is told of the end; or NULL */
 };
 
 struct drain {

@@ -16,6 +16,7 @@
 #include "app/replay/replay.h"
 #include "app/serve.h"
 #include "base/did_you_mean.h"
+#include "base/log.h"
 #include "version.h"
 
 #define EXIT_USAGE   2
@@ -24,7 +25,7 @@
 /* Returns the exit status for wrong usage. */
 static int report_usage(const char *why)
 {
-	fprintf(stderr, "ratelimit-spoa: %s\n", why);
+	fprintf(stderr, "%sratelimit-spoa: %s\n", log_priority(LOG_ERROR), why);
 	return EXIT_USAGE;
 }
 
@@ -48,6 +49,15 @@ static int report_command(const char *command)
 	return report_usage(err.text);
 }
 
+/* A line each, with its priority where standard error is the journal. */
+static void print_problems(const struct problems *problems, enum log_level level, const char *kind)
+{
+	char prefix[64];
+
+	snprintf(prefix, sizeof prefix, "%sratelimit-spoa: %s", log_priority(level), kind);
+	problems_print(problems, prefix, stderr);
+}
+
 /* NULL when there are problems, which it has printed. The caller releases `ret_files`. */
 static struct policies *load_with(const struct options *options, struct list_files *ret_files)
 {
@@ -55,7 +65,7 @@ static struct policies *load_with(const struct options *options, struct list_fil
 	struct policies *policies = load_policies_with(options, ret_files, &problems);
 
 	if (policies == NULL)
-		problems_print(&problems, "ratelimit-spoa: ", stderr);
+		print_problems(&problems, LOG_ERROR, "");
 	return policies;
 }
 
@@ -307,7 +317,7 @@ static void print_warnings(const struct policies *policies, const char *path)
 	policy_warnings_find(policies, &warnings);
 	if (path != NULL)
 		problems_name_file(&warnings, path);
-	problems_print(&warnings, "ratelimit-spoa: warning: ", stderr);
+	print_problems(&warnings, LOG_WARN, "warning: ");
 }
 
 static int run_check_config(char **args)

@@ -47,6 +47,7 @@
 
 #include "app/file_watch.h"
 #include "app/load.h"
+#include "app/systemd_notify.h"
 #include "base/clock.h"
 #include "limit/policy_changes.h"
 
@@ -122,6 +123,13 @@ static int start_thread(struct reload_job *job)
 
 /* ---- the life of a job ---- */
 
+/* For whoever waits for `systemctl reload`: all that SIGHUP asked for is done, or has failed. */
+static void tell_when_done(const struct reload *reload)
+{
+	if (reload->job == NULL && !reload->has_sighup)
+		systemd_notify_ready(reload->config.systemd);
+}
+
 static void run_slice_in(struct reload *reload, double seconds)
 {
 	ev_timer_stop(reload->config.loop, &reload->next_slice);
@@ -183,6 +191,7 @@ static void leave(struct reload *reload, struct reload_job *job)
 	if (job->policies_were_read && watch_list_files(reload->watch, &job->files))
 		file_watch_tell_in(reload->watch, (double)REST_FACTOR * (double)job->took_us / 1e6);
 	list_files_release(&job->files);
+	tell_when_done(reload);
 }
 
 /* Which of the two lists are others now. */
@@ -280,10 +289,12 @@ static void begin_job(struct reload *reload, bool is_asked_for, bool is_retry)
 		file_watch_catch_up(reload->watch);
 	}
 	int error = try_job(reload, is_asked_for, is_retry);
-	if (error != 0)
+	if (error != 0) {
 		note_no_thread(reload, is_asked_for, error);
-	else
-		file_watch_hold(reload->watch, FILE_WATCH_HELD);
+		tell_when_done(reload);
+		return;
+	}
+	file_watch_hold(reload->watch, FILE_WATCH_HELD);
 }
 
 /* ---- slices ---- */
@@ -370,11 +381,14 @@ static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int event
 	struct reload *reload = CONTAINER_OF(watcher, struct reload, on_signal);
 
 	(void)loop, (void)events;
-	if (reload->config.options->policies == NULL)
-		log_event(LOG_WARN, "reload_ignored",
-			  LOG_TEXT("reason", "there is no policy file: --policies is not set"));
-	else
+	systemd_notify_reloading(reload->config.systemd);
+	if (reload->config.options->policies != NULL) {
 		ask(reload);
+		return;
+	}
+	log_event(LOG_WARN, "reload_ignored",
+		  LOG_TEXT("reason", "there is no policy file: --policies is not set"));
+	tell_when_done(reload);
 }
 
 static void on_file_changed(void *owner)

@@ -22,6 +22,7 @@
 struct file_watch;
 struct list_files;
 struct reload_job;
+struct systemd_notify;
 
 struct reload_config { /* nothing of it is owned */
 	struct ev_loop *loop;
@@ -29,6 +30,7 @@ struct reload_config { /* nothing of it is owned */
 	struct engine *engine;
 	struct load_stats *stats;       /* what the last reload came to is written here */
 	const struct list_files *files; /* of the policies in use; only reload_init reads them */
+	struct systemd_notify *systemd; /* is told of what SIGHUP asks for; or NULL */
 };
 
 struct reload {

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -32,6 +33,7 @@
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
+#include "app/systemd_notify.h"
 #include "app/tls_watch.h"
 #include "app/view/agent_view.h"
 #include "app/view/decision_log.h"
@@ -70,6 +72,7 @@ struct agent {
 	struct operate *operate;
 	struct operate_stats operated;
 	struct drain drain;
+	struct systemd_notify systemd;
 	unsigned agents; /* that share the store, as it has counted them; 0: it has not */
 	bool is_whole_share_told;
 	uint64_t evicted; /* by the memory store, when that was last logged */
@@ -264,6 +267,23 @@ static void log_memory(struct agent *agent)
 		    LOG_INT("evicted", stats.evicted));
 }
 
+/* What `systemctl status` shows of the agent. Any difference is told at the next step of history.
+ */
+static void tell_status(struct agent *agent)
+{
+	const struct store_description store = store_describe(agent->store);
+	const struct load_stats *load = &agent->view.load;
+	char text[SYSTEMD_STATUS_MAX];
+
+	snprintf(text, sizeof text, "serving; policies: %zu; store: %s %s%s%.100s%s%.200s",
+		 policies_count(engine_policies(agent->engine)),
+		 store_target_text(&agent->options->store), store_state_text(&store),
+		 store.is_up ? "" : ": ", store.is_up ? "" : store.why,
+		 load->last_failed ? "; the last reload failed: " : "",
+		 load->last_failed ? load->last_error : "");
+	systemd_notify_status(&agent->systemd, text);
+}
+
 static void on_history(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct agent *agent = CONTAINER_OF(timer, struct agent, history);
@@ -272,6 +292,7 @@ static void on_history(struct ev_loop *loop, struct ev_timer *timer, int events)
 	(void)loop, (void)events;
 	store_count_agents(agent->store, is_share_counted(agent));
 	history_advance(&agent->view.history, stats.allowed, stats.blocked, clock_mono_us());
+	tell_status(agent);
 }
 
 static void on_deadline(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -324,12 +345,14 @@ static void start_watchers(struct agent *agent)
 	ev_set_priority(&agent->deadline, EV_MINPRI);
 	ev_timer_init(&agent->history, on_history, HISTORY_STEP_S, HISTORY_STEP_S);
 	ev_timer_start(agent->loop, &agent->history);
+	systemd_notify_init(&agent->systemd, agent->loop);
 	reload_init(&agent->reload, &(struct reload_config){
 					    .loop = agent->loop,
 					    .options = agent->options,
 					    .engine = agent->engine,
 					    .stats = &agent->view.load,
 					    .files = agent->files,
+					    .systemd = &agent->systemd,
 				    });
 	if (!agent->options->store.is_memory) {
 		password_watch_init(&agent->password, agent->loop,
@@ -350,6 +373,7 @@ static void start_watchers(struct agent *agent)
 					  .spop = agent->spop,
 					  .http = agent->http,
 					  .is_draining = &agent->view.is_draining,
+					  .systemd = &agent->systemd,
 				  });
 }
 
@@ -572,6 +596,7 @@ static void tear_down(struct agent *agent)
 	tls_watch_release(&agent->tls);
 	token_watch_release(&agent->asker_file);
 	token_watch_release(&agent->admin_file);
+	systemd_notify_release(&agent->systemd);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	/* Before the engine: a store that is freed answers what still waits in it. */
@@ -613,6 +638,8 @@ int serve(const struct options *options, struct policies *policies, const struct
 				  LOG_TEXT("reason", "--shadow-all is on: every policy is in "
 						     "shadow, and denies nobody"));
 		policies_unref(policies);
+		tell_status(&agent);
+		systemd_notify_ready(&agent.systemd);
 		ev_run(agent.loop, 0);
 		log_fields(LOG_INFO, "stopped", NULL, 0);
 	} else {

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -115,6 +116,36 @@ static void put_start(struct writer *w, const char *level, const char *event)
 	writer_put_text(w, level);
 	writer_put_u8(w, ' ');
 	writer_put_text(w, event);
+}
+
+/* ---- the journal ---- */
+
+static enum { JOURNAL_UNKNOWN = 0, JOURNAL_HERE, JOURNAL_ELSEWHERE } journal;
+
+/*
+ * JOURNAL_STREAM names the device and the inode of the journal's end (systemd.exec(5)). Programs
+ * inherit the variable also when their standard error goes elsewhere, so the two are compared.
+ */
+static bool is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char expected[64];
+	struct stat status;
+
+	if (stream == NULL || fstat(fd, &status) != 0)
+		return false;
+	snprintf(expected, sizeof expected, "%llu:%llu", (unsigned long long)status.st_dev,
+		 (unsigned long long)status.st_ino);
+	return strcmp(stream, expected) == 0;
+}
+
+const char *log_priority(enum log_level level)
+{
+	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
+	if (journal == JOURNAL_UNKNOWN)
+		journal = is_journal(STDERR_FILENO) ? JOURNAL_HERE : JOURNAL_ELSEWHERE;
+	return journal == JOURNAL_HERE ? priorities[level] : "";
 }
 
 /* ---- leaving ---- */
@@ -217,6 +248,7 @@ static size_t put_line(char *line, size_t max, enum log_level level, const char 
 	struct log_field dropped = LOG_INT("dropped", backlog.dropped);
 	struct writer w = writer_on(line, max - 64); /* room for `dropped` and the end */
 
+	writer_put_text(&w, log_priority(level));
 	put_start(&w, levels[level], event);
 	for (size_t i = 0; i < count; i++) {
 		size_t mark = writer_mark(&w);

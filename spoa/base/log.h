@@ -7,6 +7,8 @@
  * warn: degraded; info: lifecycle; debug: per request, off by default. The floors below net/ and
  * app/ do not log.
  *
+ * Where standard error is systemd's journal, each line begins with its priority (sd-daemon(3)).
+ *
  *   log_event(LOG_INFO, "listening", LOG_TEXT("address", text), LOG_INT("backlog", 4096));
  */
 #ifndef BASE_LOG_H
@@ -59,6 +61,8 @@ void log_set(enum log_level level, enum log_format format);
 
 void log_fields(enum log_level level, const char *event, const struct log_field *fields,
 		size_t count);
+/* "<3>" and so on where standard error is systemd's journal, else "": for what is no event. */
+const char *log_priority(enum log_level level);
 /*
  * Lines that standard error did not take yet wait in a backlog. Writes what it takes now; false
  * when some is left: then the loop calls again when log_descriptor() can be written to.
