@@ -69,14 +69,17 @@ def for_podman(workload, objects, files):
         for entry in container.get("env", []):
             source = entry.pop("valueFrom", {})
             if "fieldRef" in source:
-                assert source["fieldRef"]["fieldPath"] == "metadata.namespace"
-                entry["value"] = NAMESPACE
+                entry["value"] = {"metadata.namespace": NAMESPACE,
+                                  "spec.serviceAccountName": spec["serviceAccountName"]}[
+                                      source["fieldRef"]["fieldPath"]]
             if "secretKeyRef" in source:
                 entry["value"] = secrets[source["secretKeyRef"]["name"]][
                     source["secretKeyRef"]["key"]]
         # A kubelet puts the variables of a container into its arguments.
         values = {entry["name"]: entry["value"] for entry in container.get("env", [])}
         container["args"] = [_expand(word, values) for word in container.get("args", [])]
+        for entry in container.get("env", []):
+            entry["value"] = _expand(entry["value"], values)
     for volume in spec.get("volumes", []):
         secret = volume.pop("secret", None)
         if secret:
@@ -115,6 +118,9 @@ class Network:
                       ["link", "set", "br0", "up"], ["link", "set", "lo", "up"]):
             _ip("-n", self.name, *words)
         self.address = "10.99.0.1"
+        self.clients = [f"10.99.0.{number}" for number in range(200, 216)]
+        for client in self.clients:
+            _ip("-n", self.name, "addr", "add", f"{client}/24", "dev", "br0")
 
     def join(self):
         """A new namespace with an address on the bridge."""
@@ -278,9 +284,10 @@ class Cluster:
     def curl(self, *words):
         return self.client("curl", "-s", *words)
 
-    def statuses(self, pod, count):
-        """Sends `count` requests, one after the other: status, RateLimit, Retry-After of each."""
-        done = self.curl("-o", "/dev/null", "-w",
+    def statuses(self, pod, count, client=None):
+        """Sends `count` requests, one after the other: status, RateLimit, Retry-After of each. `client`
+        is the address to send from."""
+        done = self.curl("--interface", client or self.network.address, "-o", "/dev/null", "-w",
                          "%{http_code}|%header{ratelimit}|%header{retry-after}\n",
                          f"http://{pod.address}:8000/?[1-{count}]")
         return [line.split("|") for line in done.stdout.splitlines()]

@@ -11,9 +11,10 @@ from trees import TREES, program
 
 OVERLAYS = ["k8s/base", "k8s/overlays/sidecar", "k8s/overlays/service", "k8s/overlays/redis"]
 # The parts of overlays. The component with agents as sidecars works only with the base, and the
-# component with HAProxy only with an overlay that names its agents.
-COMPONENTS = ["k8s/components/network-policy", "k8s/components/service-monitor",
-              "k8s/components/prometheus-rule"]
+# component with HAProxy only with an overlay that names its agents. Overlays have NetworkPolicies already.
+COMPONENTS = ["k8s/components/service-monitor", "k8s/components/prometheus-rule",
+              "k8s/components/priority-class"]
+NETWORK_POLICY, NO_NETWORK_POLICY = "k8s/components/network-policy", "k8s/components/no-network-policy"
 
 
 @functools.cache
@@ -46,15 +47,16 @@ def render(folder):
     return list(yaml.safe_load_all(_render(folder)))
 
 
-def render_with(directory, overlay, components):
-    """The objects of an overlay with components, as a user of both would write it."""
+def render_with(directory, overlay, components, **fields):
+    """The objects of an overlay with components and other fields of a kustomization, as a user would
+    write it."""
     shutil.copytree(ROOT / "k8s", directory / "k8s")
     mine = directory / "mine"
     mine.mkdir()
     (mine / "kustomization.yaml").write_text(yaml.safe_dump({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
         "namespace": "edge", "resources": [f"../{overlay}"],
-        "components": [f"../{component}" for component in components]}))
+        "components": [f"../{component}" for component in components], **fields}))
     return kustomize(mine)
 
 
@@ -130,7 +132,7 @@ def size(text):
 
 def seconds(text):
     """The seconds of a duration in the notation of the agent or of HAProxy."""
-    for unit, factor in (("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)):
+    for unit, factor in (("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)):
         if text.endswith(unit):
             return float(text[:-len(unit)]) * factor
     raise AssertionError(text)

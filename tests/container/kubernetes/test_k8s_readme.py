@@ -39,7 +39,11 @@ def test_its_commands_name_what_is_there():
     assert f"http://{service['metadata']['name']}/" in commands[2]
     assert service["spec"]["ports"][0]["port"] == 80
     assert find(render(overlay), "Deployment", "haproxy")
-    assert agent_of(render(overlay))["image"] == "ratelimit-spoa:latest"
+    image = agent_of(render(overlay))["image"]
+    version = re.search(r"^ARG VERSION=(.*)", (ROOT / "Dockerfile").read_text(), re.M)[1]
+    assert image == f"ratelimit-spoa:{version}"
+    assert f"docker build -t {image} ." in commands[0]
+    assert f"kind load docker-image {image}" in commands[0]
     check = re.search(r"ratelimit-spoa (check-config \S+ \S+)`", text).group(1).split()
     assert run(*check, cwd=ROOT).returncode == 0
 
@@ -47,6 +51,7 @@ def test_its_commands_name_what_is_there():
 def test_its_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)", README.read_text()):
         assert (README.parent / target).exists(), target
-    scaler = find(render("k8s/overlays/service"), "HorizontalPodAutoscaler")["spec"]
-    assert f"agents of their own, {scaler['minReplicas']} to {scaler['maxReplicas']}," in \
-        README.read_text()
+    scaler = find(render("k8s/overlays/redis"), "HorizontalPodAutoscaler")["spec"]
+    assert f"with {scaler['minReplicas']} to {scaler['maxReplicas']} agents," in README.read_text()
+    agents = find(render("k8s/overlays/service"), "Deployment", "ratelimit-spoa")["spec"]
+    assert f"HAProxy, and {agents['replicas']} agents of their own," in README.read_text()

@@ -10,18 +10,19 @@ import yaml
 
 import haproxy
 from agent import run
-from manifests import (COMPONENTS, OVERLAYS, agent_of, config_files, containers, environment, find,
+from manifests import (COMPONENTS, NETWORK_POLICY, NO_NETWORK_POLICY, OVERLAYS, agent_of, config_files, containers, environment, find,
                        named, pod_spec, port_number, quantity, render, render_with, seconds, size,
                        workloads)
 from processes import ROOT
 
 DEPLOYMENT_KINDS = {
-    "k8s/base": {"Deployment", "Service", "ConfigMap"},
-    "k8s/overlays/sidecar": {"Deployment", "Service", "ConfigMap"},
-    "k8s/overlays/service": {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler",
-                             "PodDisruptionBudget"},
-    "k8s/overlays/redis": {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler",
-                           "PodDisruptionBudget", "Secret"},
+    "k8s/base": {"Deployment", "Service", "ServiceAccount", "ConfigMap"},
+    "k8s/overlays/sidecar": {"Deployment", "Service", "ServiceAccount", "ConfigMap",
+                             "PodDisruptionBudget", "NetworkPolicy"},
+    "k8s/overlays/service": {"Deployment", "Service", "ServiceAccount", "ConfigMap",
+                             "PodDisruptionBudget", "NetworkPolicy"},
+    "k8s/overlays/redis": {"Deployment", "Service", "ServiceAccount", "ConfigMap",
+                           "PodDisruptionBudget", "NetworkPolicy", "HorizontalPodAutoscaler", "Secret"},
 }
 
 
@@ -47,15 +48,17 @@ def test_an_overlay_is_what_kubernetes_takes(schema, folder):
 
 @pytest.mark.parametrize("folder, components", [
     *((folder, COMPONENTS) for folder in OVERLAYS),
-    *(("k8s/base", [component]) for component in COMPONENTS)])
+    *(("k8s/base", [component]) for component in [NETWORK_POLICY, *COMPONENTS])])
 def test_an_overlay_with_components_is_what_kubernetes_takes(tmp_path, schema, folder, components):
     objects = render_with(tmp_path, folder, components)
 
     new = {thing["kind"] for thing in objects} - DEPLOYMENT_KINDS[folder]
     assert new == {{"k8s/components/network-policy": "NetworkPolicy",
                     "k8s/components/service-monitor": "ServiceMonitor",
-                    "k8s/components/prometheus-rule": "PrometheusRule"}[one] for one in components}
-    assert {thing["metadata"]["namespace"] for thing in objects} == {"edge"}
+                    "k8s/components/prometheus-rule": "PrometheusRule",
+                    "k8s/components/priority-class": "PriorityClass"}[one] for one in components}
+    assert {thing["metadata"]["namespace"] for thing in objects
+            if thing["kind"] != "PriorityClass"} == {"edge"}
     assert schema(objects) == []
 
 
@@ -109,9 +112,9 @@ MISTAKES = [
     ("polycyTypes: unknown field",
      lambda o: rename(find(o, "NetworkPolicy", "haproxy")["spec"], "policyTypes", "polycyTypes")),
     ("spec/endpoints/0/intervall: unknown field",
-     lambda o: rename(find(o, "ServiceMonitor")["spec"]["endpoints"][0], "interval", "intervall")),
+     lambda o: rename(find(o, "ServiceMonitor", "ratelimit-spoa")["spec"]["endpoints"][0], "interval", "intervall")),
     ("spec: must have required property selector",
-     lambda o: find(o, "ServiceMonitor")["spec"].pop("selector")),
+     lambda o: find(o, "ServiceMonitor", "ratelimit-spoa")["spec"].pop("selector")),
     ("rules/0: must have required property expr",
      lambda o: find(o, "PrometheusRule")["spec"]["groups"][0]["rules"][0].pop("expr")),
     ("rules/0/annotation: unknown field",
@@ -236,6 +239,47 @@ def test_haproxy_notices_a_drain_before_it_ends(folder):
         seconds(check.group(1)) * int(check.group(2))
 
 
+DNS_AGE = 30  # seconds: kubeadm's CoreDNS answers from a cache for so long
+
+
+@pytest.mark.parametrize("folder", ["k8s/overlays/service", "k8s/overlays/redis"])
+def test_what_depends_on_the_age_of_dns_answers(folder):
+    objects = render(folder)
+    agents = config_files(objects, "haproxy")["agents.cfg"]
+    deployment = find(objects, "Deployment", "ratelimit-spoa")["spec"]
+    holds = {name: seconds(time) for name, time in re.findall(r"^    hold (\w+) +(\w+)$", agents, re.M)}
+
+    # HAProxy asks once a second, may have to ask again, and checks once a second.
+    assert deployment["minReadySeconds"] > DNS_AGE + 3
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert holds.pop("obsolete") > DNS_AGE
+    assert holds.pop("valid") == 1
+    assert holds == dict.fromkeys(("timeout", "refused", "nx", "other"), 24 * 86400)
+    text = (ROOT / "k8s/README.md").read_text()
+    assert f"**the age of DNS answers, {DNS_AGE} s**" in text
+    assert f"| `minReadySeconds` of the agents | {deployment['minReadySeconds']} s |" in text
+    assert "up to 30 s old" in (ROOT / "k8s/overlays/service/agents-pods.yaml").read_text()
+    assert "which is 30 s" in agents
+
+
+def test_what_connections_take_fits_into_the_container(objects):
+    """The README's line of arithmetic; test_bounds.py shows that the parts of it are true."""
+    agent = agent_of(objects)
+    env, memory = environment(agent), quantity(agent["resources"]["limits"]["memory"])
+    parts = [size(env["RATELIMIT_MEMORY_LIMIT"]) / 1e6, 4,
+             (int(env["RATELIMIT_MAX_CONNECTIONS"]) + 64) * 0.02,
+             int(env["RATELIMIT_HTTP_MAX_CONNECTIONS"]) * 0.08, 2**24 / 1e6]
+
+    assert sum(parts) < 0.9 * memory / 1e6
+    text = " ".join((ROOT / "k8s/README.md").read_text().split())
+    line = text[text.index("- **Memory**"):text.index("- **CPU**")]
+    said = [int(part) for part in re.findall(r"(\d+) MB", line)]
+    # Each part is rounded up.
+    assert said == [-int(-part // 1) for part in parts] + [
+        sum(-int(-part // 1) for part in parts), int(memory / 1e6)]
+    assert f"the container's {int(memory / 2**20)} MiB" in line
+
+
 def test_the_agent_starts_before_haproxy_and_ends_after_it_as_a_sidecar():
     spec = pod_spec(find(render("k8s/overlays/sidecar"), "Deployment"))
 
@@ -247,22 +291,26 @@ def test_the_agent_starts_before_haproxy_and_ends_after_it_as_a_sidecar():
     assert environment(agent)["RATELIMIT_SPOP_LISTEN"].startswith("127.0.0.1:")
 
 
-def test_agents_are_spread_and_stay_when_nodes_are_emptied():
-    objects = render("k8s/overlays/service")
-    deployment = find(objects, "Deployment", "ratelimit-spoa")
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
+@pytest.mark.parametrize("folder, names", [
+    ("k8s/overlays/service", ["ratelimit-spoa", "haproxy"]),
+    ("k8s/overlays/redis", ["ratelimit-spoa", "haproxy"]), ("k8s/overlays/sidecar", ["haproxy"])])
+def test_agents_and_haproxys_are_spread_and_stay_when_nodes_are_emptied(folder, names):
+    objects = render(folder)
 
-    keys = {constraint["topologyKey"]: constraint["labelSelector"]["matchLabels"]
-            for constraint in pod_spec(deployment)["topologySpreadConstraints"]}
-    assert keys == {"kubernetes.io/hostname": labels, "topology.kubernetes.io/zone": labels}
-    for name in ("ratelimit-spoa", "haproxy"):
+    for name in names:
+        deployment = find(objects, "Deployment", name)
+        labels = deployment["spec"]["selector"]["matchLabels"]
+        keys = {constraint["topologyKey"]: constraint["labelSelector"]["matchLabels"]
+                for constraint in pod_spec(deployment)["topologySpreadConstraints"]}
+        assert keys == {"kubernetes.io/hostname": labels, "topology.kubernetes.io/zone": labels}
         budget = find(objects, "PodDisruptionBudget", name)
         chosen = find(objects, "Deployment", name)["spec"]["selector"]
-        assert budget["spec"] == {"maxUnavailable": 1, "selector": chosen}
+        assert budget["spec"] == {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                                  "selector": chosen}
 
 
 def test_agents_are_no_more_than_haproxy_has_places_for():
-    objects = render("k8s/overlays/service")
+    objects = render("k8s/overlays/redis")
     scaler = find(objects, "HorizontalPodAutoscaler")["spec"]
     places = re.search(r"server-template agent (\d+) ",
                        config_files(objects, "haproxy")["agents.cfg"]).group(1)
@@ -311,6 +359,60 @@ def test_what_a_pod_mounts_is_there(objects):
             assert "subPath" not in str(container.get("volumeMounts"))
 
 
+@pytest.mark.parametrize("folder", OVERLAYS[1:])
+def test_two_instances_of_a_namespace_have_nothing_in_common(tmp_path, folder):
+    """Kustomize changes names and selectors; HAProxy and the agents are told the names that they ask for."""
+    instances = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        instances.append(render_with(
+            tmp_path / name, folder, ["k8s/components/priority-class"], namePrefix=f"{name}-", nameSuffix="-edge",
+            labels=[{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}]))
+
+    keys = [{(thing["kind"], thing["metadata"]["name"]) for thing in objects} for objects in instances]
+    assert not keys[0] & keys[1] and len(keys[0]) == len(keys[1])
+    for name, objects in zip(("one", "two"), instances):
+        both = [*instances[0], *instances[1]]
+        test_what_a_selector_selects_is_there(objects)
+        test_what_a_pod_mounts_is_there(objects)
+        for thing in objects:
+            assert re.fullmatch(f"{name}-.*-edge(-[0-9a-z]{{10}})?", thing["metadata"]["name"])
+            for selector in selectors_of(thing):
+                found = labelled(both, selector)
+                assert len(found) == 1 and found[0] in objects, (thing["metadata"]["name"], selector)
+        services = {thing["metadata"]["name"] for thing in objects if thing["kind"] == "Service"}
+        for workload in workloads(objects):
+            account = pod_spec(workload)["serviceAccountName"]
+            assert find(objects, "ServiceAccount", account)
+            for container in containers(pod_spec(workload)):
+                if folder != "k8s/overlays/sidecar" and {"AGENTS", "VALKEY"} & {
+                        entry["name"] for entry in container.get("env", [])}:
+                    assert account in services
+
+
+def selectors_of(thing):
+    """All that the object selects pods by."""
+    spec = thing.get("spec", {})
+    if thing["kind"] == "NetworkPolicy":
+        yield spec["podSelector"]["matchLabels"]
+        for rule, side in [(rule, "from") for rule in spec.get("ingress", [])] + [
+                (rule, "to") for rule in spec.get("egress", [])]:
+            yield from (peer["podSelector"]["matchLabels"] for peer in rule.get(side, [])
+                        if "podSelector" in peer)
+    if thing["kind"] == "PodDisruptionBudget":
+        yield spec["selector"]["matchLabels"]
+    if thing["kind"] == "Deployment":
+        yield from (constraint["labelSelector"]["matchLabels"]
+                    for constraint in pod_spec(thing).get("topologySpreadConstraints", []))
+
+
+@pytest.mark.parametrize("folder", OVERLAYS[1:])
+def test_network_policies_can_be_left_out(tmp_path, folder):
+    kinds = {thing["kind"] for thing in render_with(tmp_path, folder, [NO_NETWORK_POLICY])}
+
+    assert kinds == DEPLOYMENT_KINDS[folder] - {"NetworkPolicy"}
+
+
 def test_only_the_configmap_of_the_policies_keeps_its_name(with_haproxy):
     """A new configuration needs a new HAProxy, while agents reload their policies."""
     names = {thing["metadata"]["name"] for thing in with_haproxy if thing["kind"] == "ConfigMap"}
@@ -321,7 +423,7 @@ def test_only_the_configmap_of_the_policies_keeps_its_name(with_haproxy):
 
 
 def test_network_policies_let_through_what_is_needed_and_select_what_is_there(tmp_path):
-    objects = render_with(tmp_path, "k8s/overlays/redis", ["k8s/components/network-policy"])
+    objects = render_with(tmp_path, "k8s/overlays/redis", [])
     agent, redis = agent_of(objects), find(objects, "Deployment", "redis-trial")
 
     def ports(rule):
@@ -353,7 +455,7 @@ def test_network_policies_let_through_what_is_needed_and_select_what_is_there(tm
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_the_service_monitor_finds_the_agents(tmp_path, folder):
     objects = render_with(tmp_path, folder, ["k8s/components/service-monitor"])
-    monitor = find(objects, "ServiceMonitor")["spec"]
+    monitor = find(objects, "ServiceMonitor", "ratelimit-spoa")["spec"]
 
     service, = [thing for thing in objects if thing["kind"] == "Service" and
                 monitor["selector"]["matchLabels"].items() <= thing["metadata"]["labels"].items()]
@@ -363,6 +465,22 @@ def test_the_service_monitor_finds_the_agents(tmp_path, folder):
     workload, = labelled(objects, service["spec"]["selector"])
     assert agent_of(objects) in containers(pod_spec(workload))
     assert endpoint["path"] == "/metrics"
+
+
+@pytest.mark.parametrize("folder", OVERLAYS[1:])
+def test_the_service_monitor_finds_haproxy(tmp_path, folder):
+    objects = render_with(tmp_path, folder, ["k8s/components/service-monitor"])
+    monitor = find(objects, "ServiceMonitor", "haproxy")["spec"]
+
+    service, = [thing for thing in objects if thing["kind"] == "Service" and
+                monitor["selector"]["matchLabels"].items() <= thing["metadata"]["labels"].items()]
+    endpoint, = monitor["endpoints"]
+    port = named(service["spec"]["ports"], endpoint["port"])
+    workload, = labelled(objects, service["spec"]["selector"])
+    container = named(pod_spec(workload)["containers"], "haproxy")
+    assert port_number(container, port["targetPort"]) == 8404
+    assert 'bind "${LISTEN_ADDRESS}:8404"' in config_files(objects, "haproxy")["haproxy.cfg"]
+    assert "prometheus-exporter if { path /metrics }" in config_files(objects, "haproxy")["haproxy.cfg"]
 
 
 # ---- the files in ConfigMaps, and the environment ----
@@ -382,6 +500,8 @@ def test_the_agent_takes_the_environment(objects, tmp_path):
     secret = tmp_path / "password"
     secret.write_text("x\n")
     env = {**environment(agent_of(objects)), "RATELIMIT_POLICIES": str(file)}
+    if "RATELIMIT_STORE" in env:  # the kubelet puts the name of the account there
+        env["RATELIMIT_STORE"] = env["RATELIMIT_STORE"].replace("$(VALKEY)", "redis-trial")
     if "RATELIMIT_REDIS_PASSWORD_FILE" in env:
         env["RATELIMIT_REDIS_PASSWORD_FILE"] = str(secret)
 
@@ -422,11 +542,20 @@ def test_the_service_of_redis_is_the_one_that_agents_ask():
     service = find(objects, "Service", "redis-trial")
 
     port, = service["spec"]["ports"]
-    assert environment(agent_of(objects))["RATELIMIT_STORE"] == \
-        f"redis://{service['metadata']['name']}:{port['port']}/0"
+    agent = agent_of(objects)
+    assert environment(agent)["RATELIMIT_STORE"] == f"redis://$(VALKEY):{port['port']}/0"
+    # A variable is known in those after it.
+    names = [entry["name"] for entry in agent["env"]]
+    assert names.index("VALKEY") < names.index("RATELIMIT_STORE")
+    assert named(agent["env"], "VALKEY")["valueFrom"] == {
+        "fieldRef": {"fieldPath": "spec.serviceAccountName"}}
+    assert pod_of(objects)["serviceAccountName"] == service["metadata"]["name"]
 
 
 # ---- HAProxy ----
+
+SHARDED = "    balance hash var(ptxn.shard)"
+
 
 def section(text, start):
     """A section of HAProxy's configuration without its comments."""
@@ -444,12 +573,21 @@ def test_haproxy_has_the_shipped_rules(with_haproxy):
     assert section(files["haproxy.cfg"], "defaults") == section(shipped, "defaults")
     *lines, server = section(shipped, "backend ratelimit-agents")
     *mine, ours = section(files["agents.cfg"], "backend ratelimit-agents")
+    if SHARDED in mine:
+        # Agents that count for themselves: HAProxy 3.1 and later send all requests of a client to one of them.
+        at = mine.index(SHARDED)
+        assert mine[at:at + 6] == [
+            SHARDED, "    hash-type consistent", "    default-server hash-key addr", ".else",
+            "    mode tcp", "    balance leastconn"]
+        del mine[at:at + 3]
+        mine.remove("    balance leastconn")
+        lines.remove("    balance leastconn")
     assert mine == lines
     check = server[server.index("check"):]
     assert check in ours
 
 
-@pytest.mark.parametrize("folder", ["k8s/overlays/sidecar", "k8s/overlays/service"])
+@pytest.mark.parametrize("folder", OVERLAYS[1:])
 def test_every_haproxy_takes_its_configuration(suite, tmp_path, folder):
     objects = render(folder)
     for name, text in config_files(objects, "haproxy").items():
@@ -458,7 +596,7 @@ def test_every_haproxy_takes_its_configuration(suite, tmp_path, folder):
     program, *words = container["command"]
     assert program == "haproxy"
     words = [word.replace("/etc/haproxy/", f"{tmp_path}/") for word in words]
-    env = {**environment(container), "NAMESPACE": "edge"}
+    env = {**environment(container), "NAMESPACE": "edge", "AGENTS": "ratelimit-agents"}
 
     done = subprocess.run([*haproxy.program(suite, haproxy.HAPROXY), "-c", *words], text=True,
                           capture_output=True, check=False, env=env)
@@ -474,6 +612,10 @@ def test_haproxy_asks_for_the_headless_service_by_its_whole_name():
     assert service["spec"]["clusterIP"] == "None"
     port, = service["spec"]["ports"]
     # HAProxy's resolver has no search list, so the name must be complete.
-    name = service["metadata"]["name"] + ".${NAMESPACE}.svc.${CLUSTER_DOMAIN}"
+    name = "${AGENTS}.${NAMESPACE}.svc.${CLUSTER_DOMAIN}"
     assert f'"{name}:{port["port"]}"' in config_files(objects, "haproxy")["agents.cfg"]
+    haproxy_pod = pod_spec(find(objects, "Deployment", "haproxy"))
+    assert haproxy_pod["serviceAccountName"] == service["metadata"]["name"]
+    assert named(named(haproxy_pod["containers"], "haproxy")["env"], "AGENTS")["valueFrom"] == {
+        "fieldRef": {"fieldPath": "spec.serviceAccountName"}}
     assert port["targetPort"] == "spop"

@@ -85,7 +85,7 @@ def test_when_the_pod_ends_haproxy_does_and_then_the_agent(cluster, sidecar):
 
 @pytest.fixture
 def service(cluster):
-    """HAProxy and two agents, each of which counts by itself."""
+    """HAProxy and two agents, each of which counts its clients by itself."""
     objects = render("k8s/overlays/service")
     agents = [cluster.run(objects, "ratelimit-spoa") for _ in range(2)]
     haproxy = cluster.run(objects, "haproxy")
@@ -100,9 +100,10 @@ def asked(agents):
 
 
 def ask_until(cluster, haproxy, condition, what):
-    """Sends requests over many connections, which HAProxy spreads over the agents."""
+    """Sends requests of several clients, which HAProxy spreads over the agents."""
     def ask():
-        got = cluster.statuses(haproxy, 40)
+        got = [one for client in cluster.network.clients[:8]
+               for one in cluster.statuses(haproxy, 5, client)]
         assert len(got) == 40 and all(left for _, left, _ in got), f"{got}\n{cluster.logs()}"
         return condition()
     wait_until(ask, what)
@@ -123,6 +124,23 @@ def test_an_agent_that_is_added_gets_traffic_and_one_that_goes_loses_none(cluste
     assert leaving.state("agent")["ExitCode"] == 0
     before = asked(others)
     ask_until(cluster, haproxy, lambda: sum(asked(others)) >= sum(before) + 40, "the others")
+
+
+def test_a_client_gets_its_limit_once_from_two_agents_through_two_haproxys(cluster, service):
+    haproxy, agents, objects = service
+    # The second HAProxy reads the agents in another order, so its agent1 is the first one's agent2.
+    cluster.pods.reverse()
+    cluster.publish()
+    second = cluster.run(objects, "haproxy").wait_until_ready()
+    wait_for_agents(second, "agent1", "agent2")
+
+    for client in cluster.network.clients:
+        got = [one for asked_pod in (haproxy, second, haproxy, second)
+               for one in cluster.statuses(asked_pod, 25, client)]
+        assert all(left for _, left, _ in got), f"{got}\n{cluster.logs()}"
+        # Two balances would allow 40 at once. 5 more come a second, and curl takes much less than three.
+        assert CAPACITY <= [status for status, _, _ in got].count("200") < 2 * CAPACITY, got
+    assert all(asked(agents))
 
 
 def test_agents_share_a_limit_in_the_valkey_for_trials(cluster):
