@@ -29,10 +29,10 @@ def download(command, seconds, **options):
     return run_or_fail(command, seconds, **options)
 
 
-def python_packages(name):
-    """The programs of tests/proxies/NAME-requirements.txt, in build/NAME/bin. A folder that has
-    these versions already is kept."""
-    wanted = HERE / f"{name}-requirements.txt"
+def python_packages(name, lists=HERE):
+    """The programs of NAME-requirements.txt, which is in the folder `lists`, in build/NAME/bin. A folder
+    that has these versions already is kept."""
+    wanted = lists / f"{name}-requirements.txt"
     folder = ROOT / "build" / name
     installed = folder / "installed.txt"  # written last: a folder with it is complete
     if installed.exists() and installed.read_text() == wanted.read_text():
