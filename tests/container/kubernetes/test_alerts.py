@@ -1,6 +1,7 @@
 """The alert rules: `promtool test rules` shows when they fire, and a real agent shows that they
 can."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_each_alert_is_expected_to_fire_in_one_case_and_not_in_another(cases):
               for rule in group["rules"]}
     expected = [case for test in cases["tests"] for case in test["alert_rule_test"]]
 
-    assert len(alerts) == 10
+    assert len(alerts) == 12
     assert {case["alertname"] for case in expected if case.get("exp_alerts")} == alerts
     assert {case["alertname"] for case in expected if not case.get("exp_alerts")} == alerts
 
@@ -86,6 +87,13 @@ def test_each_alert_is_expected_to_fire_in_one_case_and_not_in_another(cases):
     ("AgentDown", "\n            and on (job, instance) present_over_time(ratelimit_build_info[1d])", ""),
     ("AgentDown", "[1d]", "[2m]"),
     ("NoAgent", "absent(ratelimit_build_info)", "absent(ratelimit_build)"),
+    ("Evictions", "> 0", "> 3"),
+    ("Evictions", "for: 10m", "for: 1m"),
+    ("Evictions", "rate(ratelimit_memory_evictions_total[5m])", "ratelimit_memory_evictions_total"),
+    ("CoreNearlyUsedUp", "> 0.8", "> 0.95"),
+    ("CoreNearlyUsedUp", "> 0.8", "> 0.6"),
+    ("CoreNearlyUsedUp", "for: 10m", "for: 1m"),
+    ("CoreNearlyUsedUp", "\n            and on (namespace, job, instance) ratelimit_build_info", ""),
     ("HaproxyHasNoAgent", '{proxy="ratelimit-agents"}', ""),
     ("HaproxyHasNoAgent", "== 0", "<= 1"),
     ("HaproxyGivesUp", "> 0.01", "> 0.001"),
@@ -114,13 +122,24 @@ def test_the_rules_read_what_the_agent_writes(start_agent):
     for group in rules_of(ALERTS.read_text())["groups"]:
         for rule in group["rules"]:
             used = {word for word in _words(rule["expr"])
-                    if word.startswith(("ratelimit_", "requests_", "redis_"))}
+                    if word.startswith(("ratelimit_", "requests_", "redis_", "process_"))}
             of_haproxy = "haproxy_" in rule["expr"]  # test_haproxy_alerts.py has these
             assert (used or of_haproxy) and used <= names, rule["alert"]
 
 
 def _words(text):
     return "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+
+
+def test_each_alert_has_a_page_that_helps():
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    anchors = {re.sub("[^a-z0-9 _-]", "", title.lower()).replace(" ", "-")
+               for title in re.findall("^## (.*)$", text, re.M)}
+
+    for group in rules_of(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+            assert (page, anchor in anchors) == ("docs/troubleshooting.md", True), rule["alert"]
 
 
 def test_a_failed_reload_is_seen_until_one_succeeds(start_agent):

@@ -248,6 +248,16 @@ def test_policies_times_and_files_are_those_of_the_values(tmp_path):
     assert find(objects, "Deployment", f"{RELEASE}-ratelimit-spoa")["spec"]["minReadySeconds"] == 70
 
 
+def test_the_runbooks_are_where_the_values_say():
+    objects = charts.template(RELEASE, "--set", "prometheusRule.enabled=true,"
+                              "prometheusRule.runbookBase=https://git.example.com/r/")
+
+    rules = [rule for group in find(objects, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"].startswith("https://git.example.com/r/docs/troubleshooting.md#")
+    assert len(rules) == 12
+
+
 def test_the_agent_takes_the_policies_and_variables_of_the_values(tmp_path):
     objects = charts.template(RELEASE, *VALUES["k8s/overlays/service"], "--set",
                               "policies.many.algorithm=fixed_window,policies.many.limit=1000000,"
