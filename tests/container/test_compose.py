@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 
 import pytest
+import yaml
 
 import spop
 from agent import bucket, policies_text
@@ -18,14 +19,17 @@ from web import Load, get
 
 SERVICES = COMPOSE["services"]
 AGENTS = ("agent1", "agent2")
+TLS_FILE = COMPOSE_FILE.parent / "compose-tls.yaml"
+PASSWORD = COMPOSE_FILE.parent / "redis-password"
 
 
 # --- the file ----------------------------------------------------------------------------------
 
 
-def check(path):
+def check(*paths):
     """Runs Docker Compose's own reader, which checks the schema of the specification and more."""
-    return subprocess.run(["docker-compose", "-f", path, "config"], text=True, check=False,
+    files = [word for path in paths for word in ("-f", path)]
+    return subprocess.run(["docker-compose", *files, "config"], text=True, check=False,
                           capture_output=True, timeout=60, env=clean_environment())
 
 
@@ -34,6 +38,26 @@ def test_docker_compose_takes_the_file():
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_docker_compose_takes_the_file_with_tls():
+    done = check(COMPOSE_FILE, TLS_FILE)
+    assert (done.returncode, done.stderr) == (0, "")
+    services = yaml.safe_load(done.stdout)["services"]
+
+    for name in AGENTS:
+        environment = services[name]["environment"]
+        assert environment["RATELIMIT_STORE"].startswith("rediss://redis:6379")
+        secrets = {secret["source"] for secret in services[name]["secrets"]}
+        assert {environment[f"RATELIMIT_REDIS_{what}_FILE"] for what in ("PASSWORD", "CA")} == {
+            f"/run/secrets/{secret}" for secret in secrets}
+    command = services["redis"]["command"][-1]
+    assert "--port 0 --tls-port 6379" in command
+    named_there = set(re.findall(r"/run/secrets/([\w-]+)", command))
+    assert named_there == {secret["source"] for secret in services["redis"]["secrets"]}
+    # The other words are those without TLS.
+    plain = SERVICES["redis"]["command"][-1]
+    assert command.startswith(plain.replace("$$", "$")) or command.startswith(plain)
 
 
 @pytest.mark.parametrize("right,wrong", [
@@ -76,7 +100,8 @@ def test_its_numbers_fit_each_other(name):
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_image_takes_the_environment_of_the_file(image, name):
     done = run_to_the_end(image, "check-config", environment=SERVICES[name]["environment"],
-                          options=["-v", f"{COMPOSE_FILE.parent}:/etc/ratelimit-spoa:ro"])
+                          options=["-v", f"{COMPOSE_FILE.parent}:/etc/ratelimit-spoa:ro",
+                                   "-v", f"{PASSWORD}:/run/secrets/redis-password:ro"])
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("the configuration is good: 1 policy\n")
@@ -124,7 +149,10 @@ def start_agents(start_container, redis):
     """Starts the agents with the environment of the file, except addresses, and as patient as
     HAProxy."""
     ours = {"RATELIMIT_STORE": redis.url, "RATELIMIT_STORE_TIMEOUT": "2s"}
-    return [start_container(policies=POLICIES, environment={
+    options = ["-v", f"{PASSWORD}:/run/secrets/redis-password:ro"]
+    redis.ask("CONFIG", "SET", "requirepass", PASSWORD.read_text().strip())
+    redis.password = PASSWORD.read_text().strip()
+    return [start_container(policies=POLICIES, options=options, environment={
         **SERVICES[name]["environment"], **ours}).wait_for_store() for name in AGENTS]
 
 

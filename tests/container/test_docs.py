@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 import agent as agents
 from container import POLICIES
@@ -14,7 +15,7 @@ from processes import ROOT, wait_until
 
 DOCS = (ROOT / "docs/container.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-BUILD, RUN, CHECK, STOP, COMPOSE, SIZE = BLOCKS
+BUILD, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE = BLOCKS
 
 # It differs from Docker in two ways: it uses no timers of systemd, and a network of its own in
 # place of published ports, for which Podman would need packages that nothing else here needs.
@@ -61,6 +62,22 @@ def test_those_that_no_engine_runs_here_are_what_the_other_tests_do():
     # The first is the fixture `image`; test_compose.py has the second.
     assert BUILD == "docker build -t ratelimit-spoa .\n"
     assert COMPOSE == "docker compose -f haproxy-conf/compose.yaml up --build\n"
+    assert COMPOSE_TLS.endswith("docker compose -f haproxy-conf/compose.yaml -f "
+                                "haproxy-conf/compose-tls.yaml up --build\n")
+
+
+def test_the_certificates_for_redis_are_those_that_compose_and_agents_want(tmp_path):
+    commands, _, _ = COMPOSE_TLS.rpartition("docker compose ")
+    (tmp_path / "haproxy-conf").mkdir()
+    subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+
+    secrets = yaml.safe_load((ROOT / "haproxy-conf/compose-tls.yaml").read_text())["secrets"]
+    ca, cert, key = (tmp_path / "haproxy-conf" / secrets[f"redis-{name}"]["file"]
+                     for name in ("ca", "cert", "key"))
+    assert key.stat().st_mode & 0o444 == 0o444
+    subprocess.run(["openssl", "verify", "-CAfile", ca, "-verify_hostname", "redis", cert], check=True)
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run(["openssl", "verify", "-CAfile", ca, "-verify_hostname", "other", cert], check=True)
 
 
 def test_the_agent_is_run_checked_reloaded_and_stopped(type_block):

@@ -14,6 +14,7 @@ OVERLAYS = ["k8s/base", "k8s/overlays/sidecar", "k8s/overlays/service", "k8s/ove
 # component with HAProxy only with an overlay that names its agents. Overlays have NetworkPolicies already.
 COMPONENTS = ["k8s/components/service-monitor", "k8s/components/prometheus-rule",
               "k8s/components/priority-class"]
+OWN_REDIS = "k8s/components/own-redis"
 NETWORK_POLICY, NO_NETWORK_POLICY = "k8s/components/network-policy", "k8s/components/no-network-policy"
 
 

@@ -15,6 +15,7 @@ from http_client import POLICIES
 from manifests import (COMPONENTS, NETWORK_POLICY, NO_NETWORK_POLICY, OVERLAYS, agent_of, config_files,
                        environment, find, named, pod_spec, render_with)
 from processes import ROOT
+from test_manifests import own_redis
 
 RELEASE = "edge"
 HELMS_LABELS = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/version": "0.1.0",
@@ -119,6 +120,8 @@ def renderings(directory):
             *((folder, [NO_NETWORK_POLICY]) for folder in OVERLAYS[1:]), ("k8s/base", [NETWORK_POLICY])]):
         (directory / str(number)).mkdir()
         found[f"{folder} {components}"] = render_with(directory / str(number), folder, components)
+    (directory / "own-redis").mkdir()
+    found["own Redis"] = own_redis(directory / "own-redis")
     (directory / "own.yaml").write_text(OWN_REDIS)
     for words in (*VALUES.values(), *([*one, *ALL_COMPONENTS] for one in VALUES.values()),
                   ["-f", directory / "own.yaml"]):

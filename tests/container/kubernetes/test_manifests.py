@@ -10,7 +10,7 @@ import yaml
 
 import haproxy
 from agent import run
-from manifests import (COMPONENTS, NETWORK_POLICY, NO_NETWORK_POLICY, OVERLAYS, agent_of, config_files, containers, environment, find,
+from manifests import (COMPONENTS, NETWORK_POLICY, NO_NETWORK_POLICY, OVERLAYS, OWN_REDIS, agent_of, config_files, containers, environment, find,
                        named, pod_spec, port_number, quantity, render, render_with, seconds, size,
                        workloads)
 from processes import ROOT
@@ -535,6 +535,35 @@ def test_the_password_of_redis_is_only_in_its_secret():
     assert "for-trials-only" not in yaml.safe_dump(objects)
     assert "trial" in redis["containers"][0]["image"] + find(
         objects, "Deployment", "redis-trial")["metadata"]["name"]
+
+
+def own_redis(directory):
+    """overlays/redis with a Redis of the user's, as the README says."""
+    return render_with(directory, "k8s/overlays/redis", [OWN_REDIS], configMapGenerator=[{
+        "name": "ratelimit-store", "literals": ["url=rediss://redis.example.com:6379/0",
+                                                "ca-file=/run/secrets/ratelimit-redis/ca.crt"]}])
+
+
+def test_a_redis_of_yours_takes_the_place_of_the_one_for_trials(tmp_path, schema):
+    objects = own_redis(tmp_path)
+
+    assert schema(objects) == []
+    assert "trial" not in yaml.safe_dump([thing for thing in objects if thing["kind"] != "ConfigMap"])
+    assert "Secret" not in {thing["kind"] for thing in objects}
+    env = {entry["name"]: entry for entry in agent_of(objects)["env"]}
+    store = config_files(objects, "ratelimit-store")
+    for name, key in (("RATELIMIT_STORE", "url"), ("RATELIMIT_REDIS_CA_FILE", "ca-file")):
+        source = env[name]["valueFrom"]["configMapKeyRef"]
+        assert find(objects, "ConfigMap", source["name"]) and source["key"] == key in store
+        assert "value" not in env[name]
+    folder = store["ca-file"].rpartition("/")[0]
+    assert env["RATELIMIT_REDIS_PASSWORD_FILE"]["value"] == f"{folder}/password"
+    mount, = [mount for mount in agent_of(objects)["volumeMounts"] if mount["mountPath"] == folder]
+    assert named(pod_of(objects)["volumes"], mount["name"])["secret"]["secretName"] == "ratelimit-redis"
+    egress = find(objects, "NetworkPolicy", "ratelimit-spoa")["spec"]["egress"]
+    assert egress[1:] == [{"ports": [{"protocol": "TCP", "port": 6379}]}]
+    assert find(objects, "ServiceAccount", pod_of(objects)["serviceAccountName"])
+    assert find(objects, "HorizontalPodAutoscaler")
 
 
 def test_the_service_of_redis_is_the_one_that_agents_ask():
