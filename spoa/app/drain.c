@@ -8,6 +8,10 @@
  * connections to this one. It loses them one after the other, spread over a second, so that it
  * never opens all of them anew at once (spop_server.h).
  *
+ * With sockets that systemd keeps, SIGTERM leads to ENDING at once, and there all is served as
+ * before: HAProxy must not look for another agent, because the next one gets the same sockets. The
+ * sockets of --spop-listen are then not closed before the process ends.
+ *
  * CLOSING comes last, because HTTP is how operators and orchestrators watch the end.
  *
  * The timer has the lowest priority: in the turn in which a time is over, requests that have
@@ -20,6 +24,7 @@
 #include <unistd.h>
 
 #include "app/systemd_notify.h"
+#include "app/systemd_sockets.h"
 #include "base/clock.h"
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
@@ -72,6 +77,22 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+/* Nothing fails for those who ask whether the agent is well: one agent ends, the next begins. */
+static void hand_over(struct drain *drain)
+{
+	int64_t timeout_us = drain->config.options->drain_timeout_us;
+
+	systemd_notify_stopping(drain->config.systemd, timeout_us);
+	drain->state = DRAIN_ENDING;
+	log_event(LOG_INFO, "draining", LOG_TEXT("signal", "SIGTERM"), LOG_INT("delay_ms", 0),
+		  LOG_BOOL("handing_over", true));
+	http_server_begin_drain(drain->config.http);
+	spop_server_hand_over(drain->config.spop, spread_us(timeout_us));
+	log_connections(drain, LOG_INFO, "ending");
+	if (!start_timer(drain, timeout_us))
+		ev_break(drain->config.loop, EVBREAK_ALL);
+}
+
 static void begin_drain(struct drain *drain, const char *signal_name)
 {
 	int64_t delay_us = drain->config.options->drain_delay_us;
@@ -93,8 +114,13 @@ static void begin_drain(struct drain *drain, const char *signal_name)
 
 static void on_sigterm(struct ev_loop *loop, struct ev_signal *watcher, int events)
 {
+	struct drain *drain = CONTAINER_OF(watcher, struct drain, on_term);
+
 	(void)loop, (void)events;
-	begin_drain(CONTAINER_OF(watcher, struct drain, on_term), "SIGTERM");
+	if (drain->state == DRAIN_SERVING && systemd_sockets_outlive(drain->config.options))
+		hand_over(drain);
+	else
+		begin_drain(drain, "SIGTERM");
 }
 
 static void on_sigint(struct ev_loop *loop, struct ev_signal *watcher, int events)

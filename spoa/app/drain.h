@@ -1,7 +1,9 @@
 /*
  * drain.h - how the agent ends: SIGTERM and SIGINT drain it (docs/reference.md, section Signals).
  *
- *            a signal                --drain-delay is over
+ *      .------- SIGTERM, and systemd keeps the sockets: a hand-over ----.
+ *      |                                                                v
+ *      |     a signal                --drain-delay is over
  *   SERVING ---------> DRAINING ------------------------------> ENDING
  *                                                                  | no SPOP connection is left
  *                                                                  v
@@ -28,7 +30,8 @@ struct systemd_notify;
 enum drain_state {
 	DRAIN_SERVING = 0,
 	DRAIN_DRAINING, /* all is served as before, and health checks fail */
-	DRAIN_ENDING,   /* the SPOP listeners are closed, the connections end */
+	DRAIN_ENDING,   /* the connections of SPOP end; its listeners are closed, but in a hand-over
+			 */
 	DRAIN_CLOSING,  /* the HTTP listeners are closed as well */
 };
 

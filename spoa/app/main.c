@@ -15,6 +15,7 @@
 #include "app/probe.h"
 #include "app/replay/replay.h"
 #include "app/serve.h"
+#include "app/systemd_sockets.h"
 #include "base/did_you_mean.h"
 #include "base/log.h"
 #include "version.h"
@@ -288,6 +289,8 @@ static int run_serve(char **args, bool is_named)
 	if (help)
 		return is_named ? print_help_of_serve() : print_help();
 	if (!options_check_store(&options, &err))
+		return report_usage(err.text);
+	if (!systemd_sockets_take(&options, &err))
 		return report_usage(err.text);
 	struct list_files files;
 	struct policies *policies = load_with(&options, &files);

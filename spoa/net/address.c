@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -300,6 +301,35 @@ bool address_is_here(const struct address *address, int *ret_error)
 		close(fd);
 	*ret_error = error;
 	return error != EADDRNOTAVAIL && error != EAFNOSUPPORT;
+}
+
+/* "unix:/path"; a name in the abstract namespace begins with a NUL byte, which is shown as @. */
+static void set_unix_text(struct address *address)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->socket;
+	size_t len = address->len - offsetof(struct sockaddr_un, sun_path);
+	struct writer w = writer_on(address->text, sizeof address->text);
+	bool is_abstract = len > 0 && un->sun_path[0] == '\0';
+
+	writer_put_text(&w, is_abstract ? "unix:@" : "unix:");
+	writer_put(&w, is_abstract ? bytes_from(un->sun_path + 1, len - 1)
+				   : bytes_from(un->sun_path, strnlen(un->sun_path, len)));
+	(void)writer_text(&w);
+}
+
+bool address_of_inherited(int fd, struct address *ret_address)
+{
+	struct address address = {.is_inherited = true, .fd = fd, .len = sizeof address.socket};
+
+	if (getsockname(fd, (struct sockaddr *)&address.socket, &address.len) != 0 ||
+	    address.len > sizeof address.socket)
+		return false;
+	if (address.socket.ss_family == AF_UNIX)
+		set_unix_text(&address);
+	else if (!write_numeric(&address, address.text, sizeof address.text))
+		return false;
+	*ret_address = address;
+	return true;
 }
 
 void address_update_text(struct address *address, int fd)

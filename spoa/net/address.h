@@ -29,6 +29,8 @@ struct address {
 	mode_t mode;
 	uid_t user;
 	gid_t group;
+	bool is_inherited; /* somebody else made the socket `fd`, which listens there already */
+	int fd;
 	/*
 	 * As it was given, or what address_update_text made of it. One address of a name that has
 	 * several has both: "name:80 (192.0.2.1:80)".
@@ -55,6 +57,8 @@ bool address_is_local(const struct address *address);
  * there is no IPv6. Any other error is for who listens to find.
  */
 bool address_is_here(const struct address *address, int *ret_error);
+/* The address of a socket that was inherited. False when `fd` is no socket that has one. */
+MUST_CHECK bool address_of_inherited(int fd, struct address *ret_address);
 /* Makes `text` what the socket `fd` is bound to: the kernel chose the port when 0 was given. */
 void address_update_text(struct address *address, int fd);
 

@@ -141,8 +141,9 @@ static bool listen_on_inet(const struct address *address, int fd)
 
 static int open_socket(const struct address *address, struct socket_file *ret_file)
 {
+	if (address->is_inherited)
+		return address->fd;
 	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	if (fd < 0)
 		return -1;
 	bool listens = address->socket.ss_family == AF_UNIX
@@ -186,7 +187,7 @@ void listener_free(struct listener *listener)
 	ev_timer_stop(listener->loop, &listener->pause);
 	/* In this order: once the socket is closed, its inode's number may become another file's.
 	 */
-	if (listener->address.socket.ss_family == AF_UNIX)
+	if (listener->address.socket.ss_family == AF_UNIX && !listener->address.is_inherited)
 		socket_file_remove(&listener->address, &listener->file);
 	close(listener->readable.fd);
 	free(listener);

@@ -24,14 +24,15 @@ struct listener_owner {
 };
 
 /*
- * The file of a Unix socket on which nobody listens is replaced. NULL when the address can't be
- * listened on: `err` says which address and why.
+ * The file of a Unix socket on which nobody listens is replaced. An inherited socket is taken as it
+ * is, and listener_free leaves its file: whoever made the socket goes on listening there. NULL when
+ * the address can't be listened on: `err` says which address and why.
  */
 struct listener *listener_new(struct ev_loop *loop, const struct address *address,
 			      const struct listener_owner *owner, struct err *err);
 /* Accepts again, if the listener pauses. */
 void listener_resume(struct listener *listener);
-/* Removes the file of a Unix socket too, unless another one stands there by now. */
+/* Removes the file of a Unix socket of ours too, unless another one stands there by now. */
 void listener_free(struct listener *listener);
 /* The address as it was given, with the port that the kernel chose in place of port 0. */
 const char *listener_address(const struct listener *listener);

@@ -89,6 +89,28 @@ def test_a_reload_checks_first(service):
     assert reload == "/bin/sh -c 'kill -HUP \"$$MAINPID\"'"
 
 
+# ---- sockets ----
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in FOLDER.glob("*.socket")))
+def test_the_agent_knows_the_names_of_its_sockets(unit):
+    name, = lines_of(unit, "FileDescriptorName")
+    assert name in ("spop", "http", "admin")
+    assert lines_of(unit, "Accept") == []
+
+
+def test_haproxy_connects_where_it_does_without_a_socket_unit():
+    assert lines_of("ratelimit-spoa.socket", "ListenStream") == ["127.0.0.1:12345"]
+    assert lines_of("ratelimit-spoa-http.socket", "ListenStream") == ["127.0.0.1:8080"]
+    assert lines_of("ratelimit-spoa-admin.socket", "ListenStream") == [
+        "/run/ratelimit-spoa/admin.sock"]
+
+
+def test_the_service_starts_with_its_socket():
+    assert lines_of("ratelimit-spoa.service", "Sockets") == ["ratelimit-spoa.socket"]
+    assert lines_of("ratelimit-spoa@.service", "Sockets") == ["ratelimit-spoa@%i.socket"]
+
+
 # ---- one instance a core ----
 
 

@@ -439,7 +439,7 @@ bool http_server_listen(struct http_server *server, const struct address *addres
 		return false;
 	server->door_count++;
 	log_event(LOG_INFO, "listening", LOG_TEXT("address", listener_address(door->listener)),
-		  LOG_TEXT("protocol", "http"));
+		  LOG_TEXT("protocol", "http"), LOG_BOOL("inherited", address->is_inherited));
 	return true;
 }
 

@@ -185,6 +185,7 @@ static void answer(struct spop_peer *peer, uint64_t stream_id, uint64_t frame_id
 {
 	log_mistakes(verdict->request);
 	put_ack(peer, stream_id, frame_id, verdict);
+	peer->end_when_idle |= peer->config->ends_with_answer;
 }
 
 /* What an asker's tag holds: the ids that the ACK must repeat. */
@@ -416,6 +417,21 @@ bool spop_peer_is_extra(const struct list *link)
 static int64_t last_sign_us(const struct spop_peer *peer)
 {
 	return peer->used_us > peer->opened_us ? peer->used_us : peer->opened_us;
+}
+
+int64_t spop_peer_last_sign_us(const struct list *link)
+{
+	return last_sign_us(CONTAINER_OF(link, struct spop_peer, link));
+}
+
+int64_t spop_peer_opened_us(const struct list *link)
+{
+	return CONTAINER_OF(link, struct spop_peer, link)->opened_us;
+}
+
+bool spop_peer_awaits_hello(const struct list *link)
+{
+	return CONTAINER_OF(link, struct spop_peer, link)->state == PEER_HELLO;
 }
 
 /* In which state a peer is missed least: the smaller, the less. */

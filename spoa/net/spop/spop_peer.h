@@ -31,6 +31,8 @@ struct spop_peer_config {
 	uint32_t max_frame_size;         /* of frames that HAProxy may send */
 	unsigned vars;                   /* optional variables of an ACK, bits by enum spop_var */
 	bool is_draining;                /* health checks are told to look elsewhere */
+	bool ends_with_answer; /* each peer ends with the next answer that leaves nothing in flight
+				*/
 	/* Takes the peer off the list; the peer is freed right after. */
 	void (*ended)(void *owner, struct list *link);
 	void *owner;
@@ -60,6 +62,14 @@ void spop_peer_displace(struct list *link);
  * is answered.
  */
 bool spop_peer_end_if_quiet(struct list *link, int64_t since_us);
+/*
+ * When the peer's connection was accepted or its last frame came, whichever is later, on the
+ * monotonic clock.
+ */
+int64_t spop_peer_last_sign_us(const struct list *link);
+int64_t spop_peer_opened_us(const struct list *link);
+/* Whether the handshake is not done yet. */
+bool spop_peer_awaits_hello(const struct list *link);
 /*
  * The peer ends with the next answer that leaves nothing in flight. False when that was so already,
  * or the peer has ended.

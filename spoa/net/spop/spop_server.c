@@ -1,13 +1,14 @@
 /*
- *     SERVING
- *       |
- *       |  spop_server_begin_drain: health checks fail
- *       v
- *     DRAINING     connections are accepted and NOTIFYs answered as before
- *       |
- *       |  spop_server_end_connections: the listeners close, every 10 ms a share of the connections
- *       v          is asked to end with its next answer
- *     ENDING       over when no connection is left; the agent then calls spop_server_free
+ *     SERVING -------------------------------------.
+ *       |                                          |  spop_server_hand_over
+ *       |  spop_server_begin_drain:                v
+ *       |  health checks fail                    HANDING OVER   all is served as before, and each
+ *       v                                          |            connection ends with its next
+ * answer DRAINING     connections are accepted        | |          and NOTIFYs answered as before
+ * |  the connections that there were have ended: |                                          |
+ * newcomers wait for the next agent |  spop_server_end_connections:            | |  the listeners
+ * close, every 10 ms a      | v  share is asked to end with an answer    v ENDING       over when
+ * no connection is left; the agent then calls spop_server_free
  *
  * Why the connections in use don't end at once: HAProxy up to 3.0 goes on using the connections
  * that it has. A NOTIFY that crosses our DISCONNECT is lost, and when the last connection of a
@@ -15,6 +16,11 @@
  * unlikely, because HAProxy prefers connections that owe it no answer; ending one after the other
  * leaves each thread time to connect to another agent. A connection that is not in use has nothing
  * to lose.
+ *
+ * Why a hand-over needs no such spread: HAProxy connects again at once, since somebody listens all
+ * the time, and the connection is served here or waits for the next agent. It accepts until the old
+ * connections have ended, however long the slowest of them takes. It does not accept for longer,
+ * because under load there would always be a newcomer, and the end would never come.
  *
  * Above --max-connections there are up to 64 extras (spop_peer.h), because HAProxy's health check
  * is a connection as any other: if it waited in the backlog, HAProxy would take the agent for dead,
@@ -35,6 +41,7 @@
 #include <ev.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "base/log.h"
 #include "base/socket.h"
 #include "net/address_list.h"
@@ -45,6 +52,11 @@
 #define LISTENERS_MAX ADDRESS_LIST_MAX
 #define ENDING_US     (10 * US_PER_MS) /* from one share of the connections to the next */
 #define SPARED_US     (20 * US_PER_MS) /* so long an extra is not displaced after a sign of it */
+#define HAND_OVER_US (1 * US_PER_MS) /* in a hand-over: from one look at the connections to the next */
+/* In a hand-over: so long after its last frame a connection counts as not in use. */
+#define SILENT_US (4 * US_PER_MS)
+/* The same for one that has not said HELLO, which HAProxy does at once when it connects. */
+#define MUTE_US (100 * US_PER_MS)
 
 struct spop_server {
 	struct ev_loop *loop;
@@ -58,10 +70,13 @@ struct spop_server {
 	struct ev_timer look_again; /* runs while no newcomer is accepted */
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listener_count;
-	struct ev_timer ending; /* runs from spop_server_end_connections on */
+	struct ev_timer ending; /* runs from spop_server_end_connections or .._hand_over on */
 	size_t ending_share;    /* how many connections in use are chosen at a time */
 	int64_t quiet_us;       /* a connection without a frame for so long is not in use */
-	int64_t patience_us;    /* until then a connection may wait for its last answer */
+	int64_t patience_us;    /* until then a connection may wait for its last answer; in a
+				   hand-over, how long it may wait */
+	int64_t handed_over_us; /* when spop_server_hand_over was called, or 0 */
+	size_t old_connections; /* those that are older than that */
 };
 
 static void resume_listeners(struct spop_server *server)
@@ -88,6 +103,8 @@ static void on_ended(void *owner, struct list *link)
 	struct spop_server *server = owner;
 
 	server->extra_count -= spop_peer_is_extra(link);
+	if (server->old_connections > 0 && spop_peer_opened_us(link) <= server->handed_over_us)
+		server->old_connections--;
 	list_remove(link);
 	server->stats.connections--;
 	while (server->extra_count > 0 && !is_at_limit(server))
@@ -115,6 +132,8 @@ static bool pause_if_full(void *owner)
 {
 	struct spop_server *server = owner;
 
+	if (server->handed_over_us > 0 && server->old_connections == 0)
+		return true;
 	if (server->max_open > 0 && server->extra_count < SPOP_SERVER_EXTRAS_MAX &&
 	    server->stats.connections >= server->max_open) {
 		log_at_limit(server);
@@ -182,10 +201,33 @@ static void end_some(struct spop_server *server)
 			left -= spop_peer_end_with_answer(link);
 }
 
+/* Ends those that are not in use, and those for which there is no patience left. */
+static void hand_over_some(const struct spop_server *server, struct list *peers)
+{
+	int64_t mono_us = clock_mono_us();
+
+	for (struct list *link = peers->next; link != peers; link = link->next) {
+		int64_t silent_us = mono_us - spop_peer_last_sign_us(link);
+		int64_t opened_us = spop_peer_opened_us(link);
+		int64_t since_us = greatest_i64(opened_us, server->handed_over_us);
+		if (mono_us - since_us > server->patience_us)
+			spop_peer_take_no_more(link);
+		else if (silent_us >= (spop_peer_awaits_hello(link) ? MUTE_US : SILENT_US))
+			(void)spop_peer_end_if_quiet(link, mono_us);
+	}
+}
+
 static void on_ending(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
+	struct spop_server *server = CONTAINER_OF(timer, struct spop_server, ending);
+
 	(void)loop, (void)events;
-	end_some(CONTAINER_OF(timer, struct spop_server, ending));
+	if (server->handed_over_us == 0) {
+		end_some(server);
+		return;
+	}
+	hand_over_some(server, &server->peers);
+	hand_over_some(server, &server->extras);
 }
 
 struct spop_server *spop_server_new(struct ev_loop *loop, const struct spop_server_config *config)
@@ -230,7 +272,7 @@ bool spop_server_listen(struct spop_server *server, const struct address *addres
 		return false;
 	server->listeners[server->listener_count++] = listener;
 	log_event(LOG_INFO, "listening", LOG_TEXT("address", listener_address(listener)),
-		  LOG_TEXT("protocol", "spop"));
+		  LOG_TEXT("protocol", "spop"), LOG_BOOL("inherited", address->is_inherited));
 	return true;
 }
 
@@ -259,6 +301,17 @@ void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
 	server->patience_us = clock_mono_us() + spread_us + server->quiet_us;
 	ev_timer_again(server->loop, &server->ending);
 	end_some(server);
+}
+
+void spop_server_hand_over(struct spop_server *server, int64_t patience_us)
+{
+	server->handed_over_us = clock_mono_us();
+	server->old_connections = server->stats.connections;
+	server->patience_us = patience_us;
+	server->peer_config.ends_with_answer = true;
+	server->ending.repeat = (double)HAND_OVER_US / 1e6;
+	ev_timer_again(server->loop, &server->ending);
+	ev_feed_event(server->loop, &server->ending, EV_TIMER);
 }
 
 size_t spop_server_connections(const struct spop_server *server)

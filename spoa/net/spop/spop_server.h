@@ -46,6 +46,14 @@ void spop_server_begin_drain(struct spop_server *server);
  * of `spread_us` later nothing more is read from it, and it ends when all is answered.
  */
 void spop_server_end_connections(struct spop_server *server, int64_t spread_us);
+/*
+ * Ends for another agent, which gets the same sockets and starts when this one has ended. A
+ * connection ends with its next answer that leaves nothing in flight, or when nothing has come on
+ * it for 10 ms. Newcomers are served in the same way, until the connections that there are now have
+ * ended: then they wait in the backlog for the other agent. After `patience_us` nothing more is
+ * read from those that are left.
+ */
+void spop_server_hand_over(struct spop_server *server, int64_t patience_us);
 /* How many connections there are, extras too. */
 size_t spop_server_connections(const struct spop_server *server);
 struct spop_server_stats spop_server_stats(const struct spop_server *server);

@@ -19,7 +19,7 @@
 static struct {
 	size_t connections; /* of SPOP */
 	bool http_is_busy;
-	unsigned drains_begun, http_drains_begun, ends, http_closes;
+	unsigned drains_begun, http_drains_begun, ends, http_closes, hand_overs;
 	int64_t spread_us;
 } servers;
 
@@ -34,6 +34,13 @@ void spop_server_end_connections(struct spop_server *server, int64_t spread_us)
 	(void)server;
 	servers.ends++;
 	servers.spread_us = spread_us;
+}
+
+void spop_server_hand_over(struct spop_server *server, int64_t patience_us)
+{
+	(void)server;
+	servers.hand_overs++;
+	servers.spread_us = patience_us;
 }
 
 size_t spop_server_connections(const struct spop_server *server)
@@ -298,6 +305,102 @@ TEST(drain_second_signal_ends_the_process_at_once)
 	}
 	int status = 0;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+}
+
+/* ---- sockets that systemd keeps ---- */
+
+static void inherit(struct address_list *list)
+{
+	list->count = 1;
+	list->items[0].is_inherited = true;
+}
+
+TEST(drain_of_inherited_sockets_hands_over_without_delay_and_no_check_fails)
+{
+	set_times(HOUR, HOUR);
+	inherit(&world->options.spop_listen);
+	servers.connections = 1;
+	get_signal(SIGTERM);
+
+	assert_false(ends_within(9));
+
+	assert_int_equal(world->drain.state, DRAIN_ENDING);
+	assert_false(world->is_draining);
+	assert_int_equal(servers.hand_overs, 1);
+	assert_int_equal(servers.http_drains_begun, 1);
+	assert_int_equal(servers.drains_begun + servers.ends + servers.http_closes, 0);
+	servers.connections = 0;
+	assert_true(ends_within(9));
+	assert_int_equal(servers.http_closes, 1);
+}
+
+TEST(drain_of_inherited_sockets_ends_at_the_timeout)
+{
+	set_times(0, 5 * MS);
+	inherit(&world->options.spop_listen);
+	servers.connections = 1;
+	get_signal(SIGTERM);
+
+	while (!ends_within(1000))
+		;
+}
+
+TEST(drain_by_sigint_hands_nothing_over)
+{
+	set_times(0, HOUR);
+	inherit(&world->options.spop_listen);
+	get_signal(SIGINT);
+
+	assert_true(ends_within(9));
+
+	assert_true(world->is_draining);
+	assert_int_equal(servers.hand_overs, 0);
+	assert_int_equal(servers.ends, 1);
+}
+
+static const struct {
+	const char *name;
+	bool has_spop, spop_is_inherited, http_is_inherited, hands_over;
+} drain_hands_over_what_haproxy_connects_to[] = {
+	{"all of it", true, true, true, true},
+	{"HAProxy's socket alone", true, true, false, true},
+	{"HTTP's socket alone", true, false, true, false},
+	{"HTTP's socket, and HAProxy does not connect", false, false, true, true},
+	{"nothing", true, false, false, false},
+};
+
+TEST_ROWS(drain_hands_over_what_haproxy_connects_to)
+{
+	set_times(0, HOUR);
+	world->options.spop_listen.count = row->has_spop;
+	world->options.spop_listen.items[0].is_inherited = row->spop_is_inherited;
+	world->options.http_listen.count = 1;
+	world->options.http_listen.items[0].is_inherited = row->http_is_inherited;
+	get_signal(SIGTERM);
+
+	assert_true(ends_within(9));
+
+	assert_int_equal(servers.hand_overs, row->hands_over);
+}
+
+TEST(drain_second_signal_ends_a_hand_over_at_once)
+{
+	set_times(HOUR, HOUR);
+	inherit(&world->options.spop_listen);
+	servers.connections = 1;
+	get_signal(SIGTERM);
+	assert_false(ends_within(9));
+
+	pid_t child = fork();
+	if (child == 0) {
+		get_signal(SIGTERM);
+		ends_within(9);
+		_exit(EXIT_SUCCESS);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
 }

@@ -661,3 +661,41 @@ TEST(listener_in_a_directory_that_does_not_exist_is_refused)
 {
 	assert_not_listening("unix:/nonexistent/x", "No such file or directory");
 }
+
+/* ---- sockets that somebody else made ---- */
+
+static int made_by_somebody_else(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+TEST(listener_new_takes_an_inherited_socket_and_leaves_it_to_its_maker)
+{
+	int made = made_by_somebody_else(), fd = dup(made);
+	struct address address;
+	struct err err;
+
+	assert_true(address_of_inherited(fd, &address));
+	struct listener *listener = listener_new(loop, &address, &owner, &err);
+	assert_non_null(listener);
+	assert_string_equal(listener_address(listener), unix_address(""));
+	taken.max = 1;
+	assert_int_equal(connect_unix(), 0);
+	loop_turn(loop);
+	assert_int_equal(taken.count, 1);
+
+	listener_free(listener);
+
+	assert_int_equal(fcntl(fd, F_GETFD), -1); /* ours is closed */
+	assert_int_equal(access(path, F_OK), 0);  /* and the file stays */
+	assert_int_equal(connect_unix(), 0);      /* for whoever made it */
+	close(made);
+	unlink(path);
+}

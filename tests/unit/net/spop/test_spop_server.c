@@ -665,3 +665,178 @@ TEST(spop_server_free_of_none)
 {
 	spop_server_free(NULL);
 }
+
+/* ---- handing over: a connection is in use until nothing has come on it for 4 ms ---- */
+
+#define PATIENCE_US INT64_C(1000000)
+
+TEST(spop_server_hand_over_ends_one_in_use_by_its_next_answer)
+{
+	int fd = serve();
+
+	spop_server_hand_over(server, PATIENCE_US);
+	turns(2);
+	assert_receives_nothing(fd);
+	send_notify(fd, 1, 1);
+	turns(2);
+	assert_gets(fd, "ack 1.1, bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_ends_all_in_use_at_the_same_time)
+{
+	int one = serve(), two = serve();
+
+	spop_server_hand_over(server, PATIENCE_US);
+	send_notify(one, 1, 1);
+	send_notify(two, 2, 1);
+	turns(2);
+	assert_gets(one, "ack 1.1, bye 0 normal, end");
+	assert_gets(two, "ack 2.1, bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_ends_one_that_is_not_in_use_at_once)
+{
+	int fd = serve();
+
+	loop_pass(loop, 0.004);
+	spop_server_hand_over(server, PATIENCE_US);
+	turns(2);
+	assert_gets(fd, "bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_ends_one_that_is_in_use_no_more)
+{
+	int fd = serve();
+
+	spop_server_hand_over(server, PATIENCE_US);
+	loop_pass(loop, 0.003);
+	assert_receives_nothing(fd);
+	loop_pass(loop, 0.002);
+	assert_gets(fd, "bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_waits_for_what_is_in_flight)
+{
+	int fd = serve();
+
+	fake.waits = true;
+	send_notify(fd, 1, 1);
+	turns(2);
+	spop_server_hand_over(server, PATIENCE_US);
+	loop_pass(loop, 0.1);
+	assert_receives_nothing(fd);
+	fake_engine_answer(&fake, 0);
+	turns(2);
+	assert_gets(fd, "ack 1.1, bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_serves_newcomers_while_an_old_connection_is_left)
+{
+	int old = serve();
+
+	fake.waits = true;
+	send_notify(old, 1, 1);
+	turns(2);
+	fake.waits = false;
+	spop_server_hand_over(server, PATIENCE_US);
+	loop_pass(loop, 0.1);
+
+	int check = client(), newcomer = serve();
+	send_notation(check, FRAME_HEALTHCHECK);
+	send_notify(newcomer, 2, 1);
+	turns(3);
+
+	assert_gets(check, "hello, end");
+	assert_gets(newcomer, "ack 2.1, bye 0 normal, end");
+	assert_receives_nothing(old);
+}
+
+TEST(spop_server_hand_over_leaves_newcomers_waiting_when_no_old_connection_is_left)
+{
+	int old = serve();
+
+	spop_server_hand_over(server, PATIENCE_US);
+	send_notify(old, 1, 1);
+	turns(2);
+	assert_gets(old, "ack 1.1, bye 0 normal, end");
+	shutdown(old, SHUT_WR);
+	turns(3);
+	assert_int_equal(spop_server_connections(server), 0);
+
+	int newcomer = client();
+	send_hello(newcomer);
+	loop_pass(loop, 1.1); /* a listener that pauses looks again after a second */
+	loop_pass(loop, 1.1);
+
+	assert_int_equal(spop_server_connections(server), 0);
+	assert_receives_nothing(newcomer);
+}
+
+TEST(spop_server_hand_over_a_connection_may_take_its_time_for_hello)
+{
+	int old = serve();
+
+	fake.waits = true;
+	send_notify(old, 1, 1);
+	turns(2);
+	spop_server_hand_over(server, PATIENCE_US);
+	int slow = client(), mute = client();
+	turns(1);
+	loop_pass(loop, 0.05);
+	send_hello(slow);
+	turns(2);
+	assert_gets(slow, "hello");
+	assert_receives_nothing(mute);
+
+	loop_pass(loop, 0.06);
+	assert_gets(mute, "bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_of_nobody_accepts_nobody)
+{
+	spop_server_hand_over(server, PATIENCE_US);
+
+	int newcomer = client();
+	send_hello(newcomer);
+	turns(3);
+
+	assert_int_equal(spop_server_connections(server), 0);
+	assert_receives_nothing(newcomer);
+}
+
+/* What always has something in flight is read no more after `patience_us`. */
+TEST(spop_server_hand_over_has_patience_for_each_connection)
+{
+	int old = serve();
+
+	fake.waits = true;
+	send_notify(old, 1, 1);
+	turns(2);
+	spop_server_hand_over(server, PATIENCE_US);
+	loop_pass(loop, 0.9);
+	int newcomer = serve();
+	send_notify(newcomer, 2, 1);
+	turns(2);
+	loop_pass(loop, 0.2);
+	send_notify(old, 3, 1);
+	send_notify(newcomer, 4, 1);
+	turns(2);
+	for (size_t i = 0; i < fake.asked_count; i++)
+		fake_engine_answer(&fake, i);
+	turns(2);
+
+	assert_gets(old, "ack 1.1, bye 0 normal, end");
+	assert_gets(newcomer, "ack 2.1, ack 4.1, bye 0 normal, end");
+}
+
+TEST(spop_server_hand_over_ends_extras_too)
+{
+	restart(1);
+	int usual = serve(), extra = serve();
+
+	loop_pass(loop, 1);
+	spop_server_hand_over(server, PATIENCE_US);
+	turns(2);
+	assert_gets(usual, "bye 0 normal, end");
+	assert_gets(extra, "bye 0 normal, end");
+}
