@@ -15,7 +15,8 @@
  * exactly, but server_clock.h has two bounds of it. A denial is over when the clock may have come
  * to that moment, by the upper bound: so no client is denied whom the server would let pass. The
  * wait that a client is told is counted by the lower bound: so a client that waits for so long does
- * pass.
+ * pass. A store may have several servers, as a cluster has, and each of them has a clock of its
+ * own: a denial goes by the clock of the server that said so.
  *
  *     the server's clock, by now       least         most
  *     --------------------------------|--------------|----------------------> its time
@@ -60,8 +61,16 @@ struct denial {
 	int64_t cost;     /* of a log, the one that was asked for */
 	int64_t until_us; /* by the monotonic clock; 0 in one that was never used */
 	uint32_t round;
+	uint16_t server; /* by whose clock it is */
 };
 _Static_assert(sizeof(struct denial) == 64, "a denial is a cache line");
+
+/* What is known of the clock of a server, in this round. */
+struct clock {
+	struct server_clock bounds;
+	int64_t store_us, read_us; /* of the last reply: what it says, and when it was read */
+	uint32_t round;
+};
 
 struct denials {
 	struct store store;
@@ -73,8 +82,7 @@ struct denials {
 	int64_t ends_us; /* every denial is over then */
 	uint64_t connection;
 	int64_t forgotten_us; /* what was asked by then is not remembered */
-	struct server_clock clock;
-	int64_t store_us, read_us; /* of the last reply: what it says, and when it was read */
+	struct clock clocks[STORE_SERVERS_MAX];
 	uint64_t hits;
 	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
@@ -90,7 +98,6 @@ static void forget_all(struct denials *denials)
 {
 	denials->round++;
 	denials->ends_us = 0;
-	server_clock_forget(&denials->clock);
 }
 
 /*
@@ -167,14 +174,21 @@ static struct denial *make_room(const struct denials *denials, struct denial_id 
 
 /* ---- what a reply tells ---- */
 
-static void learn_time(struct denials *denials, int64_t asked_us, int64_t store_us)
+static const struct clock *learn_time(struct denials *denials, const struct store_op *op,
+				      int64_t store_us)
 {
-	/* All checks of a call have one time, and the clock is read once for them. */
-	if (store_us != denials->store_us || !denials->clock.is_known) {
-		denials->store_us = store_us;
-		denials->read_us = denials->mono_us();
+	struct clock *clock = &denials->clocks[op->server];
+
+	if (clock->round != denials->round)
+		server_clock_forget(&clock->bounds);
+	/* All checks of a call have one time, and our clock is read once for them. */
+	if (store_us != clock->store_us || !clock->bounds.is_known) {
+		clock->store_us = store_us;
+		clock->read_us = denials->mono_us();
 	}
-	server_clock_learn(&denials->clock, store_us, asked_us, denials->read_us);
+	clock->round = denials->round;
+	server_clock_learn(&clock->bounds, store_us, op->mono_us, clock->read_us);
+	return clock;
 }
 
 static void set_denial(struct denial *denial, const struct check *check,
@@ -195,10 +209,10 @@ static void set_denial(struct denial *denial, const struct check *check,
 	};
 }
 
-static void remember(struct denials *denials, const struct check *check,
+static void remember(struct denials *denials, const struct clock *clock, const struct check *check,
 		     const struct balance *balance)
 {
-	int64_t longest_us = denials->longest_us, mono_us = denials->read_us;
+	int64_t longest_us = denials->longest_us, mono_us = clock->read_us;
 
 	if (denials->asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
 		longest_us = DENIALS_GIVEN_BACK_US;
@@ -206,9 +220,11 @@ static void remember(struct denials *denials, const struct check *check,
 	struct denial *denial = find(denials, id, mono_us);
 	if (denial == NULL)
 		denial = make_room(denials, id, mono_us);
-	*denial = (struct denial){
-		.id = id, .round = denials->round, .until_us = mono_us + longest_us};
-	set_denial(denial, check, balance, denials->store_us);
+	*denial = (struct denial){.id = id,
+				  .round = denials->round,
+				  .until_us = mono_us + longest_us,
+				  .server = (uint16_t)(clock - denials->clocks)};
+	set_denial(denial, check, balance, clock->store_us);
 	if (denials->ends_us < denial->until_us)
 		denials->ends_us = denial->until_us;
 }
@@ -217,18 +233,20 @@ static void remember(struct denials *denials, const struct check *check,
  * The check was not denied, maybe since it costs less than the one whose denial is remembered. If
  * it was charged, the wait of the other one has become longer; of a log nobody knows by how much.
  */
-static void renew(struct denials *denials, const struct check *check, const struct balance *balance,
-		  bool is_charged)
+static void renew(struct denials *denials, const struct clock *clock, const struct check *check,
+		  const struct balance *balance, bool is_charged)
 {
-	if (denials->ends_us <= denials->read_us)
+	if (denials->ends_us <= clock->read_us)
 		return;
-	struct denial *denial = find(denials, id_of(denials, check), denials->read_us);
+	struct denial *denial = find(denials, id_of(denials, check), clock->read_us);
 	if (denial == NULL)
 		return;
-	if (!algorithm_traits(check->quota->algorithm)->is_log)
+	if (!algorithm_traits(check->quota->algorithm)->is_log) {
 		denial->plain = balance->plain;
-	else if (is_charged)
+		denial->server = (uint16_t)(clock - denials->clocks);
+	} else if (is_charged) {
 		denial->until_us = 0;
+	}
 }
 
 static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
@@ -238,11 +256,11 @@ static void on_seen(struct store_op *op, const struct check *check, const struct
 
 	notice_connection(denials);
 	if (op->mono_us > denials->forgotten_us) {
-		learn_time(denials, op->mono_us, now_us);
+		const struct clock *clock = learn_time(denials, op, now_us);
 		if (check->outcome.allowed)
-			renew(denials, check, balance, is_charged);
+			renew(denials, clock, check, balance, is_charged);
 		else
-			remember(denials, check, balance);
+			remember(denials, clock, check, balance);
 	}
 	if (op->wrapped.seen != NULL)
 		op->wrapped.seen(op, check, balance, is_charged, now_us);
@@ -292,8 +310,9 @@ static bool is_denied(const struct denials *denials, const struct check *check, 
 
 	if (denial == NULL)
 		return false;
-	struct server_time time = {server_clock_least_us(&denials->clock, mono_us),
-				   server_clock_most_us(&denials->clock, mono_us)};
+	const struct server_clock *clock = &denials->clocks[denial->server].bounds;
+	struct server_time time = {server_clock_least_us(clock, mono_us),
+				   server_clock_most_us(clock, mono_us)};
 	if (!algorithm_traits(check->quota->algorithm)->is_log)
 		return is_plain_denied(&denial->plain, check, time, ret_outcome);
 	return denial->cost == check->cost && is_log_denied(&denial->log, time, ret_outcome);

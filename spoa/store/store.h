@@ -88,11 +88,17 @@ struct store_op {
 	bool is_alone;         /* in a call of its own, since TRYAGAIN came to a call of several */
 	bool is_part;          /* of another op, whose error is counted in place of the parts' */
 	struct parted *parted; /* the parts that the op is in; NULL: in none */
+	/*
+	 * While `seen` is called: which of the store's servers says so, below STORE_SERVERS_MAX.
+	 * Each has a clock of its own.
+	 */
+	uint16_t server;
 };
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
 #define STORE_OPS_BESIDE   64   /* that can be pending beside the engine's: an operator's */
-#define STORE_BATCH_BOUNDS 6    /* 1, 2, 4 .. 32 requests */
+#define STORE_SERVERS_MAX  528
+#define STORE_BATCH_BOUNDS 6 /* 1, 2, 4 .. 32 requests */
 
 /* What a store counts that asks somebody else for its answers. */
 struct store_stats {

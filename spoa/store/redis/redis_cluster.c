@@ -47,8 +47,9 @@
 #define REDIRECTS_MAX 6
 #define NODES_MAX     (REDIS_OWNERS_MAX + REDIS_PLACES_MAX)
 #define WHY_MAX       600
-#define NO_MAP        "the slots of the cluster are not known yet"
-#define NO_OWNER      "CLUSTERDOWN no node of the cluster owns the slot"
+_Static_assert(NODES_MAX <= STORE_SERVERS_MAX, "each node has a number");
+#define NO_MAP   "the slots of the cluster are not known yet"
+#define NO_OWNER "CLUSTERDOWN no node of the cluster owns the slot"
 
 struct cluster_node {
 	struct redis_node node;
@@ -229,6 +230,27 @@ static void set_target(struct cluster_node *cn, const struct redis_place *place,
 		cn->target.tls.name = cn->name;
 }
 
+static bool has_number(const struct redis_cluster *cluster, uint16_t number)
+{
+	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
+		if (node_at(l)->node.number == number)
+			return true;
+	return false;
+}
+
+/*
+ * The number of a removed node is used again. What is known of that one's clock is forgotten by
+ * then, since its connections have ended.
+ */
+static uint16_t find_number(const struct redis_cluster *cluster)
+{
+	uint16_t number = 0;
+
+	while (has_number(cluster, number))
+		number++;
+	return number;
+}
+
 /* NULL when there are too many, or memory is short. */
 static struct cluster_node *add_node(struct redis_cluster *cluster, const struct redis_place *place,
 				     const char *name)
@@ -253,6 +275,7 @@ static struct cluster_node *add_node(struct redis_cluster *cluster, const struct
 		return NULL;
 	}
 	cn->node.is_awaited = true;
+	cn->node.number = find_number(cluster);
 	list_init(&cn->link);
 	list_append(&cluster->nodes, &cn->link);
 	cluster->count++;

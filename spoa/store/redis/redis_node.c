@@ -159,6 +159,7 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 	if (!redis_call_read(&reader, reply) || !redis_call_is_for(&reader, &call->ops))
 		return false;
 	while ((op = first_op(&call->ops)) != NULL) {
+		op->server = call->node->number;
 		if (!redis_call_next(&reader, op, &why))
 			return false;
 		if (store_op_error(op) != STORE_OK) {

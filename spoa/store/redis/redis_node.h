@@ -56,6 +56,7 @@ struct redis_node_config {
 
 struct redis_node {
 	struct redis_node_config config;
+	uint16_t number; /* store_op.server; the owner's, 0 at first */
 	struct redis_common *common;
 	struct redis_link *link;
 	struct list asked;    /* ops that were asked and not sent yet */

@@ -65,6 +65,7 @@ static void on_part_seen(struct store_op *op, const struct check *check,
 {
 	struct store_op *whole = CONTAINER_OF(op, struct part, op)->of->whole;
 
+	whole->server = op->server;
 	whole->seen(whole, check, balance, is_charged, now_us);
 }
 

@@ -54,6 +54,7 @@ struct server_balance {
 /* An op that was asked. The server looks at it once it arrives, and the reply comes later. */
 struct pending {
 	struct store_op *op;
+	uint16_t at; /* the server */
 	int64_t arrives_ns, replies_ns;
 	bool is_decided, is_allowed;
 	int64_t store_us;
@@ -82,6 +83,10 @@ static struct server {
 /* Time in nanoseconds: ours, and by how many the server's clock runs faster in a million. */
 static int64_t now_ns;
 static int64_t server_ns, server_drift;
+/* The server may be one of two, whose clocks differ: which one is asked, and decides, and by how
+ * much the clock of each is ahead. */
+static uint16_t server_at;
+static int64_t ahead_us[2];
 
 static struct store *denials;
 
@@ -98,7 +103,7 @@ static int64_t mono_us(void)
 
 static int64_t server_now_us(void)
 {
-	return EPOCH_US + server_ns / NS;
+	return EPOCH_US + server_ns / NS + ahead_us[server_at];
 }
 
 static struct server_balance *balance_of(const struct check *check)
@@ -190,6 +195,7 @@ static void decide(struct pending *pending)
 	const struct store_op *op = pending->op;
 	size_t limiting = op->count - op->shadow;
 
+	server_at = pending->at;
 	pending->is_decided = true;
 	pending->store_us = server_now_us();
 	pending->is_allowed = !op->is_denied;
@@ -214,6 +220,7 @@ static void reply(struct pending *pending)
 {
 	struct store_op *op = pending->op;
 
+	op->server = pending->at;
 	for (size_t i = 0; i < op->count; i++) {
 		struct check *check = op->checks[i];
 		const struct balance *found = &pending->found[i];
@@ -279,6 +286,7 @@ static enum store_state server_ask(struct store *store, struct store_op *op)
 	const struct pending *last = p - 1;
 	memset(p, 0, sizeof *p);
 	p->op = op;
+	p->at = server_at;
 	p->arrives_ns = now_ns + server.there_ns;
 	/* One connection: nothing overtakes. */
 	if (server.pending_count > 0 && last->arrives_ns > p->arrives_ns)
@@ -359,6 +367,8 @@ BEFORE_EACH
 	server.back_ns = 60 * NS;
 	now_ns = 77 * SECOND * NS;
 	server_ns = server_drift = 0;
+	server_at = 0;
+	ahead_us[0] = ahead_us[1] = 0;
 	denials = denials_new(&server.store, LONGEST, mono_us);
 	assert_non_null(denials);
 }
@@ -850,6 +860,38 @@ TEST(the_other_store_hears_what_is_said)
 	assert_string_equal(server.password, "x");
 	store_set_sentinel_password(denials, "y");
 	assert_string_equal(server.sentinel_password, "y");
+}
+
+/* A cluster's: by how much the clock of the second server is ahead of that of the first one. */
+static const struct {
+	const char *name;
+	int64_t ahead_us;
+} clocks[] = {
+	{"a clock that is an hour ahead", 3600 * SECOND},
+	{"a clock that is an hour behind", -3600 * SECOND},
+	{"a clock that is a bit ahead", SECOND / 10},
+	{"a clock that is a bit behind", -SECOND / 10},
+};
+
+TEST_ROWS(clocks)
+{
+	struct quota quota = bucket_of(1, "2"); /* the wait is half a second */
+
+	ahead_us[1] = row->ahead_us;
+	assert_true(is_asked("a", &quota, 1));
+	assert_true(is_asked("a", &quota, 1)); /* and is denied */
+	server_at = 1;
+	assert_true(is_asked("b", &quota, 1));
+	assert_true(is_asked("b", &quota, 1));
+
+	advance(350 * MS);
+	assert_false(is_asked("a", &quota, 1));
+	assert_false(is_asked("b", &quota, 1));
+	advance(200 * MS);
+	server_at = 0;
+	assert_true(is_asked("a", &quota, 1));
+	server_at = 1;
+	assert_true(is_asked("b", &quota, 1));
 }
 
 /* ---- the random walk ---- */
