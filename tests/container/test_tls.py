@@ -17,6 +17,7 @@ from certificates import Authority, self_signed
 from container import run_to_the_end
 from processes import wait_until
 from redis import Redis, reserve_port
+from redis_cluster import Cluster
 from spop_load import SpopLoad
 
 POLICIES = policies_text(p=bucket(1_000_000, "1/1h", ["k"]))
@@ -134,6 +135,77 @@ def test_a_password_goes_with_it(start_server, start_agent_at):
     server = start_server(password="secret")
 
     assert_works(start_agent_at(server.tls_url(), redis_password="secret"))
+
+
+# --- a cluster -----------------------------------------------------------------------------------
+
+
+class TlsCluster(Cluster):
+    """Three nodes that speak TLS to each other and to agents; the tests ask them without TLS. Each
+    has a certificate for its name, and announces that."""
+
+    def __init__(self, start_redis, authority, names):
+        self.authority, self.names, self.started = authority, names, 0
+        super().__init__(start_redis)
+
+    def _start(self):
+        port, reserved = reserve_port()
+        name = self.names(self.started)
+        self.started += 1
+        pair = self.authority.issue(*name)
+        announced = next((text[4:] for text in name if text.startswith("DNS:node")), None)
+        node = self.start_redis(self.flavour, kind=lambda *known, **more: TlsRedis(
+            *known, pair=pair, authority=self.authority, **more), options=[
+                "--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", 1000,
+                "--tls-cluster", "yes",
+                *(["--cluster-announce-hostname", announced] if announced else [])])
+        reserved.close()
+        self.bus_ports[node.port] = port
+        return node
+
+    def meet(self, node):
+        node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].tls_port,
+                 self.bus_ports[self.nodes[0].port])
+
+    @property
+    def url(self):
+        return f"rediss+cluster://127.0.0.1:{self.nodes[0].tls_port}"
+
+
+def assert_all_slots_work(agent):
+    with agent.connect() as peer:
+        for n in range(60):
+            wait_until(lambda key=f"s{n}": not peer.ask(k=key).degraded, "the node of a slot")
+
+
+@pytest.mark.parametrize("names", [
+    lambda n: ["IP:127.0.0.1"],
+    # The first is named by the URL, the others by the host names that they announce.
+    lambda n: ["IP:127.0.0.1"] if n == 0 else [f"DNS:node{n}.example"]], ids=["address", "name"])
+def test_a_cluster(start_redis, start_agent_at, authority, names):
+    cluster = TlsCluster(start_redis, authority, names)
+
+    assert_all_slots_work(start_agent_at(cluster.url))
+
+
+def test_a_node_that_is_first_learnt_by_moved_gets_the_name_that_it_announces(
+        start_redis, start_agent_at, authority):
+    """MOVED says the address only, for which the new node has no certificate."""
+    cluster = TlsCluster(start_redis, authority, lambda n: ["IP:127.0.0.1"] if n < 3
+                         else [f"DNS:node{n}.example"])
+    agent = start_agent_at(cluster.url)
+    assert_all_slots_work(agent)
+    new = cluster.add()
+    for node in cluster.primaries:
+        wait_until(lambda n=node: b"node3.example" in n.ask("CLUSTER", "NODES"), "the name")
+    key = next(key for key in cluster.keys() if key.endswith(b":s7"))
+    slot = cluster.slot_of(key)
+    source = cluster.begin_move(slot, new)
+    source.ask("MIGRATE", "127.0.0.1", new.tls_port, key, 0, 5000)
+    cluster.end_move(slot, source, new)
+
+    with agent.connect() as peer:
+        wait_until(lambda: not peer.ask(k="s7").degraded, "the new node")
 
 
 # --- who is refused ------------------------------------------------------------------------------

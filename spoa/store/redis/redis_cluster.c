@@ -56,7 +56,7 @@ struct cluster_node {
 	struct redis_cluster *cluster;
 	struct list link;
 	struct redis_target target;
-	char name[REDIS_HOST_MAX]; /* that it announces */
+	char name[REDIS_HOST_MAX]; /* that it announces, or else its host */
 	struct redis_asked refresh;
 	bool is_refreshing; /* CLUSTER SLOTS is on its way */
 	bool is_owner;
@@ -215,7 +215,24 @@ static struct cluster_node *find_node(const struct redis_cluster *cluster,
 	return NULL;
 }
 
-/* Whom TLS expects there: --redis-tls-name, the announced host name, or the host. */
+/*
+ * Whom TLS expects there from the next connection on: --redis-tls-name, the announced host name, or
+ * the host. A node that ASK or MOVED names has no name until a map comes that announces one.
+ */
+static void set_name(struct cluster_node *cn, const char *name)
+{
+	const char *expected = *name != '\0' ? name : cn->target.host;
+
+	memcpy(cn->name, expected, strlen(expected) + 1);
+}
+
+/* A node to which there was a connection keeps the name by which it was verified. */
+static void learn_name(struct cluster_node *cn, const char *name)
+{
+	if (*name != '\0' && redis_link_connects(cn->node.link) == 0)
+		set_name(cn, name);
+}
+
 static void set_target(struct cluster_node *cn, const struct redis_place *place, const char *name)
 {
 	const struct redis_target *target = cn->cluster->config.target;
@@ -225,8 +242,8 @@ static void set_target(struct cluster_node *cn, const struct redis_place *place,
 	cn->target.tls = target->tls;
 	memcpy(cn->target.host, place->host, sizeof cn->target.host);
 	memcpy(cn->target.port, place->port, sizeof cn->target.port);
-	memcpy(cn->name, name, strlen(name) + 1);
-	if (cn->target.tls.name == NULL && *name != '\0')
+	set_name(cn, name);
+	if (cn->target.tls.name == NULL)
 		cn->target.tls.name = cn->name;
 }
 
@@ -327,6 +344,7 @@ static void use_map(struct redis_cluster *cluster, const struct redis_slot_map *
 		owners[i] = find_or_add_node(cluster, &map->owners[i].place, map->owners[i].name);
 		if (owners[i] == NULL)
 			continue;
+		learn_name(owners[i], map->owners[i].name);
 		owners[i]->is_owner = true;
 		owners[i]->used_us = now_us;
 	}
