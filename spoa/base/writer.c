@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/decimal.h"
+
 void writer_put(struct writer *w, struct bytes bytes)
 {
 	uint8_t *at = writer_take(w, bytes.len);
@@ -22,14 +24,9 @@ void writer_put_u32_be(struct writer *w, uint32_t value)
 
 void writer_put_unsigned(struct writer *w, uint64_t value)
 {
-	uint8_t digits[20];
-	size_t at = sizeof digits;
+	uint8_t digits[DECIMAL_MAX];
 
-	do {
-		digits[--at] = (uint8_t)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
-	writer_put(w, bytes_from(digits + at, sizeof digits - at));
+	writer_put(w, bytes_from(digits, (size_t)(decimal_put(digits, value) - digits)));
 }
 
 void writer_put_decimal(struct writer *w, int64_t value)

@@ -1,6 +1,9 @@
 #include "limit/verdict.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/decimal.h"
 
 /* -1 is the longest wait. */
 static bool waits_longer(const struct check *a, const struct check *b)
@@ -125,8 +128,8 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 
 const char *reason_text(enum reason reason)
 {
-	static const char *const texts[] = {"invalid", "blocked", "limited", "error",
-					    "shadow",  "ok",      "none"};
+	static const char texts[][REASON_TEXT_SIZE] = {"invalid", "blocked", "limited", "error",
+						       "shadow",  "ok",      "none"};
 
 	return texts[reason];
 }
@@ -163,23 +166,32 @@ const struct check *verdict_header_check(const struct verdict *verdict, size_t i
 	return NULL;
 }
 
-static void put_name(struct writer *w, const struct check *check)
+/* What has to be put is bounded, so nothing here looks at what remains (verdict.h). */
+static uint8_t *put_name(uint8_t *at, const struct check *check)
 {
-	writer_put_u8(w, '"');
-	writer_put_text(w, check->policy->name);
-	writer_put_u8(w, '"');
+	const char *name = check->policy->name;
+	size_t len = strlen(name);
+
+	*at = '"';
+	COPY_CONSTANT(at + 1, name, POLICY_NAME_MAX);
+	at[1 + len] = '"';
+	return at + 1 + len + 1;
 }
 
-static void put_parameter(struct writer *w, char name, int64_t value)
+static uint8_t *put_parameter(uint8_t *at, char name, int64_t value)
 {
-	writer_put_u8(w, ';');
-	writer_put_u8(w, (uint8_t)name);
-	writer_put_u8(w, '=');
-	writer_put_decimal(w, value);
+	at[0] = ';';
+	at[1] = (uint8_t)name;
+	at[2] = '=';
+	at += 3;
+	if (value < 0) {
+		*at++ = '-';
+		return decimal_put(at, 0 - (uint64_t)value);
+	}
+	return decimal_put(at, (uint64_t)value);
 }
 
-void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
-			   const struct check *check)
+uint8_t *verdict_ratelimit_at(uint8_t *at, const struct verdict *verdict, const struct check *check)
 {
 	int64_t wait_us = 0;
 
@@ -187,21 +199,39 @@ void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
 		wait_us = check->outcome.retry_after_us;
 	else if (verdict->allowed)
 		wait_us = check->outcome.grows_us;
-	put_name(w, check);
-	put_parameter(w, 'r', check->outcome.remaining);
+	at = put_name(at, check);
+	at = put_parameter(at, 'r', check->outcome.remaining);
 	if (wait_us > 0)
-		put_parameter(w, 't', seconds_up(wait_us));
+		at = put_parameter(at, 't', seconds_up(wait_us));
+	return at;
 }
 
-void verdict_put_ratelimit_policy(struct writer *w, const struct check *check)
+uint8_t *verdict_ratelimit_policy_at(uint8_t *at, const struct check *check)
 {
 	bool is_by_rate = algorithm_traits(check->quota->algorithm)->is_by_rate;
 	int64_t window_us = is_by_rate ? quota_full_us(check->quota) : check->quota->window_us;
 
-	put_name(w, check);
-	put_parameter(w, 'q', check->quota->limit);
+	at = put_name(at, check);
+	at = put_parameter(at, 'q', check->quota->limit);
 	if (window_us >= US_PER_SECOND)
-		put_parameter(w, 'w', seconds_up(window_us));
+		at = put_parameter(at, 'w', seconds_up(window_us));
+	return at;
+}
+
+void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
+			   const struct check *check)
+{
+	uint8_t item[VERDICT_ITEM_MAX];
+
+	writer_put(w,
+		   bytes_from(item, (size_t)(verdict_ratelimit_at(item, verdict, check) - item)));
+}
+
+void verdict_put_ratelimit_policy(struct writer *w, const struct check *check)
+{
+	uint8_t item[VERDICT_ITEM_MAX];
+
+	writer_put(w, bytes_from(item, (size_t)(verdict_ratelimit_policy_at(item, check) - item)));
 }
 
 void verdict_put_headers(struct writer *limits, struct writer *policies,

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/decimal.h"
 #include "base/writer.h"
 #include "limit/request.h"
 
@@ -38,6 +39,8 @@ struct verdict {
 /* `on_error` is the flag, by which an invalid message is answered. */
 struct verdict verdict_fold(const struct request *request, enum on_error on_error);
 
+/* Memory of REASON_TEXT_SIZE bytes, of which those behind the text are 0. */
+#define REASON_TEXT_SIZE 8
 const char *reason_text(enum reason reason);
 /* Rounded up; -1 stays -1. */
 int64_t seconds_up(int64_t us);
@@ -49,6 +52,18 @@ int64_t milliseconds_up(int64_t us);
  * 10, sections 3 and 4.
  */
 const struct check *verdict_header_check(const struct verdict *verdict, size_t index);
+
+/* `"NAME"`, and two parameters at most, such as `;r=4;t=30`. */
+#define VERDICT_ITEM_MAX (2 + POLICY_NAME_MAX + 2 * (3 + DECIMAL_MAX))
+
+/*
+ * The item of one check, for a caller that has room for the longest one; returns the end of what
+ * was put. To look at what remains before each byte takes 400 instructions more an answer.
+ */
+uint8_t *verdict_ratelimit_at(uint8_t *at, const struct verdict *verdict,
+			      const struct check *check);
+uint8_t *verdict_ratelimit_policy_at(uint8_t *at, const struct check *check);
+
 void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,
 			   const struct check *check);
 void verdict_put_ratelimit_policy(struct writer *w, const struct check *check);

@@ -5,7 +5,6 @@
 #include "wire/reader.h"
 
 #define TYPE_MASK 0x0f
-#define FLAG_TRUE 0x10
 
 static bool read_address(struct bytes *from, uint8_t *ret_address, size_t len)
 {
@@ -24,7 +23,7 @@ static bool read_value(struct bytes *from, uint8_t type, struct spop_data *data)
 	case SPOP_NULL:
 		return true;
 	case SPOP_BOOL:
-		data->boolean = (type & FLAG_TRUE) != 0;
+		data->boolean = (type & SPOP_FLAG_TRUE) != 0;
 		return true;
 	/* All integers are 64 bits on the wire, whatever their type says. */
 	case SPOP_INT32:
@@ -79,17 +78,9 @@ bool spop_data_natural(const struct spop_data *data, uint64_t *ret_value)
 
 void spop_put_varint(struct writer *w, uint64_t value)
 {
-	if (value < 240) {
-		writer_put_u8(w, (uint8_t)value);
-		return;
-	}
-	writer_put_u8(w, (uint8_t)(value | 0xf0));
-	value = (value - 240) >> 4;
-	while (value >= 128) {
-		writer_put_u8(w, (uint8_t)(value | 0x80));
-		value = (value - 128) >> 7;
-	}
-	writer_put_u8(w, (uint8_t)value);
+	uint8_t varint[SPOP_VARINT_MAX];
+
+	writer_put(w, bytes_from(varint, (size_t)(spop_varint_at(varint, value) - varint)));
 }
 
 void spop_put_string(struct writer *w, struct bytes string)
@@ -100,7 +91,7 @@ void spop_put_string(struct writer *w, struct bytes string)
 
 void spop_data_put(struct writer *w, const struct spop_data *data)
 {
-	uint8_t flag = data->type == SPOP_BOOL && data->boolean ? FLAG_TRUE : 0;
+	uint8_t flag = data->type == SPOP_BOOL && data->boolean ? SPOP_FLAG_TRUE : 0;
 
 	writer_put_u8(w, (uint8_t)(data->type | flag));
 	switch (data->type) {

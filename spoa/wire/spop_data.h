@@ -25,6 +25,8 @@ enum spop_type {
 	SPOP_BIN,
 };
 
+#define SPOP_FLAG_TRUE 0x10 /* beside SPOP_BOOL in the first byte */
+
 struct spop_data {
 	enum spop_type type;
 	union {
@@ -44,6 +46,22 @@ MUST_CHECK bool spop_data_natural(const struct spop_data *data, uint64_t *ret_va
 void spop_data_put(struct writer *w, const struct spop_data *data);
 void spop_put_varint(struct writer *w, uint64_t value);
 void spop_put_string(struct writer *w, struct bytes string);
+
+#define SPOP_VARINT_MAX 10 /* bytes */
+
+/* The same for a caller that has room for the longest one; returns the end of what was put. */
+static inline uint8_t *spop_varint_at(uint8_t *at, uint64_t value)
+{
+	if (value < 240) {
+		*at = (uint8_t)value;
+		return at + 1;
+	}
+	*at++ = (uint8_t)(value | 0xf0);
+	for (value = (value - 240) >> 4; value >= 128; value = (value - 128) >> 7)
+		*at++ = (uint8_t)(value | 0x80);
+	*at = (uint8_t)value;
+	return at + 1;
+}
 
 static inline struct spop_data spop_bool(bool value)
 {

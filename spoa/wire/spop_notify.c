@@ -1,10 +1,6 @@
 #include "wire/spop_notify.h"
 
-#include <string.h>
-
 #include "wire/reader.h"
-
-enum action { ACTION_SET_VAR = 1, ACTION_UNSET_VAR = 2 };
 
 int spop_message_next(struct bytes *payload, struct spop_message *ret_message)
 {
@@ -33,30 +29,24 @@ int spop_argument_next(struct bytes *payload, struct spop_message *message,
 	return 1;
 }
 
-/* What is in front of an action's value: the room for all of it is asked for once. */
-static void put_action(struct writer *w, enum action action, uint8_t arguments,
-		       enum spop_scope scope, struct bytes name)
+static void put_action(struct writer *w, enum spop_action action, enum spop_scope scope,
+		       struct bytes name)
 {
 	ASSERT(name.len > 0 && name.len <= SPOP_VAR_NAME_MAX);
-	uint8_t *at = writer_take(w, 4 + name.len);
+	uint8_t *at = writer_take(w, SPOP_ACTION_OVERHEAD + name.len);
 
-	if (at == NULL)
-		return;
-	at[0] = (uint8_t)action;
-	at[1] = arguments;
-	at[2] = (uint8_t)scope;
-	at[3] = (uint8_t)name.len; /* a varint of one byte */
-	memcpy(at + 4, name.data, name.len);
+	if (at != NULL)
+		(void)spop_action_at(at, action, scope, name);
 }
 
 void spop_put_set_var(struct writer *w, enum spop_scope scope, struct bytes name,
 		      struct spop_data data)
 {
-	put_action(w, ACTION_SET_VAR, 3, scope, name);
+	put_action(w, SPOP_ACTION_SET_VAR, scope, name);
 	spop_data_put(w, &data);
 }
 
 void spop_put_unset_var(struct writer *w, enum spop_scope scope, struct bytes name)
 {
-	put_action(w, ACTION_UNSET_VAR, 2, scope, name);
+	put_action(w, SPOP_ACTION_UNSET_VAR, scope, name);
 }

@@ -49,4 +49,23 @@ void spop_put_set_var(struct writer *w, enum spop_scope scope, struct bytes name
 		      struct spop_data data);
 void spop_put_unset_var(struct writer *w, enum spop_scope scope, struct bytes name);
 
+enum spop_action { SPOP_ACTION_SET_VAR = 1, SPOP_ACTION_UNSET_VAR = 2 };
+
+#define SPOP_ACTION_OVERHEAD 4 /* bytes around the name: type, count, scope, length of the name */
+
+/*
+ * What is in front of an action's value, for a caller that has room for it; returns the end of what
+ * was put. Inline, so that of a name that is known the compiler makes a few stores of constants.
+ */
+static inline uint8_t *spop_action_at(uint8_t *at, enum spop_action action, enum spop_scope scope,
+				      struct bytes name)
+{
+	at[0] = (uint8_t)action;
+	at[1] = action == SPOP_ACTION_SET_VAR ? 3 : 2; /* arguments */
+	at[2] = (uint8_t)scope;
+	at[3] = (uint8_t)name.len; /* a varint of one byte */
+	COPY_CONSTANT(at + SPOP_ACTION_OVERHEAD, name.data, name.len);
+	return at + SPOP_ACTION_OVERHEAD + name.len;
+}
+
 #endif

@@ -387,6 +387,23 @@ TEST_ROWS(verdicts)
 	assert_variables(&scene, row->flag, row->vars, row->expected);
 }
 
+/* Values that may not fit are put by other code than those that do. */
+TEST(spop_map_put_verdict_is_the_same_with_little_room)
+{
+	struct scene scene;
+	struct ack large, small;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++) {
+		set_scene_of(&scene, verdicts[i].checks);
+		struct verdict verdict = verdict_fold(&scene.request, verdicts[i].flag);
+		put_ack(&large, &verdict, verdicts[i].vars, SPOP_ACK_MAX, 1);
+		put_ack(&small, &verdict, verdicts[i].vars, 330, 1);
+
+		assert_int_equal(small.len, large.len);
+		assert_memory_equal(small.data, large.data, large.len);
+	}
+}
+
 /* ---- how large it gets ---- */
 
 static const char *const variables[] = {
