@@ -5,10 +5,14 @@
 
 #include "base/writer.h"
 
-static void put_numbers(struct writer *w, const struct quota *quota)
+/* What generations_set makes once of other policies. */
+static void put_inline_start(struct writer *w, const struct check *check)
 {
+	const struct quota *quota = check->quota;
 	const struct algorithm_traits *traits = algorithm_traits(quota->algorithm);
 
+	writer_put_text(w, check->policy->name);
+	writer_put_u8(w, ':');
 	writer_put_decimal(w, traits->format);
 	writer_put_u8(w, (uint8_t)traits->letter);
 	writer_put_decimal(w, quota->limit);
@@ -20,27 +24,51 @@ static void put_numbers(struct writer *w, const struct quota *quota)
 	} else {
 		writer_put_decimal(w, quota->window_us);
 	}
+	writer_put_u8(w, ':');
 }
 
 /* What may stand in a value as it is. Not `|`, `=`, `#`, `%`, which mean something, nor braces. */
 static bool is_plain(uint8_t byte)
 {
-	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-	    (byte >= '0' && byte <= '9'))
-		return true;
-	return byte != '\0' && byte < 0x7f && strchr("-._~:/@+,;!$&'()*?", byte) != NULL;
+	static const bool plain[UINT8_MAX + 1] = {
+		['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+		['.'] = true,         ['_'] = true,         ['~'] = true,         [':'] = true,
+		['/'] = true,         ['@'] = true,         ['+'] = true,         [','] = true,
+		[';'] = true,         ['!'] = true,         ['$'] = true,         ['&'] = true,
+		['\''] = true,        ['('] = true,         [')'] = true,         ['*'] = true,
+		['?'] = true,
+	};
+
+	return plain[byte];
 }
 
+/* Nearly all text is plain, and is copied in one piece. */
 static void put_escaped(struct writer *w, struct bytes text)
 {
-	for (size_t i = 0; i < text.len && !w->full; i++) {
-		if (is_plain(text.data[i])) {
-			writer_put_u8(w, text.data[i]);
-		} else {
-			writer_put_u8(w, '%');
-			writer_put_hex(w, bytes_from(&text.data[i], 1));
-		}
+	while (text.len > 0 && !w->full) {
+		size_t len = 0;
+		while (len < text.len && is_plain(text.data[len]))
+			len++;
+		writer_put(w, bytes_from(text.data, len));
+		text = bytes_skip(text, len);
+		if (text.len == 0)
+			return;
+		writer_put_u8(w, '%');
+		writer_put_hex(w, bytes_from(text.data, 1));
+		text = bytes_skip(text, 1);
 	}
+}
+
+/* Addresses, numbers and booleans have no byte that has to be escaped. */
+static void put_value(struct writer *w, const struct value *value)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+	struct bytes text = value_to_text(value, memory);
+
+	if (value->kind == VALUE_TEXT)
+		put_escaped(w, text);
+	else
+		writer_put(w, text);
 }
 
 static void put_hash(struct writer *w, const struct value *values, size_t count, bool is_explicit)
@@ -66,12 +94,11 @@ static void put_hash(struct writer *w, const struct value *values, size_t count,
 /* Redis takes "{}" for no tag at all, so an empty value is hashed, as one that is too long is. */
 static void put_tag(struct writer *w, const struct value *value, bool is_hashed)
 {
-	char memory[VALUE_SHORT_TEXT_MAX];
 	uint8_t escaped[CHECK_TAG_MAX];
 	struct writer tag = writer_on(escaped, sizeof escaped);
 
 	if (!is_hashed)
-		put_escaped(&tag, value_to_text(value, memory));
+		put_value(&tag, value);
 	writer_put_u8(w, '{');
 	if (tag.full || tag.len == 0)
 		put_hash(w, value, 1, false);
@@ -83,8 +110,6 @@ static void put_tag(struct writer *w, const struct value *value, bool is_hashed)
 static void put_values(struct writer *w, const struct value *values, size_t count, bool is_explicit,
 		       size_t hash_tag)
 {
-	char memory[VALUE_SHORT_TEXT_MAX];
-
 	/* A given key in place of none or several attributes is not to meet the attributes' own. */
 	if (is_explicit)
 		writer_put_u8(w, '=');
@@ -94,7 +119,7 @@ static void put_values(struct writer *w, const struct value *values, size_t coun
 		if (i + 1 == hash_tag)
 			put_tag(w, &values[i], false);
 		else
-			put_escaped(w, value_to_text(&values[i], memory));
+			put_value(w, &values[i]);
 	}
 }
 
@@ -102,13 +127,12 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 {
 	struct writer w = writer_on(check->key, sizeof check->key);
 
-	writer_put_text(&w, check->policy->name);
-	writer_put_u8(&w, ':');
-	if (check->quota == &check->own_quota)
-		put_numbers(&w, check->quota);
-	else
-		writer_put_text(&w, check->terms->generation);
-	writer_put_u8(&w, ':');
+	if (check->quota == &check->own_quota) {
+		put_inline_start(&w, check);
+	} else {
+		COPY_CONSTANT(check->key, check->terms->key_start, sizeof check->terms->key_start);
+		w.len = check->terms->key_start_len;
+	}
 
 	struct writer text = writer_on(w.data + w.len, CHECK_VALUES_MAX);
 	size_t hash_tag = is_explicit ? 0 : check->policy->hash_tag;

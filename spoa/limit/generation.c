@@ -93,6 +93,13 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 	struct writer w = writer_on(terms->generation, sizeof terms->generation);
 	writer_put_hex(&w, bytes_from(hash, POLICY_GENERATION_MAX / 2));
 	(void)writer_text(&w);
+
+	struct writer start = writer_on(terms->key_start, sizeof terms->key_start);
+	writer_put_text(&start, policy->name);
+	writer_put_u8(&start, ':');
+	writer_put_text(&start, terms->generation);
+	writer_put_u8(&start, ':');
+	terms->key_start_len = (uint8_t)start.len;
 }
 
 void generations_set(struct policy *policy)

@@ -11,7 +11,7 @@
 
 #include "limit/policy.h"
 
-/* Of the policy's terms, and of those of its overrides. */
+/* Of the policy's terms, and of those of its overrides; and what their keys begin with. */
 void generations_set(struct policy *policy);
 
 #endif

@@ -24,6 +24,7 @@ enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
 #define POLICY_NAME_MAX       64
 #define POLICY_KEY_MAX        16 /* attributes in a key */
 #define POLICY_GENERATION_MAX 12
+#define POLICY_KEY_START_MAX  (POLICY_NAME_MAX + 1 + POLICY_GENERATION_MAX + 1)
 #define POLICY_IPV4_PREFIX    32
 #define POLICY_IPV6_PREFIX    64
 #define SHADOW_SHARE_ALL      1000000
@@ -42,6 +43,9 @@ struct terms {
 	struct bytes cost_attribute; /* no data: none */
 	/* A balance is of these terms while this text is the same: what is counted and by what. */
 	char generation[POLICY_GENERATION_MAX + 1];
+	/* `<policy>:<generation>:`, with which the key of each balance begins. */
+	uint8_t key_start_len;
+	char key_start[POLICY_KEY_START_MAX];
 };
 
 struct override {

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/parse.h"
 #include "base/writer.h"
 
@@ -176,13 +177,19 @@ bool value_is_huge(const struct value *value)
 	return !value_to_whole(value, 0, &number);
 }
 
-static void put_ipv4(struct writer *w, const uint8_t ipv4[4])
+/* The last number may be copied with DECIMAL_MAX bytes behind "255.255.255.". */
+_Static_assert(VALUE_SHORT_TEXT_MAX >= 12 + DECIMAL_MAX, "an address has room");
+
+static struct bytes ipv4_to_text(const uint8_t ipv4[4], char *memory)
 {
+	uint8_t *at = (uint8_t *)memory;
+
 	for (unsigned i = 0; i < 4; i++) {
 		if (i > 0)
-			writer_put_u8(w, '.');
-		writer_put_unsigned(w, ipv4[i]);
+			*at++ = '.';
+		at = decimal_put(at, ipv4[i]);
 	}
+	return bytes_from(memory, (size_t)(at - (uint8_t *)memory));
 }
 
 struct bytes value_to_text(const struct value *value, char memory[VALUE_SHORT_TEXT_MAX])
@@ -204,8 +211,7 @@ struct bytes value_to_text(const struct value *value, char memory[VALUE_SHORT_TE
 		writer_put_text(&w, value->boolean ? "true" : "false");
 		break;
 	case VALUE_IPV4:
-		put_ipv4(&w, value->ipv4);
-		break;
+		return ipv4_to_text(value->ipv4, memory);
 	case VALUE_IPV6: /* the C library writes RFC 5952 */
 		inet_ntop(AF_INET6, value->ipv6, memory, VALUE_SHORT_TEXT_MAX);
 		return bytes_from_text(memory);
