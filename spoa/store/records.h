@@ -1,0 +1,97 @@
+/*
+ * records.h - the contract of everything that keeps records: small texts by which an operator
+ * changes what running agents do (exceptions to policies, resets of balances).
+ *
+ * Who keeps records does not know what they mean. A record has an id; a later record of the same id
+ * takes the place of the earlier one. To remove a record is such a change too: it puts a record
+ * without a value, which is `removed`.
+ *
+ * The memory of a `struct record` belongs to whoever makes the call or the callback, and only for
+ * as long as that lasts: both sides copy what they keep.
+ */
+#ifndef STORE_RECORDS_H
+#define STORE_RECORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define RECORD_ID_MAX    64
+#define RECORD_VALUE_MAX 4096
+#define RECORDS_MAX      100000 /* that are there at once, without those that are removed */
+
+/* What a value is about: its first byte. */
+#define RECORD_EXCEPTION 'e'
+#define RECORD_RESET     'r'
+
+struct record {
+	struct bytes id; /* 1 to RECORD_ID_MAX printable bytes of ASCII */
+	/*
+	 * When it was put: milliseconds since 1970 by the clock of who keeps it. records_put sets
+	 * it. Of two records of one id the later one holds, of two equal times the greater value.
+	 */
+	uint64_t changed_ms;
+	bool is_removed;    /* `value` is empty */
+	uint64_t until_ms;  /* by the same clock: from then on it is not there; 0: for ever */
+	struct bytes value; /* a RECORD_… byte, then at most RECORD_VALUE_MAX bytes */
+};
+
+enum records_outcome {
+	RECORDS_DONE = 0,
+	RECORDS_UNAVAILABLE, /* nothing has changed */
+	RECORDS_FULL,        /* RECORDS_MAX are there: nothing has changed */
+};
+
+/* Called exactly once for each records_put: inside the call, or later. */
+typedef void records_done_fn(void *owner, enum records_outcome outcome);
+/*
+ * Called for each record that is new, that has changed, that was removed or that has ended, whoever
+ * changed it; of records_put before its `done`. One that ended comes as `is_removed`. Must not call
+ * records_put.
+ */
+typedef void records_changed_fn(void *owner, const struct record *record);
+
+struct records {
+	void (*put)(struct records *records, const struct record *record, records_done_fn *done,
+		    void *owner);
+	void (*on_change)(struct records *records, records_changed_fn *changed, void *owner);
+	/* To be called about once a second: ends records whose time is over. */
+	void (*advance)(struct records *records);
+	/* The clock that `until_ms` is of, as far as it is known. */
+	uint64_t (*now_ms)(const struct records *records);
+	bool is_shared; /* a change reaches all agents of the store, and not this agent alone */
+	void (*free)(struct records *records);
+};
+
+static inline void records_put(struct records *records, const struct record *record,
+			       records_done_fn *done, void *owner)
+{
+	records->put(records, record, done, owner);
+}
+
+/* Tells of all records that are there already, inside the call. There is one listener. */
+static inline void records_on_change(struct records *records, records_changed_fn *changed,
+				     void *owner)
+{
+	records->on_change(records, changed, owner);
+}
+
+static inline void records_advance(struct records *records)
+{
+	records->advance(records);
+}
+
+static inline uint64_t records_now_ms(const struct records *records)
+{
+	return records->now_ms(records);
+}
+
+static inline void records_free(struct records *records)
+{
+	if (records != NULL)
+		records->free(records);
+}
+
+#endif
