@@ -29,6 +29,7 @@
 
 #include "app/descriptors.h"
 #include "app/drain.h"
+#include "app/operate/exceptions.h"
 #include "app/operate/operate.h"
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
@@ -43,6 +44,7 @@
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
 #include "store/memory.h"
+#include "store/records_memory.h"
 #include "store/store.h"
 #include "version.h"
 
@@ -57,6 +59,8 @@ struct agent {
 	struct ev_loop *loop;
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
+	struct exceptions *exceptions;
+	struct records *records; /* the exceptions, as they are kept */
 	struct engine *engine;
 	struct spop_server *spop;
 	struct http_server *http;
@@ -291,6 +295,7 @@ static void on_history(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	store_count_agents(agent->store, is_share_counted(agent));
+	records_advance(agent->records);
 	history_advance(&agent->view.history, stats.allowed, stats.blocked, clock_mono_us());
 	tell_status(agent);
 }
@@ -446,6 +451,21 @@ static bool open_store(struct agent *agent)
 	return agent->store != NULL;
 }
 
+/* ---- exceptions ---- */
+
+static uint64_t records_clock(void *owner)
+{
+	return records_now_ms(owner);
+}
+
+static bool open_exceptions(struct agent *agent)
+{
+	agent->records = records_memory_new(clock_now_us);
+	if (agent->records != NULL)
+		agent->exceptions = exceptions_new(records_clock, agent->records);
+	return agent->exceptions != NULL;
+}
+
 static void set_view(struct agent *agent)
 {
 	agent->view = (struct agent_view){
@@ -478,10 +498,13 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	tls_watch_note(&agent->tls, &options->redis_tls);
 	if (!open_store(agent))
 		return err_set(err, "there is not enough memory for --max-in-flight");
+	if (!open_exceptions(agent))
+		return err_set(err, "there is not enough memory for exceptions");
 	agent->engine = engine_new(
 		&(struct engine_config){
 			.store = agent->store,
 			.local = agent->memory,
+			.exceptions = agent->exceptions,
 			.on_error = options->on_error,
 			.max_in_flight = options->max_in_flight,
 			.store_timeout_us = options->store_timeout_us,
@@ -499,10 +522,13 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		.memory = agent->memory,
 		.store = agent->store,
 		.stats = &agent->operated,
+		.exceptions = agent->exceptions,
+		.records = agent->records,
 		.access = {&agent->askers, &agent->admins},
 	});
 	if (agent->operate == NULL)
 		return err_set(err, "there is not enough memory to be operated");
+	records_on_change(agent->records, exceptions_take_record, agent->operate);
 	agent->spop = spop_server_new(agent->loop,
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
@@ -603,8 +629,10 @@ static void tear_down(struct agent *agent)
 	if (agent->store != agent->memory)
 		store_free(agent->store);
 	store_free(agent->memory);
-	free(agent->operate); /* which stores tell their last answers */
+	records_free(agent->records);
+	free(agent->operate); /* which stores and records tell their last answers */
 	engine_free(agent->engine);
+	exceptions_free(agent->exceptions);
 	if (agent->loop != NULL)
 		ev_loop_destroy(agent->loop);
 }

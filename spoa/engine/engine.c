@@ -100,6 +100,8 @@ void engine_set_policies(struct engine *engine, const struct policies *policies)
 	const struct policies *old = engine->policies;
 
 	engine->policies = policies_ref(policies);
+	if (engine->config.exceptions != NULL)
+		exceptions_bind(engine->config.exceptions, policies);
 	policies_unref(old);
 	store_forget_known(engine->config.store);
 }
@@ -129,6 +131,8 @@ struct inquiry *engine_begin(struct engine *engine)
 	ASSERT(inquiry != NULL);
 	inquiry->engine = engine;
 	request_init(&inquiry->request, engine->policies, &engine->checks);
+	if (engine->config.exceptions != NULL && exceptions_count(engine->config.exceptions) > 0)
+		inquiry->request.exceptions = engine->config.exceptions;
 	list_init(&inquiry->open_link);
 	list_init(&inquiry->queue_link);
 	inquiry->trace_len = 0;

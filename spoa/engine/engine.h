@@ -39,6 +39,7 @@ struct engine_config {
 	struct store *store; /* neither is owned */
 	/* The memory store, for on_error=local: answers at once, and keeps what `store` said. */
 	struct store *local;
+	struct exceptions *exceptions; /* bound to the engine's policies; NULL: never any */
 	enum on_error on_error;
 	size_t max_in_flight; /* checks that wait for the store */
 	int64_t store_timeout_us;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "limit/balance.h"
+#include "limit/exception.h"
 #include "limit/policy.h"
 #include "limit/value.h"
 
@@ -18,9 +19,15 @@
 
 struct check {
 	const struct policy *policy; /* lives as long as the request's set of policies */
-	const struct terms *terms;   /* the policy's, or those of an override */
+	const struct terms *terms;   /* the policy's, those of an override, or `own_terms` */
 	const struct quota *quota;   /* the terms', or `own_quota` */
 	struct quota own_quota;
+	/*
+	 * Of a check that has an exception: the terms, with what the exception changes in them. The
+	 * exception itself may be removed while the check waits. `exception` is its id, else empty.
+	 */
+	struct terms own_terms;
+	char exception[EXCEPTION_ID_MAX + 1];
 	bool is_shadow; /* as the terms say, for this key */
 	int64_t cost;
 	/* The name of the balance: two checks count by one balance if and only if their keys are

@@ -10,6 +10,8 @@ void request_init(struct request *request, const struct policies *policies, stru
 	request->slots = slots;
 	request->count = 0;
 	request->is_look = false;
+	request->exceptions = NULL;
+	request->exception.id[0] = '\0';
 	request->listed = LISTED_NOT;
 	request->is_invalid = false;
 	request->is_policy_unknown = false;
@@ -53,6 +55,17 @@ static bool are_added_up(const struct check *a, const struct check *b)
 	       bytes_equal(check_key(a), check_key(b));
 }
 
+/* `from` goes back to the pool, and terms of its own with it. */
+static void take_terms(struct check *to, const struct check *from)
+{
+	if (from->terms != &from->own_terms) {
+		to->terms = from->terms;
+		return;
+	}
+	to->own_terms = from->own_terms;
+	to->terms = &to->own_terms;
+}
+
 /*
  * Adds the cost to the check that counts by the same balance, if there is one already. The quotas
  * are equal, or the balances were not.
@@ -66,7 +79,7 @@ static bool merge(struct request *request, const struct check *check)
 		if (__builtin_add_overflow(other->cost, check->cost, &other->cost))
 			other->cost = INT64_MAX;
 		if (is_stricter(check->terms, other->terms))
-			other->terms = check->terms;
+			take_terms(other, check);
 		return true;
 	}
 	return false;
@@ -150,10 +163,42 @@ static void set_quota(struct check *check, const struct reserved *reserved, bool
 	check->quota = is_inline ? &check->own_quota : &check->terms->quota;
 }
 
-/* Is denied already, without the store. */
-static struct outcome blocked(void)
+/* Is denied already, without the store, for so long; -1: for ever. */
+static struct outcome blocked(int64_t left_us)
 {
-	return (struct outcome){.allowed = false, .retry_after_us = -1, .reset_us = -1};
+	return (struct outcome){.allowed = false, .retry_after_us = left_us, .reset_us = left_us};
+}
+
+/* ---- exceptions of a policy ---- */
+
+/* What the exception makes of the check. False when the request is not checked by the policy. */
+static bool apply_exception(struct check *check, const struct exception *exception,
+			    const struct exception_hit *hit)
+{
+	struct terms terms = *check->terms;
+	struct quota quota;
+	struct err err;
+
+	if (hit->kind == EXCEPTION_ALLOW)
+		return false;
+	if (hit->kind == EXCEPTION_RAISE) {
+		/* The policies may have changed so that the numbers fit no longer. */
+		if (!exception_quota(exception, check->quota, &quota, &err))
+			return !terms.is_unlimited;
+		terms.quota = quota;
+		check->own_quota = quota; /* the key has the inline policy's own numbers already */
+	} else {
+		terms.is_shadow = false;
+		terms.shadow_share = 0;
+	}
+	terms.is_unlimited = false;
+	terms.is_blocked = hit->kind == EXCEPTION_BLOCK;
+	check->own_terms = terms;
+	check->terms = &check->own_terms;
+	if (check->quota != &check->own_quota)
+		check->quota = &check->own_terms.quota;
+	memcpy(check->exception, hit->id, sizeof check->exception);
+	return true;
 }
 
 /* Another policy that is to be told waits for its next request. */
@@ -167,6 +212,39 @@ static void count_absent_key(struct request *request, const struct policy *polic
 		return;
 	tally->is_absence_told = true;
 	request->key_never_came = policy;
+}
+
+/* False when the request is not checked by the policy. */
+static bool look_for_exception(const struct request *request, struct check *check,
+			       int64_t *ret_blocked_us)
+{
+	struct exception_hit hit;
+	const struct exception *exception = exceptions_find(request->exceptions, check, &hit);
+
+	if (exception == NULL)
+		return !check->terms->is_unlimited;
+	*ret_blocked_us = hit.kind == EXCEPTION_BLOCK ? hit.left_us : -1;
+	return apply_exception(check, exception, &hit);
+}
+
+bool request_find_exception(const struct request *request, const struct policy *policy,
+			    const struct reserved *reserved, const struct attributes *attributes,
+			    struct exception_hit *ret_hit)
+{
+	bool is_inline = policy == policies_inline(request->policies), is_explicit;
+	struct value values[POLICY_KEY_MAX];
+	struct check check;
+	size_t count;
+
+	if (request->exceptions == NULL || !exceptions_are_of_policies(request->exceptions) ||
+	    !request_key_values(policy, reserved, attributes, is_inline, values, &count,
+				&is_explicit))
+		return false;
+	check.policy = policy;
+	check.terms = &policy->terms;
+	set_quota(&check, reserved, is_inline);
+	check_set_key(&check, values, count, is_explicit);
+	return exceptions_find(request->exceptions, &check, ret_hit) != NULL;
 }
 
 /* Nothing is added when an attribute that the policy counts by is absent. */
@@ -188,19 +266,28 @@ static void add_check(struct request *request, const struct policy *policy,
 	if (!policy->tally->has_key_come && !request->is_look)
 		policy->tally->has_key_come = true;
 	const struct terms *terms = policy_terms(policy, attributes, reserved->key);
-	if (terms->is_unlimited)
+	bool may_be_excepted =
+		request->exceptions != NULL && exceptions_are_of_policies(request->exceptions);
+	if (terms->is_unlimited && !may_be_excepted)
 		return;
 	struct check *check = pool_get(request->slots);
+	int64_t blocked_us = -1;
 	ASSERT(check != NULL);
 	check->policy = policy;
 	check->terms = terms;
+	check->exception[0] = '\0';
 	set_quota(check, reserved, is_inline);
+	check_set_key(check, values, count, is_explicit);
+	if (may_be_excepted && !look_for_exception(request, check, &blocked_us)) {
+		pool_put(request->slots, check);
+		return;
+	}
+	terms = check->terms;
 	check->cost = find_cost(request, policy, terms, reserved, attributes);
 	check->error = 0;
 	check->is_decided = terms->is_blocked;
 	check->is_skipped = check->is_remembered = false;
-	check->outcome = terms->is_blocked ? blocked() : (struct outcome){0};
-	check_set_key(check, values, count, is_explicit);
+	check->outcome = terms->is_blocked ? blocked(blocked_us) : (struct outcome){0};
 	check->is_shadow = check_is_to_be_in_shadow(check);
 	if (merge(request, check))
 		pool_put(request->slots, check);
@@ -208,11 +295,17 @@ static void add_check(struct request *request, const struct policy *policy,
 		insert(request, check);
 }
 
-/* ---- the lists `allow` and `block` ---- */
+/* ---- what comes before all policies: exceptions without one, the lists `allow` and `block` ----
+ */
+
+static bool has_exception(const struct request *request)
+{
+	return request->exception.id[0] != '\0';
+}
 
 bool request_is_settled(const struct request *request)
 {
-	return request->listed == LISTED_ALLOW ||
+	return has_exception(request) || request->listed == LISTED_ALLOW ||
 	       (request->listed == LISTED_BLOCK &&
 		!policies_blocked(request->policies)->terms.is_shadow);
 }
@@ -229,7 +322,7 @@ static void insert_first(struct request *request, struct check *check)
 	request->count++;
 }
 
-static void add_blocked(struct request *request)
+static struct check *add_blocked(struct request *request)
 {
 	const struct policy *policy = policies_blocked(request->policies);
 	struct check *check = pool_get(request->slots);
@@ -243,9 +336,11 @@ static void add_blocked(struct request *request)
 	check->error = 0;
 	check->is_decided = true;
 	check->is_skipped = check->is_remembered = false;
-	check->outcome = blocked();
+	check->outcome = blocked(-1);
+	check->exception[0] = '\0';
 	check_set_key(check, NULL, 0, false);
 	insert_first(request, check);
+	return check;
 }
 
 static void set_listed(struct request *request, enum listed listed)
@@ -258,13 +353,43 @@ static void set_listed(struct request *request, enum listed listed)
 		request->left_out = 0;
 	}
 	if (listed == LISTED_BLOCK)
-		add_blocked(request);
+		(void)add_blocked(request);
+}
+
+/* Of several messages the exception holds that overrules the others. */
+static void look_at_exceptions(struct request *request, const struct attributes *attributes,
+			       const struct attribute *instead)
+{
+	struct exception_hit hit;
+
+	if (!exceptions_search(request->exceptions, attributes, instead, &hit) ||
+	    (has_exception(request) && !exception_hit_overrules(&hit, &request->exception)))
+		return;
+	request->exception = hit;
+	request->listed = LISTED_NOT;
+	request_drop_checks(request);
+	request->left_out = 0;
+	if (hit.kind != EXCEPTION_BLOCK)
+		return;
+	struct check *check = add_blocked(request);
+	check->is_shadow = false; /* --shadow-all is of what the file says */
+	check->outcome = blocked(hit.left_us);
+	memcpy(check->exception, hit.id, sizeof check->exception);
+}
+
+static void look_at_both(struct request *request, const struct attributes *attributes,
+			 const struct attribute *instead)
+{
+	if (request->exceptions != NULL)
+		look_at_exceptions(request, attributes, instead);
+	if (!has_exception(request))
+		set_listed(request, policies_find_listed(request->policies, attributes, instead));
 }
 
 /* A given key stands for the one attribute that a named policy counts by, as it does in overrides.
  */
-static void look_for_key_at_lists(struct request *request, const struct reserved *reserved,
-				  const struct attributes *attributes)
+static void look_by_given_key(struct request *request, const struct reserved *reserved,
+			      const struct attributes *attributes)
 {
 	struct bytes names = reserved->policy, name;
 
@@ -273,17 +398,17 @@ static void look_for_key_at_lists(struct request *request, const struct reserved
 		if (policy == NULL || policy->key_count != 1)
 			continue;
 		const struct attribute instead = {policy->key[0], *reserved->key};
-		set_listed(request, policies_find_listed(request->policies, attributes, &instead));
+		look_at_both(request, attributes, &instead);
 	}
 }
 
 /* `reserved` is NULL when the message is invalid. */
-static void look_at_lists(struct request *request, const struct reserved *reserved,
-			  const struct attributes *attributes)
+static void look_before_policies(struct request *request, const struct reserved *reserved,
+				 const struct attributes *attributes)
 {
-	set_listed(request, policies_find_listed(request->policies, attributes, NULL));
+	look_at_both(request, attributes, NULL);
 	if (reserved != NULL && reserved->has_policy && reserved->key != NULL)
-		look_for_key_at_lists(request, reserved, attributes);
+		look_by_given_key(request, reserved, attributes);
 }
 
 /* ---- messages ---- */
@@ -372,8 +497,8 @@ void request_add(struct request *request, const struct attributes *attributes)
 
 	bool is_good = reserved_read(attributes, &reserved, &why);
 
-	if (policies_have_lists(request->policies))
-		look_at_lists(request, is_good ? &reserved : NULL, attributes);
+	if (policies_have_lists(request->policies) || request->exceptions != NULL)
+		look_before_policies(request, is_good ? &reserved : NULL, attributes);
 	if (!is_good) {
 		set_invalid(request, why);
 	} else if (reserved.has_policy) {

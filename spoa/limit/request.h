@@ -15,6 +15,7 @@
 
 #include "base/pool.h"
 #include "limit/check.h"
+#include "limit/exceptions.h"
 #include "limit/policies.h"
 #include "limit/value.h"
 
@@ -26,9 +27,13 @@ struct request {
 	struct pool *slots; /* of struct check; has REQUEST_CHECKS_MAX + 1 for this request */
 	struct check *checks[REQUEST_CHECKS_MAX]; /* in file order */
 	size_t count;
-	bool is_look;       /* somebody looks at what would happen: nothing is counted in tallies */
-	enum listed listed; /* by a message, and so all messages */
-	bool is_invalid;    /* a message was: see invalid_why */
+	bool is_look; /* somebody looks at what would happen: nothing is counted in tallies */
+	const struct exceptions *exceptions; /* NULL: there are none */
+	/* The one without a policy that holds, for a message and so for all; else its id is empty.
+	 */
+	struct exception_hit exception;
+	enum listed listed;     /* by a message, and so all messages */
+	bool is_invalid;        /* a message was: see invalid_why */
 	bool is_policy_unknown; /* a message named a policy that does not exist */
 	size_t left_out;        /* checks above REQUEST_CHECKS_MAX */
 	/*
@@ -56,10 +61,18 @@ void request_add(struct request *request, const struct attributes *attributes);
 /* Removes the checks that were added so far, and keeps whether a message was invalid. */
 void request_drop_checks(struct request *request);
 /*
- * Whether a list has decided, so that no policy has a say. A list that is in shadow takes nothing
- * away from the policies.
+ * Whether an exception without a policy, or a list, has decided, so that no policy has a say. A
+ * list that is in shadow takes nothing away from the policies.
  */
 bool request_is_settled(const struct request *request);
+/*
+ * The exception of `policy` for a message with these attributes, whether or not it has an effect;
+ * false when there is none.
+ */
+MUST_CHECK bool request_find_exception(const struct request *request, const struct policy *policy,
+				       const struct reserved *reserved,
+				       const struct attributes *attributes,
+				       struct exception_hit *ret_hit);
 void request_clear(struct request *request);
 
 #endif

@@ -57,7 +57,7 @@ struct records {
 	void (*put)(struct records *records, const struct record *record, records_done_fn *done,
 		    void *owner);
 	void (*on_change)(struct records *records, records_changed_fn *changed, void *owner);
-	/* To be called about once a second: ends records whose time is over. */
+	/* To be called every few seconds: ends records whose time is over. */
 	void (*advance)(struct records *records);
 	/* The clock that `until_ms` is of, as far as it is known. */
 	uint64_t (*now_ms)(const struct records *records);

@@ -19,6 +19,7 @@ POLICIES = policies_text(
     tenant={**window(4, "1d", "fixed_window", ["tenant"]),
             "overrides": [{"match": {"tenant": "acme"}, "limit": 9}]})
 ANN = "ann-s3cret"
+COMMANDS = ["explain", "top", "balance", "reset", "block", "allow", "raise", "exceptions"]
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_wrong_usage_is_2_and_asks_nobody(arguments):
     assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["explain", "top", "balance", "reset"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_misspelt_variable_asks_nobody(name):
     done = command("http://127.0.0.1:1", name, env={"RATELIMIT_AGNET": "x"})
 
@@ -185,7 +186,7 @@ def test_variables_of_the_agent_are_left_alone():
 
 def test_each_command_has_help():
     text = run("--help").stdout
-    for name in ("explain", "top", "balance", "reset"):
+    for name in COMMANDS:
         done = run(name, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith(f"usage: ratelimit-spoa {name} ")

@@ -18,11 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/operate/key_names.h"
 #include "app/operate/operate.h"
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "limit/reserved.h"
 #include "limit/verdict.h"
 #include "net/http/http_map.h"
 
@@ -83,15 +83,7 @@ static bool allocate(struct query *query, size_t count)
 	return query->checks != NULL && query->overrides != NULL && query->asked != NULL;
 }
 
-/* What the query of the request says. */
-struct key {
-	struct reserved reserved;
-	struct value values[POLICY_KEY_MAX];
-	size_t count;
-	bool is_inline, is_explicit;
-};
-
-static void add_check(struct query *query, const struct key *key, const struct terms *terms,
+static void add_check(struct query *query, const struct key_names *key, const struct terms *terms,
 		      size_t override)
 {
 	struct check *check = &query->checks[query->count];
@@ -106,7 +98,7 @@ static void add_check(struct query *query, const struct key *key, const struct t
 	query->count++;
 }
 
-static void add_checks(struct query *query, const struct key *key)
+static void add_checks(struct query *query, const struct key_names *key)
 {
 	const struct policy *policy = query->policy;
 
@@ -114,83 +106,6 @@ static void add_checks(struct query *query, const struct key *key)
 	for (size_t i = 0; i < policy->override_count; i++)
 		if (policy->overrides[i].has_own_balances)
 			add_check(query, key, &policy->overrides[i].terms, i);
-}
-
-/* ---- the words of the query ---- */
-
-static bool is_of_key(const struct policy *policy, struct bytes name)
-{
-	for (size_t i = 0; i < policy->key_count; i++)
-		if (bytes_equal(policy->key[i], name))
-			return true;
-	return false;
-}
-
-/* An inline policy takes its numbers, any other none. */
-static bool is_accepted(const struct policy *policy, struct bytes name, bool is_inline,
-			bool has_key)
-{
-	if (bytes_equal(name, BYTES("key")))
-		return true;
-	if (!attribute_name_is_reserved(name))
-		return !is_inline && !has_key && is_of_key(policy, name);
-	return is_inline && !bytes_equal(name, BYTES("policy")) &&
-	       !bytes_equal(name, BYTES("cost"));
-}
-
-static void put_key_names(struct writer *w, const struct policy *policy)
-{
-	for (size_t i = 0; i < policy->key_count; i++) {
-		writer_put_text(w, quoted(policy->key[i]).text);
-		writer_put_text(w, ", ");
-	}
-	writer_put_text(w, policy->key_count == 0 ? "no names, or key alone" : "or key alone");
-}
-
-static bool refuse_name(const struct policy *policy, struct bytes name, bool is_inline,
-			struct err *err)
-{
-	char memory[256];
-	struct writer names = writer_on(memory, sizeof memory);
-
-	if (is_inline)
-		return err_set(err, "%s: not accepted; accepted are algorithm, its numbers and key",
-			       quoted(name).text);
-	put_key_names(&names, policy);
-	return err_set(err, "%s: not accepted; accepted are %s", quoted(name).text,
-		       writer_text(&names));
-}
-
-static bool refuse_absent(const struct policy *policy, struct err *err)
-{
-	char memory[256];
-	struct writer names = writer_on(memory, sizeof memory);
-
-	put_key_names(&names, policy);
-	return err_set(err, "key: an attribute is missing; accepted are %s", writer_text(&names));
-}
-
-static bool read_key(const struct policy *policy, bool is_inline,
-		     const struct attributes *attributes, struct key *ret_key, struct err *err)
-{
-	bool has_key = attributes_find(attributes, BYTES("key")) != NULL;
-	const char *why;
-
-	*ret_key = (struct key){.is_inline = is_inline};
-	for (size_t i = 0; i < attributes->count; i++)
-		if (!is_accepted(policy, attributes->items[i].name, is_inline, has_key))
-			return refuse_name(policy, attributes->items[i].name, is_inline, err);
-	if (is_inline && attributes_find(attributes, BYTES("algorithm")) == NULL)
-		return err_set(err, "algorithm: missing");
-	if (!is_inline && has_key) {
-		/* reserved_read wants `policy` beside `key`. */
-		ret_key->reserved.key = attributes_find(attributes, BYTES("key"));
-	} else if (is_inline && !reserved_read(attributes, &ret_key->reserved, &why)) {
-		return err_set(err, "%s", why);
-	}
-	return request_key_values(policy, &ret_key->reserved, attributes, is_inline,
-				  ret_key->values, &ret_key->count, &ret_key->is_explicit) ||
-	       refuse_absent(policy, err);
 }
 
 /* ---- the answer ---- */
@@ -436,27 +351,17 @@ static void submit(struct query *query)
 
 /* ---- the request ---- */
 
-/* NULL, and the status of a problem, when the path names no policy. */
-static const struct policy *find_policy(const struct policies *policies, struct bytes path,
-					bool *ret_is_inline)
-{
-	struct bytes name = bytes_skip(path, strlen(PREFIX));
-
-	*ret_is_inline = bytes_equal(name, BYTES("inline"));
-	return *ret_is_inline ? policies_inline(policies) : policies_find(policies, name);
-}
-
 static unsigned read_request(struct query *query, struct http_exchange *exchange, struct err *err)
 {
 	struct operate *operate = query->operate;
-	struct key key;
+	struct key_names key;
 	bool is_inline;
 	unsigned deny_status;
 
-	query->policy = find_policy(query->policies, exchange->head.path, &is_inline);
+	struct bytes name = bytes_skip(exchange->head.path, strlen(PREFIX));
+	query->policy = key_names_find_policy(query->policies, name, &is_inline);
 	if (query->policy == NULL) {
-		(void)err_set(err, "policy: %s is unknown",
-			      quoted(bytes_skip(exchange->head.path, strlen(PREFIX))).text);
+		(void)err_set(err, "policy: %s is unknown", quoted(name).text);
 		return 404;
 	}
 	http_question_clear(&operate->question);
@@ -467,7 +372,7 @@ static unsigned read_request(struct query *query, struct http_exchange *exchange
 		return 400;
 	}
 	const struct attributes attributes = http_question_attributes(&operate->question);
-	if (!read_key(query->policy, is_inline, &attributes, &key, err))
+	if (!key_names_read(query->policy, is_inline, &attributes, &key, err))
 		return 400;
 	size_t count = count_terms(query->policy);
 	if (count > CHECKS_MAX) {

@@ -17,9 +17,11 @@
 #define CLEAR_SCREEN    "\x1b[H\x1b[2J"
 #define SECRET_MAX      (HTTP_TOKEN_NAME_MAX + HTTP_TOKEN_MAX + 2)
 
-static const struct command *const commands[] = {&command_explain, &command_top, &command_balance,
-						 &command_reset};
-const char *const command_names[] = {"explain", "top", "balance", "reset", NULL};
+static const struct command *const commands[] = {
+	&command_explain, &command_top,   &command_balance, &command_reset,
+	&command_block,   &command_allow, &command_raise,   &command_exceptions};
+const char *const command_names[] = {"explain", "top",   "balance",    "reset", "block",
+				     "allow",   "raise", "exceptions", NULL};
 
 _Static_assert(ARRAY_SIZE(command_names) == ARRAY_SIZE(commands) + 1, "a command has no name");
 
@@ -222,13 +224,117 @@ static bool print_answer(const struct command *command, const struct command_lin
 	return true;
 }
 
+/* ---- answers in pieces ---- */
+
+void command_print_json(struct json_value value, FILE *to)
+{
+	static const char begins[] = {[JSON_STRING] = '"', [JSON_ARRAY] = '[', [JSON_OBJECT] = '{'};
+	static const char ends[] = {[JSON_STRING] = '"', [JSON_ARRAY] = ']', [JSON_OBJECT] = '}'};
+	bool is_enclosed = value.kind >= JSON_STRING;
+
+	if (is_enclosed)
+		fputc(begins[value.kind], to);
+	(void)fwrite(value.text.data, 1, value.text.len, to);
+	if (is_enclosed)
+		fputc(ends[value.kind], to);
+}
+
+/* The last answer, with the items of all of them; `items` are they, with commas between. */
+static void put_whole(const struct command *command, struct json_value answer, struct bytes items,
+		      FILE *to)
+{
+	struct json_value name, value;
+
+	fprintf(to, "{\"%s\":[", command->list);
+	(void)fwrite(items.data, 1, items.len, to);
+	fputc(']', to);
+	while (json_next_field(&answer, &name, &value)) {
+		if (bytes_equal(name.text, bytes_from_text(command->list)))
+			continue;
+		fprintf(to, ",\"%.*s\":", (int)name.text.len, (const char *)name.text.data);
+		command_print_json(value, to);
+	}
+	fputc('}', to);
+}
+
+/* Puts the items of the piece behind those that came before, and says whether there are more. */
+static bool take_piece(const struct command *command, const struct command_line *line,
+		       const struct agent_reply *piece, FILE *items, char *target)
+{
+	struct json_value answer, list;
+	struct err err;
+
+	if (!json_read(bytes_from(piece->body, piece->len), &answer, &err))
+		return false; /* print_answer will say why */
+	list = answer_field(answer, command->list);
+	if (list.text.len > 0 && ftell(items) > 0)
+		fputc(',', items);
+	(void)fwrite(list.text.data, 1, list.text.len, items);
+	return command->make_next(line, answer, target);
+}
+
+/* In place of the last piece, *reply becomes all of them. */
+static bool join_pieces(const struct command *command, struct agent_reply *reply,
+			struct bytes items)
+{
+	struct json_value answer;
+	struct err err;
+	char *text = NULL;
+	size_t len = 0;
+
+	if (!json_read(bytes_from(reply->body, reply->len), &answer, &err))
+		return true;
+	FILE *to = open_memstream(&text, &len);
+	if (to == NULL)
+		return false;
+	put_whole(command, answer, items, to);
+	if (fclose(to) != 0)
+		return false;
+	free(reply->body);
+	reply->body = text;
+	reply->len = len;
+	return true;
+}
+
+static bool ask_pieces(const struct command *command, const struct command_line *line,
+		       const char *agent, const char *token, const struct agent_request *request,
+		       struct agent_reply *ret_reply, struct err *err)
+{
+	char target[COMMAND_TARGET_MAX], *text = NULL;
+	struct agent_request next = *request;
+	size_t len = 0;
+	FILE *items = open_memstream(&text, &len);
+
+	if (items == NULL)
+		return err_set(err, "out of memory");
+	next.target = target;
+	bool is_asked = agent_client_ask(agent, token, request, ret_reply, err);
+	while (is_asked && ret_reply->status == 200 &&
+	       take_piece(command, line, ret_reply, items, target)) {
+		free(ret_reply->body);
+		is_asked = agent_client_ask(agent, token, &next, ret_reply, err);
+	}
+	bool is_whole = fclose(items) == 0;
+	if (is_asked && ret_reply->status == 200 &&
+	    (!is_whole || !join_pieces(command, ret_reply, bytes_from(text, len)))) {
+		free(ret_reply->body);
+		is_asked = err_set(err, "out of memory");
+	}
+	free(text);
+	return is_asked;
+}
+
 static bool ask_agent(const struct command *command, const struct command_line *line,
 		      const char *agent, const char *token, const struct agent_request *request)
 {
 	struct agent_reply reply;
 	struct err err;
 
-	if (!agent_client_ask(agent, *token == '\0' ? NULL : token, request, &reply, &err)) {
+	token = *token == '\0' ? NULL : token;
+	bool is_asked = command->make_next != NULL && strcmp(request->method, "GET") == 0
+				? ask_pieces(command, line, agent, token, request, &reply, &err)
+				: agent_client_ask(agent, token, request, &reply, &err);
+	if (!is_asked) {
 		fprintf(stderr, "ratelimit-spoa: %s: %s\n", agent, err.text);
 		return false;
 	}
@@ -247,7 +353,8 @@ static int ask_all(const struct command *command, const struct command_line *lin
 		   const char *token, const char *target, const char *body)
 {
 	const struct agent_request request = {
-		.method = command->method,
+		.method = command->choose_method != NULL ? command->choose_method(line)
+							 : command->method,
 		.target = target,
 		.body = body == NULL ? (struct bytes){0} : bytes_from_text(body),
 	};

@@ -23,6 +23,9 @@ struct command_flags {
 	bool json;
 	unsigned by, last; /* of top: positions of their names */
 	bool watch;
+	/* Of exceptions; NULL: not given. */
+	const char *how_long, *until, *note, *removed;
+	bool is_wide;
 };
 
 /* What stands behind the command. */
@@ -40,6 +43,8 @@ struct command {
 	const char *meaning;   /* in one line */
 	const char *help;      /* more lines */
 	const char *method;
+	/* NULL, or says what the method is in place of `method`. */
+	const char *(*choose_method)(const struct command_line *line);
 	const struct option *own_options; /* NULL: none but those of all commands */
 	/*
 	 * Makes the target, and a body if the request has one, which is from malloc. False when the
@@ -49,9 +54,18 @@ struct command {
 		     char **ret_body, struct err *err);
 	/* Prints an answer for people. */
 	void (*print)(struct json_value answer, FILE *to);
+	/*
+	 * NULL, or of answers that come in pieces: whether another piece is to be asked for, by the
+	 * target that it makes. The list of that name in all answers becomes one list, in the last
+	 * answer.
+	 */
+	bool (*make_next)(const struct command_line *line, struct json_value answer,
+			  char target[COMMAND_TARGET_MAX]);
+	const char *list;
 };
 
-extern const struct command command_explain, command_top, command_balance, command_reset;
+extern const struct command command_explain, command_top, command_balance, command_reset,
+	command_block, command_allow, command_raise, command_exceptions;
 
 /* NULL when no command of an operator has the name. */
 const struct command *command_find(const char *name);
@@ -69,6 +83,8 @@ MUST_CHECK bool command_split(const char *word, struct bytes *ret_name, struct b
 			      struct err *err);
 /* Puts the words as a query behind `w`; the first separator is `?`. */
 MUST_CHECK bool command_put_query(struct writer *w, char **words, struct err *err);
+/* The value of a JSON field that may stand in an answer as it is. */
+void command_print_json(struct json_value value, FILE *to);
 void command_put_encoded(struct writer *w, struct bytes text);
 
 /* ---- of answers, for people ---- */
@@ -88,6 +104,8 @@ struct text_table;
 struct text_table *text_table_new(size_t columns);
 void text_table_add(struct text_table *table, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_table_add_text(struct text_table *table, struct json_value object, const char *name);
+/* A text that may have control characters; it may be long. */
+void text_table_add_bytes(struct text_table *table, struct bytes text);
 /* "29.4s", "12m 30s", "never" for -1, "-" without the field. */
 void text_table_add_ms(struct text_table *table, struct json_value object, const char *name);
 void text_table_add_number(struct text_table *table, struct json_value object, const char *name);

@@ -115,7 +115,12 @@ static const char *result_of(struct json_value policy)
 
 static void add_override(struct text_table *table, struct json_value policy)
 {
-	if (answer_field(policy, "override").kind == JSON_NULL)
+	struct json_value id = answer_field(answer_field(policy, "exception"), "id");
+
+	if (id.kind == JSON_STRING)
+		text_table_add(table, "exception %.*s", (int)id.text.len,
+			       (const char *)id.text.data);
+	else if (answer_field(policy, "override").kind == JSON_NULL)
 		text_table_add(table, "-");
 	else
 		text_table_add(table, "overrides[%lld]",
@@ -145,6 +150,11 @@ static void print(struct json_value answer, FILE *to)
 	struct json_value list = answer_field(answer, "policies"), policy;
 
 	print_verdict(answer_field(answer, "verdict"), to);
+	if (answer_field(answer, "exception").kind == JSON_OBJECT) {
+		fputs("exception ", to);
+		answer_print_text(answer_field(answer, "exception"), "id", to);
+		fputs(" comes before all policies\n", to);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		text_table_add(applying, "%s", heads[i]);
 	text_table_add(others, "POLICY");

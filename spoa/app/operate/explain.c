@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/operate/exception_text.h"
 #include "app/operate/operate.h"
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
@@ -10,8 +11,9 @@
 #include "net/http/http_map.h"
 #include "net/http/http_reply.h"
 
-#define LISTED_MAX 8    /* texts that a reason names */
-#define POLICY_MAX 8192 /* of JSON: a reason in which every character is escaped, and a key */
+#define LISTED_MAX 8 /* texts that a reason names */
+/* Of JSON: a reason in which every character is escaped, a key, and an exception. */
+#define POLICY_MAX (8192 + EXCEPTION_ITEM_MAX)
 
 /* ---- why a policy does not apply ---- */
 
@@ -160,19 +162,52 @@ static bool put_not_picked(struct writer *w, const struct policy *policy,
 	return unfit != NULL;
 }
 
+static void put_exception_id(struct writer *w, const struct exception_hit *hit)
+{
+	static const char *const kinds[] = {
+		[EXCEPTION_BLOCK] = ": blocked",
+		[EXCEPTION_ALLOW] = ": unlimited",
+		[EXCEPTION_RAISE] = ": other numbers",
+	};
+
+	writer_put_text(w, "exception ");
+	writer_put_text(w, hit->id);
+	writer_put_text(w, kinds[hit->kind]);
+}
+
+/* What has decided before any policy, and which exception of the policy it overrules. */
+static void put_settled(struct writer *w, const struct policy *policy,
+			const struct request *request, const struct reserved *reserved,
+			const struct attributes *attributes)
+{
+	struct exception_hit overruled;
+
+	if (request->exception.id[0] != '\0')
+		put_exception_id(w, &request->exception);
+	else
+		writer_put_text(w, request->listed == LISTED_ALLOW ? "allow list" : "block list");
+	if (reserved == NULL ||
+	    !request_find_exception(request, policy, reserved, attributes, &overruled))
+		return;
+	writer_put_text(w, "; it overrules ");
+	put_exception_id(w, &overruled);
+}
+
 void explain_put_why(struct writer *w, const struct policy *policy, const struct request *request,
 		     const struct attributes *attributes)
 {
+	struct exception_hit exception;
 	struct reserved reserved;
 	const char *why;
 
 	if (find_check(request, policy) != NULL)
 		return;
+	bool is_read = reserved_read(attributes, &reserved, &why);
 	if (request_is_settled(request)) {
-		writer_put_text(w, request->listed == LISTED_ALLOW ? "allow list" : "block list");
+		put_settled(w, policy, request, is_read ? &reserved : NULL, attributes);
 		return;
 	}
-	if (!reserved_read(attributes, &reserved, &why)) {
+	if (!is_read) {
 		writer_put_text(w, why);
 		return;
 	}
@@ -184,6 +219,9 @@ void explain_put_why(struct writer *w, const struct policy *policy, const struct
 	if (absent.data != NULL) {
 		writer_put_text(w, "key: ");
 		put_absent(w, absent, attributes);
+	} else if (request_find_exception(request, policy, &reserved, attributes, &exception) &&
+		   exception.kind == EXCEPTION_ALLOW) {
+		put_exception_id(w, &exception);
 	} else if (terms->is_unlimited) {
 		writer_put_text(w, "overrides[");
 		writer_put_unsigned(w, find_override(policy, terms));
@@ -278,10 +316,31 @@ static void put_key(struct writer *w, const struct check *check, struct bytes pr
 	put_text(w, ",\"key\":", writer_bytes(&key));
 }
 
-static void put_applying(struct writer *w, const struct check *check, struct bytes prefix)
+/* An exception may be gone since the check was made: then its id is all that is known. */
+static void put_exception(struct writer *w, const char *id, const struct exceptions *exceptions)
+{
+	struct bytes text = bytes_from_text(id);
+	const struct exception *exception =
+		exceptions == NULL ? NULL : exceptions_by_id(exceptions, text);
+
+	writer_put_text(w, ",\"exception\":");
+	if (exception != NULL) {
+		exception_text_put_item(
+			w, exception,
+			exceptions_is_void(exceptions, exceptions_position(exceptions, text)));
+		return;
+	}
+	put_text(w, "{\"id\":", text);
+	writer_put_u8(w, '}');
+}
+
+static void put_applying(struct writer *w, const struct check *check, const struct request *request,
+			 struct bytes prefix)
 {
 	put_text(w, "{\"policy\":", bytes_from_text(check->policy->name));
 	put_bool(w, ",\"applies\":", true);
+	if (check->exception[0] != '\0')
+		put_exception(w, check->exception, request->exceptions);
 	put_terms(w, check->policy, check->terms);
 	put_outcome(w, check);
 	put_quota(w, check->quota);
@@ -344,7 +403,7 @@ static size_t put_policies(FILE *to, const struct request *request,
 		}
 		begin_item(&list, &w, memory);
 		if (check != NULL)
-			put_applying(&w, check, prefix);
+			put_applying(&w, check, request, prefix);
 		else
 			put_other(&w, policy, request, attributes);
 		others -= check == NULL;
@@ -353,7 +412,7 @@ static size_t put_policies(FILE *to, const struct request *request,
 	const struct check *own = find_check(request, policies_inline(policies));
 	if (own != NULL) {
 		begin_item(&list, &w, memory);
-		put_applying(&w, own, prefix);
+		put_applying(&w, own, request, prefix);
 		end_item(&list, &w);
 	}
 	return left_out;
@@ -362,15 +421,18 @@ static size_t put_policies(FILE *to, const struct request *request,
 void explain_put(FILE *to, const struct verdict *verdict, const struct attributes *attributes,
 		 struct bytes prefix)
 {
-	uint8_t memory[HTTP_VERDICT_MAX];
+	uint8_t memory[HTTP_VERDICT_MAX + EXCEPTION_ITEM_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
+	const struct request *request = verdict->request;
 
 	http_reply_put_verdict(&w, verdict);
+	if (request->exception.id[0] != '\0')
+		put_exception(&w, request->exception.id, request->exceptions);
 	ASSERT(!w.full);
 	fputs("{\"verdict\":", to);
 	(void)fwrite(w.data, 1, w.len, to);
 	fputs(",\"policies\":[", to);
-	size_t left_out = put_policies(to, verdict->request, attributes, prefix);
+	size_t left_out = put_policies(to, request, attributes, prefix);
 	fprintf(to, "],\"policies_left_out\":%zu}", left_out);
 }
 

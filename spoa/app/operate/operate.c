@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/operate/balances.h"
+#include "app/operate/exceptions.h"
 #include "app/operate/top_now.h"
 #include "net/http/http_ask.h"
 
@@ -29,6 +30,25 @@ const struct http_route operate_routes[] = {
 				[METHOD_DELETE] = {ACCESS_CHANGE, false, balances_reset,
 						   balances_forget_exchange},
 			},
+	},
+	{
+		.path = "/exceptions",
+		.allow = "GET, HEAD, PUT, DELETE",
+		.operations =
+			{
+				[METHOD_GET] = {ACCESS_PRIVATE, false, exceptions_list, NULL},
+				[METHOD_PUT] = {ACCESS_CHANGE, true, exceptions_set,
+						exceptions_forget_exchange},
+				[METHOD_DELETE] = {ACCESS_CHANGE, false, exceptions_delete,
+						   exceptions_forget_exchange},
+			},
+	},
+	{
+		.path = "/exceptions/",
+		.is_prefix = true,
+		.allow = "PUT",
+		.operations[METHOD_PUT] = {ACCESS_CHANGE, true, exceptions_set,
+					   exceptions_forget_exchange},
 	},
 };
 const size_t operate_route_count = ARRAY_SIZE(operate_routes);

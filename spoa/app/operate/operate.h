@@ -14,6 +14,7 @@
 #include "net/http/http_access.h"
 #include "net/http/http_question.h"
 #include "net/http/http_route.h"
+#include "store/records.h"
 
 struct operate {
 	const struct options *options;
@@ -21,6 +22,8 @@ struct operate {
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct operate_stats *stats;
+	struct exceptions *exceptions; /* the engine's */
+	struct records *records;       /* where they come from */
 	struct http_access_rules access;
 	struct http_question question; /* of the request that is being answered */
 	size_t ops;                    /* that are with the store: at most STORE_OPS_BESIDE */

@@ -8,6 +8,8 @@
 
 struct operate_stats {
 	uint64_t balance_resets;
+	uint64_t exceptions_set, exceptions_removed;
+	uint64_t exceptions; /* that are there */
 };
 
 #endif

@@ -137,6 +137,15 @@ void text_table_add_text(struct text_table *table, struct json_value object, con
 	add_cell(table, text == NULL ? strdup("-") : text);
 }
 
+void text_table_add_bytes(struct text_table *table, struct bytes text)
+{
+	char *plain = malloc(4 * text.len + 1);
+
+	if (plain != NULL)
+		(void)make_plain(text, plain);
+	add_cell(table, plain);
+}
+
 void text_table_add_number(struct text_table *table, struct json_value object, const char *name)
 {
 	if (answer_field(object, name).kind == JSON_NULL)

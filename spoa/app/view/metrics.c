@@ -323,6 +323,12 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 	put_policies(e, stats);
 	put_one(e, "ratelimit_balance_resets_total", "counter",
 		"Resets of a key's balances by operators.", stats->operated.balance_resets);
+	put_one(e, "ratelimit_exceptions", "gauge", "Exceptions to policies, set by operators.",
+		stats->operated.exceptions);
+	exposition_begin(e, "ratelimit_exception_changes_total", "counter",
+			 "Changes of exceptions by operators who asked this agent.");
+	exposition_put(e, LABELS({"change", "set"}), stats->operated.exceptions_set);
+	exposition_put(e, LABELS({"change", "removed"}), stats->operated.exceptions_removed);
 	put_process(e, stats);
 }
 

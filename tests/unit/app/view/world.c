@@ -14,6 +14,12 @@ static int64_t mono_us(void)
 	return 12; /* the answer comes 12 us after the question */
 }
 
+static uint64_t now_ms(void *owner)
+{
+	(void)owner;
+	return NOW_US / 1000;
+}
+
 static void on_decided(void *owner, const struct decision *decision)
 {
 	const struct world *world = owner;
@@ -34,8 +40,11 @@ void world_init(struct world *world, const char *policies)
 	assert_true(options_read(none, none, &world->options, &help, &err));
 	struct policies *set = policy_file_parse(text, ON_ERROR_ALLOW, &problems);
 	assert_non_null(set);
+	world->exceptions = exceptions_new(now_ms, NULL);
+	assert_non_null(world->exceptions);
 	world->engine = engine_new(&(struct engine_config){.store = world->memory,
 							   .local = world->memory,
+							   .exceptions = world->exceptions,
 							   .max_in_flight = 16,
 							   .store_timeout_us = 2000,
 							   .mono_us = mono_us,
@@ -50,6 +59,7 @@ void world_release(struct world *world)
 {
 	store_free(world->memory);
 	engine_free(world->engine);
+	exceptions_free(world->exceptions);
 }
 
 static void ask(struct world *world, enum source source, const struct attribute *attributes,

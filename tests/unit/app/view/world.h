@@ -14,6 +14,7 @@
 struct world {
 	struct options options;
 	struct store *memory;
+	struct exceptions *exceptions; /* none at first; their time is that of the questions */
 	struct engine *engine;
 	struct history history;
 	/* Tests set these before they ask. */

@@ -1,0 +1,25 @@
+#include "limit/exception.h"
+
+static bool refuse_number(struct err *err, const char *name, enum algorithm algorithm,
+			  const char *accepted)
+{
+	return err_set(err, "%s: is not a number of a %s; %s", name, algorithm_name(algorithm),
+		       accepted);
+}
+
+bool exception_quota(const struct exception *exception, const struct quota *quota,
+		     struct quota *ret_quota, struct err *err)
+{
+	int64_t units = exception->units != 0 ? exception->units : quota->limit;
+	struct ratio rate = exception->tokens_per_us;
+
+	if (!algorithm_traits(quota->algorithm)->is_by_rate) {
+		if (rate.num != 0)
+			return refuse_number(err, "refill_rate", quota->algorithm,
+					     "accepted is limit");
+		return quota_set_window(ret_quota, quota->algorithm, units, quota->window_us, err);
+	}
+	if (rate.num == 0)
+		rate = (struct ratio){quota->refill_tokens, quota->refill_us};
+	return quota_set_bucket(ret_quota, quota->algorithm, units, rate, err);
+}
