@@ -277,12 +277,13 @@ static void tell_status(struct agent *agent)
 {
 	const struct store_description store = store_describe(agent->store);
 	const struct load_stats *load = &agent->view.load;
+	bool has_reason = !store.is_up && *store.why != '\0';
 	char text[SYSTEMD_STATUS_MAX];
 
 	snprintf(text, sizeof text, "serving; policies: %zu; store: %s %s%s%.100s%s%.200s",
 		 policies_count(engine_policies(agent->engine)),
 		 store_target_text(&agent->options->store), store_state_text(&store),
-		 store.is_up ? "" : ": ", store.is_up ? "" : store.why,
+		 has_reason ? ": " : "", has_reason ? store.why : "",
 		 load->last_failed ? "; the last reload failed: " : "",
 		 load->last_failed ? load->last_error : "");
 	systemd_notify_status(&agent->systemd, text);

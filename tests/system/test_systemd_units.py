@@ -106,6 +106,12 @@ def test_haproxy_connects_where_it_does_without_a_socket_unit():
         "/run/ratelimit-spoa/admin.sock"]
 
 
+@pytest.mark.parametrize("unit", ["ratelimit-spoa-admin.socket", "ratelimit-spoa-http.socket"])
+def test_a_restart_begins_an_optional_socket_that_is_enabled(unit):
+    """systemd refuses to begin a socket while its service runs."""
+    assert "ratelimit-spoa.service" in lines_of(unit, "WantedBy")
+
+
 def test_the_service_starts_with_its_socket():
     assert lines_of("ratelimit-spoa.service", "Sockets") == ["ratelimit-spoa.socket"]
     assert lines_of("ratelimit-spoa@.service", "Sockets") == ["ratelimit-spoa@%i.socket"]
