@@ -12,6 +12,7 @@ sys.path[:0] = [str(SYSTEM), str(TREE / "packaging/pages")]
 
 # pylint: disable=wrong-import-position
 from agent import BINARY  # noqa: E402
+from debian import Debian, Spare, build, make_tree  # noqa: E402
 from processes import ROOT  # noqa: E402
 from tools import run  # noqa: E402
 
@@ -26,7 +27,16 @@ def load_fixtures_of_system_tests():
 system = load_fixtures_of_system_tests()
 interruptible, started = system.interruptible, system.started
 
+# Before the first test, packages are built and a Debian is unpacked.
+SECONDS = 900
 EPOCH = 1700000000  # 2023-11-14
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).resolve().parent
+    for item in items:
+        if here in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +47,28 @@ def pages(tmp_path_factory):
         run(ROOT / "packaging/pages" / maker, ROOT / BINARY, folder,
             env={"SOURCE_DATE_EPOCH": str(EPOCH), "PYTHONDONTWRITEBYTECODE": "1"})
     return folder
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """What scripts/package makes of this tree."""
+    return build(ROOT / "scripts/package", tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session", name="tree")
+def unpacked_tree():
+    make_tree()
+
+
+@pytest.fixture
+def debian(tree, tmp_path):  # pylint: disable=unused-argument
+    machine = Debian(tmp_path)
+    yield machine
+    machine.finish()
+
+
+@pytest.fixture
+def spare_debian(tree, tmp_path):  # pylint: disable=unused-argument
+    machine = Spare(tmp_path)
+    yield machine
+    machine.finish()
