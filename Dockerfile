@@ -30,7 +30,17 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/ratelimit-spoa"]
 
 ARG VERSION=0.1.0
+# Where this build comes from; docs/container.md has the command that says so.
+ARG SOURCE=
+ARG REVISION=
+ARG CREATED=
+ARG BASE_DIGEST=
 LABEL org.opencontainers.image.title="ratelimit-spoa" \
       org.opencontainers.image.description="A rate limiter for HAProxy: an SPOE agent" \
       org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED" \
+      org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim" \
+      org.opencontainers.image.base.digest="$BASE_DIGEST"

@@ -15,7 +15,7 @@ from processes import ROOT, wait_until
 
 DOCS = (ROOT / "docs/container.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-BUILD, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE = BLOCKS
+BUILD, BUILD_LABELS, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE = BLOCKS
 
 # It differs from Docker in two ways: it uses no timers of systemd, and a network of its own in
 # place of published ports, for which Podman would need packages that nothing else here needs.
@@ -61,6 +61,8 @@ def make_type_block(image, tmp_path, started):
 def test_those_that_no_engine_runs_here_are_what_the_other_tests_do():
     # The first is the fixture `image`; test_compose.py has the second.
     assert BUILD == "docker build -t ratelimit-spoa .\n"
+    arguments = set(re.findall(r"--build-arg (\w+)=", BUILD_LABELS))
+    assert arguments == set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), re.M))
     assert COMPOSE == "docker compose -f haproxy-conf/compose.yaml up --build\n"
     assert COMPOSE_TLS.endswith("docker compose -f haproxy-conf/compose.yaml -f "
                                 "haproxy-conf/compose-tls.yaml up --build\n")
@@ -101,10 +103,10 @@ def test_the_sizes_are_as_the_page_says(type_block):
     size = int(type_block("docker image inspect --format '{{.Size}}' ratelimit-spoa"))
 
     said = re.search(r"^About ([\d.]+) MB for amd64: ([\d.]+) MB the C library; ([\d.]+) MB other "
-                     r"libraries; ([\d.]+) MB the agent; ([\d.]+) MB licences", DOCS,
-                     re.MULTILINE | re.DOTALL).groups()
+                     r"libraries; ([\d.]+) MB the agent; ([\d.]+) MB licences.*?; ([\d.]+) MB time",
+                     DOCS, re.MULTILINE | re.DOTALL).groups()
     measured = [size, *(int(shown[part]) for part in (
-        "the C library", "other libraries", "the agent", "licences and the rest"))]
+        "the C library", "other libraries", "the agent", "licences and the rest", "time zones"))]
     for in_docs, in_image in zip(said, measured):
         assert float(in_docs) == pytest.approx(in_image / 10**6, rel=0.2, abs=0.1)
 

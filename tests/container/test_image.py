@@ -1,5 +1,6 @@
 """The content of the image, and how a container of it runs."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -31,8 +32,42 @@ def list_files(image, tmp_path_factory):
     return root / "files"
 
 
-def test_the_image_is_small(image):
+def test_the_image_is_small(image, files):
     assert image.image()["Size"] < 15 * MEGABYTE
+    assert sum(path.stat().st_size for path in files.rglob("*")
+               if path.is_file() and not path.is_symlink()) <= 13 * MEGABYTE
+
+
+def test_scanners_find_the_system_and_its_packages(files):
+    system = dict(line.split("=", 1) for line in
+                  (files / "etc/os-release").read_text().splitlines() if "=" in line)
+    version = (files / "etc/debian_version").read_text()
+
+    assert (system["ID"], system["VERSION_ID"].strip('"')) == ("debian", "13")
+    assert version.startswith("13.")
+    assert {"base-files", "tzdata"} <= {path.name for path in
+                                        (files / "var/lib/dpkg/status.d").iterdir()}
+
+
+@pytest.mark.parametrize("zone, day, at_s", [
+    ("Europe/Berlin", "24/Nov/2026", 1795517068), ("Europe/Berlin", "24/Jul/2026", 1784886268),
+    ("America/New_York", "24/Nov/2026", 1795538668), ("Asia/Kathmandu", "24/Nov/2026", 1795499968),
+    # Beyond 2037 the files say the rule, and not each change.
+    ("Europe/Berlin", "24/Jul/2040", 2226735868)])
+def test_replay_knows_the_time_zones(image, tmp_path, zone, day, at_s):
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    (folder / "policies.json").write_text(policies_text(p=bucket(1)))
+    (folder / "haproxy.log").write_text(
+        f"192.0.2.1:4711 [{day}:11:44:28.250] web app/s1 0/0/0/1/1 200 90 - - ---- 1/1/0/0/0 0/0 "
+        '"GET /x HTTP/1.1"\n')
+
+    done = run_to_the_end(
+        image, "replay", "--format", "haproxy", "--tz", zone, "--policies", "/logs/policies.json",
+        "/logs/haproxy.log", environment={"RATELIMIT_POLICIES": ""}, options=["-v", f"{folder}:/logs:ro"])
+
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["at_ms"] for line in done.stdout.splitlines()] == [at_s * 1000 + 250]
 
 
 def test_it_holds_the_agent_its_libraries_and_no_other_program(files):
