@@ -95,6 +95,14 @@ def test_its_numbers_fit_each_other(name):
     assert mebibytes(environment["RATELIMIT_MEMORY_LIMIT"]) * 2 <= mebibytes(service["mem_limit"])
     assert drain[0] > int(interval) * int(falls)
     assert duration(service["stop_grace_period"]) > sum(drain)
+    # Those of Kubernetes, whose README adds them up and whose test attacks them.
+    base = yaml.safe_load((ROOT / "k8s/base/agent.yaml").read_text())
+    container, = base["spec"]["template"]["spec"]["containers"]
+    theirs = {entry["name"]: entry["value"] for entry in container["env"]}
+    for bound in ("MEMORY_LIMIT", "MAX_FRAME_SIZE", "MAX_CONNECTIONS", "HTTP_MAX_CONNECTIONS",
+                  "HTTP_MAX_PER_ADDRESS"):
+        assert environment[f"RATELIMIT_{bound}"] == theirs[f"RATELIMIT_{bound}"]
+    assert f"{mebibytes(service['mem_limit'])}Mi" == container["resources"]["limits"]["memory"]
 
 
 @pytest.mark.parametrize("name", AGENTS)
