@@ -8,7 +8,7 @@ ratelimit-spoa: all limiters, for any number of requests in one call (the agent'
     time    `now`: the server's own. Or microseconds, for tests and replay only; TTLs are then at
             least an hour, since the server's own time goes on
     checks  how many checks the next request has; they are charged together or not at all. With a
-            minus nothing is charged: the request is denied already
+            minus, which may be -0, nothing is charged: the request is denied already
     shadow  how many more it has behind those, in shadow: each is decided alone, stops nothing, and
             is charged if it would pass and the request is allowed. A negative number is a look, with
             -1 for none in shadow, -2 for one: the reply is what it would be, and nothing is written

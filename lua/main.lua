@@ -6,7 +6,7 @@ local made = {} -- algorithms, once a call
 while arg < #ARGV do
     local checks = {}
     local count, shadow = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-    local is_allowed, failure = count >= 0, nil
+    local is_allowed, failure = count >= 0 and ARGV[arg + 1] ~= '-0', nil
     local is_look = shadow < 0
     count = math.abs(count)
     shadow = is_look and -shadow - 1 or shadow

@@ -148,7 +148,7 @@ static void add_unusable(struct pair *pair, struct question *question)
 	swap_checks(question, last, place);
 	choose_shadow(pair, question);
 	pair->unusable++;
-	if (!is_in_shadow(question, place) || question->op.is_denied) {
+	if (!is_in_shadow(question, place)) {
 		question_expect_error(question, STORE_OTHER);
 		return;
 	}

@@ -46,17 +46,18 @@ static void put_check(struct writer *w, const struct store_op *op, const struct 
 }
 
 /*
- * A negative count means: charge nothing. A negative number of those in shadow, which is one less
- * than the number of them, means a look. When all checks are in shadow there is no count that could
- * be negative, so the look says that nothing is charged.
+ * A count with a minus, which may be -0, means: charge nothing. A negative number of those in
+ * shadow, which is one less than the number of them, means a look.
  */
 static void put_counts(struct writer *w, const struct store_op *op)
 {
 	int64_t shadow = (int64_t)op->shadow, count = (int64_t)op->count - shadow;
-	bool is_look = op->is_look || (op->is_denied && count == 0);
 
-	redis_command_put_number(w, op->is_denied ? -count : count);
-	redis_command_put_number(w, is_look ? -shadow - 1 : shadow);
+	if (op->is_denied && count == 0)
+		redis_command_put(w, BYTES("-0"));
+	else
+		redis_command_put_number(w, op->is_denied ? -count : count);
+	redis_command_put_number(w, op->is_look ? -shadow - 1 : shadow);
 }
 
 static struct store_op *op_of(const struct list *link)
@@ -231,7 +232,7 @@ static bool decide_shadow(struct redis_call_reader *reader, struct store_op *op,
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
 {
-	bool is_denied = op->is_denied && op->count > op->shadow; /* see put_counts */
+	bool is_denied = op->is_denied;
 	int64_t charged;
 
 	if (is_error(reader)) {
@@ -246,7 +247,7 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 		if (is_decided_alone(op, i) && is_error(reader)) {
 			fail_check(reader, check, ret_why);
 		} else if (is_decided_alone(op, i)) {
-			if (!decide_shadow(reader, op, check, charged == 1 && !op->is_denied))
+			if (!decide_shadow(reader, op, check, charged == 1))
 				return false;
 		} else {
 			if (!decide_check(reader, op, check, charged == 1))

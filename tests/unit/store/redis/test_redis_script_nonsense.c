@@ -136,8 +136,7 @@ static void make_mutated_op(struct mutated *m, size_t index)
 	op->shadow = random_below(op->count + 1);
 	op->is_denied = random_below(4) == 0;
 	bool is_failed = random_below(8) == 0;
-	bool is_refused = op->is_denied && op->shadow < op->count;
-	put_item(&m->words, is_failed ? "!OOM" : is_refused ? "0" : "1");
+	put_item(&m->words, is_failed ? "!OOM" : op->is_denied ? "0" : "1");
 	for (size_t k = 0; k < op->count; k++) {
 		m->pointers[index][k] =
 			check_make(&m->checks[index][k], "k", &m->quotas[random_below(4)],

@@ -143,11 +143,11 @@ static const struct {
 	{"T !WRONGTYPE", 2, 1, false, "!!"},
 	{"T 0 0 T 0 T", 2, 0, true, "+5+5"},
 	{"T 0 0 T 4 T", 2, 1, true, "+5-1"},
-	{"T 1 0 T 0 T", 2, 2, true, "+5+5"}, /* in a look, see redis_call_put */
+	{"T 0 0 T 0 T", 2, 2, true, "+5+5"},
 	{"T !WRONGTYPE", 2, 1, true, "!!"},
 	{"T 0 0 T !WRONGTYPE", 2, 1, true, "+5!"},
 	{"T 0 0 T !WRONGTYPE 4 T", 3, 2, true, "+5!-1"},
-	{"T 1 !WRONGTYPE 4 T", 2, 2, true, "!-1"},
+	{"T 0 !WRONGTYPE 4 T", 2, 2, true, "!-1"},
 	/* what contradicts */
 	{"T 0 0 T 0 T", 2, 1, false, ""}, /* not charged, though all is there */
 	{"T 0 0 T 4 T", 2, 1, false, ""}, /* what is in shadow denies nothing */
@@ -156,7 +156,7 @@ static const struct {
 	{"T 0 4 T", 1, 1, false, ""},
 	{"T 1 0 T 0 T", 2, 0, true, ""}, /* charged, though it is denied */
 	{"T 1 0 T 0 T", 2, 1, true, ""},
-	{"T 0 0 T 0 T", 2, 2, true, ""},
+	{"T 1 0 T 0 T", 2, 2, true, ""},
 	{"T 2 0 T 0 T", 2, 1, false, ""},
 	/* an error that stands where none may, or half a state */
 	{"T 1 !WRONGTYPE 0 T", 2, 1, false, ""},
