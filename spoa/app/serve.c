@@ -31,6 +31,7 @@
 #include "app/drain.h"
 #include "app/operate/exceptions.h"
 #include "app/operate/operate.h"
+#include "app/operate/resets.h"
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
@@ -60,7 +61,7 @@ struct agent {
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct exceptions *exceptions;
-	struct records *records; /* the exceptions, as they are kept */
+	struct records *records; /* what operators change; the store's, or this agent's own */
 	struct engine *engine;
 	struct spop_server *spop;
 	struct http_server *http;
@@ -209,6 +210,39 @@ static void on_store_authenticated(void *owner, bool is_taken, struct bytes why)
 			  LOG_BYTES("reason", why),
 			  LOG_TEXT("hint", "the password that worked last stays in use; the agent "
 					   "tries the new one every 5 s"));
+}
+
+static void on_records_lost(void *owner, const char *why, uint64_t known, uint64_t found)
+{
+	const struct agent *agent = owner;
+
+	log_event(LOG_WARN, "store_state_lost",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_TEXT("reason", why), LOG_INT("known_changes", known),
+		  LOG_INT("found_changes", found),
+		  LOG_TEXT("hint", "the agents write back what they know of exceptions and resets; "
+				   "of each, the later change holds"));
+}
+
+static void on_records_failed(void *owner, struct bytes why)
+{
+	const struct agent *agent = owner;
+
+	log_event(LOG_WARN, "store_records_failed",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_BYTES("reason", why),
+		  LOG_TEXT("hint", "exceptions and resets can't be shared with other agents until "
+				   "this is mended; what this agent knows stays in force"));
+}
+
+static void on_record(void *owner, const struct record *record)
+{
+	const struct agent *agent = owner;
+
+	if (record_is_reset(record))
+		resets_take_record(agent->operate, record);
+	else
+		exceptions_take_record(agent->operate, record);
 }
 
 static void on_store_reread(void *owner, const char *why, bool may_pass)
@@ -442,6 +476,8 @@ static bool open_store(struct agent *agent)
 		.reread = on_store_reread,
 		.master_named = on_master_named,
 		.sentinel_changed = on_sentinel_changed,
+		.records_lost = on_records_lost,
+		.records_failed = on_records_failed,
 		.refused = on_store_refused,
 		.owner = agent,
 	};
@@ -461,7 +497,8 @@ static uint64_t records_clock(void *owner)
 
 static bool open_exceptions(struct agent *agent)
 {
-	agent->records = records_memory_new(clock_now_us);
+	agent->records = agent->store->records != NULL ? agent->store->records
+						       : records_memory_new(clock_now_us);
 	if (agent->records != NULL)
 		agent->exceptions = exceptions_new(records_clock, agent->records);
 	return agent->exceptions != NULL;
@@ -529,7 +566,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	});
 	if (agent->operate == NULL)
 		return err_set(err, "there is not enough memory to be operated");
-	records_on_change(agent->records, exceptions_take_record, agent->operate);
+	records_on_change(agent->records, on_record, agent);
 	agent->spop = spop_server_new(agent->loop,
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
@@ -630,7 +667,8 @@ static void tear_down(struct agent *agent)
 	if (agent->store != agent->memory)
 		store_free(agent->store);
 	store_free(agent->memory);
-	records_free(agent->records);
+	if (agent->store == agent->memory) /* else they were the store's */
+		records_free(agent->records);
 	free(agent->operate); /* which stores and records tell their last answers */
 	engine_free(agent->engine);
 	exceptions_free(agent->exceptions);

@@ -444,6 +444,7 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 					.reread_files = reread_files,
 					.count_agents = count_agents,
 					.describe = describe,
+					.records = asked->records,
 					.free = release};
 	denials->asked = asked;
 	denials->longest_us = longest_us;

@@ -481,17 +481,27 @@ static void decide(struct memory_store *m, struct store_op *op, struct finding *
 }
 
 /* With the grant of a store that stands in: what was granted here counts no more either. */
+static void forget_key(struct balances *balances, struct bytes key)
+{
+	struct balance_id id = balances_id(balances, key);
+	uint32_t cell = balances_find(balances, id);
+	uint32_t grant = balances_find(balances, balances_grant_id(id));
+
+	if (cell != 0)
+		balances_forget(balances, cell);
+	if (grant != 0)
+		balances_forget(balances, grant);
+}
+
 static void forget_all(struct balances *balances, const struct store_op *op)
 {
-	for (size_t i = 0; i < op->count; i++) {
-		struct balance_id id = balances_id(balances, check_key(op->checks[i]));
-		uint32_t cell = balances_find(balances, id);
-		uint32_t grant = balances_find(balances, balances_grant_id(id));
-		if (cell != 0)
-			balances_forget(balances, cell);
-		if (grant != 0)
-			balances_forget(balances, grant);
-	}
+	for (size_t i = 0; i < op->count; i++)
+		forget_key(balances, check_key(op->checks[i]));
+}
+
+void memory_store_forget(struct store *store, struct bytes key)
+{
+	forget_key(&memory_of(store)->balances, key);
 }
 
 /* A balance stays in its class if nothing was decided about it. */

@@ -35,6 +35,9 @@ void memory_store_set_share(struct store *store, struct ratio share);
  */
 void memory_store_keep_full(struct store *store, int64_t us);
 
+/* The balance of this key (check_key) becomes full, as by an op that is_reset. */
+void memory_store_forget(struct store *store, struct bytes key);
+
 struct memory_store_stats {
 	uint64_t balances;
 	/*

@@ -22,7 +22,10 @@
 #define RECORD_VALUE_MAX 4096
 #define RECORDS_MAX      100000 /* that are there at once, without those that are removed */
 
-/* What a value is about: its first byte. */
+/*
+ * What a value is about: its first byte. A reset has happened once, and nobody can take it back: it
+ * is kept as long as a record that was removed.
+ */
 #define RECORD_EXCEPTION 'e'
 #define RECORD_RESET     'r'
 
@@ -37,6 +40,11 @@ struct record {
 	uint64_t until_ms;  /* by the same clock: from then on it is not there; 0: for ever */
 	struct bytes value; /* a RECORD_… byte, then at most RECORD_VALUE_MAX bytes */
 };
+
+static inline bool record_is_reset(const struct record *record)
+{
+	return record->value.len > 0 && record->value.data[0] == RECORD_RESET;
+}
 
 enum records_outcome {
 	RECORDS_DONE = 0,

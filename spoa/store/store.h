@@ -37,6 +37,7 @@
 
 enum store_state { STORE_DONE = 0, STORE_PENDING };
 
+struct records;
 struct store;
 struct store_op;
 struct parted;
@@ -213,6 +214,11 @@ struct store {
 	 */
 	void (*count_agents)(struct store *store, bool is_counting);
 	struct store_description (*describe)(const struct store *store);
+	/*
+	 * What an operator changes, kept in the server for all agents; the store frees it. NULL for
+	 * a store without a server.
+	 */
+	struct records *records;
 	void (*free)(struct store *store);
 };
 
@@ -269,6 +275,17 @@ struct store_config {
 	void (*master_named)(void *owner, const char *master, uint64_t epoch, bool is_reset);
 	/* A Sentinel gave no usable answer, and why; or it gives answers again. May be NULL. */
 	void (*sentinel_changed)(void *owner, const char *sentinel, bool is_up, const char *why);
+	/*
+	 * The server does not have the records that it had (records.h): the agents bring back what
+	 * they know. `why` is a constant; the numbers are of the changes that this agent knows, and
+	 * of those that the server has. May be NULL.
+	 */
+	void (*records_lost)(void *owner, const char *why, uint64_t known, uint64_t found);
+	/* So many records of the state file are none of the server's: they are dropped. May be
+	 * NULL. */
+	void (*records_outdated)(void *owner, size_t dropped);
+	/* The server can't keep records, for this reason. Called once a connection; may be NULL. */
+	void (*records_failed)(void *owner, struct bytes why);
 	/* The server answered a request by an error, in these words. */
 	void (*refused)(void *owner, const struct store_op *op, enum store_error error,
 			struct bytes why);

@@ -143,8 +143,50 @@ def test_all_agents_of_a_redis_forgive(start, store):
             assert client.check(policy="login", key="x").status == 429
         one.balances("login", "DELETE", src="x")
         assert one.check(policy="login", key="x").status == 200
-        # That agent may remember its denial for --deny-cache.
         wait_until(lambda: other.check(policy="login", key="x").status == 200, "the other agent")
+
+
+def test_agents_that_were_not_asked_forget_their_denials(
+        start_agent, admin_file, redis):  # pylint: disable=redefined-outer-name
+    def start_one():
+        return Operated(start_agent(
+            "--admin-token-file", admin_file, "--store-timeout", "5s", "--deny-cache", "1h",
+            http=True, policies=POLICIES, store=redis.url).wait_for_store())
+
+    inline = {"algorithm": "fixed_window", "limit": "1", "window": "1h", "key": "x"}
+    with start_one() as one, start_one() as other:
+        for _ in range(3):
+            other.check(policy="login", key="x")
+            other.check(**inline)
+        assert other.check(policy="login", key="x").status == 429
+        assert other.check(**inline).status == 429
+        one.balances("login", "DELETE", src="x")
+        wait_until(lambda: other.check(policy="login", key="x").status == 200, "the other agent")
+        assert other.check(**inline).status == 429
+        one.balances("inline", "DELETE", **inline)
+        wait_until(lambda: other.check(**inline).status == 200, "the other agent")
+
+
+def test_a_copy_for_on_error_local_is_forgiven_too(
+        start_agent, admin_file, redis):  # pylint: disable=redefined-outer-name
+    def start_one():
+        return Operated(start_agent(
+            "--admin-token-file", admin_file, "--store-timeout", "5s", "--on-error", "local",
+            "--local-share", "1", "--deny-cache", "1h", http=True, policies=POLICIES,
+            store=redis.url).wait_for_store())
+
+    with start_one() as one, start_one() as other:
+        for key in ("x", "y", "z"):
+            while other.check(policy="login", key=key).status == 200:
+                pass
+        for key in ("x", "z"):
+            one.balances("login", "DELETE", src=key)
+        wait_until(lambda: other.check(policy="login", key="z").status == 200, "the resets")
+        redis.kill()
+        other.agent.wait_for_event("store_down")
+
+        assert other.check(policy="login", key="x").status == 200
+        assert other.check(policy="login", key="y").status == 429
 
 
 def test_a_reset_is_counted_and_logged(client):

@@ -20,6 +20,7 @@
 
 #include "app/operate/key_names.h"
 #include "app/operate/operate.h"
+#include "app/operate/resets.h"
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -294,6 +295,7 @@ static void finish_reset(struct query *query)
 	reset_kept(query);
 	store_forget_known(query->operate->store); /* denials of the key, among all others */
 	log_reset(query, id);
+	resets_share(query->operate, &query->checks[0]);
 	if (query->exchange != NULL)
 		send_answer(query, id);
 }

@@ -598,6 +598,20 @@ void redis_cluster_read_all(struct redis_cluster *cluster)
 			redis_link_read_all(node_at(l)->node.link);
 }
 
+/* ---- questions of others than the engine ---- */
+
+struct redis_link *redis_cluster_find_link(struct redis_cluster *cluster, uint16_t slot)
+{
+	struct cluster_node *cn = cluster->has_map ? cluster->owner[slot] : NULL;
+
+	return cn == NULL ? NULL : cn->node.link;
+}
+
+void redis_cluster_ask_for_map(struct redis_cluster *cluster)
+{
+	cluster->wants_map = true;
+}
+
 /* ---- what there is to say of it ---- */
 
 uint64_t redis_cluster_connection(const struct redis_cluster *cluster)

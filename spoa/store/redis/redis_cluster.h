@@ -40,4 +40,9 @@ uint64_t redis_cluster_connection(const struct redis_cluster *cluster);
 void redis_cluster_describe(const struct redis_cluster *cluster,
 			    struct store_description *description);
 
+/* The link to the owner of the slot, as far as the map says; NULL: nobody, or it is not known. */
+struct redis_link *redis_cluster_find_link(struct redis_cluster *cluster, uint16_t slot);
+/* A node has said that the map is old. */
+void redis_cluster_ask_for_map(struct redis_cluster *cluster);
+
 #endif

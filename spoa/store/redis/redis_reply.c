@@ -10,9 +10,9 @@
 #include "limit/request.h"
 #include "store/redis/redis_script.h"
 
-/* The script has the reply of most items, INFO the one of most text. */
+/* The script has the reply of most items, that of records (redis_records_call.h) of most text. */
 #define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
-#define TEXT_MAX  16384
+#define TEXT_MAX  65536
 /* No reply that is asked for has so many elements. hiredis would read any number of them. */
 #define ANNOUNCED_MAX 1000000
 

@@ -9,6 +9,7 @@
 #include "store/redis/redis_cluster.h"
 #include "store/redis/redis_node.h"
 #include "store/redis/redis_parts.h"
+#include "store/redis/redis_records.h"
 #include "store/redis/redis_sentinels.h"
 
 _Static_assert(STORE_PASSWORD_MAX <= REDIS_PASSWORD_MAX, "a password of any store fits");
@@ -127,7 +128,7 @@ static void on_counted(void *owner, unsigned agents)
 		redis->common.config.counted(redis->common.config.owner, agents);
 }
 
-static void on_lacks_seats(void *owner, const char *command, const char *hint)
+static void on_lacks_right(void *owner, const char *command, const char *hint)
 {
 	const struct redis_store *redis = owner;
 
@@ -151,6 +152,7 @@ static void release(struct store *store)
 	if (redis->node.link != NULL)
 		redis_node_release(&redis->node);
 	redis_agents_free(redis->agents);
+	records_free(redis->store.records);
 	redis_tls_free(redis->common.tls);
 	pool_release(&redis->common.calls);
 	free(redis);
@@ -202,6 +204,69 @@ static struct store_description describe(const struct store *store)
 	return description;
 }
 
+/* ---- records ---- */
+
+static struct redis_link *find_link_of_records(void *owner)
+{
+	struct redis_store *redis = owner;
+	struct redis_link *link = redis->node.link;
+
+	if (redis->cluster != NULL)
+		link = redis_cluster_find_link(redis->cluster,
+					       redis_records_slot(redis->common.config.prefix));
+	return link != NULL && redis_link_is_up(link) ? link : NULL;
+}
+
+static void on_records_moved(void *owner)
+{
+	struct redis_store *redis = owner;
+
+	if (redis->cluster != NULL)
+		redis_cluster_ask_for_map(redis->cluster);
+}
+
+static void on_records_lost(void *owner, const char *why, uint64_t known, uint64_t found)
+{
+	const struct store_config *config = &((const struct redis_store *)owner)->common.config;
+
+	if (config->records_lost != NULL)
+		config->records_lost(config->owner, why, known, found);
+}
+
+static void on_records_outdated(void *owner, size_t dropped)
+{
+	const struct store_config *config = &((const struct redis_store *)owner)->common.config;
+
+	if (config->records_outdated != NULL)
+		config->records_outdated(config->owner, dropped);
+}
+
+static void on_records_failed(void *owner, struct bytes why)
+{
+	const struct store_config *config = &((const struct redis_store *)owner)->common.config;
+
+	if (config->records_failed != NULL)
+		config->records_failed(config->owner, why);
+}
+
+static bool open_records(struct redis_store *redis, struct ev_loop *loop)
+{
+	redis->store.records =
+		redis_records_new(loop, &(struct redis_records_config){
+						.prefix = redis->common.config.prefix,
+						.find_link = find_link_of_records,
+						.moved = on_records_moved,
+						.lost = on_records_lost,
+						.outdated = on_records_outdated,
+						.lacks_right = on_lacks_right,
+						.failed = on_records_failed,
+						.owner = redis,
+					});
+	return redis->store.records != NULL;
+}
+
+/* ---- start and end ---- */
+
 static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 {
 	struct redis_common *common = &redis->common;
@@ -234,7 +299,7 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 						       .link = redis->node.link,
 						       .prefix = common->config.prefix,
 						       .counted = on_counted,
-						       .lacks_right = on_lacks_seats,
+						       .lacks_right = on_lacks_right,
 						       .owner = redis,
 					       });
 	return redis->agents != NULL;
@@ -261,7 +326,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->common.config = *config;
 	redis->target = target;
 	redis_credentials_init(&redis->common.credentials, target->user, target->password);
-	if (!open_all(redis, loop)) {
+	if (!open_records(redis, loop) || !open_all(redis, loop)) {
 		release(&redis->store);
 		return NULL;
 	}

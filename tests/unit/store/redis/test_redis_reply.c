@@ -12,7 +12,7 @@
 
 /* What redis_reply.c has room for: the longest reply of the script; and the texts of one. */
 #define ITEMS_MAX (2 + REDIS_CALL_OPS_MAX * (1 + REQUEST_CHECKS_MAX * REDIS_STATE_MAX))
-#define TEXT_MAX  16384
+#define TEXT_MAX  65536
 
 /* ---- replies as text: 'nil', 7, "text", !error, *2 before what is in an array ---- */
 

@@ -1,0 +1,881 @@
+/*
+ * What an agent asks, one question at a time:
+ *
+ *               .-------------- every 0.25 s --------------.
+ *               v                                          |
+ *     LOAD --> READ the changes after `counter` --> nothing new: in step
+ *     (the      |   ^
+ *     script,   |   `--- more of them, or all of it in pages ---.
+ *     after     |                                               |
+ *     NOSCRIPT) +-----------------------------------------------'
+ *               |
+ *               `--> the store lacks what this agent has --> MERGE, in pieces --> READ
+ *
+ * A put is a call of its own, beside these.
+ *
+ * The version. Each change makes the counter of the store one more, and `run` is the random name of
+ * this history. An agent that has the same run and asks for what came after its counter gets all of
+ * it. It reads everything (`is_full`) in these cases:
+ *
+ *     another run, or none                      the server was emptied, or is another one
+ *     a lower counter                           an older replica was promoted
+ *     count and sum differ, on a new            the same, and the counter has caught up since: the
+ *     connection                                sum is of the times of all changes
+ *     the store forgot changes after `counter`  the agent was away for longer than those are kept
+ *
+ * In the first three the agent then looks at what the store lacks, or has in an earlier form, and
+ * writes that. It does so only if the version is still the one that it has read, so two agents that
+ * merge at once do not undo each other: the second one reads first what the first one wrote. Of a
+ * history that has lost its end the run changes with the first write, so that every other agent
+ * looks too: its own counter may be the new one by chance.
+ *
+ * A state file is older than what a store says: what is of the file alone is written to a store
+ * that has no version, and else dropped.
+ */
+#include "store/redis/redis_records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ev.h>
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "limit/quota.h"
+#include "store/records_table.h"
+#include "store/redis/redis_command.h"
+#include "store/redis/redis_greeting.h"
+#include "store/redis/redis_link.h"
+#include "store/redis/redis_records_call.h"
+#include "store/redis/redis_slots.h"
+#include "store/server_clock.h"
+
+#define POLL_SECONDS    0.25
+#define SOON_SECONDS    0.01
+#define REFUSED_SECONDS 5    /* between questions that Redis refuses: it may log each refusal */
+#define ADVANCE_AT_ONCE 5000 /* records that are looked at in a poll, whether they have ended */
+#define PUTS_MAX        4096 /* that wait for Redis at once */
+#define PUT_US          US_PER_SECOND /* the longest that a put waits for a server that says MOVED */
+#define SPARE_GONE      20000
+
+enum question { ASK_NOTHING = 0, ASK_LOAD, ASK_READ, ASK_MERGE };
+
+struct put {
+	struct list link;
+	struct redis_asked asked;
+	struct redis_records *records;
+	records_done_fn *done;
+	void *owner;
+	bool is_sent;
+	int64_t asked_us;
+	struct record record; /* its texts lie behind the struct */
+};
+
+struct redis_records {
+	struct records records;
+	struct redis_records_config config;
+	struct ev_loop *loop;
+	struct ev_timer timer;
+	records_changed_fn *changed; /* NULL: nobody listens, and nothing is asked */
+	void *owner;
+	struct records_table table;
+	size_t next; /* which record is looked at next, whether it has ended */
+	struct server_clock clock;
+
+	/* What is known of the store. */
+	char run[RECORDS_RUN_LEN + 1]; /* empty: it has nothing, or nothing was read yet */
+	uint64_t counter;
+	bool has_been_read;               /* all of it, by this agent */
+	const struct redis_link *checked; /* whose count and sum were compared */
+	int64_t checked_since_us;
+
+	/* Reading everything. */
+	bool is_full, is_same_run;
+	bool is_renewed; /* the next merge gives the history another run */
+	bool is_doubted; /* count and sum differ: is something lacking? */
+	uint32_t round;
+	size_t outdated;
+
+	/* The question that waits for its reply. */
+	enum question question;
+	struct redis_asked asked;
+	int64_t asked_us;
+	char hash[REDIS_HASH_LEN + 1]; /* of the script; empty: it is not loaded */
+	char merged[RECORDS_MERGE_MAX][RECORD_ID_MAX + 1];
+	size_t merged_count, merge_at;
+
+	struct list puts;
+	size_t put_count;
+	int64_t told_since_us; /* of the link that was told to lack a right, or to fail */
+	uint8_t command[RECORDS_CALL_MAX];
+};
+
+_Static_assert(RECORDS_RUN_LEN == 16, "8 random bytes in hex");
+
+static struct redis_records *redis_records_of(const struct records *records)
+{
+	return CONTAINER_OF(records, struct redis_records, records);
+}
+
+static struct redis_link *find_link(const struct redis_records *records)
+{
+	return records->config.find_link(records->config.owner);
+}
+
+static void ask_again_in(struct redis_records *records, double seconds)
+{
+	records->timer.repeat = seconds;
+	ev_timer_again(records->loop, &records->timer);
+}
+
+/* ---- time ---- */
+
+static uint64_t now_ms(const struct records *base)
+{
+	const struct redis_records *records = redis_records_of(base);
+	int64_t us = records->clock.is_known
+			     ? server_clock_least_us(&records->clock, clock_mono_us())
+			     : clock_now_us();
+
+	return us > 0 ? (uint64_t)(us / US_PER_MS) : 0;
+}
+
+/* It is there no more by its own words, though nobody has removed it. */
+static bool has_ended(const struct record *record, uint64_t now)
+{
+	return !record->is_removed && !record_is_reset(record) && record->until_ms != 0 &&
+	       record->until_ms <= now;
+}
+
+/* As the store keeps a record that has ended. */
+static struct record ended(const struct record *record)
+{
+	struct record removed = *record;
+
+	removed.is_removed = true;
+	removed.value = BYTES("");
+	return removed;
+}
+
+static struct record as_of(const struct record *record, uint64_t now)
+{
+	return has_ended(record, now) ? ended(record) : *record;
+}
+
+/* It is not in force, and nobody needs to know any more that it was. */
+static bool is_to_be_forgotten(const struct record *record, uint64_t now)
+{
+	return (record->is_removed || record_is_reset(record)) &&
+	       record->changed_ms + RECORDS_KEPT_MS <= now;
+}
+
+/* ---- what is known ---- */
+
+static void tell(const struct redis_records *records, const struct record *record)
+{
+	if (records->changed != NULL)
+		records->changed(records->owner, record);
+}
+
+/* When memory is short the record stays as it was, until a later change. */
+static struct kept_record *keep(struct redis_records *records, const struct record *record,
+				uint64_t counter)
+{
+	struct kept_record *kept = records_table_put(&records->table, record);
+
+	if (kept == NULL)
+		return NULL;
+	kept->counter = counter;
+	kept->round = records->round;
+	tell(records, &kept->record);
+	return kept;
+}
+
+/* The record that the agent knows is none of the store's: it is as if it was removed. */
+static void drop(struct redis_records *records, struct kept_record *kept)
+{
+	const struct record removed = ended(&kept->record);
+
+	if (!kept->record.is_removed && !record_is_reset(&kept->record))
+		tell(records, &removed);
+	records_table_remove(&records->table, kept);
+}
+
+/* What the store says of a record. */
+static void take_record(struct redis_records *records, const struct record *said, uint64_t counter)
+{
+	struct kept_record *kept = records_table_find(&records->table, said->id);
+	uint64_t now = now_ms(&records->records);
+	struct record record = as_of(said, now);
+
+	if (kept == NULL || kept->is_from_file) {
+		records->outdated += kept != NULL && record_compare(&kept->record, &record) != 0;
+		if (kept != NULL || !is_to_be_forgotten(&record, now))
+			(void)keep(records, &record, counter);
+		return;
+	}
+	const struct record mine = as_of(&kept->record, now);
+	int order = record_compare(&record, &mine);
+	if (order > 0) {
+		(void)keep(records, &record, counter);
+		return;
+	}
+	kept->round = records->round;
+	kept->counter = counter;
+	records_table_set_lacking(&records->table, kept, order < 0);
+}
+
+static void advance(struct records *base)
+{
+	struct redis_records *records = redis_records_of(base);
+	struct records_table *table = &records->table;
+	uint64_t now = now_ms(base);
+
+	for (size_t looked = 0; looked < ADVANCE_AT_ONCE && looked < table->count; looked++) {
+		if (records->next >= table->count)
+			records->next = 0;
+		struct kept_record *kept = table->items[records->next];
+		const struct record removed = ended(&kept->record);
+		if (has_ended(&kept->record, now)) {
+			struct kept_record before = *kept;
+			struct kept_record *new = records_table_put(table, &removed);
+			if (new == NULL)
+				return;
+			new->counter = before.counter;
+			new->round = before.round;
+			new->is_from_file = before.is_from_file;
+			records_table_set_lacking(table, new, before.is_lacking);
+			tell(records, &new->record);
+		} else if (is_to_be_forgotten(&kept->record, now)) {
+			records_table_remove(table, kept);
+			continue;
+		}
+		records->next++;
+	}
+}
+
+/* ---- calls ---- */
+
+static struct records_form form_of(const struct redis_records *records)
+{
+	return (struct records_form){bytes_from_text(records->hash), records->config.prefix};
+}
+
+static void put_random_run(struct writer *w)
+{
+	uint8_t random[RECORDS_RUN_LEN / 2];
+	char text[RECORDS_RUN_LEN + 1];
+
+	randombytes_buf(random, sizeof random);
+	(void)sodium_bin2hex(text, sizeof text, random, sizeof random);
+	redis_command_put(w, bytes_from_text(text));
+}
+
+static void send(struct redis_records *records, struct redis_link *link, enum question question,
+		 const struct writer *w)
+{
+	ASSERT(!w->full);
+	records->question = question;
+	records->asked_us = clock_mono_us();
+	redis_link_send(link, writer_bytes(w), &records->asked);
+}
+
+static void send_load(struct redis_records *records, struct redis_link *link)
+{
+	records->question = ASK_LOAD;
+	records->asked_us = clock_mono_us();
+	redis_link_ask(
+		link, &records->asked,
+		(const struct bytes[]){BYTES("SCRIPT"), BYTES("LOAD"), redis_records_script()}, 3);
+}
+
+static void send_read(struct redis_records *records, struct redis_link *link)
+{
+	const struct records_form form = form_of(records);
+	struct writer w = writer_on(records->command, sizeof records->command);
+
+	records_call_begin(&w, &form, "read", 5);
+	redis_command_put(&w, bytes_from_text(records->run));
+	redis_command_put_number(&w, (int64_t)records->counter);
+	redis_command_put_number(&w, records->is_full);
+	redis_command_put_number(&w, RECORDS_READ_MAX);
+	redis_command_put_number(&w, RECORDS_READ_BYTES);
+	send(records, link, ASK_READ, &w);
+}
+
+/* Chooses the next records that the store lacks; returns how many. */
+static size_t choose_lacking(struct redis_records *records,
+			     const struct record *ret_chosen[RECORDS_MERGE_MAX])
+{
+	const struct records_table *table = &records->table;
+	size_t chosen = 0, bytes = 0;
+
+	for (size_t looked = 0; looked < table->count && chosen < table->lacking &&
+				chosen < RECORDS_MERGE_MAX && bytes < RECORDS_MERGE_BYTES;
+	     looked++) {
+		if (records->merge_at >= table->count)
+			records->merge_at = 0;
+		const struct kept_record *kept = table->items[records->merge_at++];
+		if (!kept->is_lacking)
+			continue;
+		ret_chosen[chosen++] = &kept->record;
+		bytes += kept->record.value.len;
+	}
+	return chosen;
+}
+
+static void send_merge(struct redis_records *records, struct redis_link *link)
+{
+	const struct records_form form = form_of(records);
+	const struct record *chosen[RECORDS_MERGE_MAX];
+	struct writer w = writer_on(records->command, sizeof records->command);
+	size_t count = choose_lacking(records, chosen);
+
+	records_call_begin(&w, &form, "merge", 4 + 5 * count);
+	redis_command_put(&w, bytes_from_text(records->run));
+	redis_command_put_number(&w, (int64_t)records->counter);
+	if (records->is_renewed || *records->run == '\0')
+		put_random_run(&w);
+	else
+		redis_command_put(&w, bytes_from_text(records->run));
+	redis_command_put_number(&w, RECORDS_KEPT_MS);
+	for (size_t i = 0; i < count; i++) {
+		records_call_put_record(&w, chosen[i], true);
+		memcpy(records->merged[i], chosen[i]->id.data, chosen[i]->id.len);
+		records->merged[i][chosen[i]->id.len] = '\0';
+	}
+	records->merged_count = count;
+	send(records, link, ASK_MERGE, &w);
+}
+
+/* The next question, if the server can be asked and no other one waits. */
+static void go_on(struct redis_records *records)
+{
+	struct redis_link *link = find_link(records);
+
+	if (link == NULL || records->question != ASK_NOTHING || records->changed == NULL)
+		return;
+	if (*records->hash == '\0')
+		send_load(records, link);
+	else
+		send_read(records, link);
+}
+
+/* ---- a store that has lost something ---- */
+
+static void tell_lost(struct redis_records *records, const char *why,
+		      const struct records_version *found)
+{
+	if (records->config.lost != NULL)
+		records->config.lost(records->config.owner, why, records->counter, found->counter);
+}
+
+/* Everything is read, from the first change on. */
+static void begin_full(struct redis_records *records, const struct records_version *found)
+{
+	records->is_same_run = strcmp(records->run, found->run) == 0;
+	memcpy(records->run, found->run, sizeof records->run);
+	records->counter = 0;
+	records->is_full = true;
+	records->outdated = 0;
+	records->round++;
+}
+
+/* Nothing is left of what the store had: all that is known here is lacking. */
+static void find_all_lacking(struct redis_records *records)
+{
+	struct records_table *table = &records->table;
+
+	*records->run = '\0';
+	records->counter = 0;
+	records->is_full = false;
+	for (size_t i = 0; i < table->count; i++) {
+		table->items[i]->is_from_file = false;
+		records_table_set_lacking(table, table->items[i], true);
+	}
+}
+
+/* All of the store was read: what is known beside it? */
+static void look_at_rest(struct redis_records *records, const struct records_version *version)
+{
+	struct records_table *table = &records->table;
+	uint64_t now = now_ms(&records->records);
+	size_t i = 0;
+
+	while (i < table->count) {
+		struct kept_record *kept = table->items[i];
+		bool is_forgotten = (records->is_same_run && kept->counter <= version->cut) ||
+				    is_to_be_forgotten(&kept->record, now);
+		if (kept->round == records->round) {
+			i++;
+		} else if (kept->is_from_file || is_forgotten) {
+			records->outdated += kept->is_from_file && !kept->record.is_removed;
+			drop(records, kept);
+		} else {
+			records_table_set_lacking(table, kept, true);
+			i++;
+		}
+	}
+	records->is_full = false;
+	records->has_been_read = true;
+	if (records->outdated > 0 && records->config.outdated != NULL)
+		records->config.outdated(records->config.owner, records->outdated);
+	records->outdated = 0;
+}
+
+/* ---- replies ---- */
+
+static int64_t since_of(const struct redis_records *records)
+{
+	const struct redis_link *link = find_link(records);
+
+	return link == NULL ? 0 : redis_link_since_us(link);
+}
+
+#define LACKS_COMMANDS                                                                       \
+	"exceptions and resets can't be shared by the agents of this Redis; allow the user " \
+	"+hget +hset +hdel +hlen +zadd +zrem +zcard +zscore +zrangebyscore +unlink +get "    \
+	"+set +time, and the keys that begin with --key-prefix"
+
+/* True: the script is loaded again, or the records are found elsewhere, and the call repeated. */
+static bool can_repeat(struct redis_records *records, struct bytes why)
+{
+	enum store_error error = redis_error_kind(why);
+
+	if (error == STORE_NOSCRIPT)
+		*records->hash = '\0';
+	if (error == STORE_MOVED && records->config.moved != NULL)
+		records->config.moved(records->config.owner);
+	return error == STORE_NOSCRIPT || error == STORE_MOVED;
+}
+
+static bool contains(struct bytes text, const char *part)
+{
+	return memmem(text.data, text.len, part, strlen(part)) != NULL;
+}
+
+/* What a script may not call, Redis 7.0 says in other words than 8. */
+static bool lacks_right(struct bytes why)
+{
+	return bytes_begin_with(why, BYTES("NOPERM")) || contains(why, "can't run this command") ||
+	       contains(why, "permissions to run");
+}
+
+/* The script names the command, if it has tried it (try_rights). */
+static void tell_lacking(const struct redis_records_config *config, struct bytes why)
+{
+	const struct bytes start = BYTES("NOPERM the user of Redis may not run ");
+	char command[32] = "EVALSHA";
+	struct writer w = writer_on(command, sizeof command);
+
+	if (bytes_begin_with(why, start)) {
+		writer_put(&w, bytes_skip(why, start.len));
+		(void)writer_text(&w);
+	}
+	config->lacks_right(config->owner, command, LACKS_COMMANDS);
+}
+
+static void note_error(struct redis_records *records, struct bytes why)
+{
+	const struct redis_records_config *config = &records->config;
+
+	if (can_repeat(records, why))
+		return;
+	ask_again_in(records, REFUSED_SECONDS);
+	if (records->told_since_us == since_of(records))
+		return;
+	records->told_since_us = since_of(records);
+	if (lacks_right(why)) {
+		if (config->lacks_right != NULL)
+			tell_lacking(config, why);
+	} else if (config->failed != NULL) {
+		config->failed(config->owner, why);
+	}
+}
+
+static void send_puts(struct redis_records *records);
+
+static void on_loaded(struct redis_records *records, const struct redis_reply *reply)
+{
+	const struct redis_item *item = &reply->items[0];
+
+	if (item->kind != REDIS_TEXT || item->text.len != REDIS_HASH_LEN) {
+		note_error(records, item->kind == REDIS_ERROR
+					    ? item->text
+					    : BYTES("SCRIPT LOAD was not answered by a hash"));
+		return;
+	}
+	memcpy(records->hash, item->text.data, REDIS_HASH_LEN);
+	send_puts(records);
+	go_on(records);
+}
+
+/* Whether count and sum of this agent's records are to be compared with those of the store. */
+static bool is_other_connection(const struct redis_records *records)
+{
+	const struct redis_link *link = find_link(records);
+
+	return link != NULL &&
+	       (link != records->checked || redis_link_since_us(link) != records->checked_since_us);
+}
+
+static void note_compared(struct redis_records *records)
+{
+	records->checked = find_link(records);
+	records->checked_since_us = since_of(records);
+}
+
+#define SUM_OF (UINT64_C(1) << 31)
+
+static bool has_same_records(const struct redis_records *records,
+			     const struct records_version *version)
+{
+	const struct records_table *table = &records->table;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < table->count; i++)
+		sum += table->items[i]->record.changed_ms % SUM_OF;
+	return table->count == version->count && sum == version->sum;
+}
+
+#define EMPTIED "it has no records any more"
+#define OTHER   "its records have another history"
+#define OLDER   "it has less changes than before"
+#define DIFFERS "its records are not those of before"
+
+/* True: the reply was to the point of where to read on, and what it has is read. */
+static bool follow_version(struct redis_records *records, const struct records_version *found)
+{
+	bool is_known = *records->run != '\0';
+	bool is_other = strcmp(found->run, records->run) != 0;
+
+	if (*found->run == '\0') {
+		if (is_known || records->table.count > 0) {
+			if (is_known && !records->is_full)
+				tell_lost(records, EMPTIED, found);
+			find_all_lacking(records);
+		}
+		records->has_been_read = true;
+		return false;
+	}
+	if (is_other || found->counter < records->counter) {
+		if (is_known && !records->is_full)
+			tell_lost(records, is_other ? OTHER : OLDER, found);
+		records->is_renewed = is_known && !is_other;
+		begin_full(records, found);
+		return false;
+	}
+	if (!records->is_full &&
+	    (records->counter < found->cut || records->table.count > found->count + SPARE_GONE)) {
+		begin_full(records, found);
+		return false;
+	}
+	return true;
+}
+
+/* All that the store has is known here. */
+static void be_in_step(struct redis_records *records, struct redis_link *link,
+		       const struct records_version *version)
+{
+	if (records->is_full) {
+		look_at_rest(records, version);
+		note_compared(records);
+	} else if (is_other_connection(records)) {
+		note_compared(records);
+		if (!has_same_records(records, version)) {
+			begin_full(records, version);
+			records->is_renewed = true;
+			records->is_doubted = true;
+			send_read(records, link);
+			return;
+		}
+	}
+	if (records->table.lacking > 0) {
+		if (records->is_doubted)
+			tell_lost(records, DIFFERS, version);
+		send_merge(records, link);
+	} else {
+		records->is_renewed = false;
+	}
+	records->is_doubted = false;
+}
+
+static void on_read(struct redis_records *records, struct redis_link *link,
+		    struct records_reply *reply)
+{
+	struct record record;
+	uint64_t counter;
+	bool is_foreign = false;
+
+	if (!follow_version(records, &reply->version)) {
+		if (*reply->version.run != '\0')
+			send_read(records, link);
+		else if (records->table.lacking > 0)
+			send_merge(records, link);
+		return;
+	}
+	for (;;) {
+		if (records_reply_next(reply, &record, &counter, &is_foreign))
+			take_record(records, &record, counter);
+		else if (!is_foreign)
+			break;
+		else
+			note_error(records, BYTES("a record in Redis is none of ours; it is "
+						  "ignored"));
+	}
+	if (reply->number > 0 && (uint64_t)reply->number > records->counter)
+		records->counter = (uint64_t)reply->number;
+	if (records->counter < reply->version.counter)
+		send_read(records, link);
+	else
+		be_in_step(records, link, &reply->version);
+}
+
+static void on_merged(struct redis_records *records, struct redis_link *link,
+		      const struct records_reply *reply)
+{
+	if (reply->number != 1) { /* somebody else has changed something: first read that */
+		send_read(records, link);
+		return;
+	}
+	records->is_renewed = false;
+	memcpy(records->run, reply->version.run, sizeof records->run);
+	records->counter = reply->version.counter;
+	for (size_t i = 0; i < records->merged_count; i++) {
+		struct kept_record *kept =
+			records_table_find(&records->table, bytes_from_text(records->merged[i]));
+		if (kept != NULL)
+			records_table_set_lacking(&records->table, kept, false);
+	}
+	if (records->table.lacking > 0)
+		send_merge(records, link);
+	else
+		send_read(records, link);
+}
+
+static void on_replied(struct redis_asked *asked, const struct redis_reply *from)
+{
+	struct redis_records *records = CONTAINER_OF(asked, struct redis_records, asked);
+	enum question question = records->question;
+	struct records_reply reply;
+
+	records->question = ASK_NOTHING;
+	if (from == NULL || records->changed == NULL)
+		return;
+	struct redis_link *link = find_link(records);
+	if (link == NULL)
+		return;
+	if (question == ASK_LOAD) {
+		on_loaded(records, from);
+	} else if (from->items[0].kind == REDIS_ERROR) {
+		note_error(records, from->items[0].text);
+	} else if (!records_reply_read(&reply, from)) {
+		note_error(records, BYTES("the reply is none of the script for records"));
+	} else {
+		server_clock_learn(&records->clock, reply.now_us, records->asked_us,
+				   clock_mono_us());
+		if (question == ASK_READ)
+			on_read(records, link, &reply);
+		else
+			on_merged(records, link, &reply);
+	}
+}
+
+/* ---- puts ---- */
+
+static void end_put(struct put *put, enum records_outcome outcome)
+{
+	records_done_fn *done = put->done;
+	void *owner = put->owner;
+
+	list_remove(&put->link);
+	put->records->put_count--;
+	free(put);
+	done(owner, outcome);
+}
+
+static void take_put(struct redis_records *records, struct put *put,
+		     const struct records_reply *reply)
+{
+	const struct records_version *version = &reply->version;
+	struct kept_record *kept = records_table_find(&records->table, put->record.id);
+
+	put->record.changed_ms = (uint64_t)reply->number;
+	if (kept == NULL || record_compare(&put->record, &kept->record) > 0)
+		(void)keep(records, &put->record, version->counter);
+	if (strcmp(version->run, records->run) == 0 && version->counter == records->counter + 1 &&
+	    !records->is_full)
+		records->counter = version->counter;
+	else
+		ask_again_in(records, SOON_SECONDS);
+}
+
+static void on_put(struct redis_asked *asked, const struct redis_reply *from)
+{
+	struct put *put = CONTAINER_OF(asked, struct put, asked);
+	struct redis_records *records = put->records;
+	struct records_reply reply;
+
+	put->is_sent = false;
+	if (from == NULL) {
+		end_put(put, RECORDS_UNAVAILABLE);
+	} else if (from->items[0].kind == REDIS_ERROR) {
+		if (can_repeat(records, from->items[0].text) && find_link(records) != NULL) {
+			ask_again_in(records, SOON_SECONDS);
+			return;
+		}
+		note_error(records, from->items[0].text);
+		end_put(put, RECORDS_UNAVAILABLE);
+	} else if (!records_reply_read(&reply, from)) {
+		note_error(records, BYTES("the reply is none of the script for records"));
+		end_put(put, RECORDS_UNAVAILABLE);
+	} else if (reply.number == 0) {
+		end_put(put, RECORDS_FULL);
+	} else {
+		take_put(records, put, &reply);
+		end_put(put, RECORDS_DONE);
+	}
+}
+
+static void send_put(struct redis_records *records, struct redis_link *link, struct put *put)
+{
+	const struct records_form form = form_of(records);
+	const struct kept_record *kept = records_table_find(&records->table, put->record.id);
+	struct writer w = writer_on(records->command, sizeof records->command);
+
+	records_call_begin(&w, &form, "put", 9);
+	put_random_run(&w);
+	records_call_put_record(&w, &put->record, false);
+	redis_command_put_number(&w, kept == NULL ? 0 : (int64_t)kept->record.changed_ms);
+	redis_command_put_number(&w, RECORDS_MAX);
+	redis_command_put_number(&w, RECORDS_GONE_MAX);
+	redis_command_put_number(&w, RECORDS_KEPT_MS);
+	ASSERT(!w.full);
+	put->is_sent = true;
+	redis_link_send(link, writer_bytes(&w), &put->asked);
+}
+
+/* Those that wait for the script, or for a server that the records have moved to. */
+static void send_puts(struct redis_records *records)
+{
+	struct redis_link *link = find_link(records);
+	int64_t now_us = clock_mono_us();
+
+	for (struct list *l = records->puts.next, *next; l != &records->puts; l = next) {
+		struct put *put = CONTAINER_OF(l, struct put, link);
+		next = l->next;
+		if (put->is_sent)
+			continue;
+		if (link == NULL || now_us - put->asked_us > PUT_US)
+			end_put(put, RECORDS_UNAVAILABLE);
+		else if (*records->hash != '\0')
+			send_put(records, link, put);
+	}
+}
+
+static struct put *copy_put(struct redis_records *records, const struct record *record)
+{
+	struct put *put = calloc(1, sizeof *put + record->id.len + record->value.len);
+
+	if (put == NULL)
+		return NULL;
+	uint8_t *text = (uint8_t *)(put + 1);
+	put->record = *record;
+	memcpy(text, record->id.data, record->id.len);
+	put->record.id.data = text;
+	if (record->value.len > 0)
+		memcpy(text + record->id.len, record->value.data, record->value.len);
+	put->record.value.data = text + record->id.len;
+	put->records = records;
+	put->asked.replied = on_put;
+	put->asked_us = clock_mono_us();
+	return put;
+}
+
+static void put_record(struct records *base, const struct record *record, records_done_fn *done,
+		       void *owner)
+{
+	struct redis_records *records = redis_records_of(base);
+	struct redis_link *link = find_link(records);
+
+	ASSERT(record->id.len >= 1 && record->id.len <= RECORD_ID_MAX);
+	ASSERT(record->value.len <= RECORD_VALUE_MAX + 1);
+	struct put *put =
+		link == NULL || records->put_count == PUTS_MAX ? NULL : copy_put(records, record);
+	if (put == NULL) {
+		done(owner, RECORDS_UNAVAILABLE);
+		return;
+	}
+	put->done = done;
+	put->owner = owner;
+	list_init(&put->link);
+	list_append(&records->puts, &put->link);
+	records->put_count++;
+	if (*records->hash != '\0')
+		send_put(records, link, put);
+	else if (records->question == ASK_NOTHING)
+		send_load(records, link);
+}
+
+/* ---- start and end ---- */
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct redis_records *records = CONTAINER_OF(timer, struct redis_records, timer);
+
+	(void)loop, (void)events;
+	ask_again_in(records, POLL_SECONDS);
+	send_puts(records);
+	go_on(records);
+}
+
+static void on_change(struct records *base, records_changed_fn *changed, void *owner)
+{
+	struct redis_records *records = redis_records_of(base);
+
+	records->changed = changed;
+	records->owner = owner;
+	for (size_t i = 0; i < records->table.count; i++)
+		tell(records, &records->table.items[i]->record);
+	ask_again_in(records, SOON_SECONDS);
+}
+
+static void release(struct records *base)
+{
+	struct redis_records *records = redis_records_of(base);
+
+	while (!list_is_empty(&records->puts))
+		end_put(CONTAINER_OF(records->puts.next, struct put, link), RECORDS_UNAVAILABLE);
+	ev_timer_stop(records->loop, &records->timer);
+	records_table_release(&records->table);
+	free(records);
+}
+
+struct records *redis_records_new(struct ev_loop *loop, const struct redis_records_config *config)
+{
+	struct redis_records *records = calloc(1, sizeof *records);
+
+	if (records == NULL)
+		return NULL;
+	records->records = (struct records){
+		.put = put_record,
+		.on_change = on_change,
+		.advance = advance,
+		.now_ms = now_ms,
+		.is_shared = true,
+		.free = release,
+	};
+	records->config = *config;
+	records->loop = loop;
+	records->asked.replied = on_replied;
+	list_init(&records->puts);
+	records_table_init(&records->table);
+	ev_init(&records->timer, on_timer);
+	return &records->records;
+}
+
+uint16_t redis_records_slot(struct bytes prefix)
+{
+	return redis_slot_of(prefix, BYTES("{records}:version"));
+}
