@@ -50,6 +50,7 @@ struct options {
 	bool policies_watch;
 	bool shadow_all;
 	struct store_target store;
+	const char *state_file; /* a path, or NULL */
 	struct redis_login redis_login;
 	struct redis_login sentinel_login;
 	struct redis_tls_files redis_tls;

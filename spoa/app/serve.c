@@ -35,6 +35,7 @@
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
 #include "app/reload.h"
+#include "app/state_file.h"
 #include "app/systemd_notify.h"
 #include "app/tls_watch.h"
 #include "app/view/agent_view.h"
@@ -62,6 +63,7 @@ struct agent {
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct exceptions *exceptions;
 	struct records *records; /* what operators change; the store's, or this agent's own */
+	struct state_file state_file;
 	struct engine *engine;
 	struct spop_server *spop;
 	struct http_server *http;
@@ -235,10 +237,21 @@ static void on_records_failed(void *owner, struct bytes why)
 				   "this is mended; what this agent knows stays in force"));
 }
 
-static void on_record(void *owner, const struct record *record)
+static void on_record_outdated(void *owner, const struct record *record)
 {
+	static struct log_limit limit = {.lines = 100};
 	const struct agent *agent = owner;
 
+	log_limited(&limit, LOG_WARN, "state_file_outdated",
+		    LOG_TEXT("path", agent->options->state_file), LOG_BYTES("id", record->id),
+		    LOG_TEXT("hint", "the store has another state of this, which is in force now"));
+}
+
+static void on_record(void *owner, const struct record *record)
+{
+	struct agent *agent = owner;
+
+	state_file_note_change(&agent->state_file);
 	if (record_is_reset(record))
 		resets_take_record(agent->operate, record);
 	else
@@ -477,6 +490,7 @@ static bool open_store(struct agent *agent)
 		.master_named = on_master_named,
 		.sentinel_changed = on_sentinel_changed,
 		.records_lost = on_records_lost,
+		.record_outdated = on_record_outdated,
 		.records_failed = on_records_failed,
 		.refused = on_store_refused,
 		.owner = agent,
@@ -495,13 +509,15 @@ static uint64_t records_clock(void *owner)
 	return records_now_ms(owner);
 }
 
-static bool open_exceptions(struct agent *agent)
+static bool open_exceptions(struct agent *agent, struct err *err)
 {
 	agent->records = agent->store->records != NULL ? agent->store->records
 						       : records_memory_new(clock_now_us);
 	if (agent->records != NULL)
 		agent->exceptions = exceptions_new(records_clock, agent->records);
-	return agent->exceptions != NULL;
+	if (agent->exceptions == NULL)
+		return err_set(err, "there is not enough memory for exceptions");
+	return state_file_open(&agent->state_file, agent->options->state_file, agent->records, err);
 }
 
 static void set_view(struct agent *agent)
@@ -536,8 +552,8 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	tls_watch_note(&agent->tls, &options->redis_tls);
 	if (!open_store(agent))
 		return err_set(err, "there is not enough memory for --max-in-flight");
-	if (!open_exceptions(agent))
-		return err_set(err, "there is not enough memory for exceptions");
+	if (!open_exceptions(agent, err))
+		return false;
 	agent->engine = engine_new(
 		&(struct engine_config){
 			.store = agent->store,
@@ -567,6 +583,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	if (agent->operate == NULL)
 		return err_set(err, "there is not enough memory to be operated");
 	records_on_change(agent->records, on_record, agent);
+	state_file_start(&agent->state_file, agent->loop);
 	agent->spop = spop_server_new(agent->loop,
 				      &(struct spop_server_config){
 					      .engine = agent->engine,
@@ -663,6 +680,7 @@ static void tear_down(struct agent *agent)
 	systemd_notify_release(&agent->systemd);
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
+	state_file_close(&agent->state_file);
 	/* Before the engine: a store that is freed answers what still waits in it. */
 	if (agent->store != agent->memory)
 		store_free(agent->store);

@@ -65,6 +65,16 @@ struct records {
 	void (*put)(struct records *records, const struct record *record, records_done_fn *done,
 		    void *owner);
 	void (*on_change)(struct records *records, records_changed_fn *changed, void *owner);
+	/*
+	 * Keeps a record that a state file had; before on_change. What a server says of the record
+	 * counts more. False when there is no room for it.
+	 */
+	bool (*restore)(struct records *records, const struct record *record);
+	/*
+	 * For who writes a state file: the records at the places from 0 on, in no order, with those
+	 * that were removed and are still kept. False behind the last one.
+	 */
+	bool (*at)(const struct records *records, size_t place, struct record *ret_record);
 	/* To be called every few seconds: ends records whose time is over. */
 	void (*advance)(struct records *records);
 	/* The clock that `until_ms` is of, as far as it is known. */

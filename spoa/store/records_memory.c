@@ -194,6 +194,33 @@ static void records_memory_advance(struct records *records)
 	}
 }
 
+static bool records_memory_restore(struct records *records, const struct record *record)
+{
+	struct records_memory *memory = memory_of(records);
+	bool is_there;
+	size_t at = find_place(memory, record->id, &is_there);
+
+	if (record->is_removed || is_there)
+		return true;
+	struct kept *kept = memory->count < RECORDS_MAX ? keep(record) : NULL;
+	if (kept != NULL && insert_at(memory, at, kept))
+		return true;
+	free(kept);
+	return false;
+}
+
+static bool records_memory_at(const struct records *records, size_t place,
+			      struct record *ret_record)
+{
+	const struct records_memory *memory =
+		CONTAINER_OF(records, const struct records_memory, records);
+
+	if (place >= memory->count)
+		return false;
+	*ret_record = memory->items[place]->record;
+	return true;
+}
+
 static void records_memory_free(struct records *records)
 {
 	struct records_memory *memory = memory_of(records);
@@ -213,6 +240,8 @@ struct records *records_memory_new(int64_t (*now_us)(void))
 	memory->records = (struct records){
 		.put = records_memory_put,
 		.on_change = records_memory_on_change,
+		.restore = records_memory_restore,
+		.at = records_memory_at,
 		.advance = records_memory_advance,
 		.now_ms = now_ms,
 		.free = records_memory_free,

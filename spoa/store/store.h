@@ -37,6 +37,7 @@
 
 enum store_state { STORE_DONE = 0, STORE_PENDING };
 
+struct record;
 struct records;
 struct store;
 struct store_op;
@@ -281,9 +282,11 @@ struct store_config {
 	 * of those that the server has. May be NULL.
 	 */
 	void (*records_lost)(void *owner, const char *why, uint64_t known, uint64_t found);
-	/* So many records of the state file are none of the server's: they are dropped. May be
-	 * NULL. */
-	void (*records_outdated)(void *owner, size_t dropped);
+	/*
+	 * The server has another record in place of this one of the state file, or none. May be
+	 * NULL.
+	 */
+	void (*record_outdated)(void *owner, const struct record *record);
 	/* The server can't keep records, for this reason. Called once a connection; may be NULL. */
 	void (*records_failed)(void *owner, struct bytes why);
 	/* The server answered a request by an error, in these words. */

@@ -61,9 +61,10 @@ static void on_lost(void *owner, const char *why, uint64_t known, uint64_t found
 	((struct agent *)owner)->lost++;
 }
 
-static void on_outdated(void *owner, size_t dropped)
+static void on_outdated(void *owner, const struct record *record)
 {
-	((struct agent *)owner)->outdated += dropped;
+	assert_true(record->value.len > 0);
+	((struct agent *)owner)->outdated++;
 }
 
 static void on_lacks(void *owner, const char *command, const char *hint)
@@ -99,7 +100,7 @@ static void open_agent(struct agent *agent)
 		.max_in_flight = 16,
 		.changed = on_changed,
 		.records_lost = on_lost,
-		.records_outdated = on_outdated,
+		.record_outdated = on_outdated,
 		.records_failed = on_failed,
 		.lacks_right = on_lacks,
 		.owner = agent,
@@ -108,6 +109,11 @@ static void open_agent(struct agent *agent)
 	*agent = (struct agent){.store = redis_store_new(loop, &target, &config)};
 	assert_non_null(agent->store);
 	records_table_init(&agent->known);
+}
+
+static void open_and_listen(struct agent *agent)
+{
+	open_agent(agent);
 	records_on_change(agent->store->records, on_record, agent);
 }
 
@@ -135,7 +141,7 @@ BEFORE_EACH
 	ev_timer_init(&tick, on_tick, 0.005, 0.005);
 	ev_timer_start(loop, &tick);
 	for (size_t i = 0; i < AGENTS; i++)
-		open_agent(&agents[i]);
+		open_and_listen(&agents[i]);
 	for (size_t i = 0; i < AGENTS; i++)
 		AWAIT(is_ready(&agents[i]));
 }
@@ -238,7 +244,7 @@ TEST(start_of_an_agent_reads_all_in_pages)
 		put_until(&agents[0], id, i < 50 ? value : "e", 0);
 	}
 	AWAIT(agents[0].done[RECORDS_DONE] == 500);
-	open_agent(&agents[2]);
+	open_and_listen(&agents[2]);
 
 	AWAIT(agents[2].known.count == 500);
 	assert_true(knows(&agents[2], "k0", value));
@@ -293,7 +299,7 @@ TEST(emptied_server_gets_back_what_the_agents_know)
 	assert_int_equal(put_and_await(&agents[1], "a", "e9"), RECORDS_DONE);
 	await_all("a", "e9");
 	close_agent(&agents[0]);
-	open_agent(&agents[0]);
+	open_and_listen(&agents[0]);
 	AWAIT(agents[0].known.count == 3);
 	assert_true(knows(&agents[0], "a", "e9"));
 	assert_true(knows(&agents[0], "c", ""));
@@ -336,7 +342,7 @@ TEST(server_that_is_back_at_an_earlier_state_gets_the_later_changes)
 	for (size_t i = 0; i < AGENTS; i++)
 		AWAIT(agents[i].lost == 1);
 	close_agent(&agents[1]);
-	open_agent(&agents[1]);
+	open_and_listen(&agents[1]);
 	AWAIT(agents[1].known.count == 4);
 	assert_true(knows(&agents[1], "a", ""));
 	assert_true(knows(&agents[1], "d", "e4"));
@@ -352,7 +358,7 @@ TEST(agent_that_was_away_gets_what_was_removed_and_forgotten)
 	redis_server_ask(server, "ZADD rl:{records}:gone 1 c");
 	assert_int_equal(put_and_await(&agents[0], "d", "e4"), RECORDS_DONE);
 	assert_int_equal(count_in_redis(), 3);
-	open_agent(&agents[1]);
+	open_and_listen(&agents[1]);
 
 	AWAIT(knows(&agents[1], "d", "e4"));
 	assert_true(knows(&agents[1], "c", ""));
@@ -368,6 +374,54 @@ TEST(part_of_the_keys_that_is_gone_is_as_if_all_were)
 	await_all("a", "e1");
 	for (size_t i = 0; i < AGENTS; i++)
 		AWAIT(agents[i].lost == 1);
+}
+
+/* ---- a state file ---- */
+
+static void restore(struct agent *agent, const char *id, const char *value)
+{
+	const struct record record = {.id = bytes_from_text(id),
+				      .value = bytes_from_text(value),
+				      .is_removed = *value == '\0',
+				      .changed_ms = (uint64_t)(clock_now_us() / 1000)};
+
+	assert_true(agent->store->records->restore(agent->store->records, &record));
+}
+
+TEST(state_file_is_in_force_until_the_store_answers_and_fills_an_empty_one)
+{
+	for (size_t i = 0; i < AGENTS; i++)
+		close_agent(&agents[i]);
+	open_agent(&agents[0]);
+	restore(&agents[0], "a", "e1");
+	restore(&agents[0], "b", "");
+	records_on_change(agents[0].store->records, on_record, &agents[0]);
+	assert_true(knows(&agents[0], "a", "e1"));
+	AWAIT(count_in_redis() == 2);
+	open_and_listen(&agents[1]);
+
+	AWAIT(knows(&agents[1], "a", "e1"));
+	assert_int_equal(agents[0].lost + agents[0].outdated, 0);
+}
+
+TEST(state_file_gives_way_to_a_store_that_has_a_version)
+{
+	put_three();
+	close_agent(&agents[0]);
+	open_agent(&agents[0]);
+	restore(&agents[0], "a", "e1 of the file");
+	restore(&agents[0], "b", "");
+	restore(&agents[0], "d", "e4");
+	records_on_change(agents[0].store->records, on_record, &agents[0]);
+	assert_true(knows(&agents[0], "d", "e4"));
+
+	AWAIT(knows(&agents[0], "a", "e1"));
+	AWAIT(knows(&agents[0], "b", "e2"));
+	AWAIT(knows(&agents[0], "d", ""));
+	assert_int_equal(agents[0].outdated, 2);
+	assert_int_equal(count_in_redis(), 3);
+	assert_true(knows(&agents[1], "a", "e1"));
+	assert_true(knows(&agents[1], "d", ""));
 }
 
 /* ---- what can't be ---- */

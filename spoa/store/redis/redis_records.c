@@ -95,7 +95,6 @@ struct redis_records {
 	bool is_renewed; /* the next merge gives the history another run */
 	bool is_doubted; /* count and sum differ: is something lacking? */
 	uint32_t round;
-	size_t outdated;
 
 	/* The question that waits for its reply. */
 	enum question question;
@@ -202,6 +201,12 @@ static void drop(struct redis_records *records, struct kept_record *kept)
 	records_table_remove(&records->table, kept);
 }
 
+static void tell_outdated(const struct redis_records *records, const struct kept_record *kept)
+{
+	if (records->config.outdated != NULL)
+		records->config.outdated(records->config.owner, &kept->record);
+}
+
 /* What the store says of a record. */
 static void take_record(struct redis_records *records, const struct record *said, uint64_t counter)
 {
@@ -210,7 +215,9 @@ static void take_record(struct redis_records *records, const struct record *said
 	struct record record = as_of(said, now);
 
 	if (kept == NULL || kept->is_from_file) {
-		records->outdated += kept != NULL && record_compare(&kept->record, &record) != 0;
+		if (kept != NULL && !kept->record.is_removed &&
+		    record_compare(&kept->record, &record) != 0)
+			tell_outdated(records, kept);
 		if (kept != NULL || !is_to_be_forgotten(&record, now))
 			(void)keep(records, &record, counter);
 		return;
@@ -378,7 +385,6 @@ static void begin_full(struct redis_records *records, const struct records_versi
 	memcpy(records->run, found->run, sizeof records->run);
 	records->counter = 0;
 	records->is_full = true;
-	records->outdated = 0;
 	records->round++;
 }
 
@@ -410,7 +416,8 @@ static void look_at_rest(struct redis_records *records, const struct records_ver
 		if (kept->round == records->round) {
 			i++;
 		} else if (kept->is_from_file || is_forgotten) {
-			records->outdated += kept->is_from_file && !kept->record.is_removed;
+			if (kept->is_from_file && !kept->record.is_removed)
+				tell_outdated(records, kept);
 			drop(records, kept);
 		} else {
 			records_table_set_lacking(table, kept, true);
@@ -419,9 +426,6 @@ static void look_at_rest(struct redis_records *records, const struct records_ver
 	}
 	records->is_full = false;
 	records->has_been_read = true;
-	if (records->outdated > 0 && records->config.outdated != NULL)
-		records->config.outdated(records->config.owner, records->outdated);
-	records->outdated = 0;
 }
 
 /* ---- replies ---- */
@@ -841,6 +845,34 @@ static void on_change(struct records *base, records_changed_fn *changed, void *o
 	ask_again_in(records, SOON_SECONDS);
 }
 
+static bool restore(struct records *base, const struct record *record)
+{
+	struct redis_records *records = redis_records_of(base);
+	uint64_t now = (uint64_t)(clock_now_us() / US_PER_MS);
+	const struct record as_now = as_of(record, now);
+	struct kept_record *kept;
+
+	ASSERT(records->changed == NULL);
+	if (records->table.count >= RECORDS_MAX + RECORDS_GONE_MAX)
+		return false;
+	if (is_to_be_forgotten(record, now))
+		return true;
+	kept = records_table_put(&records->table, &as_now);
+	if (kept != NULL)
+		kept->is_from_file = true;
+	return kept != NULL;
+}
+
+static bool at(const struct records *base, size_t place, struct record *ret_record)
+{
+	const struct redis_records *records = redis_records_of(base);
+
+	if (place >= records->table.count)
+		return false;
+	*ret_record = records->table.items[place]->record;
+	return true;
+}
+
 static void release(struct records *base)
 {
 	struct redis_records *records = redis_records_of(base);
@@ -861,6 +893,8 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 	records->records = (struct records){
 		.put = put_record,
 		.on_change = on_change,
+		.restore = restore,
+		.at = at,
 		.advance = advance,
 		.now_ms = now_ms,
 		.is_shared = true,

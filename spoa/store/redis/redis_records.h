@@ -35,8 +35,8 @@ struct redis_records_config {
 	 * constant.
 	 */
 	void (*lost)(void *owner, const char *why, uint64_t known, uint64_t found);
-	/* So many records of the state file are none of the store's, and are dropped. */
-	void (*outdated)(void *owner, size_t dropped);
+	/* The store has another record in place of this one of the state file, or none. */
+	void (*outdated)(void *owner, const struct record *record);
 	/* The user may not call what records need. Called once a connection. */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
 	/* The server refuses to answer, in these words. Called once a connection. */

@@ -233,12 +233,12 @@ static void on_records_lost(void *owner, const char *why, uint64_t known, uint64
 		config->records_lost(config->owner, why, known, found);
 }
 
-static void on_records_outdated(void *owner, size_t dropped)
+static void on_record_outdated(void *owner, const struct record *record)
 {
 	const struct store_config *config = &((const struct redis_store *)owner)->common.config;
 
-	if (config->records_outdated != NULL)
-		config->records_outdated(config->owner, dropped);
+	if (config->record_outdated != NULL)
+		config->record_outdated(config->owner, record);
 }
 
 static void on_records_failed(void *owner, struct bytes why)
@@ -257,7 +257,7 @@ static bool open_records(struct redis_store *redis, struct ev_loop *loop)
 						.find_link = find_link_of_records,
 						.moved = on_records_moved,
 						.lost = on_records_lost,
-						.outdated = on_records_outdated,
+						.outdated = on_record_outdated,
 						.lacks_right = on_lacks_right,
 						.failed = on_records_failed,
 						.owner = redis,

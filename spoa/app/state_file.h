@@ -1,0 +1,59 @@
+/*
+ * state_file.h - --state-file: what operators changed, kept in a file of this agent.
+ *
+ * The file is read at the start and written within a second of a change, whole, beside the loop:
+ * into PATH.new, which is then renamed. So the file is always one that was written to its end. The
+ * agent holds a lock on it as long as it runs: a second agent with the same file does not start.
+ *
+ * A file that is no state file, or is damaged, is moved to PATH.unusable, and the agent starts
+ * without it.
+ */
+#ifndef APP_STATE_FILE_H
+#define APP_STATE_FILE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "store/records.h"
+
+struct state_file {
+	const char *path;        /* NULL: there is none, and nothing is done */
+	struct records *records; /* what is written */
+	int fd;                  /* of the file, locked; -1 */
+	bool is_changed;         /* since the last writing began */
+	struct ev_loop *loop;
+	struct ev_timer timer; /* to write */
+	struct ev_async on_written;
+	size_t place; /* of the record that is put next, from the last one down */
+	size_t count; /* of records that were put */
+	bool is_putting;
+	bool is_writing; /* there is a thread */
+	pthread_t thread;
+	/* The text, which is the thread's until it has ended; so are the other two. */
+	uint8_t *text;
+	size_t len, max;
+	int error;
+	int new_fd;
+};
+
+/*
+ * Locks the file, which is made if it is missing, and reads it into `records`. False, with the
+ * reason, when another agent has it or it can't be opened. `path` is NULL or lives as long as the
+ * state file. To be called before records_on_change.
+ */
+MUST_CHECK bool state_file_open(struct state_file *file, const char *path, struct records *records,
+				struct err *err);
+/* From now on changes are written. Before this none are noted. */
+void state_file_start(struct state_file *file, struct ev_loop *loop);
+/* A record has changed. */
+void state_file_note_change(struct state_file *file);
+/* Writes what is not written yet, and waits for that. Before the records are freed. */
+void state_file_close(struct state_file *file);
+
+#endif

@@ -1,0 +1,246 @@
+#include "app/state_file.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/records_memory.h"
+#include "support/test.h"
+
+#define COUNT 2500 /* more than are put in a turn of the loop */
+
+static char folder[] = "/tmp/state-file-XXXXXX";
+static char path[64], aside[80];
+static struct ev_loop *loop;
+static struct ev_timer overdue;
+
+static void on_overdue(struct ev_loop *in, struct ev_timer *timer, int events)
+{
+	(void)in, (void)timer, (void)events;
+	fail_msg("the file is not written");
+}
+
+BEFORE_EACH
+{
+	assert_true(sodium_init() >= 0);
+	(void)strcpy(folder, "/tmp/state-file-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/state", folder);
+	snprintf(aside, sizeof aside, "%s.unusable", path);
+	loop = ev_loop_new(EVFLAG_AUTO);
+	ev_timer_init(&overdue, on_overdue, 20, 0);
+	ev_timer_start(loop, &overdue);
+	log_set(LOG_ERROR, LOG_JSON);
+}
+
+AFTER_EACH
+{
+	ev_timer_stop(loop, &overdue);
+	ev_loop_destroy(loop);
+	(void)unlink(path);
+	(void)unlink(aside);
+	assert_int_equal(rmdir(folder), 0); /* nothing else is left behind */
+}
+
+static void on_done(void *owner, enum records_outcome outcome)
+{
+	(void)owner;
+	assert_int_equal(outcome, RECORDS_DONE);
+}
+
+static void put(struct records *records, const char *id, const char *value)
+{
+	const struct record record = {.id = bytes_from_text(id),
+				      .value = bytes_from_text(value),
+				      .is_removed = *value == '\0',
+				      .until_ms = *value == '\0' ? 0 : UINT64_C(1) << 50};
+
+	records_put(records, &record, on_done, NULL);
+}
+
+static bool has(const struct records *records, const char *id, const char *value)
+{
+	struct record record;
+
+	for (size_t i = 0; records->at(records, i, &record); i++)
+		if (bytes_equal(record.id, bytes_from_text(id)))
+			return bytes_equal(record.value, bytes_from_text(value)) &&
+			       record.until_ms == UINT64_C(1) << 50;
+	return false;
+}
+
+static struct records *open_new(struct state_file *file)
+{
+	struct records *records = records_memory_new(clock_now_us);
+	struct err err;
+
+	assert_non_null(records);
+	if (!state_file_open(file, path, records, &err))
+		fail_msg("%s", err.text);
+	return records;
+}
+
+static void close_all(struct state_file *file, struct records *records)
+{
+	state_file_close(file);
+	records_free(records);
+}
+
+/* A file with one record, closed. */
+static void write_one(void)
+{
+	struct state_file file;
+	struct records *records = open_new(&file);
+
+	put(records, "a", "e with spaces\nand\xff lines");
+	state_file_note_change(&file);
+	close_all(&file, records);
+}
+
+static size_t read_bytes(char *memory, size_t max)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = read(fd, memory, max);
+
+	(void)close(fd);
+	assert_true(len >= 0);
+	return (size_t)len;
+}
+
+static void write_bytes(const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, text, len), len);
+	(void)close(fd);
+}
+
+TEST(state_file_that_is_closed_has_all_and_is_for_its_owner_alone)
+{
+	struct state_file file;
+	struct stat found;
+
+	write_one();
+	assert_int_equal(stat(path, &found), 0);
+	assert_int_equal(found.st_mode & 0777, 0600);
+	struct records *records = open_new(&file);
+	assert_true(has(records, "a", "e with spaces\nand\xff lines"));
+	close_all(&file, records);
+}
+
+TEST(state_file_is_written_beside_the_loop_after_a_change)
+{
+	struct state_file file, other;
+	struct records *records = open_new(&file);
+	char id[16];
+
+	state_file_start(&file, loop);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(id, sizeof id, "k%d", i);
+		put(records, id, "e1");
+	}
+	state_file_note_change(&file);
+	while (file.is_changed || file.is_putting || file.is_writing)
+		ev_run(loop, EVRUN_ONCE);
+	put(records, "k7", "e2");
+	state_file_note_change(&file);
+	put(records, "k8", "");
+	state_file_note_change(&file);
+	while (file.is_changed || file.is_putting || file.is_writing)
+		ev_run(loop, EVRUN_ONCE);
+	close_all(&file, records);
+
+	records = open_new(&other);
+	assert_true(has(records, "k7", "e2"));
+	assert_false(has(records, "k8", "e1"));
+	for (int i = 9; i < COUNT; i++) {
+		snprintf(id, sizeof id, "k%d", i);
+		assert_true(has(records, id, "e1"));
+	}
+	close_all(&other, records);
+}
+
+TEST(state_file_of_another_agent_is_refused)
+{
+	struct state_file file, other;
+	struct records *records = open_new(&file);
+	struct err err;
+
+	assert_false(state_file_open(&other, path, records, &err));
+	assert_non_null(strstr(err.text, "another agent has it"));
+	state_file_close(&other);
+
+	/* Also after it was written anew. */
+	put(records, "a", "e");
+	state_file_start(&file, loop);
+	state_file_note_change(&file);
+	while (file.is_changed || file.is_putting || file.is_writing)
+		ev_run(loop, EVRUN_ONCE);
+	assert_false(state_file_open(&other, path, records, &err));
+	assert_non_null(strstr(err.text, "another agent has it"));
+	close_all(&file, records);
+}
+
+TEST(state_file_that_cannot_be_is_refused)
+{
+	struct state_file file;
+	struct err err;
+
+	assert_false(state_file_open(&file, folder, NULL, &err));
+	assert_false(state_file_open(&file, "/nowhere/state", NULL, &err));
+	assert_non_null(strstr(err.text, "/nowhere/state"));
+	assert_false(state_file_open(&file, "/dev/null", NULL, &err));
+	assert_non_null(strstr(err.text, "not a regular file"));
+}
+
+TEST(state_file_without_a_path_does_nothing)
+{
+	struct state_file file;
+	struct err err;
+
+	assert_true(state_file_open(&file, NULL, NULL, &err));
+	state_file_start(&file, loop);
+	state_file_note_change(&file);
+	state_file_close(&file);
+}
+
+TEST(state_file_that_is_cut_or_has_another_byte_is_set_aside)
+{
+	char good[512];
+
+	write_one();
+	size_t len = read_bytes(good, sizeof good);
+	for (size_t i = 1; i < 2 * len; i++) {
+		char bad[512];
+		struct state_file file;
+		memcpy(bad, good, len);
+		if (i >= len)
+			bad[i - len] ^= 1;
+		write_bytes(bad, i < len ? i : len);
+
+		struct records *records = open_new(&file);
+
+		assert_false(has(records, "a", "e with spaces\nand\xff lines"));
+		assert_int_equal(access(aside, F_OK), 0);
+		assert_int_equal(unlink(aside), 0);
+		close_all(&file, records);
+	}
+}
+
+TEST(state_file_that_is_empty_is_as_a_new_one)
+{
+	struct state_file file;
+
+	write_bytes("", 0);
+	struct records *records = open_new(&file);
+	assert_int_equal(access(aside, F_OK), -1);
+	close_all(&file, records);
+}
