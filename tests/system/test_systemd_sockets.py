@@ -12,6 +12,7 @@ import agent as agents
 import spop
 import web
 from agent import bucket, policies_text
+from haproxy import Haproxy
 from http_client import HttpClient
 from processes import PATIENCE, wait_until
 from systemd import Manager, Sockets
@@ -75,6 +76,22 @@ def test_an_abstract_name_of_haproxys(start_agent, make_sockets):
     assert agent.address == f"unix:{name}"
     with socket.socket(socket.AF_UNIX) as probe:
         probe.connect("\0" + name[1:])
+
+
+def test_haproxy_3_2_finds_an_abstract_name(start_agent, make_sockets, server_trees, tmp_path,
+                                            started, origin):
+    """docs/systemd.md: by abnsz@. HAProxy fills the name of abns@ up with NUL bytes."""
+    # pylint: disable=unused-argument
+    name = f"ratelimit-spoa-{os.getpid()}-{time.time_ns()}"
+    start_agent(policies=POLICIES, **make_sockets(spop=["@" + name]).activate())
+    directory = tmp_path / "haproxy"
+    directory.mkdir()
+
+    haproxy = Haproxy("forky", directory, f"abnsz@{name}", origin.address)
+
+    started.append(haproxy)
+    haproxy.wait_until_up()
+    assert web.get_asked(haproxy.port).was_asked
 
 
 def test_who_connected_before_the_agent_began_is_answered(start_agent, sockets):
