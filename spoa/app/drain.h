@@ -40,7 +40,7 @@ struct drain_config { /* nothing of it is owned */
 	const struct options *options;
 	struct spop_server *spop;
 	struct http_server *http;
-	bool *is_draining;              /* set to true by the first signal */
+	bool *is_draining;              /* set to true when a drain begins, not by a hand-over */
 	struct systemd_notify *systemd; /* is told of the end; or NULL */
 };
 

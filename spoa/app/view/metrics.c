@@ -319,7 +319,7 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 {
 	exposition_begin(e, "ratelimit_build_info", "gauge", "The version that runs.");
 	exposition_put(e, LABELS({"version", RATELIMIT_VERSION}), 1);
-	put_one(e, "ratelimit_draining", "gauge", "1 from SIGTERM on.", stats->is_draining);
+	put_one(e, "ratelimit_draining", "gauge", "1 while the agent drains.", stats->is_draining);
 	put_policies(e, stats);
 	put_one(e, "ratelimit_balance_resets_total", "counter",
 		"Resets of a key's balances by operators.", stats->operated.balance_resets);
