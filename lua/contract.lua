@@ -43,6 +43,16 @@ level, rounded down, and at most its capacity; a window keeps what was used, whi
     3) (integer) 10000000            level: it had 10 tokens, in millionths of one
     4) (integer) 1764000000000000    last: it is new
 
+What was taken is given back in a call of its own, when in a cluster another slot denies the request:
+
+    EVALSHA <sha> <n> KEYS[1] .. KEYS[n] back <time> { <taken> <check> }
+
+    taken   when the check's cost was taken, by this server's clock
+
+The reply has the time, and for each check 1, or an error. A bucket gets back what it has not refilled
+since then, up to full; a window all of it while it is that window; a log loses its oldest units in their
+place. So no unit is won that was taken later. A large log in its old layout (a ring) gets back nothing.
+
 Every number is whole and below 2^53, so that Lua's doubles are exact; times are in microseconds.
 Under a key is a string of 8-byte integers, big-endian, or for a large log a hash, with a TTL until it is
 as good as new:

@@ -1,3 +1,26 @@
+-- Units are given back: each check is on its own.
+if is_back then
+    local reply, arg = {now}, 2
+    for key = 1, #KEYS do
+        local taken, name, units = tonumber(ARGV[arg + 1]), ARGV[arg + 2], tonumber(ARGV[arg + 3])
+        local limit, tokens_or_window, us = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), nil
+        local algorithm = algorithms[name]()
+        arg = arg + 5
+        if algorithm.is_by_rate then
+            arg = arg + 1
+            us = tonumber(ARGV[arg])
+        end
+        local done = algorithm.look(KEYS[key], 0, limit, tokens_or_window, us)
+        if not done.err and units > 0 then
+            local life = redis.pcall('PTTL', KEYS[key])
+            life_ms = type(life) == 'number' and life or 0
+            done = algorithm.give_back(KEYS[key], done, units, taken, limit, tokens_or_window, us)
+        end
+        reply[key + 1] = done.err and done or 1
+    end
+    return reply
+end
+
 -- A loop and not functions of its own: what would be made anew by every call is a tenth of its cost.
 local reply, length = {now}, 1
 local arg, key = 1, 0 -- the last that was read

@@ -160,5 +160,32 @@ algorithms.sliding_window = function()
             struct.pack('>I8I8', time, base + used + units), us_until_new)
     end
 
-    return {look = look, take = take}
+    -- The oldest units leave the log in place of those that were taken then, since the log has no room
+    -- for a hole. So the others count no shorter than they should.
+    local function give_back(key, state, units, taken, limit, window)
+        local used, time, newest = unpack(state)
+        local log = state.log
+        if used == 0 or taken <= time - window or log.is_large and not log.is_hash then
+            return DONE
+        end
+        local left = math.max(used - units, 0)
+        if left == 0 then
+            local unlinked = redis.pcall('UNLINK', key)
+            return type(unlinked) == 'table' and unlinked or DONE
+        end
+        if state.is_mended then
+            state[1] = left
+            return take(key, state, 0, limit, window)
+        end
+        local before = state.before + used - left
+        local first = log.find(log, state.first, 2, before + 1)
+        local us_until_new = newest + window - now
+        if log.is_hash then
+            return large_log('move_first', log, first, before, us_until_new)
+        end
+        return write(key, struct.pack('>I8', log.base + before) .. log.raw:sub(16 * first + 9),
+            us_until_new)
+    end
+
+    return {look = look, take = take, give_back = give_back}
 end

@@ -42,5 +42,15 @@ algorithms.sliding_window_counter = function()
             last - last % window + 2 * window - now)
     end
 
-    return {look = look, take = take}
+    local function give_back(key, state, units, taken, limit, window)
+        local begin = state[3] - state[3] % window
+        local place = taken >= begin and 2 or 1
+        if state[place] == 0 or taken < begin - window then
+            return DONE
+        end
+        state[place] = math.max(state[place] - units, 0)
+        return take(key, state, 0, limit, window)
+    end
+
+    return {look = look, take = take, give_back = give_back}
 end

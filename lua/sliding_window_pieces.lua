@@ -421,6 +421,26 @@ algorithms.sliding_window_pieces = function(search)
         return type(written) == 'table' and written or {ok = true}
     end
 
+    -- What counts begins at `first` now, with `before` units since log.base before it; maybe in the
+    -- middle of that entry. Fields of which all entries have left are dropped by later writes.
+    local function move_first(log, first, before, us_until_new)
+        local time, total = nil, nil
+        if not log.failure then
+            time, total = stored_entry(log, first)
+        end
+        if log.failure then
+            return log.failure
+        end
+        local oldest = pack_entry(time, total)
+        log.first, log.base = first, (log.base + before) % TURN
+        local written = call('HSET', log.key, 'log', pack_log(log, oldest, log.raw:sub(log.header + 1)))
+        if type(written) == 'table' then
+            return written
+        end
+        redis.call('PEXPIRE', log.key, ttl_ms(us_until_new))
+        return DONE
+    end
+
     -- Writes an entry to a log that has more than 31 with it. `kept` entries from `first` on stay, with
     -- `before` units before them since log.base; `units` are those from there up to and with the entry.
     local function add(log, first, before, kept, time, units, us_until_new)
@@ -441,5 +461,5 @@ algorithms.sliding_window_pieces = function(search)
     end
 
     return {read_hash = read_hash, read_ring = read_ring, small_entries = small_entries,
-        discard = discard, add = add}
+        discard = discard, add = add, move_first = move_first}
 end

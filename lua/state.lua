@@ -1,7 +1,9 @@
 local LARGEST = 2 ^ 53
 local HOUR_MS = 3600000
 
-local is_server_time = ARGV[1] == 'now'
+local is_back = ARGV[1] == 'back'
+local time_given = ARGV[is_back and 2 or 1]
+local is_server_time = time_given == 'now'
 local now
 if is_server_time then
     local time = redis.call('TIME')
@@ -33,7 +35,7 @@ elseif ARGV[1] == 'agents' then
     end
     return count
 else
-    now = tonumber(ARGV[1])
+    now = tonumber(time_given)
 end
 
 -- The time that a balance counts by: now, or its own when the clock stepped back. One that lies
@@ -66,9 +68,13 @@ local function write(key, value, us_until_new)
     return redis.pcall('SET', key, value, 'PX', ttl_ms(us_until_new))
 end
 
--- By name, a function that returns an algorithm: `look`, `take`, and `is_by_rate` if a check has two
--- numbers, tokens and us, where others have a window. `look` returns the numbers that the reply has of a
+-- Of a balance that gets back nothing, or the reply of a command that went well.
+local DONE = {ok = true}
+
+-- By name, a function that returns an algorithm: `look`, `take`, `give_back`, and `is_by_rate` if a check
+-- has two numbers, tokens and us, where others have a window. `look` returns the numbers that the reply has of a
 -- state, with `remaining`, and with `is_mended` if the state must be written even when nothing is taken;
--- or it returns an error. `take` takes units from what `look` returned and writes the rest. An algorithm
+-- or it returns an error. `take` takes units from what `look` returned and writes the rest; `give_back`
+-- undoes a take at the time `taken`, as far as its units certainly count still. An algorithm
 -- is made when a call has a check of it, since Redis makes every function of a script anew in each call.
 local algorithms = {}

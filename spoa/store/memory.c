@@ -316,7 +316,23 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	balances_let_go(balances, cell);
 }
 
-/* Needs no new cells: the log of the grant gets no longer. */
+/* Of a balance that was looked at. Needs no new cells: a log gets no longer. */
+static void give_back_units(struct balances *balances, struct finding *finding, int64_t taken_us,
+			    int64_t units, int64_t now_us)
+{
+	const struct quota *quota = finding->quota;
+	struct balance *b = &finding->balance;
+
+	balances_hold(balances, finding->cell);
+	balance_give_back(b, quota, taken_us, least_i64(units, quota->limit));
+	write_back(balances, finding, now_us, 0);
+	look_at(finding, quota, now_us); /* the log is another one now */
+	balances_set_full(balances, finding->cell,
+			  now_us + balance_wait_us(b, quota, now_us, quota->limit));
+	balances_set_share(balances, finding->cell, balance_remaining(b, quota), quota->limit);
+	balances_let_go(balances, finding->cell);
+}
+
 static void forget_grant(struct store *store, const struct check *check, int64_t granted_us,
 			 int64_t now_us)
 {
@@ -330,15 +346,7 @@ static void forget_grant(struct store *store, const struct check *check, int64_t
 	find_grant(&grant, balances, balances_id(balances, check_key(check)), &part, now_us);
 	if (grant.cell == 0)
 		return;
-	balances_hold(balances, grant.cell);
-	balance_give_back(&grant.balance, &part, granted_us, least_i64(check->cost, part.limit));
-	write_back(balances, &grant, now_us, 0);
-	look_at(&grant, &part, now_us); /* the log is another one now */
-	balances_set_full(balances, grant.cell,
-			  now_us + balance_wait_us(&grant.balance, &part, now_us, part.limit));
-	balances_set_share(balances, grant.cell, balance_remaining(&grant.balance, &part),
-			   part.limit);
-	balances_let_go(balances, grant.cell);
+	give_back_units(balances, &grant, granted_us, check->cost, now_us);
 }
 
 /* ---- a check, decided ---- */
@@ -520,6 +528,21 @@ static void let_all_go(struct balances *balances, const struct store_op *op,
 	}
 }
 
+/* A balance that is not there, or is full, has nothing to get back. */
+static void give_all_back(struct balances *balances, const struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		const struct check *check = op->checks[i];
+		struct finding finding = {.id = balances_id(balances, check_key(check)),
+					  .balances = balances};
+		finding.cell = balances_find(balances, finding.id);
+		look_at(&finding, check->quota, op->now_us);
+		if (!finding.balance.is_new && check->cost > 0)
+			give_back_units(balances, &finding, op->taken_us[i], check->cost,
+					op->now_us);
+	}
+}
+
 static enum store_state ask(struct store *store, struct store_op *op)
 {
 	struct memory_store *m = memory_of(store);
@@ -529,6 +552,10 @@ static enum store_state ask(struct store *store, struct store_op *op)
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_forget_due(balances, op->now_us - m->keep_full_us);
+	if (op->taken_us != NULL) {
+		give_all_back(balances, op);
+		return STORE_DONE;
+	}
 	locate(balances, op, all, findings);
 	decide(m, op, findings);
 	let_all_go(balances, op, findings);

@@ -66,6 +66,13 @@ struct store_op {
 	 * balance as it was before.
 	 */
 	bool is_reset;
+	/*
+	 * NULL, or the op gives back what checks of an earlier op took: each check its cost, and
+	 * taken_us[i] is when it was taken, by the server's clock. Checks are left as they are,
+	 * whatever comes of it; each is on its own, and what no longer counts does not come back.
+	 * All else but `count` and `checks` means nothing then.
+	 */
+	const int64_t *taken_us;
 	void (*answered)(struct store_op *op);
 	/*
 	 * Called before `answered` with each balance that a store with a clock of its own found,
@@ -372,13 +379,14 @@ static inline const char *store_state_text(const struct store_description *store
 
 static inline void store_op_fail(struct store_op *op, enum store_error error)
 {
-	for (size_t i = 0; i < op->count; i++) {
+	for (size_t i = 0; i < op->count && op->taken_us == NULL; i++) {
 		op->checks[i]->error = error;
 		op->checks[i]->is_decided = false;
 	}
 }
 
-/* The error of the first check that has one; STORE_OK when all were answered. */
+/* The error of the first check that has one; STORE_OK when all were answered. Not of an op that
+ * gives back. */
 static inline enum store_error store_op_error(const struct store_op *op)
 {
 	unsigned error = STORE_OK;

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from agent import bucket, window
+from http_client import HttpClient
 from processes import ROOT, wait_until
 from redis import FLAVOURS
 from redis_cluster import Cluster
@@ -122,6 +123,25 @@ def test_a_request_over_several_slots_is_charged_in_all_or_in_none(start_cluster
             # What was denied took nothing of the other two.
             assert peer.ask(b=key).remaining == 1000 - 5 - 1
             assert reasons(peer, 3, c=key) == ["ok", "ok", "limited"]
+
+
+def test_what_another_slot_denies_after_the_look_is_given_back(start_cluster, start_agent):
+    """Seventy requests at once all pass the look; then p has ten units for them, and q enough."""
+    cluster = start_cluster()
+    text = policies(p=window(10, key=["a"], algorithm="fixed_window"), q=bucket(1000, key=["b"]),
+                    r=window(1000, key=["c"]))
+    agent = start_agent(*PATIENT, store=cluster.url, policies=text, http=True)
+    wait_for_nodes(agent)
+
+    with HttpClient(agent) as client:
+        for n in range(5):
+            key = f"user-{n}"
+            done = client.post({"checks": [{"attributes": dict.fromkeys("abc", key)}] * 70}).json
+            assert sum(check["allowed"] for check in done["results"]) == 10
+            # A bucket keeps what it has refilled meanwhile, here a small part of a token.
+            assert client.left(key, policy="q") in (1000 - 10 - 1, 1000 - 10)
+            assert client.left(key, policy="r") == 1000 - 10
+    assert agent.is_always_up()
 
 
 @pytest.mark.parametrize("url", ["redis", "redis+cluster"])

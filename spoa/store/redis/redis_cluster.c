@@ -78,6 +78,7 @@ struct redis_cluster {
 	int64_t asked_us;              /* for a map */
 	struct cluster_node *moved_to; /* who knows the newest map, as far as MOVED says; or NULL */
 	struct redis_parts parts;      /* requests over several slots */
+	bool has_parted;               /* there was one that was not only a look */
 	bool is_told_up, is_told;
 	enum store_error error;
 	char why[WHY_MAX];
@@ -506,7 +507,8 @@ static bool on_redirected(struct redis_node *node, struct store_op *op, struct b
 	struct cluster_node *cn = CONTAINER_OF(node, struct cluster_node, node);
 	struct redis_redirect redirect;
 
-	if (op->redirects == REDIRECTS_MAX)
+	/* What was taken at a node is given back there, or not at all. */
+	if (op->redirects == REDIRECTS_MAX || op->taken_us != NULL)
 		return false;
 	op->redirects++;
 	if (redis_redirect_read(why, cn->target.host, &redirect))
@@ -570,6 +572,31 @@ static enum store_state ask_slot(void *owner, struct store_op *op)
 	return redis_node_ask(&cn->node, op);
 }
 
+static uint64_t place_of(void *owner, uint16_t slot)
+{
+	const struct redis_cluster *cluster = owner;
+	const struct cluster_node *cn = cluster->owner[slot];
+	uint64_t connection = cn == NULL ? 0 : redis_link_connection(cn->node.link);
+
+	return connection == 0 ? 0 : connection << 16 | cn->node.number;
+}
+
+/* Whether or not there is room: room was made for the taking. */
+static enum store_state give_back(void *owner, struct store_op *op)
+{
+	struct redis_cluster *cluster = owner;
+	struct cluster_node *cn = cluster->owner[op->slot];
+
+	if (cn == NULL || !is_up(cn))
+		return STORE_DONE;
+	op->redirects = 0;
+	op->is_asking = false;
+	op->is_alone = false;
+	list_init(&op->link);
+	redis_node_repeat(&cn->node, op);
+	return STORE_PENDING;
+}
+
 static bool are_in_one_slot(struct redis_cluster *cluster, const struct store_op *op)
 {
 	for (size_t i = 1; i < op->count; i++)
@@ -585,10 +612,16 @@ enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_o
 	op->slot = slot_of(cluster, op->checks[0]);
 	if (are_in_one_slot(cluster, op))
 		return ask_slot(cluster, op);
+	cluster->has_parted = cluster->has_parted || !op->is_look;
 	enum store_state state = redis_parts_ask(&cluster->parts, op, false);
 	if (state == STORE_DONE)
 		on_parts_failed(cluster, store_op_error(op));
 	return state;
+}
+
+bool redis_cluster_gives_back(const struct redis_cluster *cluster)
+{
+	return cluster->has_parted;
 }
 
 void redis_cluster_read_all(struct redis_cluster *cluster)
@@ -675,6 +708,8 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 	bool has_parts = redis_parts_init(&cluster->parts,
 					  &(struct redis_parts_config){.max = parts_max(config),
 								       .ask = ask_slot,
+								       .place = place_of,
+								       .give_back = give_back,
 								       .slot = slot_of,
 								       .failed = on_parts_failed,
 								       .owner = cluster});

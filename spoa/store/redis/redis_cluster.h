@@ -29,6 +29,11 @@ void redis_cluster_free(struct redis_cluster *cluster);
 
 /* As store_ask says. */
 enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_op *op);
+/*
+ * store.gives_back: true from the first request over several slots on. All agents have the same
+ * policies, so while this agent has seen no such request, the others give back nothing either.
+ */
+bool redis_cluster_gives_back(const struct redis_cluster *cluster);
 /* Takes the replies that have come, without waiting for the loop. */
 void redis_cluster_read_all(struct redis_cluster *cluster);
 /*

@@ -61,7 +61,8 @@ static struct store_op *first_op(const struct list *ops)
 /* A late op is counted already, as a timeout; of a part the whole is (redis_parts.h). */
 static void count_error(struct redis_node *node, const struct store_op *op)
 {
-	node->common->stats.errors[store_op_error(op)] += !op->is_late && !op->is_part;
+	if (op->taken_us == NULL)
+		node->common->stats.errors[store_op_error(op)] += !op->is_late && !op->is_part;
 }
 
 static void fail_op(struct redis_node *node, struct store_op *op, enum store_error error)
@@ -90,6 +91,8 @@ static void tell_refusal(const struct redis_node *node, const struct store_op *o
 {
 	enum store_error error = store_op_error(op);
 
+	if (op->taken_us != NULL)
+		return; /* nobody waits for it */
 	node->common->config.refused(node->common->config.owner, op, error, why);
 	/* The server has become a replica, or was replaced by one that still loads, or has given
 	 * away the slot of all keys. The name, or a proxy, may lead to another server that takes
@@ -162,7 +165,7 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 		op->server = call->node->number;
 		if (!redis_call_next(&reader, op, &why))
 			return false;
-		if (store_op_error(op) != STORE_OK) {
+		if (op->taken_us == NULL && store_op_error(op) != STORE_OK) {
 			count_error(call->node, op);
 			tell_refusal(call->node, op, why);
 		}
@@ -249,8 +252,9 @@ static void count_batch(struct store_stats *stats, size_t ops)
 /* A cluster refuses a call with keys of two slots. Without a cluster all of this is equal. */
 static bool can_share_call(const struct store_op *first, const struct store_op *op)
 {
-	return op == first || (op->slot == first->slot && op->is_asking == first->is_asking &&
-			       !op->is_alone && !first->is_alone);
+	return op == first ||
+	       (op->slot == first->slot && op->is_asking == first->is_asking && !op->is_alone &&
+		!first->is_alone && (op->taken_us == NULL) == (first->taken_us == NULL));
 }
 
 /*

@@ -23,6 +23,18 @@
  * would have taken in the slots that did answer is taken after that, so that a slot that hangs does
  * not open the limits of the others.
  *
+ * When the request is denied although parts of it were taken, because another request came in
+ * between or a slot failed, those parts give back what they took:
+ *
+ *     taken in each slot --> some check denies --> given back where it was taken --> answered
+ *                                                                                      ^
+ *     the deadline, denied --> given back where it was taken; and in a slot whose     |
+ *                              reply comes later, after that reply -------------------'
+ *
+ * A part gives back only by the connection by which it was taken, while its node owns the slot: a
+ * node that has come back, or another one, may not have the units any more. So nothing is won; what
+ * can't be given back is lost.
+ *
  * A part is an op of its own, and it may be in parts again: by key, while its slot migrates.
  */
 #include "store/redis/redis_parts.h"
@@ -36,7 +48,9 @@ struct part {
 	struct store_op op;
 	struct parted *of;
 	struct check *checks[REQUEST_CHECKS_MAX];
-	bool is_waited_for; /* it was asked and has not answered */
+	int64_t taken_us[REQUEST_CHECKS_MAX]; /* when each was, by the server's clock; 0: not */
+	uint64_t place;                       /* of redis_parts_config, when it was asked to take */
+	bool is_waited_for;                   /* it was asked and has not answered */
 };
 
 struct parted {
@@ -44,6 +58,8 @@ struct parted {
 	struct store_op *whole;
 	size_t waiting; /* parts that are waited for, and one while parts are asked */
 	bool is_last_step;
+	bool is_taking;  /* the step after the look was begun */
+	bool is_refused; /* the request is denied: what was taken is given back */
 	size_t count;
 	struct part part[REQUEST_CHECKS_MAX];
 };
@@ -63,10 +79,15 @@ static void on_part_answered(struct store_op *op)
 static void on_part_seen(struct store_op *op, const struct check *check,
 			 const struct balance *balance, bool is_charged, int64_t now_us)
 {
-	struct store_op *whole = CONTAINER_OF(op, struct part, op)->of->whole;
+	struct part *part = CONTAINER_OF(op, struct part, op);
+	struct store_op *whole = part->of->whole;
 
+	for (size_t i = 0; i < op->count && is_charged && !op->is_look; i++)
+		if (part->checks[i] == check && check->cost > 0)
+			part->taken_us[i] = now_us;
 	whole->server = op->server;
-	whole->seen(whole, check, balance, is_charged, now_us);
+	if (whole->seen != NULL)
+		whole->seen(whole, check, balance, is_charged, now_us);
 }
 
 /* ---- the parts ---- */
@@ -77,13 +98,15 @@ static struct part *add_part(struct parted *parted, uint16_t slot)
 
 	part->of = parted;
 	part->is_waited_for = false;
+	part->place = 0;
+	memset(part->taken_us, 0, sizeof part->taken_us);
 	part->op = (struct store_op){
 		.checks = part->checks,
 		.now_us = parted->whole->now_us,
 		.mono_us = parted->whole->mono_us,
 		.is_reset = parted->whole->is_reset,
 		.answered = on_part_answered,
-		.seen = parted->whole->seen == NULL ? NULL : on_part_seen,
+		.seen = on_part_seen,
 		.slot = slot,
 		.is_part = true,
 	};
@@ -170,7 +193,10 @@ static void forget_outcomes(const struct part *part)
 /* Takes in the parts that have answered the look, all of them unless the request is late. */
 static void take(struct parted *parted)
 {
+	const struct redis_parts_config *config = &parted->parts->config;
+
 	parted->is_last_step = true;
+	parted->is_taking = !parted->whole->is_look;
 	parted->waiting++;
 	for (size_t i = 0; i < parted->count; i++) {
 		struct part *part = &parted->part[i];
@@ -182,7 +208,47 @@ static void take(struct parted *parted)
 		part->op.is_denied = false;
 		part->op.is_look = parted->whole->is_look;
 		part->op.is_late = false;
+		part->place = config->place(config->owner, part->op.slot);
 		ask_part(part);
+	}
+	parted->waiting--;
+}
+
+/* Leaves the checks of the part that took something. False when there is nothing to give back. */
+static bool keep_taken_checks(struct part *part)
+{
+	const struct redis_parts_config *config = &part->of->parts->config;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < part->op.count; i++) {
+		if (part->taken_us[i] == 0)
+			continue;
+		part->checks[kept] = part->checks[i];
+		part->taken_us[kept++] = part->taken_us[i];
+	}
+	part->op.count = kept;
+	return kept > 0 && part->place != 0 &&
+	       part->place == config->place(config->owner, part->op.slot);
+}
+
+/* In all parts that have taken something and have not given it back. */
+static void give_back(struct parted *parted)
+{
+	const struct redis_parts_config *config = &parted->parts->config;
+
+	parted->waiting++;
+	for (size_t i = 0; i < parted->count; i++) {
+		struct part *part = &parted->part[i];
+		if (part->is_waited_for || part->op.taken_us != NULL || !keep_taken_checks(part))
+			continue;
+		part->op.taken_us = part->taken_us;
+		part->op.is_late = false;
+		part->is_waited_for = true;
+		parted->waiting++;
+		if (config->give_back(config->owner, &part->op) == STORE_DONE) {
+			part->is_waited_for = false;
+			parted->waiting--;
+		}
 	}
 	parted->waiting--;
 }
@@ -208,6 +274,19 @@ static bool is_over(const struct parted *parted)
 {
 	return parted->is_last_step || parted->whole->is_late || !has_any_outcome(parted->whole) ||
 	       is_denied(parted->whole);
+}
+
+/* A part that is in parts itself leaves that to the whole, which knows what its other parts came
+ * to. */
+static bool has_to_give_back(struct parted *parted)
+{
+	const struct store_op *whole = parted->whole;
+
+	if (!parted->is_taking || whole->is_part)
+		return false;
+	if (!whole->is_late)
+		parted->is_refused = is_denied(whole);
+	return parted->is_refused;
 }
 
 static void end_parted(struct parted *parted)
@@ -237,6 +316,11 @@ static void go_on(struct parted *parted)
 		if (parted->waiting > 0)
 			return;
 	}
+	if (has_to_give_back(parted)) {
+		give_back(parted);
+		if (parted->waiting > 0)
+			return;
+	}
 	count_error(parted);
 	end_parted(parted);
 	whole->answered(whole);
@@ -254,6 +338,8 @@ enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op,
 	parted->whole = op;
 	parted->count = 0;
 	parted->is_last_step = op->is_denied || op->is_reset;
+	parted->is_taking = false;
+	parted->is_refused = false;
 	op->parted = parted;
 	divide(parted, is_by_key);
 	look(parted);
@@ -269,8 +355,8 @@ void redis_parts_note_late(struct store_op *op)
 
 	for (size_t i = 0; parted != NULL && i < parted->count; i++) {
 		struct part *part = &parted->part[i];
-		if (!part->is_waited_for)
-			continue;
+		if (!part->is_waited_for || part->op.taken_us != NULL)
+			continue; /* what is given back is sent in any case */
 		part->op.is_late = true;
 		redis_parts_note_late(&part->op);
 	}
@@ -281,8 +367,14 @@ void redis_parts_settle(struct store_op *op, bool is_denied)
 	struct parted *parted = op->parted;
 
 	ASSERT(op->is_late);
-	if (parted != NULL && !parted->is_last_step && !op->is_look && !is_denied)
-		take(parted); /* some part is waited for, so it does not end here */
+	if (parted == NULL || op->is_look)
+		return;
+	/* Some part is waited for, so the request does not end here. */
+	parted->is_refused = is_denied;
+	if (!is_denied && !parted->is_last_step)
+		take(parted);
+	else if (is_denied && parted->is_taking)
+		give_back(parted);
 }
 
 bool redis_parts_init(struct redis_parts *parts, const struct redis_parts_config *config)

@@ -30,10 +30,13 @@ static int64_t cost_of(const struct store_op *op, const struct check *check)
 	return check->cost <= check->quota->limit ? check->cost : check->quota->limit + 1;
 }
 
-static void put_check(struct writer *w, const struct store_op *op, const struct check *check)
+static void put_check(struct writer *w, const struct store_op *op, size_t index)
 {
+	const struct check *check = op->checks[index];
 	const struct quota *quota = check->quota;
 
+	if (op->taken_us != NULL)
+		redis_command_put_number(w, op->taken_us[index]);
 	redis_command_put(w, bytes_from_text(algorithm_name(quota->algorithm)));
 	redis_command_put_number(w, cost_of(op, check));
 	redis_command_put_number(w, quota->limit);
@@ -67,12 +70,13 @@ static struct store_op *op_of(const struct list *link)
 
 void redis_call_put(struct writer *w, const struct redis_call_form *form, const struct list *ops)
 {
-	size_t keys = 0, arguments = 1;
+	bool is_back = op_of(ops->next)->taken_us != NULL;
+	size_t keys = 0, arguments = is_back ? 2 : 1;
 
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		const struct store_op *op = op_of(link);
 		keys += op->count;
-		arguments += 2;
+		arguments += is_back ? op->count : 2;
 		for (size_t i = 0; i < op->count; i++)
 			arguments += arguments_of(op->checks[i]->quota);
 	}
@@ -83,14 +87,17 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	for (const struct list *link = ops->next; link != ops; link = link->next)
 		for (size_t i = 0; i < op_of(link)->count; i++)
 			put_key(w, op_of(link)->checks[i], form->prefix);
+	if (is_back)
+		redis_command_put(w, BYTES("back"));
 	if (form->is_time_given)
 		redis_command_put_number(w, form->time_us);
 	else
 		redis_command_put(w, BYTES("now"));
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
-		put_counts(w, op_of(link));
+		if (!is_back)
+			put_counts(w, op_of(link));
 		for (size_t i = 0; i < op_of(link)->count; i++)
-			put_check(w, op_of(link), op_of(link)->checks[i]);
+			put_check(w, op_of(link), i);
 	}
 }
 
@@ -154,6 +161,8 @@ static bool skip_op(struct redis_call_reader *reader, const struct store_op *op)
 {
 	bool is_failed = is_error(reader);
 
+	if (op->taken_us != NULL)
+		return skip_items(reader, op->count);
 	if (!skip_items(reader, 1))
 		return false;
 	for (size_t i = 0; i < op->count && !is_failed; i++) {
@@ -235,6 +244,8 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 	bool is_denied = op->is_denied;
 	int64_t charged;
 
+	if (op->taken_us != NULL)
+		return skip_items(reader, op->count);
 	if (is_error(reader)) {
 		*ret_why = reader->next++->text;
 		store_op_fail(op, redis_error_kind(*ret_why));

@@ -28,12 +28,12 @@
 
 /*
  * Bytes of a call: what stands around its ops; of an op, how many checks it has and how many are in
- * shadow; of a check, the longest name, "$22\r\nsliding_window_counter\r\n", four numbers of at
+ * shadow; of a check, the longest name, "$22\r\nsliding_window_counter\r\n", five numbers of at
  * most 16 digits, and the length and line ends of the key.
  */
 #define REDIS_CALL_BYTES  128
 #define REDIS_OP_BYTES    16
-#define REDIS_CHECK_BYTES (29 + 4 * 23 + 8)
+#define REDIS_CHECK_BYTES (29 + 5 * 23 + 8)
 /* The most: each op has one check, and prefix and keys are the longest. */
 #define REDIS_CALL_MAX                                                                 \
 	(REDIS_CALL_BYTES + REDIS_CALL_OPS_MAX * (REDIS_OP_BYTES + REDIS_CHECK_BYTES + \
@@ -56,7 +56,8 @@ struct redis_call_form {
 	int64_t time_us;
 };
 
-/* Puts EVALSHA for `ops`, a list of store_op.link. */
+/* Puts EVALSHA for `ops`, a list of store_op.link. All of them give back (taken_us), or none does.
+ */
 void redis_call_put(struct writer *w, const struct redis_call_form *form, const struct list *ops);
 
 /* Reads the reply to a call, op by op. */

@@ -52,8 +52,11 @@ static enum store_state ask(struct store *store, struct store_op *op)
 {
 	struct redis_store *redis = redis_of(store);
 
-	return redis->cluster != NULL ? redis_cluster_ask(redis->cluster, op)
-				      : redis_node_ask(&redis->node, op);
+	if (redis->cluster == NULL)
+		return redis_node_ask(&redis->node, op);
+	enum store_state state = redis_cluster_ask(redis->cluster, op);
+	store->gives_back = redis_cluster_gives_back(redis->cluster);
+	return state;
 }
 
 /* An op is in parts only if the store is a cluster. */

@@ -33,6 +33,8 @@ struct request_in_test {
 static struct redis_parts parts;
 static struct store *slots[SLOTS];
 static bool is_away[SLOTS]; /* the slot can't be asked */
+static uint64_t places[SLOTS];
+static size_t given; /* ops that gave back */
 static struct store_op *queue[QUEUE];
 static size_t queued;
 static size_t writes; /* ops that were not only looks */
@@ -58,6 +60,21 @@ static enum store_state ask_slot(void *owner, struct store_op *op)
 	return STORE_PENDING;
 }
 
+static uint64_t place_of(void *owner, uint16_t slot)
+{
+	(void)owner;
+	return places[slot];
+}
+
+static enum store_state give_back(void *owner, struct store_op *op)
+{
+	(void)owner;
+	assert_true(queued < QUEUE);
+	assert_non_null(op->taken_us);
+	queue[queued++] = op;
+	return STORE_PENDING;
+}
+
 /* The key's first letter: a is in slot 0. */
 static uint16_t slot_of(void *owner, const struct check *check)
 {
@@ -74,16 +91,22 @@ static void on_failed(void *owner, enum store_error error)
 
 BEFORE_EACH
 {
-	const struct redis_parts_config config = {
-		.max = 4 * REQUESTS, .ask = ask_slot, .slot = slot_of, .failed = on_failed};
+	const struct redis_parts_config config = {.max = 4 * REQUESTS,
+						  .ask = ask_slot,
+						  .slot = slot_of,
+						  .failed = on_failed,
+						  .place = place_of,
+						  .give_back = give_back};
 
 	assert_true(redis_parts_init(&parts, &config));
 	for (int i = 0; i < SLOTS; i++) {
 		slots[i] = memory_store_new(1 << 20);
 		assert_non_null(slots[i]);
 		is_away[i] = false;
+		places[i] = 1;
 	}
 	queued = 0;
+	given = 0;
 	writes = 0;
 	failed = 0;
 	quota = window_of(FIXED_WINDOW, LIMIT, MINUTE);
@@ -96,17 +119,38 @@ AFTER_EACH
 	redis_parts_release(&parts);
 }
 
+/* As a store with a clock tells it. */
+static void tell_seen(struct store_op *op)
+{
+	bool is_charged = !op->is_denied;
+
+	for (size_t i = 0; i < op->count - op->shadow; i++)
+		is_charged = is_charged && op->checks[i]->outcome.allowed;
+	for (size_t i = 0; i < op->count; i++)
+		op->seen(op, op->checks[i], NULL, is_charged && op->checks[i]->outcome.allowed,
+			 NOW_US);
+}
+
 /* The slot decides, or, with an error, does nothing. */
 static void answer_at(size_t at, enum store_error error)
 {
 	struct store_op *op = queue[at];
 
 	queue[at] = queue[--queued];
+	if (op->taken_us != NULL) {
+		given++;
+		if (error == STORE_OK)
+			assert_int_equal(store_ask(slots[op->slot], op), STORE_DONE);
+		op->answered(op);
+		return;
+	}
 	writes += !op->is_look && !op->is_denied;
 	if (error != STORE_OK || op->is_late)
 		store_op_fail(op, error != STORE_OK ? error : STORE_TIMEOUT);
 	else
 		assert_int_equal(store_ask(slots[op->slot], op), STORE_DONE);
+	if (store_op_error(op) == STORE_OK)
+		tell_seen(op);
 	op->answered(op);
 }
 
@@ -153,7 +197,7 @@ static int64_t used(const char *key)
 	struct store_op op = {.checks = &pointer, .count = 1, .now_us = NOW_US};
 
 	assert_int_equal(store_ask(slots[key[0] - 'a'], &op), STORE_DONE);
-	return LIMIT - check.outcome.remaining;
+	return quota.limit - check.outcome.remaining;
 }
 
 static void use(const char *key, int64_t units)
@@ -503,6 +547,164 @@ TEST(redis_parts_note_late_finds_a_request_behind_one_that_is_not_late)
 	assert_int_equal(used("b"), 1);
 }
 
+/* ---- give back ---- */
+
+/* Both slots pass the look; then somebody else takes the last units of b. */
+static void ask_and_lose_b(struct request_in_test *request)
+{
+	ask_and_look_at_a(request);
+	answer_at(find_queued(1), STORE_OK);
+	use("b", LIMIT - used("b"));
+}
+
+TEST(redis_parts_a_slot_that_denies_after_the_look_has_the_others_give_back)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	use("a", 5);
+	ask_and_lose_b(&request);
+	answer_at(find_queued(0), STORE_OK);
+	assert_int_equal(used("a"), 6);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(given, 1);
+	assert_int_equal(used("a"), 5);
+	assert_int_equal(used("b"), LIMIT);
+	assert_true(request.checks[0].outcome.allowed);
+	assert_false(request.checks[1].outcome.allowed);
+}
+
+TEST(redis_parts_give_back_that_fails_changes_no_answer)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_lose_b(&request);
+	answer_at(find_queued(0), STORE_OK);
+	answer_at(find_queued(1), STORE_OK);
+	answer_at(find_queued(0), STORE_CONNECTION);
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(given, 1);
+	assert_true(request.checks[0].is_decided && request.checks[0].outcome.allowed);
+	assert_int_equal(store_op_error(&request.op), STORE_OK);
+	assert_int_equal(used("a"), 1);
+}
+
+TEST(redis_parts_give_back_includes_what_was_taken_in_shadow)
+{
+	struct request_in_test request = {.answers = 0};
+
+	add_key(&request, "b", 1);
+	add_key(&request, "a", 2);
+	add_key(&request, "a2", 3);
+	request.op.shadow = 1;
+	request.checks[2].is_shadow = true;
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_at(find_queued(0), STORE_OK);
+	answer_at(find_queued(1), STORE_OK);
+	use("b", LIMIT);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a") + used("a2"), 0);
+}
+
+/* Another node may not have the units, or the slot is another node's. */
+TEST(redis_parts_give_back_only_where_it_was_taken)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_lose_b(&request);
+	answer_at(find_queued(0), STORE_OK);
+	places[0] = 2;
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(given, 0);
+	assert_int_equal(used("a"), 1);
+}
+
+TEST(redis_parts_give_back_when_on_error_denies_after_the_look)
+{
+	struct policy strict = {.name = "strict", .terms.on_error = ON_ERROR_DENY};
+	struct request_in_test request = request_for_a_and_b();
+
+	request.checks[1].terms = &strict.terms;
+	ask_and_look_at_a(&request);
+	answer_at(find_queued(1), STORE_OK);
+	answer_at(find_queued(1), STORE_CONNECTION);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a"), 0);
+}
+
+TEST(redis_parts_a_late_request_that_is_denied_gives_back_at_once)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	answer_at(find_queued(1), STORE_OK);
+	answer_at(find_queued(0), STORE_OK);
+	be_late(&request, true);
+	answer_at(find_queued(0), STORE_OK);
+
+	assert_int_equal(request.answers, 0); /* slot 1 hangs */
+	assert_int_equal(used("a"), 0);
+	answer_all();
+	assert_int_equal(request.answers, 1);
+}
+
+/* A reply after the deadline says that it was taken. */
+TEST(redis_parts_a_late_request_that_is_denied_gives_back_what_is_taken_late)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	answer_at(find_queued(1), STORE_OK);
+	answer_at(find_queued(0), STORE_OK);
+	request.op.is_late = true;
+	redis_parts_settle(&request.op, true); /* the part had left before */
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(given, 2);
+	assert_int_equal(used("a") + used("b"), 0);
+}
+
+TEST(redis_parts_a_late_request_that_is_allowed_keeps_what_it_took)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_look_at_a(&request);
+	answer_at(find_queued(1), STORE_OK);
+	answer_at(find_queued(0), STORE_OK);
+	request.op.is_late = true;
+	redis_parts_settle(&request.op, false);
+	answer_all();
+
+	assert_int_equal(given, 0);
+	assert_int_equal(used("a") + used("b"), 2);
+}
+
+/* The deadline comes while it is given back: that is sent all the same. */
+TEST(redis_parts_note_late_leaves_what_is_given_back)
+{
+	struct request_in_test request = request_for_a_and_b();
+
+	ask_and_lose_b(&request);
+	answer_at(find_queued(0), STORE_OK);
+	answer_at(find_queued(1), STORE_OK);
+	be_late(&request, true);
+	assert_false(queue[0]->is_late);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(given, 1);
+	assert_int_equal(used("a"), 0);
+}
+
 /* ---- by key ---- */
 
 /* The slot migrates: its part is asked again key by key. */
@@ -559,6 +761,27 @@ TEST(redis_parts_by_key_what_is_late_is_not_sent)
 	answer_all();
 	assert_int_equal(request.answers, 1);
 	assert_int_equal(writes, 0);
+}
+
+/* The part leaves it to the whole, which then gives it back once. */
+TEST(redis_parts_by_key_what_is_given_back_is_given_back_once)
+{
+	struct request_in_test request = request_with_two_keys_in_a_slot();
+
+	use("a", 5);
+	set_pointers(&request);
+	assert_int_equal(ask_it(&request), STORE_PENDING);
+	answer_at(find_queued(0), STORE_OK);
+	answer_at(find_queued(1), STORE_OK);
+	ask_part_by_key(find_queued(0));
+	answer_at(find_queued(0), STORE_OK); /* both keys pass the look */
+	answer_at(find_queued(0), STORE_OK);
+	use("a2", LIMIT);
+	answer_all();
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(used("a"), 5);
+	assert_int_equal(used("b"), 0);
 }
 
 /* ---- shadow ---- */
@@ -620,17 +843,32 @@ static uint32_t random_below(uint32_t bound)
 	return (uint32_t)(random_state >> 33) % bound;
 }
 
+#define RANDOM_ROUNDS 300
+#define RANDOM_STEPS  150
+#define RANDOM_LIMIT  12
+
+/* In each round others. */
+static char random_keys[6][16];
+
+static void name_random_keys(int round)
+{
+	static const char *const names[] = {"a", "a2", "b", "c", "c2", "d"};
+
+	_Static_assert(ARRAY_SIZE(names) == ARRAY_SIZE(random_keys), "a name for each");
+	for (size_t k = 0; k < ARRAY_SIZE(random_keys); k++)
+		snprintf(random_keys[k], sizeof random_keys[k], "%s.%d", names[k], round);
+}
+
 static void begin_random(struct request_in_test *request)
 {
-	static const char *const keys[] = {"a", "a2", "b", "c", "c2", "d"};
-	bool is_used[ARRAY_SIZE(keys)] = {false};
+	bool is_used[ARRAY_SIZE(random_keys)] = {false};
 	size_t count = 2 + random_below(3);
 
 	*request = (struct request_in_test){.answers = 0};
 	while (request->op.count < count) {
-		uint32_t key = random_below(ARRAY_SIZE(keys));
+		uint32_t key = random_below(ARRAY_SIZE(random_keys));
 		if (!is_used[key])
-			add_key(request, keys[key], random_below(4));
+			add_key(request, random_keys[key], random_below(4));
 		is_used[key] = true;
 	}
 	for (int i = 0; i < SLOTS; i++)
@@ -638,42 +876,72 @@ static void begin_random(struct request_in_test *request)
 	(void)ask_it(request);
 }
 
+/* Adds what the request was granted: it is allowed, whatever checks with an error would have said.
+ */
+static void add_granted(struct request_in_test *request, int64_t *granted)
+{
+	bool is_granted = request->answers == 1;
+
+	for (size_t i = 0; i < request->op.count; i++)
+		is_granted = is_granted && !check_denies(&request->checks[i]);
+	for (size_t i = 0; i < request->op.count && is_granted; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(random_keys); k++)
+			if (request->checks[i].is_decided &&
+			    bytes_equal(check_key(&request->checks[i]),
+					bytes_from_text(random_keys[k])))
+				granted[k] += request->checks[i].cost;
+	request->answers = 0;
+}
+
+/* Answers a part. Returns the units that an error keeps from being given back. */
+static int64_t answer_random(void)
+{
+	size_t at = random_below((uint32_t)queued);
+	enum store_error error = random_below(50) == 0 ? STORE_OTHER : STORE_OK;
+	const struct store_op *op = queue[at];
+	int64_t lost = 0;
+
+	for (size_t i = 0; i < op->count && op->taken_us != NULL && error != STORE_OK; i++)
+		lost += op->checks[i]->cost;
+	answer_at(at, error);
+	return lost;
+}
+
 /*
- * What all allowed requests got is at most what was taken, of each key: no unit is won. And nothing
- * beyond a limit is taken.
+ * What all allowed requests got is at most what was taken, of each key: no unit is won. Nothing
+ * beyond a limit is taken, and nothing is lost but what an error kept from being given back.
  */
 TEST(redis_parts_ask_in_random_schedules_wins_no_unit)
 {
-	static const char *const keys[] = {"a", "a2", "b", "c", "c2", "d"};
 	static struct request_in_test requests[REQUESTS];
-	int64_t granted[ARRAY_SIZE(keys)] = {0};
-	size_t allowed = 0;
+	int64_t lost = 0, full = 0;
 
-	for (int step = 0; step < 20000; step++) {
-		struct request_in_test *request = &requests[random_below(REQUESTS)];
-		if (!request->is_open && step < 19000) {
-			bool is_done = request->answers == 1;
-			for (size_t i = 0; is_done && i < request->op.count; i++)
-				is_done = request->checks[i].is_decided &&
-					  request->checks[i].outcome.allowed;
-			allowed += is_done;
-			for (size_t i = 0; is_done && i < request->op.count; i++)
-				for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-					if (bytes_equal(check_key(&request->checks[i]),
-							bytes_from_text(keys[k])))
-						granted[k] += request->checks[i].cost;
-			begin_random(request);
+	quota.limit = RANDOM_LIMIT;
+	for (int round = 0; round < RANDOM_ROUNDS; round++) {
+		int64_t granted[ARRAY_SIZE(random_keys)] = {0};
+		name_random_keys(round);
+		for (int step = 0; step < RANDOM_STEPS; step++) {
+			struct request_in_test *request = &requests[random_below(REQUESTS)];
+			if (!request->is_open) {
+				add_granted(request, granted);
+				begin_random(request);
+			}
+			if (queued > 0)
+				lost += answer_random();
 		}
-		if (queued > 0)
-			answer_at(random_below((uint32_t)queued),
-				  random_below(50) == 0 ? STORE_OTHER : STORE_OK);
+		while (queued > 0)
+			lost += answer_random();
+		for (size_t i = 0; i < REQUESTS; i++)
+			add_granted(&requests[i], granted);
+		for (size_t k = 0; k < ARRAY_SIZE(random_keys); k++) {
+			int64_t taken = used(random_keys[k]);
+			assert_in_range(taken, granted[k], RANDOM_LIMIT);
+			lost -= taken - granted[k];
+			full += taken == RANDOM_LIMIT;
+		}
 	}
-	answer_all();
 
-	assert_true(allowed > 100);
-	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
-		assert_true(granted[k] <= used(keys[k]));
-		assert_true(used(keys[k]) <= LIMIT);
-	}
-	assert_int_equal(used("a"), LIMIT); /* it was asked for far more */
+	assert_int_equal(lost, 0);
+	assert_true(given > 500);
+	assert_true(full > 500);
 }

@@ -133,6 +133,28 @@ TEST(redis_call_put_batch_has_all_keys_then_all_requests)
 			   "2 0 token_bucket 4 10 1 1000000 fixed_window 5 7 60000000");
 }
 
+TEST(redis_call_put_what_is_given_back_has_the_times_of_its_taking)
+{
+	struct quota bucket = bucket_of(10, "1"), fixed = window_of(FIXED_WINDOW, 7, MINUTE);
+	struct check checks[3];
+	struct store_op ops[2];
+	struct call call = {.form = {HASH, BYTES("p/"), false, 0}};
+
+	list_init(&call.ops);
+	op_in(&ops[0], &call.ops,
+	      (struct check *[]){check_make(&checks[0], "a", &bucket, 4),
+				 check_make(&checks[1], "b", &fixed, 5)},
+	      2);
+	op_in(&ops[1], &call.ops, (struct check *[]){check_make(&checks[2], "c", &fixed, 1)}, 1);
+	ops[0].taken_us = (const int64_t[]){1700000000000001, 1700000000000002};
+	ops[1].taken_us = (const int64_t[]){1700000000000003};
+
+	assert_call(&call, "EVALSHA " HASH " 3 p/a p/b p/c back now "
+			   "1700000000000001 token_bucket 4 10 1 1000000 "
+			   "1700000000000002 fixed_window 5 7 60000000 "
+			   "1700000000000003 fixed_window 1 7 60000000");
+}
+
 /* How many are charged together, and how many more are in shadow; a minus: nothing is charged. */
 TEST(redis_call_put_shadow_and_denied_are_told_by_the_counts)
 {

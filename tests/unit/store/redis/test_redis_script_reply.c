@@ -220,6 +220,37 @@ TEST(redis_call_next_error_of_a_shadow_is_told_why)
 	assert_int_equal(store_op_error(&op), STORE_OOM);
 }
 
+/* ---- what is given back ---- */
+
+static const struct {
+	const char *name; /* the reply */
+	bool is_taken;
+} backs[] = {
+	{"T 1 1", true}, {"T 1 !READONLY", true}, {"T !x !x", true},
+	{"T 1", false},  {"T 1 1 1", false},      {"T", false},
+};
+
+/* The checks stay what they are: their request was answered. */
+TEST_ROWS(backs)
+{
+	struct quota fixed = FIXED;
+	struct check checks[2];
+	struct store_op op = {.checks = (struct check *[]){check_make(&checks[0], "a", &fixed, 1),
+							   check_make(&checks[1], "b", &fixed, 1)},
+			      .count = 2,
+			      .taken_us = (const int64_t[]){NOW_US, NOW_US}};
+	char text[64];
+	static struct words words;
+
+	checks[0].error = checks[1].error = STORE_FULL;
+	snprintf(text, sizeof text, "%s", row->name);
+	words_read(&words, text);
+
+	assert_int_equal(read_op(&words.reply, &op), row->is_taken);
+	assert_true(checks[0].error == STORE_FULL && checks[1].error == STORE_FULL);
+	assert_false(checks[0].is_decided || checks[1].is_decided);
+}
+
 /* ---- errors ---- */
 
 TEST(redis_call_next_error_of_a_request_is_its_own)
