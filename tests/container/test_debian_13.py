@@ -30,6 +30,11 @@ def test_the_units_the_limiters_and_the_oracle_pass(units):
     assert not re.search(r"^not ok", units, re.MULTILINE)
 
 
+@pytest.mark.long
+def test_the_package_is_built_installed_and_purged(units, engine):  # pylint: disable=unused-argument
+    engine.build_from(FOLDER / "Dockerfile.package", "localhost/ratelimit-spoa:package")
+
+
 def test_system_tests_pass(units, engine, server_trees):  # pylint: disable=unused-argument
     done = engine.build_from(FOLDER / "Dockerfile.system", "localhost/ratelimit-spoa:system",
                              volumes=[f"{TREES}:/src/build/servers:ro"], check=False)
