@@ -1,0 +1,104 @@
+"""Exceptions of agents that share a Redis: all of them have each change, whatever Redis loses."""
+
+import contextlib
+
+import pytest
+
+from http_client import assert_problem
+from processes import wait_until
+from test_admin_tokens import admin_file  # pylint: disable=unused-import
+from test_exceptions import POLICIES, Operator
+
+
+@pytest.fixture
+def start(start_agent, admin_file):  # pylint: disable=redefined-outer-name
+    def start_one(store=None, *options):
+        agent = start_agent("--admin-token-file", admin_file, "--store-timeout", "5s", *options,
+                            http=True, policies=POLICIES, store=store)
+        return Operator(agent)
+    return start_one
+
+
+@pytest.fixture
+def three(start, redis):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(start(redis.url)) for _ in range(3)]
+        for client in clients:
+            client.agent.wait_for_store()
+        yield clients
+
+
+def ids(client):
+    return {exception["id"] for exception in client.listed()}
+
+
+def await_ids(clients, wanted):
+    for client in clients:
+        wait_until(lambda client=client: ids(client) == wanted, f"{wanted} at {client.agent}")
+
+
+def test_each_change_reaches_all_agents(three):
+    one, two, third = three
+    blocked = one.set(None, {"blocked": True}, src="192.0.2.1")
+    raised = two.set("login", {"limit": 7}, src="192.0.2.2")
+
+    assert blocked["scope"] == raised["scope"] == "all agents"
+    await_ids(three, {blocked["id"], raised["id"]})
+    for client in three:
+        assert client.reason(src="192.0.2.1") == "blocked"
+        assert client.check(policy="login", key="192.0.2.2", cost=0).json["limit"] == 7
+    third.remove(blocked)
+    await_ids(three, {raised["id"]})
+    for client in three:
+        assert client.reason(src="192.0.2.1") == "ok"
+
+
+def test_an_agent_that_was_killed_has_all_again(three, start, redis):
+    one, two, third = three
+    kept = one.set(None, {"blocked": True}, src="192.0.2.1")
+    gone = one.set(None, {"blocked": True}, src="192.0.2.2")
+    await_ids(three, {kept["id"], gone["id"]})
+    third.agent.kill()
+    two.remove(gone)
+
+    with start(redis.url) as again:
+        await_ids([one, two, again], {kept["id"]})
+        assert again.reason(src="192.0.2.2") == "ok"
+
+
+def test_what_redis_loses_comes_back_from_the_agents(three, start, redis):
+    one, two, _ = three
+    kept = one.set(None, {"blocked": True}, src="192.0.2.1")
+    gone = one.set(None, {"blocked": True}, src="192.0.2.2")
+    await_ids(three, {kept["id"], gone["id"]})
+    two.remove(gone)
+    await_ids(three, {kept["id"]})
+
+    redis.ask("FLUSHALL")
+    for client in three:
+        client.agent.wait_for_event("store_state_lost", level="warn")
+    wait_until(lambda: redis.ask("HLEN", "rl:{records}:values") == 2, "the records")
+    with start(redis.url) as again:
+        await_ids([*three, again], {kept["id"]})
+
+
+def test_with_redis_away_what_is_known_holds_and_changes_are_refused(three, redis):
+    one, two, third = three
+    kept = one.set(None, {"blocked": True}, src="192.0.2.1")
+    await_ids(three, {kept["id"]})
+    redis.kill()
+    for client in three:
+        client.agent.wait_for_event("store_down")
+
+    answer = two.change("PUT", None, {"blocked": True}, {"src": "192.0.2.3"})
+    assert_problem(answer, 503, "nothing has changed")
+    assert_problem(two.change("DELETE", None, None, {"id": kept["id"]}), 503)
+    for client in three:
+        assert ids(client) == {kept["id"]}
+        assert client.reason(src="192.0.2.1") == "blocked"
+
+    redis.start()  # without what it had
+    wait_until(lambda: redis.ask("HLEN", "rl:{records}:values") == 1, "the record")
+    wait_until(lambda: third.change("PUT", None, {"blocked": True},
+                                    {"src": "192.0.2.3"}).status == 200, "a change")
+    wait_until(lambda: all(len(ids(client)) == 2 for client in three), "both")
