@@ -16,6 +16,7 @@ import copy
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -105,36 +106,51 @@ def _write_secret(folder, data, mode, group):
 
 
 class Network:
-    """A bridge in a namespace of its own, in which the DNS and the clients run, too."""
+    """A bridge in a namespace of its own, in which the DNS and the clients run, too. Addresses are of
+    the first of its families."""
 
     opened = itertools.count()
+    prefixes = {4: ("10.99.0.", 24), 6: ("fd00:99::", 64)}
 
-    def __init__(self):
+    def __init__(self, families=(4,)):
+        self.families = families
         self.name = f"k8s-{os.getpid()}-{next(self.opened)}"
         self.numbers, self.members = itertools.count(2), []
         _ip("netns", "add", self.name)
-        for words in (["link", "add", "br0", "type", "bridge"],
-                      ["addr", "add", "10.99.0.1/24", "dev", "br0"],
-                      ["link", "set", "br0", "up"], ["link", "set", "lo", "up"]):
+        # Without an address of its own the bridge takes the lowest of its members, and another one when somebody joins:
+        # then nobody reaches it until the others ask anew who it is, which takes up to half a minute.
+        for words in (["link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge"],
+                      ["link", "set", "br0", "up"],
+                      ["link", "set", "lo", "up"]):
             _ip("-n", self.name, *words)
-        self.address = "10.99.0.1"
-        self.clients = [f"10.99.0.{number}" for number in range(200, 216)]
-        for client in self.clients:
-            _ip("-n", self.name, "addr", "add", f"{client}/24", "dev", "br0")
+        self.address = self._give(self.name, "br0", 1)
+        self.clients = [self._give(self.name, "br0", number) for number in range(200, 216)]
+
+    def _give(self, namespace, interface, number):
+        """Gives the interface an address of each family, and returns the first."""
+        for family in self.families:
+            prefix, bits = self.prefixes[family]
+            _ip("-n", namespace, "addr", "add", f"{prefix}{number}/{bits}", "dev", interface,
+                *(["nodad"] if family == 6 else []))
+        return f"{self.prefixes[self.families[0]][0]}{number}"
+
+    def addresses_of(self, address):
+        """All addresses of whoever has this one."""
+        number = re.split("[.:]", address)[-1]
+        return [f"{self.prefixes[family][0]}{number}" for family in self.families]
 
     def join(self):
         """A new namespace with an address on the bridge."""
         number = next(self.numbers)
-        name, address = f"{self.name}-{number}", f"10.99.0.{number}"
+        name = f"{self.name}-{number}"
         _ip("netns", "add", name)
         self.members.append(name)
         _ip("-n", self.name, "link", "add", f"p{number}", "type", "veth", "peer", "name", "eth0",
             "netns", name)
         _ip("-n", self.name, "link", "set", f"p{number}", "master", "br0", "up")
-        for words in (["addr", "add", f"{address}/24", "dev", "eth0"],
-                      ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
+        for words in (["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
             _ip("-n", name, *words)
-        return name, address
+        return name, self._give(name, "eth0", number)
 
     def finish(self):
         for name in [*self.members, self.name]:

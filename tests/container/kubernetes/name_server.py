@@ -1,6 +1,9 @@
-"""A DNS server with as much as HAProxy and a C library need: A records from a JSON file.
+"""A DNS server with as much as HAProxy and a C library need: A and AAAA records from a JSON file.
 
     name_server.py ADDRESS FILE        {"name": ["10.0.0.1", ...], ...}, read for each question
+
+With "rcode" in the file and another number than 0, that is the answer to each question: 2 is SERVFAIL, 3 is
+NXDOMAIN.
 """
 
 import json
@@ -9,7 +12,7 @@ import struct
 import sys
 from pathlib import Path
 
-NAME_ERROR, A, IN = 3, 1, 1
+NAME_ERROR, A, AAAA, IN = 3, 1, 28, 1
 
 
 def question_of(query):
@@ -24,17 +27,25 @@ def question_of(query):
 def answer(query, records):
     name, kind, end = question_of(query)
     addresses = records.get(name)
-    found = (addresses or []) if kind == A else []
-    flags = 0x8580 | (0 if addresses is not None else NAME_ERROR)
+    found = [address for address in addresses or [] if (AAAA if ":" in address else A) == kind]
+    flags = 0x8580 | (records.get("rcode") or (0 if addresses is not None else NAME_ERROR))
     head = query[:2] + struct.pack("!HHHHH", flags, 1, len(found), 0, 0)
     return head + query[12:end] + b"".join(
-        b"\xc0\x0c" + struct.pack("!HHIH", A, IN, 5, 4) + socket.inet_aton(address)
-        for address in found)
+        b"\xc0\x0c" + struct.pack("!HHIH", kind, IN, 5, len(packed)) + packed
+        for packed in map(pack, found))
+
+
+def pack(address):
+    return socket.inet_pton(family_of(address), address)
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def main():
     address, file = sys.argv[1], Path(sys.argv[2])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as server:
         server.bind((address, 53))
         while True:
             query, client = server.recvfrom(4096)
