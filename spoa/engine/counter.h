@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <sodium.h>
-
 #include "base/histogram.h"
 #include "limit/top_panes.h"
 #include "limit/verdict.h"
@@ -32,8 +30,6 @@ struct engine_stats {
 struct counter {
 	struct engine_stats stats;
 	struct top_panes *top; /* NULL: memory was short */
-	/* For the hashes of keys, so that no client can choose keys with the same hash. */
-	uint8_t secret[crypto_shorthash_KEYBYTES];
 };
 
 void counter_init(struct counter *counter, int64_t mono_us);

@@ -147,6 +147,19 @@ void check_set_key(struct check *check, const struct value *values, size_t count
 	ASSERT(!w.full && !text.full);
 	check->values_at = w.len;
 	check->key_len = w.len + text.len;
+	check_set_hash(check);
+}
+
+void check_set_hash(struct check *check)
+{
+	struct key_hash start;
+
+	if (check->quota == &check->own_quota)
+		start = key_hash_of_start(bytes_from(check->key, check->values_at));
+	else
+		start = check->terms->key_start_hash;
+	check->values_hash = key_hash_of_values(check_values(check));
+	check->hash = key_hash_join(start, check->values_hash);
 }
 
 /* The numbers of an inline policy, and of which terms a balance is, have no part in it. */

@@ -10,6 +10,7 @@
 
 #include "limit/balance.h"
 #include "limit/exception.h"
+#include "limit/key_hash.h"
 #include "limit/policy.h"
 #include "limit/value.h"
 
@@ -34,7 +35,9 @@ struct check {
 	 * equal. Printable ASCII. */
 	char key[CHECK_KEY_MAX];
 	size_t key_len;
-	size_t values_at; /* where in `key` the values begin */
+	size_t values_at;            /* where in `key` the values begin */
+	struct key_hash hash;        /* of the key */
+	struct key_hash values_hash; /* of the values alone */
 
 	/* The answer: an outcome, or an error and what on_error made of it. */
 	unsigned error;  /* 0: none; else one of the store's, which only store/ and those above know
@@ -61,6 +64,9 @@ struct check {
  * them: `{192.0.2.1}#<SHA-256>`. A key that is given in place of several attributes has no tag.
  */
 void check_set_key(struct check *check, const struct value *values, size_t count, bool is_explicit);
+
+/* Sets both hashes; for a check whose key was not made by check_set_key, which calls this. */
+void check_set_hash(struct check *check);
 
 /*
  * Whether the check is in shadow by its terms; of a check that has its key. With a share, the place

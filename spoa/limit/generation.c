@@ -100,6 +100,7 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 	writer_put_text(&start, terms->generation);
 	writer_put_u8(&start, ':');
 	terms->key_start_len = (uint8_t)start.len;
+	terms->key_start_hash = key_hash_of_start(writer_bytes(&start));
 }
 
 void generations_set(struct policy *policy)

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "limit/conditions.h"
+#include "limit/key_hash.h"
 #include "limit/quota.h"
 #include "limit/reserved.h"
 #include "limit/tally.h"
@@ -46,6 +47,7 @@ struct terms {
 	/* `<policy>:<generation>:`, with which the key of each balance begins. */
 	uint8_t key_start_len;
 	char key_start[POLICY_KEY_START_MAX];
+	struct key_hash key_start_hash;
 };
 
 struct override {

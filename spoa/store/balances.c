@@ -21,7 +21,6 @@ bool balances_init(struct balances *b, uint64_t memory_limit)
 		balances_release(&new);
 		return false;
 	}
-	randombytes_buf(new.secret, sizeof new.secret);
 	*b = new;
 	return true;
 }
@@ -31,14 +30,6 @@ void balances_release(struct balances *b)
 	pages_release(b->due, b->cells.max * sizeof *b->due);
 	pages_release(b->index, b->cells.max * sizeof *b->index);
 	cells_release(&b->cells);
-}
-
-struct balance_id balances_id(const struct balances *b, struct bytes key)
-{
-	struct balance_id id;
-
-	crypto_shorthash_siphashx24((unsigned char *)&id, key.data, key.len, b->secret);
-	return id;
 }
 
 uint64_t balances_bytes(const struct balances *b)
@@ -51,7 +42,7 @@ uint64_t balances_bytes(const struct balances *b)
 
 /* ---- the index ---- */
 
-static uint32_t place_of(const struct balances *b, struct balance_id id)
+static uint32_t place_of(const struct balances *b, struct key_hash id)
 {
 	uint32_t rounded_up = UINT32_C(1) << (32 - __builtin_clz(b->index_size - 1));
 	uint32_t place = (uint32_t)id.low & (rounded_up - 1);
@@ -59,7 +50,7 @@ static uint32_t place_of(const struct balances *b, struct balance_id id)
 	return place < b->index_size ? place : place & (rounded_up / 2 - 1);
 }
 
-uint32_t balances_find(const struct balances *b, struct balance_id id)
+uint32_t balances_find(const struct balances *b, struct key_hash id)
 {
 	uint32_t cell = b->index[place_of(b, id)];
 
@@ -233,7 +224,7 @@ void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us)
 
 /* ---- remembering and forgetting ---- */
 
-uint32_t balances_remember(struct balances *b, struct balance_id id)
+uint32_t balances_remember(struct balances *b, struct key_hash id)
 {
 	uint32_t cell = cells_get(&b->cells);
 
@@ -248,12 +239,12 @@ uint32_t balances_remember(struct balances *b, struct balance_id id)
 }
 
 /* The same place in the index, since `low` says which it is. */
-struct balance_id balances_grant_id(struct balance_id id)
+struct key_hash balances_grant_id(struct key_hash id)
 {
-	return (struct balance_id){.low = id.low, .high = ~id.high};
+	return (struct key_hash){.low = id.low, .high = ~id.high};
 }
 
-uint32_t balances_remember_grant(struct balances *b, struct balance_id id)
+uint32_t balances_remember_grant(struct balances *b, struct key_hash id)
 {
 	uint32_t cell = balances_remember(b, id);
 

@@ -1,9 +1,7 @@
 /*
- * balances.h - what the memory store remembers: a balance a cell, found by a keyed hash of its key,
- * and forgotten when there is no more room.
- *
- * The hash has 128 bits and a secret that is new with every start (SipHash), so that nobody can
- * choose keys that meet, in one balance or in one place of the index.
+ * balances.h - what the memory store remembers: a balance a cell, found by the hash of its key
+ * (limit/key_hash.h: nobody can choose keys that meet, in one balance or in one place of the
+ * index), and forgotten when there is no more room.
  *
  * A balance that is full again is forgotten first, since a forgotten balance is a full one: a heap
  * has the balances by the time at which they are full. When none is full and memory is short, a
@@ -23,23 +21,19 @@
 #ifndef STORE_BALANCES_H
 #define STORE_BALANCES_H
 
-#include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/compiler.h"
 #include "limit/balance.h"
+#include "limit/key_hash.h"
 #include "store/cell_log.h"
 #include "store/cells.h"
 
-struct balance_id {
-	uint64_t low;
-	uint64_t high;
-};
-
 /* A balance in its cell. The fields before `full_us` are this module's own. */
 struct balance_cell {
-	struct balance_id id;
+	struct key_hash id;
 	uint32_t chain;  /* the next in the same place of the index */
 	uint32_t newer;  /* the one of its class that was used after it; 0: none was */
 	uint32_t older;  /* the one that was used before it */
@@ -97,22 +91,20 @@ struct balances {
 	uint32_t looks_due;  /* how many balances_forget_due may forget */
 	uint64_t evicted;    /* forgotten though not full */
 	uint32_t grants;     /* how many of `count` are grants */
-	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
 
 /* Never takes more than `memory_limit` bytes; false when there is not so much address space. */
 MUST_CHECK bool balances_init(struct balances *b, uint64_t memory_limit);
 void balances_release(struct balances *b);
 
-struct balance_id balances_id(const struct balances *b, struct bytes key);
 /* 0 when it is not remembered. */
-uint32_t balances_find(const struct balances *b, struct balance_id id);
+uint32_t balances_find(const struct balances *b, struct key_hash id);
 /* A new cell of zeros, held; there must be one unused. */
-uint32_t balances_remember(struct balances *b, struct balance_id id);
+uint32_t balances_remember(struct balances *b, struct key_hash id);
 /* The id of the grant beside the balance that has `id`. */
-struct balance_id balances_grant_id(struct balance_id id);
+struct key_hash balances_grant_id(struct key_hash id);
 /* The same as balances_remember, for a grant. */
-uint32_t balances_remember_grant(struct balances *b, struct balance_id id);
+uint32_t balances_remember_grant(struct balances *b, struct key_hash id);
 /* From now on no other balance pushes it out; may be called again. */
 void balances_hold(struct balances *b, uint32_t cell);
 /* Sets the class of a held one, of which `remaining` units of `limit` are left. */

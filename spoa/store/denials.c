@@ -30,8 +30,6 @@
 
 #include <stdlib.h>
 
-#include <sodium.h>
-
 #include "base/pool.h"
 #include "limit/request.h"
 #include "store/server_clock.h"
@@ -39,11 +37,6 @@
 #define WAYS  4
 #define SETS  (DENIALS_MAX / WAYS)
 #define NEVER INT64_MAX
-
-struct denial_id {
-	uint64_t low, high;
-};
-_Static_assert(sizeof(struct denial_id) == crypto_shorthash_siphashx24_BYTES, "all of the hash");
 
 /* What is known of a log: what one cost got, by the server's clock. */
 struct log_denial {
@@ -53,7 +46,7 @@ struct log_denial {
 };
 
 struct denial {
-	struct denial_id id;
+	struct key_hash id;
 	union {
 		union plain_state plain;
 		struct log_denial log; /* of an algorithm that is_log */
@@ -84,7 +77,6 @@ struct denials {
 	int64_t forgotten_us; /* what was asked by then is not remembered */
 	struct clock clocks[STORE_SERVERS_MAX];
 	uint64_t hits;
-	uint8_t secret[crypto_shorthash_siphashx24_KEYBYTES];
 };
 
 static struct denials *denials_of(const struct store *store)
@@ -127,16 +119,7 @@ static void notice_connection(struct denials *denials)
 
 /* ---- the table ---- */
 
-static struct denial_id id_of(const struct denials *denials, const struct check *check)
-{
-	struct denial_id id;
-
-	crypto_shorthash_siphashx24((unsigned char *)&id, (const unsigned char *)check->key,
-				    check->key_len, denials->secret);
-	return id;
-}
-
-static struct denial *set_of(const struct denials *denials, struct denial_id id)
+static struct denial *set_of(const struct denials *denials, struct key_hash id)
 {
 	return &denials->table[id.low % SETS * WAYS];
 }
@@ -147,7 +130,7 @@ static bool is_remembered(const struct denials *denials, const struct denial *de
 	return denial->round == denials->round && denial->until_us > mono_us;
 }
 
-static struct denial *find(const struct denials *denials, struct denial_id id, int64_t mono_us)
+static struct denial *find(const struct denials *denials, struct key_hash id, int64_t mono_us)
 {
 	struct denial *set = set_of(denials, id);
 
@@ -159,7 +142,7 @@ static struct denial *find(const struct denials *denials, struct denial_id id, i
 }
 
 /* One that is over, or the one that will be first. */
-static struct denial *make_room(const struct denials *denials, struct denial_id id, int64_t mono_us)
+static struct denial *make_room(const struct denials *denials, struct key_hash id, int64_t mono_us)
 {
 	struct denial *set = set_of(denials, id), *first = set;
 
@@ -216,7 +199,7 @@ static void remember(struct denials *denials, const struct clock *clock, const s
 
 	if (denials->asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
 		longest_us = DENIALS_GIVEN_BACK_US;
-	struct denial_id id = id_of(denials, check);
+	struct key_hash id = check->hash;
 	struct denial *denial = find(denials, id, mono_us);
 	if (denial == NULL)
 		denial = make_room(denials, id, mono_us);
@@ -238,7 +221,7 @@ static void renew(struct denials *denials, const struct clock *clock, const stru
 {
 	if (denials->ends_us <= clock->read_us)
 		return;
-	struct denial *denial = find(denials, id_of(denials, check), clock->read_us);
+	struct denial *denial = find(denials, check->hash, clock->read_us);
 	if (denial == NULL)
 		return;
 	if (!algorithm_traits(check->quota->algorithm)->is_log) {
@@ -306,7 +289,7 @@ static bool is_plain_denied(const union plain_state *plain, const struct check *
 static bool is_denied(const struct denials *denials, const struct check *check, int64_t mono_us,
 		      struct outcome *ret_outcome)
 {
-	const struct denial *denial = find(denials, id_of(denials, check), mono_us);
+	const struct denial *denial = find(denials, check->hash, mono_us);
 
 	if (denial == NULL)
 		return false;
@@ -451,6 +434,5 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 	denials->mono_us = mono_us;
 	denials->round = 1;
 	denials->forgotten_us = INT64_MIN;
-	randombytes_buf(denials->secret, sizeof denials->secret);
 	return &denials->store;
 }

@@ -20,7 +20,7 @@ struct memory_store {
 
 /* What the store found for one check, before it charges. */
 struct finding {
-	struct balance_id id;
+	struct key_hash id;
 	uint32_t cell; /* of the balance; 0: there is none yet */
 	bool is_grant;
 	bool is_rewritten; /* `balance` is not what the cell has: all of it is to be written */
@@ -195,7 +195,7 @@ static bool would_pass(const struct finding *finding, const struct check *check)
  */
 
 /* `part` lives as long as `grant`. */
-static void find_grant(struct finding *grant, struct balances *balances, struct balance_id id,
+static void find_grant(struct finding *grant, struct balances *balances, struct key_hash id,
 		       const struct quota *part, int64_t now_us)
 {
 	grant->id = balances_grant_id(id);
@@ -206,7 +206,7 @@ static void find_grant(struct finding *grant, struct balances *balances, struct 
 }
 
 /* The units that were granted here and still count. */
-static int64_t granted_units(struct balances *balances, struct balance_id id,
+static int64_t granted_units(struct balances *balances, struct key_hash id,
 			     const struct quota *part, int64_t now_us)
 {
 	struct finding grant;
@@ -293,7 +293,7 @@ static void keep(struct store *store, const struct check *check, const struct ba
 	struct memory_store *m = memory_of(store);
 	struct balances *balances = &m->balances;
 	const struct quota *quota = check->quota;
-	struct balance_id id = balances_id(balances, check_key(check));
+	struct key_hash id = check->hash;
 
 	balances_forget_due(balances, now_us - m->keep_full_us);
 	int64_t full_in_us = balance_wait_us(balance, quota, now_us, quota->limit);
@@ -343,7 +343,7 @@ static void forget_grant(struct store *store, const struct check *check, int64_t
 	if (check->cost == 0 || balances->grants == 0)
 		return;
 	const struct quota part = share_of_quota(m->share, check->quota);
-	find_grant(&grant, balances, balances_id(balances, check_key(check)), &part, now_us);
+	find_grant(&grant, balances, check->hash, &part, now_us);
 	if (grant.cell == 0)
 		return;
 	give_back_units(balances, &grant, granted_us, check->cost, now_us);
@@ -397,7 +397,7 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 	for (size_t i = part.first; i < part.end; i++) {
 		findings[i].balances = balances;
 		findings[i].is_grant = false;
-		findings[i].id = balances_id(balances, check_key(op->checks[i]));
+		findings[i].id = op->checks[i]->hash;
 		findings[i].cell = balances_find(balances, findings[i].id);
 		if (findings[i].cell != 0 && !op->is_look)
 			balances_hold(balances, findings[i].cell);
@@ -489,9 +489,8 @@ static void decide(struct memory_store *m, struct store_op *op, struct finding *
 }
 
 /* With the grant of a store that stands in: what was granted here counts no more either. */
-static void forget_key(struct balances *balances, struct bytes key)
+static void forget_key(struct balances *balances, struct key_hash id)
 {
-	struct balance_id id = balances_id(balances, key);
 	uint32_t cell = balances_find(balances, id);
 	uint32_t grant = balances_find(balances, balances_grant_id(id));
 
@@ -504,12 +503,12 @@ static void forget_key(struct balances *balances, struct bytes key)
 static void forget_all(struct balances *balances, const struct store_op *op)
 {
 	for (size_t i = 0; i < op->count; i++)
-		forget_key(balances, check_key(op->checks[i]));
+		forget_key(balances, op->checks[i]->hash);
 }
 
 void memory_store_forget(struct store *store, struct bytes key)
 {
-	forget_key(&memory_of(store)->balances, key);
+	forget_key(&memory_of(store)->balances, key_hash_of_key(key));
 }
 
 /* A balance stays in its class if nothing was decided about it. */
@@ -533,8 +532,7 @@ static void give_all_back(struct balances *balances, const struct store_op *op)
 {
 	for (size_t i = 0; i < op->count; i++) {
 		const struct check *check = op->checks[i];
-		struct finding finding = {.id = balances_id(balances, check_key(check)),
-					  .balances = balances};
+		struct finding finding = {.id = check->hash, .balances = balances};
 		finding.cell = balances_find(balances, finding.id);
 		look_at(&finding, check->quota, op->now_us);
 		if (!finding.balance.is_new && check->cost > 0)

@@ -637,9 +637,19 @@ static void assert_printable(const struct check *check)
 			fail_msg("byte %02x in a key", (unsigned)(uint8_t)check->key[i]);
 }
 
+static void assert_hash_is_of_key(const struct check *check)
+{
+	struct key_hash hash = key_hash_of_key(check_key(check));
+
+	assert_int_equal(hash.low, check->hash.low);
+	assert_int_equal(hash.high, check->hash.high);
+}
+
 static void assert_alike(const struct check *a, const struct check *b, bool expected)
 {
-	if (bytes_equal(check_key(a), check_key(b)) == expected)
+	bool are_hashes_equal = a->hash.low == b->hash.low && a->hash.high == b->hash.high;
+
+	if (bytes_equal(check_key(a), check_key(b)) == expected && are_hashes_equal == expected)
 		return;
 	fail_msg("%.*s and %.*s must %sbe equal", (int)a->key_len, a->key, (int)b->key_len, b->key,
 		 expected ? "" : "not ");
@@ -666,6 +676,7 @@ TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
 
 		assert_printable(&checks[0]);
 		assert_printable(&checks[1]);
+		assert_hash_is_of_key(&checks[0]);
 		assert_alike(&checks[0], &checks[1], are_the_same(&drafts[0], &drafts[1]));
 		same += are_the_same(&drafts[0], &drafts[1]);
 	}

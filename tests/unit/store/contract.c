@@ -26,6 +26,7 @@ struct check *check_make(struct check *check, const char *key, const struct quot
 	check->cost = cost;
 	check->key_len = strlen(key);
 	memcpy(check->key, key, check->key_len);
+	check_set_hash(check);
 	return check;
 }
 
