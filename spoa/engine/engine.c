@@ -137,7 +137,6 @@ struct inquiry *engine_begin(struct engine *engine)
 	list_init(&inquiry->queue_link);
 	inquiry->trace_len = 0;
 	inquiry->granted = 0;
-	inquiry->op = (struct store_op){0};
 	return inquiry;
 }
 
@@ -193,6 +192,14 @@ static bool is_denied_already(const struct request *request)
 		if (check_denies(request->checks[i]))
 			return true;
 	return false;
+}
+
+static bool are_all_decided(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (!request->checks[i]->is_decided)
+			return false;
+	return true;
 }
 
 static bool is_for_store(const struct check *check)
@@ -303,8 +310,10 @@ static void ask_local(struct inquiry *inquiry)
 {
 	struct check *checks[REQUEST_CHECKS_MAX];
 	unsigned errors[REQUEST_CHECKS_MAX];
-	struct store_op op = make_op(inquiry, checks, is_for_local);
 
+	if (are_all_decided(&inquiry->request))
+		return;
+	struct store_op op = make_op(inquiry, checks, is_for_local);
 	if (op.count == 0)
 		return;
 	op.is_denied = is_denied_already(&inquiry->request);

@@ -103,12 +103,26 @@ static void set_generation(struct terms *terms, const struct policy *policy,
 	terms->key_start_hash = key_hash_of_start(writer_bytes(&start));
 }
 
+/* The list `block` has no numbers to tell of. */
+static void set_header(struct terms *terms)
+{
+	const struct quota *quota = &terms->quota;
+	bool is_by_rate = algorithm_traits(quota->algorithm)->is_by_rate;
+
+	terms->header_len = 0;
+	if (quota->limit > 0 && (is_by_rate ? quota->refill_tokens : quota->window_us) > 0)
+		terms->header_len =
+			(uint8_t)(quota_header_at(terms->header, quota) - terms->header);
+}
+
 void generations_set(struct policy *policy)
 {
 	set_generation(&policy->terms, policy, NULL);
+	set_header(&policy->terms);
 	for (size_t i = 0; i < policy->override_count; i++) {
 		struct override *override = &policy->overrides[i];
 		set_generation(&override->terms, policy,
 			       override->has_own_balances ? &override->match : NULL);
+		set_header(&override->terms);
 	}
 }

@@ -11,7 +11,8 @@
 
 #include "limit/policy.h"
 
-/* Of the policy's terms, and of those of its overrides; and what their keys begin with. */
+/* Of the policy's terms, and of those of its overrides; what their keys begin with, and what the
+ * headers say. */
 void generations_set(struct policy *policy);
 
 #endif

@@ -48,6 +48,9 @@ struct terms {
 	uint8_t key_start_len;
 	char key_start[POLICY_KEY_START_MAX];
 	struct key_hash key_start_hash;
+	/* The parameters of RateLimit-Policy, `;q=100;w=60` (verdict.h); 0 bytes: not made. */
+	uint8_t header_len;
+	uint8_t header[QUOTA_HEADER_MAX];
 };
 
 struct override {

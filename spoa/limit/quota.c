@@ -87,6 +87,19 @@ bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t lim
 	return true;
 }
 
+uint8_t *quota_header_at(uint8_t *at, const struct quota *quota)
+{
+	bool is_by_rate = algorithm_traits(quota->algorithm)->is_by_rate;
+	int64_t window_us = is_by_rate ? quota_full_us(quota) : quota->window_us;
+
+	COPY_CONSTANT(at, ";q=", 3);
+	at = decimal_put(at + 3, (uint64_t)quota->limit);
+	if (window_us < US_PER_SECOND)
+		return at;
+	COPY_CONSTANT(at, ";w=", 3);
+	return decimal_put(at + 3, (uint64_t)divide_up(window_us, US_PER_SECOND));
+}
+
 int64_t quota_full_us(const struct quota *quota)
 {
 	return algorithm_traits(quota->algorithm)->full_us(quota);

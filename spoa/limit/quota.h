@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/compiler.h"
+#include "base/decimal.h"
 #include "base/err.h"
 #include "base/parse.h"
 #include "limit/algorithm.h"
@@ -51,6 +52,13 @@ MUST_CHECK bool quota_set_bucket(struct quota *quota, enum algorithm algorithm, 
 				 struct ratio tokens_per_us, struct err *err);
 MUST_CHECK bool quota_set_window(struct quota *quota, enum algorithm algorithm, int64_t limit,
 				 int64_t window_us, struct err *err);
+
+/*
+ * The parameters of RateLimit-Policy, `;q=100;w=60`, for a caller that has room for the longest
+ * ones; returns the end of what was put.
+ */
+#define QUOTA_HEADER_MAX (2 * (3 + DECIMAL_MAX))
+uint8_t *quota_header_at(uint8_t *at, const struct quota *quota);
 
 /* How long a balance of this quota takes from empty to full. */
 int64_t quota_full_us(const struct quota *quota);

@@ -51,18 +51,23 @@ bool attribute_name_is_reserved(struct bytes name)
 	return argument_named(&unused, name) != NULL;
 }
 
-static struct arguments find_arguments(const struct attributes *attributes)
+/* False when there are none, as in most requests. */
+static bool find_arguments(const struct attributes *attributes, struct arguments *ret_arguments)
 {
 	struct arguments arguments = {0};
+	bool has_any = false;
 
 	for (size_t i = 0; i < attributes->count; i++) {
 		const struct attribute *attribute = &attributes->items[i];
 		const struct value **argument = argument_named(&arguments, attribute->name);
-		if (argument != NULL)
-			*argument =
-				attribute->value.kind == VALUE_ABSENT ? NULL : &attribute->value;
+		if (argument == NULL)
+			continue;
+		*argument = attribute->value.kind == VALUE_ABSENT ? NULL : &attribute->value;
+		has_any = true;
 	}
-	return arguments;
+	if (has_any)
+		*ret_arguments = arguments;
+	return has_any;
 }
 
 /* NULL, or what is wrong. */
@@ -189,7 +194,12 @@ static const char *read_arguments(const struct arguments *a, struct reserved *re
 bool reserved_read(const struct attributes *attributes, struct reserved *ret_reserved,
 		   const char **ret_why)
 {
-	struct arguments arguments = find_arguments(attributes);
+	struct arguments arguments;
+
+	if (!find_arguments(attributes, &arguments)) {
+		*ret_reserved = (struct reserved){.cost = 1};
+		return true;
+	}
 	struct reserved reserved = {
 		.has_policy = arguments.policy != NULL,
 		.key = arguments.key,

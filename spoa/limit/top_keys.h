@@ -27,7 +27,9 @@ struct top_key {
 };
 
 struct top_keys {
-	uint64_t hashes[TOP_KEYS_MAX]; /* apart, so that they are searched fast */
+	/* Apart, so that they are searched fast: first a byte of each hash, for all in one go. */
+	uint8_t tags[TOP_KEYS_MAX];
+	uint64_t hashes[TOP_KEYS_MAX];
 	struct top_key keys[TOP_KEYS_MAX];
 	size_t count;
 	uint64_t total;

@@ -143,7 +143,7 @@ static void cut(uint8_t *address, unsigned bytes, unsigned prefix)
 
 void value_cut_address(struct value *value, unsigned ipv4_prefix, unsigned ipv6_prefix)
 {
-	if (value->kind == VALUE_IPV4)
+	if (value->kind == VALUE_IPV4 && ipv4_prefix < 8 * sizeof value->ipv4)
 		cut(value->ipv4, sizeof value->ipv4, ipv4_prefix);
 	if (value->kind == VALUE_IPV6)
 		cut(value->ipv6, sizeof value->ipv6, ipv6_prefix);

@@ -87,8 +87,23 @@ static bool is_degraded(const struct request *request)
 	return false;
 }
 
+/* Most requests are one check that is granted: then there is nothing to look for. */
+static bool is_one_grant(const struct request *request)
+{
+	if (request->count != 1 || request->is_invalid)
+		return false;
+	const struct check *check = request->checks[0];
+	return check->is_decided && check->outcome.allowed && check->error == 0 &&
+	       !check->is_shadow;
+}
+
 struct verdict verdict_fold(const struct request *request, enum on_error on_error)
 {
+	if (is_one_grant(request))
+		return (struct verdict){.request = request,
+					.allowed = true,
+					.reason = REASON_OK,
+					.lead = request->checks[0]};
 	const struct check *limited = find_limited(request);
 	const struct check *undecided = find_undecided(request);
 	const struct check *shadow = find_shadow(request);
@@ -208,14 +223,13 @@ uint8_t *verdict_ratelimit_at(uint8_t *at, const struct verdict *verdict, const 
 
 uint8_t *verdict_ratelimit_policy_at(uint8_t *at, const struct check *check)
 {
-	bool is_by_rate = algorithm_traits(check->quota->algorithm)->is_by_rate;
-	int64_t window_us = is_by_rate ? quota_full_us(check->quota) : check->quota->window_us;
+	const struct terms *terms = check->terms;
 
 	at = put_name(at, check);
-	at = put_parameter(at, 'q', check->quota->limit);
-	if (window_us >= US_PER_SECOND)
-		at = put_parameter(at, 'w', seconds_up(window_us));
-	return at;
+	if (check->quota != &terms->quota || terms->header_len == 0)
+		return quota_header_at(at, check->quota);
+	COPY_CONSTANT(at, terms->header, QUOTA_HEADER_MAX);
+	return at + terms->header_len;
 }
 
 void verdict_put_ratelimit(struct writer *w, const struct verdict *verdict,

@@ -40,13 +40,14 @@ enum spop_found spop_frame_next(struct bytes *from, size_t max_frame_size,
 size_t spop_frame_begin(struct writer *w, enum spop_frame_type type, uint64_t stream_id,
 			uint64_t frame_id)
 {
+	/* All bytes but the type are constant up to the ids: LENGTH comes later, FIN is 1. */
+	uint8_t head[SPOP_LENGTH_BYTES + 5 + 2 * SPOP_VARINT_MAX] = {
+		[SPOP_LENGTH_BYTES] = (uint8_t)type, [SPOP_LENGTH_BYTES + 4] = SPOP_FIN};
+	uint8_t *at = spop_varint_at(head + SPOP_LENGTH_BYTES + 5, stream_id);
 	size_t begin = writer_mark(w);
 
-	writer_put_u32_be(w, 0);
-	writer_put_u8(w, (uint8_t)type);
-	writer_put_u32_be(w, SPOP_FIN);
-	spop_put_varint(w, stream_id);
-	spop_put_varint(w, frame_id);
+	at = spop_varint_at(at, frame_id);
+	writer_put(w, bytes_from(head, (size_t)(at - head)));
 	return begin;
 }
 
