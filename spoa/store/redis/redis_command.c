@@ -1,5 +1,7 @@
 #include "store/redis/redis_command.h"
 
+#include <string.h>
+
 #include "base/compiler.h"
 #include "base/decimal.h"
 
@@ -33,9 +35,16 @@ void redis_command_put_len(struct writer *w, size_t len)
 
 void redis_command_put(struct writer *w, struct bytes word)
 {
-	put_head(w, '$', word.len);
-	writer_put(w, word);
-	writer_put(w, BYTES("\r\n"));
+	uint8_t head[HEAD_MAX];
+	size_t head_len = (size_t)(put_head_at(head, '$', word.len) - head);
+	uint8_t *at = writer_take(w, head_len + word.len + 2);
+
+	if (at == NULL)
+		return;
+	memcpy(at, head, head_len);
+	if (word.len > 0)
+		memcpy(at + head_len, word.data, word.len);
+	COPY_CONSTANT(at + head_len + word.len, "\r\n", 2);
 }
 
 /* A single digit: four of the six numbers that a check of one token takes. */
