@@ -186,6 +186,7 @@ static bool apply_exception(struct check *check, const struct exception *excepti
 		if (!exception_quota(exception, check->quota, &quota, &err))
 			return !terms.is_unlimited;
 		terms.quota = quota;
+		terms.header_len = 0; /* what the headers say is of the other numbers */
 		check->own_quota = quota; /* the key has the inline policy's own numbers already */
 	} else {
 		terms.is_shadow = false;

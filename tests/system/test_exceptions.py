@@ -141,6 +141,14 @@ def test_raise_keeps_what_is_used_whatever_override_holds(client):
         assert client.verdict(tenant=tenant)["limit"] == 2
 
 
+def test_the_headers_have_the_numbers_of_the_exception(client):
+    policy = "ratelimit-policy"
+    assert client.check(attributes={"tenant": "x"}).headers[policy] == '"tenant";q=4;w=86400'
+
+    client.set("tenant", {"limit": 20}, tenant="x")
+    assert client.check(attributes={"tenant": "x"}).headers[policy] == '"tenant";q=20;w=86400'
+
+
 def test_numbers_of_a_bucket_and_of_an_inline_policy(client):
     client.set("per-ip", {"capacity": 10}, src="192.0.2.1")
     client.set("per-ip", {"refill_rate": "7/1h"}, key="192.0.2.2")
