@@ -83,7 +83,7 @@ struct exceptions {
 	size_t bucket_count;         /* a power of two */
 	struct set *sets[SETS_ROOM]; /* allocated at the first use */
 	size_t set_count;            /* all that are in use stand before it */
-	uint8_t secret[crypto_shorthash_KEYBYTES];
+	uint64_t secret[2];
 };
 
 /* ---- start and end ---- */
@@ -103,6 +103,7 @@ struct exceptions *exceptions_new(uint64_t (*now_ms)(void *owner), void *owner)
 	exceptions->now_ms = now_ms;
 	exceptions->owner = owner;
 	randombytes_buf(exceptions->secret, sizeof exceptions->secret);
+	exceptions->secret[1] |= 1; /* a factor of 0 would make all hashes equal */
 	return exceptions;
 }
 
@@ -132,17 +133,53 @@ void exceptions_free(struct exceptions *exceptions)
 
 /* ---- the hash table ---- */
 
-static uint64_t hash_of(const struct exceptions *exceptions, struct bytes lookup)
+static uint64_t mix(uint64_t a, uint64_t b)
 {
-	uint64_t hash;
+	__extension__ typedef unsigned __int128 product;
+	product all = (product)a * b;
 
-	crypto_shorthash((unsigned char *)&hash, lookup.data, lookup.len, exceptions->secret);
-	return hash;
+	return (uint64_t)all ^ (uint64_t)(all >> 64);
+}
+
+/* The last 8 bytes, or all of fewer; some bytes twice, which costs less than a loop. */
+static uint64_t last_word(struct bytes bytes)
+{
+	uint64_t word = 0;
+	uint32_t half[2] = {0};
+
+	if (bytes.len >= sizeof word) {
+		memcpy(&word, bytes.data + bytes.len - sizeof word, sizeof word);
+		return word;
+	}
+	if (bytes.len >= sizeof half[0]) {
+		memcpy(&half[0], bytes.data, sizeof half[0]);
+		memcpy(&half[1], bytes.data + bytes.len - sizeof half[1], sizeof half[1]);
+		return (uint64_t)half[1] << 32 | half[0];
+	}
+	for (size_t i = 0; i < bytes.len; i++)
+		word = word << 8 | bytes.data[i];
+	return word;
+}
+
+/*
+ * Only operators put something into the table, so a client can't make a bucket long whatever it
+ * asks for. The hash needs not be a cryptographic one then, which would cost each check more.
+ */
+static uint64_t hash_bytes(const struct exceptions *exceptions, uint64_t hash, struct bytes bytes)
+{
+	uint64_t word = 0;
+
+	hash ^= bytes.len;
+	for (size_t at = 0; bytes.len - at > sizeof word; at += sizeof word) {
+		memcpy(&word, bytes.data + at, sizeof word);
+		hash = mix(hash ^ word, exceptions->secret[1]);
+	}
+	return mix(hash ^ last_word(bytes), exceptions->secret[1]);
 }
 
 static struct entry **bucket_of(const struct exceptions *exceptions, uint64_t hash)
 {
-	return &exceptions->buckets[hash & (exceptions->bucket_count - 1)];
+	return &exceptions->buckets[(hash ^ hash >> 32) & (exceptions->bucket_count - 1)];
 }
 
 /* With too few buckets the table is slower and not wrong: so it may be that memory is short. */
@@ -169,10 +206,8 @@ static void add_buckets(struct exceptions *exceptions)
 
 static void link_entry(struct exceptions *exceptions, struct entry *entry)
 {
-	struct entry **bucket;
+	struct entry **bucket = bucket_of(exceptions, entry->hash);
 
-	entry->hash = hash_of(exceptions, entry->lookup);
-	bucket = bucket_of(exceptions, entry->hash);
 	entry->next = *bucket;
 	*bucket = entry;
 }
@@ -192,13 +227,23 @@ bool exception_has_ended(const struct exceptions *exceptions, const struct excep
 	       exception->until_ms <= exceptions->now_ms(exceptions->owner);
 }
 
+/* Most requests have no exception, and for these the lookup key is not even written. */
+static inline bool may_be_there(const struct exceptions *exceptions, uint64_t hash)
+{
+	const struct entry *entry = *bucket_of(exceptions, hash);
+
+	while (entry != NULL && entry->hash != hash)
+		entry = entry->next;
+	return entry != NULL;
+}
+
 /*
  * Different values may be one when a policy cuts addresses shorter than it did when the exceptions
  * were made: then the newest holds.
  */
-static const struct exception *look(const struct exceptions *exceptions, struct bytes lookup)
+static const struct exception *look(const struct exceptions *exceptions, uint64_t hash,
+				    struct bytes lookup)
 {
-	uint64_t hash = hash_of(exceptions, lookup);
 	const struct exception *found = NULL;
 
 	for (const struct entry *entry = *bucket_of(exceptions, hash); entry != NULL;
@@ -403,14 +448,6 @@ static void put_set(struct writer *w, size_t at)
 	writer_put_u8(w, (uint8_t)at);
 }
 
-static void begin_lookup(struct writer *w, const struct exceptions *exceptions,
-			 const struct set *set)
-{
-	for (size_t i = 0; i < exceptions->set_count; i++)
-		if (exceptions->sets[i] == set)
-			put_set(w, i);
-}
-
 /* `value` is cut already. */
 static void put_part(struct writer *w, struct part part, const struct value *value)
 {
@@ -427,6 +464,45 @@ static void put_part(struct writer *w, struct part part, const struct value *val
 		writer_put_u32_be(w, (uint32_t)text.len);
 		writer_put(w, text);
 	}
+}
+
+static uint64_t begin_hash(const struct exceptions *exceptions, size_t at)
+{
+	return exceptions->secret[0] + at;
+}
+
+static uint64_t hash_part(const struct exceptions *exceptions, uint64_t hash, struct part part,
+			  const struct value *value)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+	struct bytes bytes;
+
+	if (part.kind == PART_IPV4)
+		bytes = bytes_from(value->ipv4, sizeof value->ipv4);
+	else if (part.kind == PART_IPV6)
+		bytes = bytes_from(value->ipv6, sizeof value->ipv6);
+	else
+		bytes = value_to_text(value, memory);
+	return hash_bytes(exceptions,
+			  hash ^ (uint64_t)part.kind << 40 ^ (uint64_t)part.prefix << 32, bytes);
+}
+
+static uint64_t hash_of_policy(const struct exceptions *exceptions, struct bytes name,
+			       struct bytes rest)
+{
+	return hash_bytes(exceptions, hash_bytes(exceptions, exceptions->secret[0], name), rest);
+}
+
+/* Of the lookup key that put_check writes: the name is what stands before the first colon. */
+static uint64_t hash_of_check(const struct exceptions *exceptions, const struct check *check)
+{
+	size_t name_len = check->values_at - POLICY_GENERATION_MAX - 2; /* NAME:GENERATION: */
+
+	if (check->quota != &check->own_quota)
+		return hash_of_policy(exceptions, bytes_from(check->key, name_len),
+				      check_values(check));
+	return hash_of_policy(exceptions, BYTES("inline"),
+			      bytes_skip(check_key(check), strlen("inline:")));
 }
 
 static void put_check(struct writer *w, const struct check *check)
@@ -534,16 +610,28 @@ static bool join_set(struct exceptions *exceptions, struct entry *entry)
 	return true;
 }
 
+static size_t position_of(const struct exceptions *exceptions, const struct set *set)
+{
+	size_t at = 0;
+
+	while (exceptions->sets[at] != set)
+		at++;
+	return at;
+}
+
 static void put_lookup_of_names(struct writer *w, const struct exceptions *exceptions,
-				const struct entry *entry)
+				struct entry *entry)
 {
 	const struct exception *exception = &entry->exception;
+	size_t at = position_of(exceptions, entry->set);
 	struct part part;
 
-	begin_lookup(w, exceptions, entry->set);
+	entry->hash = begin_hash(exceptions, at);
+	put_set(w, at);
 	for (size_t i = 0; i < exception->count; i++) {
 		struct value value = read_part(&exception->names[i], exception->is_hashed, &part);
 		put_part(w, part, &value);
+		entry->hash = hash_part(exceptions, entry->hash, part, &value);
 	}
 }
 
@@ -581,6 +669,9 @@ static void bind_entry(struct exceptions *exceptions, struct entry *entry,
 	if (entry->exception.policy.len > 0) {
 		if (!put_lookup_of_policy(&w, &entry->exception, policies))
 			return;
+		struct bytes rest = writer_bytes(&w), name;
+		(void)bytes_next_item(&rest, ':', &name);
+		entry->hash = hash_of_policy(exceptions, name, rest);
 	} else {
 		if (!join_set(exceptions, entry))
 			return;
@@ -834,24 +925,50 @@ static enum part_kind kind_of(const struct value *value)
 	return value->kind == VALUE_IPV6 ? PART_IPV6 : PART_TEXT;
 }
 
+/* Cuts the values of the request as the shape says. False when they are of other kinds. */
+static inline bool cut_values(const struct set *set, const struct shape *shape,
+			      const struct gathered *gathered, struct value *values)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct part part = shape->parts[i];
+		values[i] = gathered->values[i];
+		if (kind_of(&values[i]) != part.kind)
+			return false;
+		if (part.prefix < bits_of(part))
+			value_cut_address(&values[i], part.prefix, part.prefix);
+	}
+	return true;
+}
+
+/* Not inline: a large buffer on the stack costs, and few requests come here. */
+static __attribute__((noinline)) const struct exception *
+look_closely(const struct exceptions *exceptions, size_t at, const struct shape *shape,
+	     const struct value *values, uint64_t hash)
+{
+	uint8_t memory[KEY_MAX];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	put_set(&w, at);
+	for (size_t i = 0; i < exceptions->sets[at]->count; i++)
+		put_part(&w, shape->parts[i], &values[i]);
+	return w.full ? NULL : look(exceptions, hash, writer_bytes(&w));
+}
+
 static const struct exception *look_for_shape(const struct exceptions *exceptions, size_t at,
 					      const struct shape *shape,
 					      const struct gathered *gathered)
 {
 	const struct set *set = exceptions->sets[at];
-	uint8_t memory[KEY_MAX];
-	struct writer w = writer_on(memory, sizeof memory);
+	struct value values[EXCEPTION_NAMES_MAX];
+	uint64_t hash = begin_hash(exceptions, at);
 
-	put_set(&w, at);
-	for (size_t i = 0; i < set->count; i++) {
-		struct value value = gathered->values[i];
-		struct part part = shape->parts[i];
-		if (kind_of(&value) != part.kind)
-			return NULL;
-		value_cut_address(&value, part.prefix, part.prefix);
-		put_part(&w, part, &value);
-	}
-	return w.full ? NULL : look(exceptions, writer_bytes(&w));
+	if (!cut_values(set, shape, gathered, values))
+		return NULL;
+	for (size_t i = 0; i < set->count; i++)
+		hash = hash_part(exceptions, hash, shape->parts[i], &values[i]);
+	if (!may_be_there(exceptions, hash))
+		return NULL;
+	return look_closely(exceptions, at, shape, values, hash);
 }
 
 bool exceptions_search(const struct exceptions *exceptions, const struct attributes *attributes,
@@ -888,15 +1005,25 @@ bool exceptions_are_of_policies(const struct exceptions *exceptions)
 	return exceptions->of_policies > 0;
 }
 
-const struct exception *exceptions_find(const struct exceptions *exceptions,
-					const struct check *check, struct exception_hit *ret_hit)
+static __attribute__((noinline)) const struct exception *
+find_closely(const struct exceptions *exceptions, const struct check *check, uint64_t hash,
+	     struct exception_hit *ret_hit)
 {
 	uint8_t memory[CHECK_KEY_MAX + POLICY_NAME_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
 
 	put_check(&w, check);
-	const struct exception *found = look(exceptions, writer_bytes(&w));
+	const struct exception *found = look(exceptions, hash, writer_bytes(&w));
 	if (found != NULL)
 		*ret_hit = hit_of(exceptions, found);
 	return found;
+}
+
+const struct exception *exceptions_find(const struct exceptions *exceptions,
+					const struct check *check, struct exception_hit *ret_hit)
+{
+	uint64_t hash = hash_of_check(exceptions, check);
+
+	return may_be_there(exceptions, hash) ? find_closely(exceptions, check, hash, ret_hit)
+					      : NULL;
 }

@@ -383,7 +383,7 @@ static void look_at_both(struct request *request, const struct attributes *attri
 {
 	if (request->exceptions != NULL)
 		look_at_exceptions(request, attributes, instead);
-	if (!has_exception(request))
+	if (!has_exception(request) && policies_have_lists(request->policies))
 		set_listed(request, policies_find_listed(request->policies, attributes, instead));
 }
 

@@ -317,7 +317,7 @@ TEST(bind_to_another_algorithm_makes_void)
 
 TEST(have_room_for_so_many_sets_of_names)
 {
-	char names[16], id[8];
+	char names[32], id[16];
 	struct err err;
 
 	for (int i = 0; i < EXCEPTION_SETS_MAX; i++) {
@@ -335,7 +335,7 @@ TEST(have_room_for_so_many_sets_of_names)
 
 TEST(have_room_for_so_many_lengths_of_networks)
 {
-	char names[32], id[8];
+	char names[32], id[16];
 	struct err err;
 
 	for (int i = 0; i < EXCEPTION_NETWORKS_MAX; i++) {
@@ -356,7 +356,7 @@ TEST(have_room_for_so_many_lengths_of_networks)
 /* Two agents may have accepted more together than each may alone. */
 TEST(put_above_the_bounds_is_found_all_the_same)
 {
-	char names[32], id[8];
+	char names[32], id[16];
 
 	for (int i = 0; i < 2 * EXCEPTION_SETS_MAX; i++) {
 		snprintf(names, sizeof names, "n%d=x", i);
@@ -419,7 +419,7 @@ static const char *find_slowly(const char *source, const char *user)
 
 static void change_one(struct chance *chance)
 {
-	char id[8], names[64];
+	char id[16], names[64];
 
 	snprintf(id, sizeof id, "%u", (unsigned)chance_between(chance, 0, 19));
 	if (chance_is_one_in(chance, 3)) {
