@@ -881,7 +881,9 @@ bool exception_hit_overrules(const struct exception_hit *a, const struct excepti
 		return a->count > b->count;
 	if (a->open_bits != b->open_bits)
 		return a->open_bits < b->open_bits;
-	return a->changed_ms > b->changed_ms;
+	if (a->changed_ms != b->changed_ms)
+		return a->changed_ms > b->changed_ms;
+	return strcmp(a->id, b->id) > 0; /* so that all agents choose the same one */
 }
 
 /* The values of a request for the names of a set; of a hashed set their hashes, in `hashes`. */

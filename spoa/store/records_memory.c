@@ -29,7 +29,8 @@ struct records_memory {
 	void *owner;
 	struct kept **items; /* by id */
 	size_t count;
-	size_t next; /* which one records_memory_advance looks at next */
+	uint64_t changed_ms; /* the time of the last change */
+	size_t next;         /* which one records_memory_advance looks at next */
 };
 
 static struct records_memory *memory_of(struct records *records)
@@ -121,6 +122,18 @@ static bool insert_at(struct records_memory *memory, size_t at, struct kept *kep
 	return true;
 }
 
+/*
+ * The time of a change. A change in the same millisecond as the one before, of whatever record, or
+ * after a step back of the clock, is later all the same.
+ */
+static uint64_t next_ms(struct records_memory *memory)
+{
+	uint64_t now = now_ms(&memory->records);
+
+	memory->changed_ms = now > memory->changed_ms ? now : memory->changed_ms + 1;
+	return memory->changed_ms;
+}
+
 static enum records_outcome put_record(struct records_memory *memory, const struct record *record)
 {
 	bool is_there;
@@ -131,12 +144,8 @@ static enum records_outcome put_record(struct records_memory *memory, const stru
 	struct kept *kept = keep(record);
 	if (kept == NULL)
 		return RECORDS_UNAVAILABLE;
-	/* A change at the same moment as the one before, or after a step of the clock, is later. */
-	kept->record.changed_ms = now_ms(&memory->records);
+	kept->record.changed_ms = next_ms(memory);
 	if (is_there) {
-		uint64_t before = memory->items[at]->record.changed_ms;
-		if (kept->record.changed_ms <= before)
-			kept->record.changed_ms = before + 1;
 		free(memory->items[at]);
 		memory->items[at] = kept;
 	} else if (!insert_at(memory, at, kept)) {

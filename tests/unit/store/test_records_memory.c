@@ -155,6 +155,17 @@ TEST(put_after_a_step_back_of_the_clock_is_later_all_the_same)
 	assert_int_equal(changed_ms, START_MS + 1);
 }
 
+TEST(put_of_two_records_at_one_moment_one_is_later)
+{
+	records_on_change(records, note_changed, NULL);
+	put("b", "e1");
+	uint64_t first = changed_ms;
+
+	put("a", "e1");
+
+	assert_int_equal(changed_ms, first + 1);
+}
+
 TEST(put_more_than_the_bound_is_refused_and_changes_nothing)
 {
 	char id[16];
