@@ -12,10 +12,10 @@
 #include "store/redis/redis_reply.h"
 
 #define RECORDS_RUN_LEN     16
-#define RECORDS_READ_MAX    200   /* records in a reply */
-#define RECORDS_READ_BYTES  40960 /* of them, but for the last one */
-#define RECORDS_MERGE_MAX   64    /* records in a call */
-#define RECORDS_MERGE_BYTES 32768 /* of them */
+#define RECORDS_READ_MAX    100   /* records in a reply */
+#define RECORDS_READ_BYTES  20480 /* of them, but for the last one */
+#define RECORDS_MERGE_MAX   32    /* records in a call */
+#define RECORDS_MERGE_BYTES 16384 /* of them */
 #define RECORDS_CALL_MAX \
 	(1024 + RECORDS_MERGE_BYTES + 2 * RECORD_VALUE_MAX + RECORDS_MERGE_MAX * 100)
 
