@@ -21,12 +21,18 @@ def faults(renderings, versions):
     for name, objects in renderings.items():
         for version in versions:
             for thing in objects:
-                try:
-                    kubernetes_validate.validate(thing, version, strict=True)
-                except (kubernetes_validate.ValidationError,
-                        kubernetes_validate.SchemaNotFoundError) as error:
-                    where = f"{name} {version} {thing['kind']}/{thing['metadata']['name']}"
-                    yield f"{where}: {error.message}"
+                fault = fault_of(json.dumps(thing), version)
+                if fault:
+                    yield f"{name} {version} {thing['kind']}/{thing['metadata']['name']}: {fault}"
+
+
+@functools.lru_cache(maxsize=None)  # most objects are the same in several renderings
+def fault_of(text, version):
+    try:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+        return None
+    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+        return error.message
 
 
 def main():
