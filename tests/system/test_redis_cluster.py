@@ -166,6 +166,29 @@ def test_a_server_without_a_cluster_is_refused_with_the_way_out(start_agent, red
     assert "--store begins with redis://" in event["reason"]
 
 
+def test_agents_of_a_cluster_count_each_other(start_cluster, start_agent):
+    """By seats that are all in one slot; also after that slot has moved."""
+    cluster = start_cluster()
+    agents = [start_agent("--store-timeout", "5s", "--on-error", "local", store=cluster.url,
+                          policies=policies(p=bucket(LIMIT)), http=True) for _ in range(2)]
+
+    def counted(agent):
+        with HttpClient(agent) as client:
+            return client.get("/status").json["store"]["agents"]
+
+    for agent in agents:
+        wait_until(lambda a=agent: counted(a) == 2, "the number of agents")
+    seats = [key for key in cluster.keys() if b"{agents}" in key]
+    assert sorted(seats) == [b"rl:{agents}:0", b"rl:{agents}:1"]
+    slot = cluster.slot_of(seats[0])
+    target = next(node for node in cluster.primaries if node is not cluster.owner_of(slot))
+    cluster.move(slot, target)
+    agents.append(start_agent("--store-timeout", "5s", "--on-error", "local", store=cluster.url,
+                              policies=policies(p=bucket(LIMIT)), http=True))
+    for agent in agents:
+        wait_until(lambda a=agent: counted(a) == 3, "the number of agents")
+
+
 # --- slots that move -----------------------------------------------------------------------------
 
 

@@ -29,8 +29,7 @@
 #define SPARE_SEATS   16
 #define ID_BYTES      8
 #define ID_LEN        16 /* in hex */
-#define SEAT_NAME     "{agents}:"
-#define SEAT_BYTES    (REDIS_PREFIX_MAX + sizeof SEAT_NAME + 4)
+#define SEAT_BYTES    (REDIS_PREFIX_MAX + sizeof REDIS_AGENTS_SEAT + 4)
 #define COMMAND_MAX   (256 + REDIS_AGENTS_MAX * (SEAT_BYTES + 8))
 
 struct redis_agents {
@@ -66,6 +65,14 @@ void agents_number_add(struct agents_number *number, unsigned counted, int64_t n
 		*number = (struct agents_number){number->largest, 0, now_us, now_us};
 }
 
+/* NULL while it can't be asked. */
+static struct redis_link *find_link(const struct redis_agents *agents)
+{
+	struct redis_link *link = agents->config.link(agents->config.owner);
+
+	return link != NULL && redis_link_is_up(link) ? link : NULL;
+}
+
 static void ask_again_in(struct redis_agents *agents, double seconds)
 {
 	agents->timer.repeat = seconds;
@@ -95,11 +102,12 @@ static void take_number(struct redis_agents *agents, unsigned counted)
 
 static void take_error(struct redis_agents *agents, struct bytes why)
 {
-	uint64_t connection = redis_link_connects(agents->config.link);
+	struct redis_link *link = find_link(agents);
+	uint64_t connection = link == NULL ? 0 : redis_link_connects(link);
 
 	if (redis_error_kind(why) == STORE_NOSCRIPT) {
-		if (redis_link_is_up(agents->config.link))
-			redis_link_load_script(agents->config.link);
+		if (link != NULL)
+			redis_link_load_script(link);
 		ask_again_in(agents, RETRY_SECONDS);
 	} else if (bytes_begin_with(why, BYTES("NOPERM")) && agents->told_of != connection) {
 		agents->told_of = connection;
@@ -129,18 +137,18 @@ static void put_seat(struct writer *w, struct bytes prefix, unsigned seat)
 	struct writer key = writer_on(name, sizeof name);
 
 	writer_put(&key, prefix);
-	writer_put(&key, BYTES(SEAT_NAME));
+	writer_put(&key, BYTES(REDIS_AGENTS_SEAT));
 	writer_put_unsigned(&key, seat);
 	redis_command_put(w, writer_bytes(&key));
 }
 
-static void ask_for_seat(struct redis_agents *agents)
+static void ask_for_seat(struct redis_agents *agents, struct redis_link *link)
 {
 	struct writer w = writer_on(agents->command, sizeof agents->command);
 
 	redis_command_begin(&w, 3 + agents->seats + 3);
 	redis_command_put(&w, BYTES("EVALSHA"));
-	redis_command_put(&w, bytes_from_text(redis_link_hash(agents->config.link)));
+	redis_command_put(&w, bytes_from_text(redis_link_hash(link)));
 	redis_command_put_number(&w, agents->seats);
 	for (unsigned seat = 0; seat < agents->seats; seat++)
 		put_seat(&w, agents->config.prefix, seat);
@@ -149,7 +157,7 @@ static void ask_for_seat(struct redis_agents *agents)
 	redis_command_put_number(&w, REDIS_AGENTS_LIFE_MS);
 	ASSERT(!w.full);
 	agents->is_asked = true;
-	redis_link_send(agents->config.link, writer_bytes(&w), &agents->asked);
+	redis_link_send(link, writer_bytes(&w), &agents->asked);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -157,10 +165,10 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	struct redis_agents *agents = CONTAINER_OF(timer, struct redis_agents, timer);
 
 	(void)loop, (void)events;
-	bool is_up = redis_link_is_up(agents->config.link);
-	if (is_up && !agents->is_asked)
-		ask_for_seat(agents);
-	ask_again_in(agents, is_up ? ASK_SECONDS : RETRY_SECONDS);
+	struct redis_link *link = find_link(agents);
+	if (link != NULL && !agents->is_asked)
+		ask_for_seat(agents, link);
+	ask_again_in(agents, link != NULL ? ASK_SECONDS : RETRY_SECONDS);
 }
 
 /* ---- start and end ---- */

@@ -24,7 +24,9 @@
 
 #include "base/bytes.h"
 
-#define REDIS_AGENTS_MAX     512 /* seats that are looked at; more agents count as so many */
+#define REDIS_AGENTS_SEAT "{agents}:" /* what the keys of all seats begin with, behind the prefix \
+				       */
+#define REDIS_AGENTS_MAX     512      /* seats that are looked at; more agents count as so many */
 #define REDIS_AGENTS_LIFE_MS 5000
 #define REDIS_AGENTS_HOLD_US INT64_C(7000000)
 
@@ -33,8 +35,9 @@ struct redis_agents;
 struct redis_link;
 
 struct redis_agents_config {
-	struct redis_link *link; /* to the server that has the seats */
-	struct bytes prefix;     /* of every key; a constant */
+	/* The link to the server that has the seats; NULL: nobody knows the server now. */
+	struct redis_link *(*link)(void *owner);
+	struct bytes prefix; /* of every key; a constant */
 	/* The number has changed. */
 	void (*counted)(void *owner, unsigned agents);
 	/* The user may not call what counting needs; called once a connection. */
@@ -45,7 +48,7 @@ struct redis_agents_config {
 /* NULL when memory is short. */
 struct redis_agents *redis_agents_new(struct ev_loop *loop,
 				      const struct redis_agents_config *config);
-/* The link must be freed first, since it answers what is still asked. */
+/* The links must be freed first, since they answer what is still asked. */
 void redis_agents_free(struct redis_agents *agents);
 /* Whether this agent holds a seat and counts; at first it does not. */
 void redis_agents_set_counting(struct redis_agents *agents, bool is_counting);

@@ -11,6 +11,7 @@
 #include "store/redis/redis_parts.h"
 #include "store/redis/redis_records.h"
 #include "store/redis/redis_sentinels.h"
+#include "store/redis/redis_slots.h"
 
 _Static_assert(STORE_PASSWORD_MAX <= REDIS_PASSWORD_MAX, "a password of any store fits");
 
@@ -20,7 +21,7 @@ struct redis_store {
 	const struct redis_target *target;
 	struct redis_node node;        /* of one server */
 	struct redis_cluster *cluster; /* NULL: the target is one server */
-	struct redis_agents *agents;   /* NULL: of a cluster */
+	struct redis_agents *agents;
 	bool is_told_down;
 };
 
@@ -117,10 +118,19 @@ static void reread_files(struct store *store)
 
 static void count_agents(struct store *store, bool is_counting)
 {
-	struct redis_agents *agents = redis_of(store)->agents;
+	redis_agents_set_counting(redis_of(store)->agents, is_counting);
+}
 
-	if (agents != NULL)
-		redis_agents_set_counting(agents, is_counting);
+/* All seats are in the slot of the first one. */
+static struct redis_link *find_seats(void *owner)
+{
+	const struct redis_store *redis = owner;
+	struct bytes prefix = redis->common.config.prefix;
+
+	if (redis->cluster == NULL)
+		return redis->node.link;
+	return redis_cluster_find_link(redis->cluster,
+				       redis_slot_of(prefix, BYTES(REDIS_AGENTS_SEAT)));
 }
 
 static void on_counted(void *owner, unsigned agents)
@@ -202,8 +212,7 @@ static struct store_description describe(const struct store *store)
 		redis_cluster_describe(redis->cluster, &description);
 	else
 		describe_node(&redis->node, &description);
-	if (redis->agents != NULL)
-		description.stats.agents = redis_agents_number(redis->agents);
+	description.stats.agents = redis_agents_number(redis->agents);
 	return description;
 }
 
@@ -270,7 +279,19 @@ static bool open_records(struct redis_store *redis, struct ev_loop *loop)
 
 /* ---- start and end ---- */
 
-static bool open_all(struct redis_store *redis, struct ev_loop *loop)
+static bool open_agents(struct redis_store *redis, struct ev_loop *loop)
+{
+	redis->agents = redis_agents_new(loop, &(struct redis_agents_config){
+						       .link = find_seats,
+						       .prefix = redis->common.config.prefix,
+						       .counted = on_counted,
+						       .lacks_right = on_lacks_right,
+						       .owner = redis,
+					       });
+	return redis->agents != NULL;
+}
+
+static bool open_servers(struct redis_store *redis, struct ev_loop *loop)
 {
 	struct redis_common *common = &redis->common;
 
@@ -293,19 +314,10 @@ static bool open_all(struct redis_store *redis, struct ev_loop *loop)
 							     .owner = redis});
 		return redis->cluster != NULL;
 	}
-	if (!redis_node_init(&redis->node, loop,
-			     &(struct redis_node_config){.common = common,
-							 .target = redis->target,
-							 .changed = on_node_changed}))
-		return false;
-	redis->agents = redis_agents_new(loop, &(struct redis_agents_config){
-						       .link = redis->node.link,
-						       .prefix = common->config.prefix,
-						       .counted = on_counted,
-						       .lacks_right = on_lacks_right,
-						       .owner = redis,
-					       });
-	return redis->agents != NULL;
+	return redis_node_init(&redis->node, loop,
+			       &(struct redis_node_config){.common = common,
+							   .target = redis->target,
+							   .changed = on_node_changed});
 }
 
 struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *target,
@@ -329,7 +341,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->common.config = *config;
 	redis->target = target;
 	redis_credentials_init(&redis->common.credentials, target->user, target->password);
-	if (!open_records(redis, loop) || !open_all(redis, loop)) {
+	if (!open_records(redis, loop) || !open_servers(redis, loop) || !open_agents(redis, loop)) {
 		release(&redis->store);
 		return NULL;
 	}
