@@ -403,3 +403,32 @@ def test_an_operator_resets_balances_in_several_slots(
             [1] * 8
         assert set(client.used("p", src="a").values()) <= {0}
         assert peer.ask(src="a", plan="p0").remaining == 9
+
+
+def test_an_operator_is_answered_by_the_node_that_has_the_key(
+        start_cluster, start_agent, admin_file):  # pylint: disable=redefined-outer-name
+    """While its slot migrates, and when it has moved: explain, balances and reset."""
+    cluster = start_cluster()
+    agent = start_agent(*PATIENT, "--admin-token-file", admin_file, store=cluster.url, http=True,
+                        policies=policies(p=bucket(5), q=window(9, key=["path"])))
+    wait_for_nodes(agent)
+
+    def left(client):
+        answer = client.post({"attributes": {"src": "a", "path": "/"}}, "/explain")
+        return [policy["remaining"] for policy in answer.json["policies"]]
+
+    with agent.connect() as peer, Operated(agent) as client:
+        assert peer.ask(src="a", path="/").allowed
+        assert left(client) == [3, 7]
+        key = next(key for key in cluster.keys() if key.endswith(b":a"))
+        slot = cluster.slot_of(key)
+        target = next(node for node in cluster.primaries if node is not cluster.owner_of(slot))
+        source = cluster.begin_move(slot, target)
+        cluster.move_keys(slot, source, target)
+        assert left(client) == [3, 7]
+        assert list(client.used("p", src="a").values()) == [1]
+        cluster.end_move(slot, source, target)
+        assert left(client) == [3, 7]
+        assert client.balances("p", "DELETE", src="a")["reset"] == 1
+        assert left(client) == [4, 7]
+        assert target.ask("EXISTS", key) == 0
