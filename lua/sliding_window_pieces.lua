@@ -432,13 +432,10 @@ algorithms.sliding_window_pieces = function(search)
             return log.failure
         end
         local oldest = pack_entry(time, total)
-        log.first, log.base = first, (log.base + before) % TURN
-        local written = call('HSET', log.key, 'log', pack_log(log, oldest, log.raw:sub(log.header + 1)))
-        if type(written) == 'table' then
-            return written
-        end
-        redis.call('PEXPIRE', log.key, ttl_ms(us_until_new))
-        return DONE
+        log.first = first
+        log.base = (log.base + before) % TURN
+        local raw = pack_log(log, oldest, log.raw:sub(log.header + 1))
+        return set_or_undo(log, {'log', raw}, us_until_new, function() end)
     end
 
     -- Writes an entry to a log that has more than 31 with it. `kept` entries from `first` on stay, with
