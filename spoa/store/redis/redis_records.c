@@ -93,6 +93,8 @@ struct redis_records {
 	/* Reading everything. */
 	bool is_full, is_same_run;
 	bool is_renewed; /* the next merge gives the history another run */
+	/* Other agents that merge give the history another run, which is the same loss. */
+	bool is_loss_told;
 	bool is_doubted; /* count and sum differ: is something lacking? */
 	uint32_t round;
 
@@ -374,7 +376,10 @@ static void go_on(struct redis_records *records)
 static void tell_lost(struct redis_records *records, const char *why,
 		      const struct records_version *found)
 {
-	if (records->config.lost != NULL)
+	bool is_told = records->is_loss_told;
+
+	records->is_loss_told = true;
+	if (!is_told && records->config.lost != NULL)
 		records->config.lost(records->config.owner, why, records->counter, found->counter);
 }
 
@@ -601,6 +606,7 @@ static void be_in_step(struct redis_records *records, struct redis_link *link,
 		send_merge(records, link);
 	} else {
 		records->is_renewed = false;
+		records->is_loss_told = false;
 	}
 	records->is_doubted = false;
 }
