@@ -140,6 +140,26 @@ def test_another_folder_makes_the_same_packages(packages, tmp_path):
         assert path.read_bytes() == again[name].read_bytes(), name
 
 
+@pytest.mark.parametrize("script", ["preinst", "postinst", "prerm"])
+def test_an_upgrade_leaves_the_sockets_alone(package, tmp_path, script):
+    """In them HAProxy's connections wait while the agent restarts."""
+    run("dpkg-deb", "--control", package, tmp_path)
+    text = (tmp_path / script).read_text() if (tmp_path / script).exists() else ""
+    asks = re.findall(r"^\s*(?:deb-systemd-invoke|systemctl) (?!--system)(.*)", text, re.MULTILINE)
+    starts = [ask for ask in asks if not ask.startswith("stop")]
+
+    if script == "postinst":
+        assert [ask for ask in starts if "ratelimit-spoa.socket" in ask]
+        assert "_dh_action=restart" in text
+    # `start` changes nothing in a socket that is open.
+    for ask in starts:
+        assert ".socket" not in ask or ask.startswith("start "), ask
+    # What is stopped is stopped by a removal only.
+    for part in re.split(r"^if ", text, flags=re.MULTILINE)[1:]:
+        if re.search(r"^\s*(deb-systemd-invoke|systemctl) stop", part, re.MULTILINE):
+            assert '"$1" = remove ]' in part.partition("\n")[0]
+
+
 # --- what they do ---
 
 def test_the_agent_starts_as_the_unit_says(package, debian, started, tmp_path):
