@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "limit/key_hash.h"
 #include "limit/pattern_set.h"
 #include "store/balances.h"
 
@@ -84,8 +85,7 @@ static void make_store(struct bench *bench, size_t count)
 	ASSERT(balances_init(&bench->balances, count * 2 * BALANCE_BYTES + (1 << 20)));
 	for (size_t i = 0; i < count; i++) {
 		put_key(key, i);
-		(void)balances_remember(&bench->balances,
-					balances_id(&bench->balances, bytes_from_text(key)));
+		(void)balances_remember(&bench->balances, key_hash_of_key(bytes_from_text(key)));
 	}
 	for (size_t i = 0; i < QUESTIONS; i++)
 		put_key(bench->keys[i], randombytes_uniform((uint32_t)count));
@@ -95,7 +95,7 @@ static void find(struct bench *bench, size_t at)
 {
 	struct bytes key = bytes_from_text(bench->keys[at]);
 
-	bench->found += balances_find(&bench->balances, balances_id(&bench->balances, key)) != 0;
+	bench->found += balances_find(&bench->balances, key_hash_of_key(key)) != 0;
 }
 
 /* ---- measuring ---- */
