@@ -20,6 +20,10 @@ def attribute_names(query):
         [name for name in query if name == "policy" or name not in PARAMETERS]
 
 
+def has_object(value):
+    return isinstance(value, dict) or isinstance(value, list) and any(has_object(item) for item in value)
+
+
 @schemathesis.hook
 def map_query(context, query):
     """`uri` of /auth is the last parameter. OpenAPI can't say so, but the description does."""
@@ -31,8 +35,11 @@ def map_query(context, query):
 @schemathesis.hook
 def filter_case(_context, case):
     """Leaves out what is refused at /auth and what a schema can't say, but the description does: two
-    parameters make an attribute of the same name, or all together make too many."""
+    parameters make an attribute of the same name, or all together make too many. And an object as the
+    value of a parameter: schemathesis sends it under names such as `deny_status[x]`, which are attributes."""
     if case.path != "/auth" or not isinstance(case.query, dict):
         return True
+    if any(has_object(case.query.get(name)) for name in PARAMETERS):
+        return False
     names = attribute_names(case.query)
     return len(names) == len(set(names)) and len(names) <= ATTRIBUTES_MAX
