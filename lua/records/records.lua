@@ -25,9 +25,10 @@ ratelimit-spoa: records by which an operator changes what agents do (exceptions,
 Kinds 1 and 2 are kept for <kept ms>, and at most <dead max> of them. Each put forgets some, so nobody has to
 come for that.
 
-    read <run> <counter> <is_full> <entries> <bytes>
+    read <run> <counter> <is_full> <entries> <bytes> <is_first>
         The changes after <counter>, if <run> is the version's and nothing after <counter> was forgotten, or
-        if <is_full> is 1. At most so many, and no further one when the bytes are reached.
+        if <is_full> is 1. At most so many, and no further one when the bytes are reached. With <is_first> 1,
+        and as long as there is no version, it tries what the user may call.
         -> head, the counter up to which this reply is whole, then of each: id, counter, value
     put <new run> <id> <until> <kind> <value> <changed> <live max> <dead max> <kept ms>
         <changed> is the time of the last change that the agent knows of the id, or 0.
@@ -179,7 +180,7 @@ local function try_rights()
 end
 
 if command == 'read' then
-    local lacks = version.counter == 0 and try_rights()
+    local lacks = ARGV[7] == '1' and version.counter == 0 and try_rights()
     if lacks then
         return lacks
     end

@@ -52,12 +52,12 @@ class ParrotHandler(socketserver.StreamRequestHandler):
 
 class StandIn(Server):
     """Replies to the first commands of a connection as some server does: `info` are the lines of
-    INFO, `settings` what CONFIG GET shows, `script` the reply to SCRIPT LOAD."""
+    INFO, `settings` what CONFIG GET shows, `script` the reply to SCRIPT LOAD. It runs no script."""
 
     def __init__(self, info, settings=(), script=None):
         self.replies = {
             b"INFO": bulk("\r\n".join(info)), b"SCRIPT": script or bulk("0" * 40),
-            b"PING": b"+PONG\r\n", b"SELECT": b"+OK\r\n", b"PTTL": b":-2\r\n"}
+            b"EVALSHA": b"-ERR it runs no script\r\n", b"PING": b"+PONG\r\n", b"SELECT": b"+OK\r\n", b"PTTL": b":-2\r\n"}
         self.settings = dict(settings)
         super().__init__(StandInHandler)
 

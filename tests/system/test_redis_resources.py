@@ -71,7 +71,8 @@ def test_an_agent_without_redis_idles(start_agent):
 
 
 def test_an_agent_with_redis_idles(start_agent, redis):
-    """A heartbeat every now and then is all."""
+    """A heartbeat every now and then, and four times a second the question what operators have changed:
+    to Redis that is a script and the two commands in it."""
     agent = start_agent(store=redis.url, policies=POLICIES)
     agent.wait_for_event("store_up")
     before, asked = agent.cpu_seconds(), redis.commands()
@@ -79,7 +80,7 @@ def test_an_agent_with_redis_idles(start_agent, redis):
     time.sleep(1)  # what is measured is time in which there is nothing to do
 
     assert agent.cpu_seconds() - before <= 0.03
-    assert redis.commands() - asked <= 20
+    assert redis.commands() - asked <= 20 + 3 * 5
 
 
 # What the memory may vary by from one half of the outages to the other: pages that are touched for

@@ -109,6 +109,7 @@ struct redis_records {
 	struct list puts;
 	size_t put_count;
 	int64_t told_since_us; /* of the link that was told to lack a right, or to fail */
+	int64_t read_since_us; /* of the link that has answered a read */
 	uint8_t command[RECORDS_CALL_MAX];
 };
 
@@ -122,6 +123,13 @@ static struct redis_records *redis_records_of(const struct records *records)
 static struct redis_link *find_link(const struct redis_records *records)
 {
 	return records->config.find_link(records->config.owner);
+}
+
+static int64_t since_of(const struct redis_records *records)
+{
+	const struct redis_link *link = find_link(records);
+
+	return link == NULL ? 0 : redis_link_since_us(link);
 }
 
 static void ask_again_in(struct redis_records *records, double seconds)
@@ -304,12 +312,13 @@ static void send_read(struct redis_records *records, struct redis_link *link)
 	const struct records_form form = form_of(records);
 	struct writer w = writer_on(records->command, sizeof records->command);
 
-	records_call_begin(&w, &form, "read", 5);
+	records_call_begin(&w, &form, "read", 6);
 	redis_command_put(&w, bytes_from_text(records->run));
 	redis_command_put_number(&w, (int64_t)records->counter);
 	redis_command_put_number(&w, records->is_full);
 	redis_command_put_number(&w, RECORDS_READ_MAX);
 	redis_command_put_number(&w, RECORDS_READ_BYTES);
+	redis_command_put_number(&w, since_of(records) != records->read_since_us);
 	send(records, link, ASK_READ, &w);
 }
 
@@ -434,13 +443,6 @@ static void look_at_rest(struct redis_records *records, const struct records_ver
 }
 
 /* ---- replies ---- */
-
-static int64_t since_of(const struct redis_records *records)
-{
-	const struct redis_link *link = find_link(records);
-
-	return link == NULL ? 0 : redis_link_since_us(link);
-}
 
 #define LACKS_COMMANDS                                                                       \
 	"exceptions and resets can't be shared by the agents of this Redis; allow the user " \
@@ -685,10 +687,12 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 	} else {
 		server_clock_learn(&records->clock, reply.now_us, records->asked_us,
 				   clock_mono_us());
-		if (question == ASK_READ)
+		if (question == ASK_READ) {
+			records->read_since_us = since_of(records);
 			on_read(records, link, &reply);
-		else
+		} else {
 			on_merged(records, link, &reply);
+		}
 	}
 }
 
