@@ -97,6 +97,7 @@ static void add_check(struct call *call, size_t op, char quota, char cost)
 	check->cost = costs[(cost - '0') % ARRAY_SIZE(costs)];
 	check->key[0] = quota; /* each has a balance of its own */
 	check->key_len = 1;
+	check->hash = key_hash_of_values(check_key(check));
 	check->error = STORE_FULL; /* that is not said by Redis */
 	call->pointers[op][call->op[op].count++] = check;
 }
