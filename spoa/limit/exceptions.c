@@ -745,7 +745,8 @@ static struct entry *copy_entry(const struct exception *exception)
 static int compare_with_id(struct bytes id, const struct entry *entry)
 {
 	struct bytes own = bytes_from_text(entry->exception.id);
-	int order = memcmp(id.data, own.data, id.len < own.len ? id.len : own.len);
+	size_t len = id.len < own.len ? id.len : own.len;
+	int order = len == 0 ? 0 : memcmp(id.data, own.data, len);
 
 	return order != 0 ? order : (id.len > own.len) - (id.len < own.len);
 }

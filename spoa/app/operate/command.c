@@ -414,8 +414,10 @@ int command_run(const struct command *command, char **args, char **environment)
 	    !refuse_flags(command, args, &err) || !options_check_variables(environment, &err) ||
 	    !set_default_agent(&line.flags, environment, &err) ||
 	    !read_token(&line.flags, environment, token, sizeof token, &err) ||
-	    !command->make(&line, target, &body, &err))
+	    !command->make(&line, target, &body, &err)) {
+		free(body); /* the names behind it may be what is wrong */
 		return report_usage(command, &err);
+	}
 	int status = ask_all(command, &line, token, target, body);
 	while (line.flags.watch) {
 		(void)sleep(1);
