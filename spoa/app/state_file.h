@@ -45,7 +45,7 @@ struct state_file {
 /*
  * Locks the file, which is made if it is missing, and reads it into `records`. False, with the
  * reason, when another agent has it or it can't be opened. `path` is NULL or lives as long as the
- * state file. To be called before records_on_change.
+ * state file. The caller calls it before records_on_change.
  */
 MUST_CHECK bool state_file_open(struct state_file *file, const char *path, struct records *records,
 				struct err *err);

@@ -36,6 +36,15 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Below, at or above 0, as memcmp; of two that begin alike the shorter one comes first. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len == 0 ? 0 : memcmp(a.data, b.data, len);
+
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 /* `byte` in lower case, of ASCII letters only. */
 static inline uint8_t byte_lower(uint8_t byte)
 {

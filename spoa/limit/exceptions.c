@@ -162,8 +162,8 @@ static uint64_t last_word(struct bytes bytes)
 }
 
 /*
- * Only operators put something into the table, so a client can't make a bucket long whatever it
- * asks for. The hash needs not be a cryptographic one then, which would cost each check more.
+ * Operators alone put exceptions into the table, so no client can fill a bucket by what it asks
+ * for. Therefore the hash is a cheap one: a cryptographic hash would cost each check more.
  */
 static uint64_t hash_bytes(const struct exceptions *exceptions, uint64_t hash, struct bytes bytes)
 {
@@ -744,11 +744,7 @@ static struct entry *copy_entry(const struct exception *exception)
 
 static int compare_with_id(struct bytes id, const struct entry *entry)
 {
-	struct bytes own = bytes_from_text(entry->exception.id);
-	size_t len = id.len < own.len ? id.len : own.len;
-	int order = len == 0 ? 0 : memcmp(id.data, own.data, len);
-
-	return order != 0 ? order : (id.len > own.len) - (id.len < own.len);
+	return bytes_compare(id, bytes_from_text(entry->exception.id));
 }
 
 size_t exceptions_position(const struct exceptions *exceptions, struct bytes id)

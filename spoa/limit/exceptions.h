@@ -63,8 +63,9 @@ struct exception_hit {
 };
 
 /*
- * The one without a policy that comes first of those that fit; false when none fits. `instead`, or
- * NULL, is an attribute that takes the place of those of its name.
+ * Finds the exception without a policy that decides a request with these attributes: of several
+ * that fit, the one that comes first. False when none fits. `instead` takes the place of the
+ * attributes of its name, and may be NULL.
  */
 MUST_CHECK bool exceptions_search(const struct exceptions *exceptions,
 				  const struct attributes *attributes,

@@ -303,7 +303,7 @@ bool address_is_here(const struct address *address, int *ret_error)
 	return error != EADDRNOTAVAIL && error != EAFNOSUPPORT;
 }
 
-/* "unix:/path"; a name in the abstract namespace begins with a NUL byte, which is shown as @. */
+/* "unix:/path". The NUL byte that begins a name in the abstract namespace is shown as an @. */
 static void set_unix_text(struct address *address)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->socket;

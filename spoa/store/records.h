@@ -23,8 +23,8 @@
 #define RECORDS_MAX      100000 /* that are there at once, without those that are removed */
 
 /*
- * What a value is about: its first byte. A reset has happened once, and nobody can take it back: it
- * is kept as long as a record that was removed.
+ * The first byte of a value says what the record is about. A reset has happened, and nobody can
+ * take it back. Its record is kept as long as a removed record is.
  */
 #define RECORD_EXCEPTION 'e'
 #define RECORD_RESET     'r'

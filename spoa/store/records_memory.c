@@ -46,13 +46,6 @@ static uint64_t now_ms(const struct records *records)
 	return (uint64_t)(memory->now_us() / US_PER_MS);
 }
 
-static int compare_ids(struct bytes a, struct bytes b)
-{
-	int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-
-	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Where the record is, or where it would be; *ret_is_there says which. */
 static size_t find_place(const struct records_memory *memory, struct bytes id, bool *ret_is_there)
 {
@@ -60,7 +53,7 @@ static size_t find_place(const struct records_memory *memory, struct bytes id, b
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (compare_ids(memory->items[middle]->record.id, id) < 0)
+		if (bytes_compare(memory->items[middle]->record.id, id) < 0)
 			low = middle + 1;
 		else
 			high = middle;

@@ -163,17 +163,9 @@ void records_table_set_lacking(struct records_table *table, struct kept_record *
 	kept->is_lacking = is_lacking;
 }
 
-static int compare_bytes(struct bytes a, struct bytes b)
-{
-	size_t len = a.len < b.len ? a.len : b.len;
-	int order = len == 0 ? 0 : memcmp(a.data, b.data, len);
-
-	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 int record_compare(const struct record *a, const struct record *b)
 {
 	if (a->changed_ms != b->changed_ms)
 		return a->changed_ms > b->changed_ms ? 1 : -1;
-	return compare_bytes(a->value, b->value);
+	return bytes_compare(a->value, b->value);
 }

@@ -45,7 +45,7 @@ void records_table_remove(struct records_table *table, struct kept_record *kept)
 void records_table_set_lacking(struct records_table *table, struct kept_record *kept,
 			       bool is_lacking);
 
-/* Of two records of one id: which one holds. Above 0: the first; 0: they are equal. */
+/* Which of two records with the same id holds. Above 0: `a`; below 0: `b`; 0: they are equal. */
 int record_compare(const struct record *a, const struct record *b);
 
 #endif

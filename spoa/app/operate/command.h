@@ -55,9 +55,9 @@ struct command {
 	/* Prints an answer for people. */
 	void (*print)(struct json_value answer, FILE *to);
 	/*
-	 * NULL, or of answers that come in pieces: whether another piece is to be asked for, by the
-	 * target that it makes. The list of that name in all answers becomes one list, in the last
-	 * answer.
+	 * Of an answer that comes in pieces, else NULL: it says whether there is another piece, and
+	 * makes the target that asks for that piece. The lists of all pieces become one list, in
+	 * the last answer.
 	 */
 	bool (*make_next)(const struct command_line *line, struct json_value answer,
 			  char target[COMMAND_TARGET_MAX]);

@@ -1,6 +1,6 @@
 /*
- * exception_overrules.h - says what takes the effect from an exception: an exception without a
- * policy, or a list of the policy file.
+ * exception_overrules.h - says why an exception has no effect: an exception without a policy, or a
+ * list of the policy file, comes before it.
  */
 #ifndef APP_OPERATE_EXCEPTION_OVERRULES_H
 #define APP_OPERATE_EXCEPTION_OVERRULES_H

@@ -24,10 +24,7 @@ bool exception_draft_keep(struct exception_draft *draft, struct bytes text, stru
 
 static bool stands_behind(const struct exception_name *a, const struct exception_name *b)
 {
-	size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
-	int order = memcmp(a->name.data, b->name.data, len);
-
-	return order != 0 ? order > 0 : a->name.len > b->name.len;
+	return bytes_compare(a->name, b->name) > 0;
 }
 
 void exception_draft_sort(struct exception_draft *draft)

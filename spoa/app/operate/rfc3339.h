@@ -8,9 +8,11 @@
 
 #include "base/writer.h"
 
-/* In UTC, with milliseconds if there are any. `ms` is since 1970, and before the year 10000. */
+/* Puts a time in UTC, with milliseconds if it has any. `ms` is since 1970, before the year 10000.
+ */
 void rfc3339_put(struct writer *w, uint64_t ms);
-/* With any offset and any fraction, cut to milliseconds. False for what is before 1970, too. */
+/* Reads a time with any offset, and cuts its fraction to milliseconds. False for one before 1970,
+ * too. */
 MUST_CHECK bool rfc3339_read(struct bytes text, uint64_t *ret_ms);
 
 #endif

@@ -190,7 +190,8 @@ static void forget_outcomes(const struct part *part)
 		part->checks[i]->is_decided = false;
 }
 
-/* Takes in the parts that have answered the look, all of them unless the request is late. */
+/* Takes from the slots that have answered the look: these are all of them unless the request is
+ * late. */
 static void take(struct parted *parted)
 {
 	const struct redis_parts_config *config = &parted->parts->config;
@@ -276,8 +277,8 @@ static bool is_over(const struct parted *parted)
 	       is_denied(parted->whole);
 }
 
-/* A part that is in parts itself leaves that to the whole, which knows what its other parts came
- * to. */
+/* A part that is divided itself leaves the giving back to the whole, which knows the other parts.
+ */
 static bool has_to_give_back(struct parted *parted)
 {
 	const struct store_op *whole = parted->whole;
@@ -369,7 +370,7 @@ void redis_parts_settle(struct store_op *op, bool is_denied)
 	ASSERT(op->is_late);
 	if (parted == NULL || op->is_look)
 		return;
-	/* Some part is waited for, so the request does not end here. */
+	/* The request is kept until the last of its parts has answered. */
 	parted->is_refused = is_denied;
 	if (!is_denied && !parted->is_last_step)
 		take(parted);

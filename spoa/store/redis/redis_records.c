@@ -322,7 +322,8 @@ static void send_read(struct redis_records *records, struct redis_link *link)
 	send(records, link, ASK_READ, &w);
 }
 
-/* Chooses the next records that the store lacks; returns how many. */
+/* Chooses the records that the next merge writes, because the store lacks them; returns how many.
+ */
 static size_t choose_lacking(struct redis_records *records,
 			     const struct record *ret_chosen[RECORDS_MERGE_MAX])
 {
@@ -585,7 +586,7 @@ static bool follow_version(struct redis_records *records, const struct records_v
 	return true;
 }
 
-/* All that the store has is known here. */
+/* This agent knows all that the store has. Is there something that the store lacks? */
 static void be_in_step(struct redis_records *records, struct redis_link *link,
 		       const struct records_version *version)
 {

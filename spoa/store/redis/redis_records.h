@@ -7,7 +7,7 @@
  * A put is answered when Redis has it; while Redis is away it is refused at once.
  *
  * When Redis has lost what it had (it was emptied, or an older replica was promoted), the agents
- * bring back what they know: of each id the later change holds.
+ * write back what they know. Where two agents know different records of an id, the later one holds.
  *
  * Nothing is asked before somebody listens (records_on_change).
  */
