@@ -13,11 +13,9 @@
 #define LIMIT_EXCEPTIONS_H
 
 #include "limit/exception.h"
+#include "limit/exception_sets.h"
 #include "limit/policies.h"
 #include "limit/value.h"
-
-#define EXCEPTION_SETS_MAX     8
-#define EXCEPTION_NETWORKS_MAX 16 /* lengths of networks of one set of names */
 
 struct check;
 struct exceptions;
