@@ -11,7 +11,7 @@
  *               |
  *               `--> the store lacks what this agent has --> MERGE, in pieces --> READ
  *
- * A put is a call of its own, beside these.
+ * A put is a call of its own, beside these (redis_records_puts.h).
  *
  * The version. Each change makes the counter of the store one more, and `run` is the random name of
  * this history. An agent that has the same run and asks for what came after its counter gets all of
@@ -38,16 +38,15 @@
 #include <string.h>
 
 #include <ev.h>
-#include <sodium.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "limit/quota.h"
 #include "store/records_table.h"
 #include "store/redis/redis_command.h"
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_records_call.h"
+#include "store/redis/redis_records_puts.h"
 #include "store/redis/redis_slots.h"
 #include "store/server_clock.h"
 
@@ -55,22 +54,9 @@
 #define SOON_SECONDS    0.01
 #define REFUSED_SECONDS 5    /* between questions that Redis refuses: it may log each refusal */
 #define ADVANCE_AT_ONCE 5000 /* records that are looked at in a poll, whether they have ended */
-#define PUTS_MAX        4096 /* that wait for Redis at once */
-#define PUT_US          US_PER_SECOND /* the longest that a put waits for a server that says MOVED */
 #define SPARE_GONE      20000
 
 enum question { ASK_NOTHING = 0, ASK_LOAD, ASK_READ, ASK_MERGE };
-
-struct put {
-	struct list link;
-	struct redis_asked asked;
-	struct redis_records *records;
-	records_done_fn *done;
-	void *owner;
-	bool is_sent;
-	int64_t asked_us;
-	struct record record; /* its texts lie behind the struct */
-};
 
 struct redis_records {
 	struct records records;
@@ -106,14 +92,11 @@ struct redis_records {
 	char merged[RECORDS_MERGE_MAX][RECORD_ID_MAX + 1];
 	size_t merged_count, merge_at;
 
-	struct list puts;
-	size_t put_count;
+	struct redis_records_puts puts;
 	int64_t told_since_us; /* of the link that was told to lack a right, or to fail */
 	int64_t read_since_us; /* of the link that has answered a read */
 	uint8_t command[RECORDS_CALL_MAX];
 };
-
-_Static_assert(RECORDS_RUN_LEN == 16, "8 random bytes in hex");
 
 static struct redis_records *redis_records_of(const struct records *records)
 {
@@ -279,16 +262,6 @@ static struct records_form form_of(const struct redis_records *records)
 	return (struct records_form){bytes_from_text(records->hash), records->config.prefix};
 }
 
-static void put_random_run(struct writer *w)
-{
-	uint8_t random[RECORDS_RUN_LEN / 2];
-	char text[RECORDS_RUN_LEN + 1];
-
-	randombytes_buf(random, sizeof random);
-	(void)sodium_bin2hex(text, sizeof text, random, sizeof random);
-	redis_command_put(w, bytes_from_text(text));
-}
-
 static void send(struct redis_records *records, struct redis_link *link, enum question question,
 		 const struct writer *w)
 {
@@ -355,7 +328,7 @@ static void send_merge(struct redis_records *records, struct redis_link *link)
 	redis_command_put(&w, bytes_from_text(records->run));
 	redis_command_put_number(&w, (int64_t)records->counter);
 	if (records->is_renewed || *records->run == '\0')
-		put_random_run(&w);
+		records_call_put_random_run(&w);
 	else
 		redis_command_put(&w, bytes_from_text(records->run));
 	redis_command_put_number(&w, RECORDS_KEPT_MS);
@@ -506,8 +479,6 @@ static void note_error(struct redis_records *records, struct bytes why)
 	}
 }
 
-static void send_puts(struct redis_records *records);
-
 static void on_loaded(struct redis_records *records, const struct redis_reply *reply)
 {
 	const struct redis_item *item = &reply->items[0];
@@ -519,7 +490,7 @@ static void on_loaded(struct redis_records *records, const struct redis_reply *r
 		return;
 	}
 	memcpy(records->hash, item->text.data, REDIS_HASH_LEN);
-	send_puts(records);
+	redis_records_puts_send(&records->puts);
 	go_on(records);
 }
 
@@ -699,113 +670,50 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 
 /* ---- puts ---- */
 
-static void end_put(struct put *put, enum records_outcome outcome)
+static struct records_form form_for_puts(void *owner)
 {
-	records_done_fn *done = put->done;
-	void *owner = put->owner;
-
-	list_remove(&put->link);
-	put->records->put_count--;
-	free(put);
-	done(owner, outcome);
+	return form_of(owner);
 }
 
-static void take_put(struct redis_records *records, struct put *put,
-		     const struct records_reply *reply)
+static uint64_t known_change_ms(void *owner, struct bytes id)
 {
-	const struct records_version *version = &reply->version;
-	struct kept_record *kept = records_table_find(&records->table, put->record.id);
+	struct redis_records *records = owner;
+	const struct kept_record *kept = records_table_find(&records->table, id);
 
-	put->record.changed_ms = (uint64_t)reply->number;
-	if (kept == NULL || record_compare(&put->record, &kept->record) > 0)
-		(void)keep(records, &put->record, version->counter);
+	return kept == NULL ? 0 : kept->record.changed_ms;
+}
+
+static struct redis_link *link_for_puts(void *owner)
+{
+	return find_link(owner);
+}
+
+/* True: the put waits for the script, or for the server that the records have moved to. */
+static bool on_put_refused(void *owner, struct bytes why)
+{
+	struct redis_records *records = owner;
+
+	if (can_repeat(records, why) && find_link(records) != NULL) {
+		ask_again_in(records, SOON_SECONDS);
+		return true;
+	}
+	note_error(records, why);
+	return false;
+}
+
+static void on_put_taken(void *owner, const struct record *record,
+			 const struct records_version *version)
+{
+	struct redis_records *records = owner;
+	const struct kept_record *kept = records_table_find(&records->table, record->id);
+
+	if (kept == NULL || record_compare(record, &kept->record) > 0)
+		(void)keep(records, record, version->counter);
 	if (strcmp(version->run, records->run) == 0 && version->counter == records->counter + 1 &&
 	    !records->is_full)
 		records->counter = version->counter;
 	else
 		ask_again_in(records, SOON_SECONDS);
-}
-
-static void on_put(struct redis_asked *asked, const struct redis_reply *from)
-{
-	struct put *put = CONTAINER_OF(asked, struct put, asked);
-	struct redis_records *records = put->records;
-	struct records_reply reply;
-
-	put->is_sent = false;
-	if (from == NULL) {
-		end_put(put, RECORDS_UNAVAILABLE);
-	} else if (from->items[0].kind == REDIS_ERROR) {
-		if (can_repeat(records, from->items[0].text) && find_link(records) != NULL) {
-			ask_again_in(records, SOON_SECONDS);
-			return;
-		}
-		note_error(records, from->items[0].text);
-		end_put(put, RECORDS_UNAVAILABLE);
-	} else if (!records_reply_read(&reply, from)) {
-		note_error(records, BYTES("the reply is none of the script for records"));
-		end_put(put, RECORDS_UNAVAILABLE);
-	} else if (reply.number == 0) {
-		end_put(put, RECORDS_FULL);
-	} else {
-		take_put(records, put, &reply);
-		end_put(put, RECORDS_DONE);
-	}
-}
-
-static void send_put(struct redis_records *records, struct redis_link *link, struct put *put)
-{
-	const struct records_form form = form_of(records);
-	const struct kept_record *kept = records_table_find(&records->table, put->record.id);
-	struct writer w = writer_on(records->command, sizeof records->command);
-
-	records_call_begin(&w, &form, "put", 9);
-	put_random_run(&w);
-	records_call_put_record(&w, &put->record, false);
-	redis_command_put_number(&w, kept == NULL ? 0 : (int64_t)kept->record.changed_ms);
-	redis_command_put_number(&w, RECORDS_MAX);
-	redis_command_put_number(&w, RECORDS_GONE_MAX);
-	redis_command_put_number(&w, RECORDS_KEPT_MS);
-	ASSERT(!w.full);
-	put->is_sent = true;
-	redis_link_send(link, writer_bytes(&w), &put->asked);
-}
-
-/* Those that wait for the script, or for a server that the records have moved to. */
-static void send_puts(struct redis_records *records)
-{
-	struct redis_link *link = find_link(records);
-	int64_t now_us = clock_mono_us();
-
-	for (struct list *l = records->puts.next, *next; l != &records->puts; l = next) {
-		struct put *put = CONTAINER_OF(l, struct put, link);
-		next = l->next;
-		if (put->is_sent)
-			continue;
-		if (link == NULL || now_us - put->asked_us > PUT_US)
-			end_put(put, RECORDS_UNAVAILABLE);
-		else if (*records->hash != '\0')
-			send_put(records, link, put);
-	}
-}
-
-static struct put *copy_put(struct redis_records *records, const struct record *record)
-{
-	struct put *put = calloc(1, sizeof *put + record->id.len + record->value.len);
-
-	if (put == NULL)
-		return NULL;
-	uint8_t *text = (uint8_t *)(put + 1);
-	put->record = *record;
-	memcpy(text, record->id.data, record->id.len);
-	put->record.id.data = text;
-	if (record->value.len > 0)
-		memcpy(text + record->id.len, record->value.data, record->value.len);
-	put->record.value.data = text + record->id.len;
-	put->records = records;
-	put->asked.replied = on_put;
-	put->asked_us = clock_mono_us();
-	return put;
 }
 
 static void put_record(struct records *base, const struct record *record, records_done_fn *done,
@@ -816,19 +724,12 @@ static void put_record(struct records *base, const struct record *record, record
 
 	ASSERT(record->id.len >= 1 && record->id.len <= RECORD_ID_MAX);
 	ASSERT(record->value.len <= RECORD_VALUE_MAX + 1);
-	struct put *put =
-		link == NULL || records->put_count == PUTS_MAX ? NULL : copy_put(records, record);
-	if (put == NULL) {
+	if (!redis_records_puts_add(&records->puts, record, done, owner)) {
 		done(owner, RECORDS_UNAVAILABLE);
 		return;
 	}
-	put->done = done;
-	put->owner = owner;
-	list_init(&put->link);
-	list_append(&records->puts, &put->link);
-	records->put_count++;
 	if (*records->hash != '\0')
-		send_put(records, link, put);
+		redis_records_puts_send(&records->puts);
 	else if (records->question == ASK_NOTHING)
 		send_load(records, link);
 }
@@ -841,7 +742,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	ask_again_in(records, POLL_SECONDS);
-	send_puts(records);
+	redis_records_puts_send(&records->puts);
 	go_on(records);
 }
 
@@ -888,8 +789,7 @@ static void release(struct records *base)
 {
 	struct redis_records *records = redis_records_of(base);
 
-	while (!list_is_empty(&records->puts))
-		end_put(CONTAINER_OF(records->puts.next, struct put, link), RECORDS_UNAVAILABLE);
+	redis_records_puts_end(&records->puts);
 	ev_timer_stop(records->loop, &records->timer);
 	records_table_release(&records->table);
 	free(records);
@@ -914,7 +814,14 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 	records->config = *config;
 	records->loop = loop;
 	records->asked.replied = on_replied;
-	list_init(&records->puts);
+	redis_records_puts_init(&records->puts, &(const struct redis_records_puts_config){
+							.find_link = link_for_puts,
+							.form = form_for_puts,
+							.known_change_ms = known_change_ms,
+							.refused = on_put_refused,
+							.taken = on_put_taken,
+							.owner = records,
+						});
 	records_table_init(&records->table);
 	ev_init(&records->timer, on_timer);
 	return &records->records;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/parse.h"
 #include "limit/quota.h"
 #include "store/records_table.h"
@@ -49,6 +51,18 @@ void records_call_put_record(struct writer *w, const struct record *record, bool
 	redis_command_put_number(w, (int64_t)record->until_ms);
 	redis_command_put(w, bytes_from_text(kind_of(record)));
 	redis_command_put(w, record->value);
+}
+
+_Static_assert(RECORDS_RUN_LEN == 16, "8 random bytes in hex");
+
+void records_call_put_random_run(struct writer *w)
+{
+	uint8_t random[RECORDS_RUN_LEN / 2];
+	char text[RECORDS_RUN_LEN + 1];
+
+	randombytes_buf(random, sizeof random);
+	(void)sodium_bin2hex(text, sizeof text, random, sizeof random);
+	redis_command_put(w, bytes_from_text(text));
 }
 
 /* ---- replies ---- */

@@ -32,6 +32,9 @@ void records_call_begin(struct writer *w, const struct records_form *form, const
 /* id, changed (if `with_changed`), until, kind, value: four words or five. */
 void records_call_put_record(struct writer *w, const struct record *record, bool with_changed);
 
+/* A random name for a history of records; one more word. */
+void records_call_put_random_run(struct writer *w);
+
 /* The version of what the store has; run is empty when it has nothing. */
 struct records_version {
 	char run[RECORDS_RUN_LEN + 1];
