@@ -1,6 +1,6 @@
 /*
- * static_pages.h - the two pages that are files, held in the binary: the status page at `/`
- * (status.html beside this file) and /openapi.json (docs/openapi.json).
+ * static_pages.h - the two pages that are files, held in the binary: the status page at `/`,
+ * which CMakeLists.txt makes of the parts in status/, and /openapi.json (docs/openapi.json).
  *
  * The status page has no data of the agent in it. Its script fetches /status, which decides who may
  * see the data. So everybody may load the page itself, and the page can ask for the token.
