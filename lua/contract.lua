@@ -16,7 +16,8 @@ ratelimit-spoa: all limiters, for any number of requests in one call (the agent'
             sliding_window <cost> <limit> <window us>
             sliding_window_counter <cost> <limit> <window us>
             fixed_window <cost> <limit> <window us>
-    cost    -1 is a reset: the balance becomes full, and the state in the reply is the one before
+    cost    -1 is a reset: the balance becomes full, and the state in the reply is the one before.
+            -1 - n settles n units: as many of them as are left are charged, and the check passes
 
 The reply is one array: the time that was counted by; then for each request 1 if it was allowed, or
 0, and behind it for each of its checks the state as it was found, brought up to that time:

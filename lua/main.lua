@@ -49,8 +49,8 @@ while arg < #ARGV do
             arg = arg + 1
             us = tonumber(ARGV[arg])
         end
-        local is_reset = cost < 0
-        cost = is_reset and 0 or cost
+        local is_reset, settled = cost == -1, -1 - cost
+        cost = math.max(cost, 0)
         local state
         if i <= count then
             state = algorithm.look(KEYS[key], cost, limit, tokens_or_window, us)
@@ -58,7 +58,7 @@ while arg < #ARGV do
             is_allowed = is_allowed and not failure and cost <= state.remaining
         end
         checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit,
-            tokens_or_window = tokens_or_window, us = us, state = state, is_reset = is_reset}
+            tokens_or_window = tokens_or_window, us = us, state = state, is_reset = is_reset, settled = settled}
     end
 
     for i = 1, failure and 0 or #checks do
@@ -70,6 +70,9 @@ while arg < #ARGV do
         check.state = state
         local passes = is_allowed and (i <= count or not state.err and check.cost <= state.remaining)
         local units = passes and check.cost or 0
+        if passes and check.settled > 0 then
+            units = math.min(check.settled, state.remaining)
+        end
         if check.is_reset then
             local gone = redis.pcall('UNLINK', check.key)
             if type(gone) == 'table' then

@@ -104,16 +104,21 @@ static void forget_known(struct store *store)
 	denials->forgotten_us = denials->mono_us();
 }
 
-/* Over a connection that has ended there comes no reply any more. */
+static uint64_t connection(const struct store *store)
+{
+	const struct store *asked = denials_of(store)->asked;
 
+	return asked->connection == NULL ? 0 : asked->connection(asked);
+}
+
+/* Over a connection that has ended there comes no reply any more. */
 static void notice_connection(struct denials *denials)
 {
-	uint64_t connection =
-		denials->asked->connection == NULL ? 0 : denials->asked->connection(denials->asked);
+	uint64_t now = connection(&denials->store);
 
-	if (connection == denials->connection)
+	if (now == denials->connection)
 		return;
-	denials->connection = connection;
+	denials->connection = now;
 	forget_all(denials);
 }
 
@@ -340,9 +345,9 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	/* What is asked for from now on gets to the server after the reset. */
 	if (op->is_reset)
 		forget_known(store);
-	else if (answer_known(store, op))
+	else if (!op->is_settling && answer_known(store, op))
 		return STORE_DONE;
-	if (op->is_look || op->is_reset)
+	if (op->is_look || op->is_reset || op->is_settling)
 		return store_ask(denials_of(store)->asked, op);
 	op->wrapped.store = store;
 	op->wrapped.seen = op->seen;
@@ -422,6 +427,7 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 					.catch_up = catch_up,
 					.expired = expired,
 					.settled = settled,
+					.connection = connection,
 					.set_password = set_password,
 					.set_sentinel_password = set_sentinel_password,
 					.reread_files = reread_files,

@@ -176,6 +176,11 @@ static bool would_pass(const struct finding *finding, const struct check *check)
 	return check->cost <= balance_remaining(&finding->balance, finding->quota);
 }
 
+static int64_t units_left_of(const struct finding *finding, const struct check *check)
+{
+	return least_i64(check->cost, balance_remaining(&finding->balance, finding->quota));
+}
+
 /*
  * ---- in place of another store ----
  *
@@ -480,6 +485,8 @@ static void decide(struct memory_store *m, struct store_op *op, struct finding *
 	}
 	for (size_t i = 0; i < together.end; i++) {
 		look_to_decide(m, op, &findings[i], op->checks[i]);
+		if (op->is_settling)
+			op->checks[i]->cost = units_left_of(&findings[i], op->checks[i]);
 		allowed = allowed && would_pass(&findings[i], op->checks[i]);
 	}
 	for (size_t i = 0; i < together.end; i++)

@@ -67,6 +67,19 @@ struct store_op {
 	 */
 	bool is_reset;
 	/*
+	 * The op charges units that another store granted in this one's place: of each check's cost
+	 * as much as is left. The check passes, and its cost becomes what was charged. Nobody waits
+	 * for the answer, so nothing is counted or logged for it. It is asked only where
+	 * `room_behind` more checks fit into the store's window: those of the request behind it.
+	 */
+	bool is_settling;
+	uint8_t room_behind;
+	/*
+	 * Set with an error, or left: the op was sent, and it is not known whether it was charged.
+	 * Where it is not set, nothing was charged for a check that has an error.
+	 */
+	bool is_unsure;
+	/*
 	 * NULL, or the op gives back what checks of an earlier op took: each check its cost, and
 	 * taken_us[i] is when it was taken, by the server's clock. Checks are left as they are,
 	 * whatever comes of it; each is on its own, and what no longer counts does not come back.
@@ -369,6 +382,12 @@ static inline void store_free(struct store *store)
 {
 	if (store != NULL)
 		store->free(store);
+}
+
+/* Whether a request waits for the op, for which errors are counted and logged. */
+static inline bool store_op_is_request(const struct store_op *op)
+{
+	return op->taken_us == NULL && !op->is_settling;
 }
 
 /* "up", "shedding" or "down", as people see it. */

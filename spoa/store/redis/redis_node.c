@@ -61,7 +61,7 @@ static struct store_op *first_op(const struct list *ops)
 /* A late op is counted already, as a timeout; of a part the whole is (redis_parts.h). */
 static void count_error(struct redis_node *node, const struct store_op *op)
 {
-	if (op->taken_us == NULL)
+	if (store_op_is_request(op))
 		node->common->stats.errors[store_op_error(op)] += !op->is_late && !op->is_part;
 }
 
@@ -91,7 +91,7 @@ static void tell_refusal(const struct redis_node *node, const struct store_op *o
 {
 	enum store_error error = store_op_error(op);
 
-	if (op->taken_us != NULL)
+	if (!store_op_is_request(op))
 		return; /* nobody waits for it */
 	node->common->config.refused(node->common->config.owner, op, error, why);
 	/* The server has become a replica, or was replaced by one that still loads, or has given
@@ -104,17 +104,42 @@ static void tell_refusal(const struct redis_node *node, const struct store_op *o
 		redis_link_drop(node->link, error, why);
 }
 
-/* Redis answered the whole call by one error. */
+/* The ops have left, and nobody will say what the server did with them. */
+static void mark_all_unsure(const struct list *ops)
+{
+	for (const struct list *link = ops->next; link != ops; link = link->next) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		op->is_unsure = !op->is_look && !op->is_denied;
+	}
+}
+
+/*
+ * Redis answered the whole call by one error. Errors of a known kind come before the script runs.
+ * Any other one may end a script that has charged something.
+ */
 static void fail_call(struct call *call, struct bytes why)
 {
 	enum store_error error = redis_error_kind(why);
 	struct store_op *op;
 
+	if (error == STORE_OTHER)
+		mark_all_unsure(&call->ops);
 	while ((op = first_op(&call->ops)) != NULL) {
 		fail_op(call->node, op, error);
 		tell_refusal(call->node, op, why);
 		answer_op(op);
 	}
+}
+
+/* NULL when the call has none: then nobody waits for it. */
+static const struct store_op *first_request(const struct list *ops)
+{
+	for (const struct list *link = ops->next; link != ops; link = link->next) {
+		const struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (store_op_is_request(op))
+			return op;
+	}
+	return NULL;
 }
 
 /* One of the call's requests has waited too long: says how long Redis took, once a minute. */
@@ -123,8 +148,10 @@ static void tell_late(struct call *call)
 	const struct redis_node *node = call->node;
 	char why[128];
 	struct writer w = writer_on(why, sizeof why);
-	struct store_op *op = first_op(&call->ops);
+	const struct store_op *op = first_request(&call->ops);
 
+	if (op == NULL)
+		return;
 	redis_link_put_slowness(node->link, &w);
 	node->common->config.refused(node->common->config.owner, op, STORE_TIMEOUT,
 				     writer_bytes(&w));
@@ -140,7 +167,8 @@ static void repeat_call(struct call *call)
 		redis_link_load_script(node->link);
 	node->is_script_asked = true;
 	while ((op = first_op(&call->ops)) != NULL) {
-		node->common->stats.errors[STORE_NOSCRIPT] += !op->is_late;
+		node->common->stats.errors[STORE_NOSCRIPT] +=
+			!op->is_late && store_op_is_request(op);
 		if (op->is_late) {
 			store_op_fail(op, STORE_NOSCRIPT);
 			answer_op(op);
@@ -165,7 +193,7 @@ static bool answer_by_reply(struct call *call, const struct redis_reply *reply)
 		op->server = call->node->number;
 		if (!redis_call_next(&reader, op, &why))
 			return false;
-		if (op->taken_us == NULL && store_op_error(op) != STORE_OK) {
+		if (store_op_is_request(op) && store_op_error(op) != STORE_OK) {
 			count_error(call->node, op);
 			tell_refusal(call->node, op, why);
 		}
@@ -228,6 +256,7 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 	node->under_way--;
 	if (reply == NULL) {
 		redis_health_withdraw(redis_link_health(node->link), call->checks);
+		mark_all_unsure(&call->ops);
 		fail_all(node, &call->ops, STORE_CONNECTION);
 	} else {
 		count_reply(call);
@@ -456,6 +485,14 @@ static const char *on_told_slots(void *owner, const struct redis_reply *reply)
 
 /* ---- the node ---- */
 
+/* What is settled takes no place that the request behind it needs. */
+static bool has_room_behind(const struct redis_node *node, const struct store_op *op)
+{
+	const struct redis_health *health = redis_link_health(node->link);
+
+	return health->in_flight + op->count + op->room_behind <= health->window;
+}
+
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 {
 	struct redis_common *common = node->common;
@@ -466,10 +503,14 @@ enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 	}
 	if (common->turn_us == 0)
 		common->turn_us = clock_mono_us();
+	if (op->is_settling && !has_room_behind(node, op)) {
+		store_op_fail(op, STORE_FULL);
+		return STORE_DONE;
+	}
 	if (!redis_health_admit(redis_link_health(node->link), (uint32_t)op->count,
 				common->turn_us)) {
 		store_op_fail(op, STORE_FULL);
-		common->stats.shed += !op->is_part;
+		common->stats.shed += !op->is_part && !op->is_settling;
 		return STORE_DONE;
 	}
 	list_init(&op->link);

@@ -71,6 +71,7 @@ static void on_part_answered(struct store_op *op)
 	struct part *part = CONTAINER_OF(op, struct part, op);
 
 	part->is_waited_for = false;
+	part->of->whole->is_unsure = part->of->whole->is_unsure || op->is_unsure;
 	part->of->waiting--;
 	if (part->of->waiting == 0)
 		go_on(part->of);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/least.h"
 #include "limit/request.h"
 #include "store/redis/redis_command.h"
 
@@ -27,6 +28,8 @@ static int64_t cost_of(const struct store_op *op, const struct check *check)
 {
 	if (op->is_reset)
 		return COST_OF_RESET;
+	if (op->is_settling && check->cost > 0)
+		return COST_OF_RESET - least_i64(check->cost, check->quota->limit);
 	return check->cost <= check->quota->limit ? check->cost : check->quota->limit + 1;
 }
 
@@ -183,11 +186,13 @@ bool redis_call_is_for(const struct redis_call_reader *reader, const struct list
 	return ahead.next == ahead.end;
 }
 
-static bool read_balance(struct redis_call_reader *reader, const struct check *check,
-			 struct balance *balance, struct log_excerpt *excerpt)
+static bool read_balance(struct redis_call_reader *reader, const struct store_op *op,
+			 const struct check *check, struct balance *balance,
+			 struct log_excerpt *excerpt)
 {
-	struct state_reply state = {
-		.now_us = reader->now_us, .cost = check->cost, .excerpt = excerpt};
+	struct state_reply state = {.now_us = reader->now_us,
+				    .cost = op->is_settling ? 0 : check->cost,
+				    .excerpt = excerpt};
 
 	for (size_t i = 0; i < numbers_of(check); i++)
 		if (!next_number(reader, QUOTA_EXACT_MAX, &state.numbers[i]))
@@ -202,8 +207,10 @@ static bool decide_check(struct redis_call_reader *reader, struct store_op *op, 
 	struct balance balance;
 	struct log_excerpt excerpt;
 
-	if (!read_balance(reader, check, &balance, &excerpt))
+	if (!read_balance(reader, op, check, &balance, &excerpt))
 		return false;
+	if (op->is_settling)
+		check->cost = least_i64(check->cost, balance_remaining(&balance, check->quota));
 	if (charged && check->cost > balance_remaining(&balance, check->quota))
 		return false;
 	if (charged && check->cost > 0)
@@ -249,6 +256,8 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 	if (is_error(reader)) {
 		*ret_why = reader->next++->text;
 		store_op_fail(op, redis_error_kind(*ret_why));
+		/* A write was refused, maybe, behind one that was not. */
+		op->is_unsure = op->count - op->shadow > 1 && !op->is_look && !op->is_denied;
 		return true;
 	}
 	if (!next_number(reader, 1, &charged))

@@ -155,6 +155,26 @@ TEST(redis_call_put_what_is_given_back_has_the_times_of_its_taking)
 			   "1700000000000003 fixed_window 1 7 60000000");
 }
 
+/* Lua holds no number above the limit, and no more than the limit can be left. */
+TEST(redis_call_put_what_is_settled_has_a_cost_below_that_of_a_reset)
+{
+	struct quota fixed = window_of(FIXED_WINDOW, 7, MINUTE);
+	struct check checks[2], *pointers[2];
+	struct store_op ops[2];
+	struct call call = {.form = {HASH, BYTES("p/"), false, 0}};
+
+	list_init(&call.ops);
+	for (size_t i = 0; i < 2; i++) {
+		int64_t units = i == 0 ? 3 : QUOTA_EXACT_MAX;
+		pointers[i] = check_make(&checks[i], "a", &fixed, units);
+		op_in(&ops[i], &call.ops, &pointers[i], 1);
+		ops[i].is_settling = true;
+	}
+
+	assert_call(&call, "EVALSHA " HASH " 2 p/a p/a now 1 0 fixed_window -4 7 60000000 "
+			   "1 0 fixed_window -8 7 60000000");
+}
+
 /* How many are charged together, and how many more are in shadow; a minus: nothing is charged. */
 TEST(redis_call_put_shadow_and_denied_are_told_by_the_counts)
 {

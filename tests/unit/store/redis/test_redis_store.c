@@ -325,6 +325,9 @@ TEST(reply_error_of_a_call_is_by_kind)
 		ask_many(world, 2);
 		AWAIT(world, are_answered(2));
 		assert_errors(2, cases[i].error);
+		/* Any error of a known kind comes before the script has charged something. */
+		assert_int_equal(questions[0].op.is_unsure, cases[i].error == STORE_OTHER);
+		assert_int_equal(questions[1].op.is_unsure, cases[i].error == STORE_OTHER);
 		assert_int_equal(world->refused_count, 2);
 		assert_int_equal(world->refused_error, cases[i].error);
 		await_up(world);
@@ -332,6 +335,90 @@ TEST(reply_error_of_a_call_is_by_kind)
 				 cases[i].is_dropped ? 2 : 1);
 		world_close(world);
 	}
+}
+
+/* ---- whether it was charged ---- */
+
+TEST(lost_reply_is_unsure_and_what_was_not_sent_is_not)
+{
+	struct world *world = world_up();
+	size_t before = commands(world, FAKE_EVALSHA);
+
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(ask_it(world, &questions[i]), STORE_PENDING);
+		AWAIT(world, i == 2 || commands(world, FAKE_EVALSHA) - before == i + 1);
+	}
+	fake_redis_hang_up(world->fake);
+	AWAIT(world, are_answered(3));
+
+	assert_errors(3, STORE_CONNECTION);
+	assert_true(questions[0].op.is_unsure);
+	assert_true(questions[1].op.is_unsure);
+	assert_false(questions[2].op.is_unsure); /* it waited for one of the two */
+	world_close(world);
+}
+
+TEST(unreadable_reply_is_unsure)
+{
+	struct world *world = world_up();
+
+	fake_redis_say(world->fake, FAKE_EVALSHA, "+OK\r\n", 1);
+	assert_int_equal(ask_and_await(world), STORE_OTHER);
+
+	assert_true(questions[0].op.is_unsure);
+	world_close(world);
+}
+
+static enum store_state settle_one(struct world *world, struct question *question,
+				   uint8_t room_behind)
+{
+	question->checks[0] = check_make(&question->check, "key", fixed_quota(), 1);
+	question->world = world;
+	question->answers = 0;
+	question->op = (struct store_op){.checks = question->checks,
+					 .count = 1,
+					 .is_settling = true,
+					 .room_behind = room_behind,
+					 .answered = on_answered};
+	world->is_asking = true;
+	enum store_state state = store_ask(world->store, &question->op);
+	world->is_asking = false;
+	return state;
+}
+
+/* Nobody waits for it: an error of it is neither counted nor told. */
+TEST(settling_that_fails_is_not_told)
+{
+	struct world *world = world_up();
+
+	fake_redis_say(world->fake, FAKE_EVALSHA, "-READONLY no\r\n", 1);
+	assert_int_equal(settle_one(world, &questions[0], 0), STORE_PENDING);
+	AWAIT(world, questions[0].answers > 0);
+
+	assert_int_equal(questions[0].check.error, STORE_READONLY);
+	assert_false(questions[0].op.is_unsure);
+	assert_int_equal(world->refused_count, 0);
+	assert_int_equal(store_describe(world->store).stats.errors[STORE_READONLY], 0);
+	world_close(world);
+}
+
+TEST(settling_leaves_room_for_the_request_behind_it)
+{
+	struct store_config narrow = usual;
+	struct world *world = world_open(false);
+
+	narrow.max_in_flight = 4;
+	connect_store(world, narrow);
+	await_up(world);
+	fake_redis_say(world->fake, FAKE_EVALSHA, FAKE_SILENCE, FAKE_ALWAYS);
+	assert_int_equal(ask_it(world, &questions[0]), STORE_PENDING);
+	assert_int_equal(settle_one(world, &questions[1], 2), STORE_PENDING);
+	assert_int_equal(settle_one(world, &questions[2], 2), STORE_DONE);
+
+	assert_int_equal(questions[2].check.error, STORE_FULL);
+	assert_int_equal(store_describe(world->store).stats.shed, 0);
+	world_close(world);
 }
 
 /* ---- NOSCRIPT ---- */
