@@ -13,7 +13,7 @@ pytestmark = pytest.mark.alone
 # What was reached. Whoever must raise one of them does so in a commit that says why.
 BUDGETS = {
     "one policy": 3703,
-    "one policy, Redis": 6019,
+    "one policy, Redis": 5450,
     "four policies": 11589,
     "denied": 3853,
     "no policy": 1968,

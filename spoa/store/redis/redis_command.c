@@ -28,23 +28,49 @@ void redis_command_begin(struct writer *w, size_t words)
 	put_head(w, '*', words);
 }
 
-void redis_command_put_len(struct writer *w, size_t len)
+/*
+ * Puts all of a word but its `len` bytes, and returns where these go, or NULL when there is no
+ * room. Most keys have 10 to 99 bytes, so that head is made without a division by 10 for each
+ * digit.
+ */
+static uint8_t *take_word(struct writer *w, size_t len)
 {
-	put_head(w, '$', len);
+	uint8_t head[HEAD_MAX];
+	size_t head_len = 5;
+
+	if (len >= 10 && len < 100) {
+		COPY_CONSTANT(head, "$00\r\n", 5);
+		head[1] = (uint8_t)('0' + len / 10);
+		head[2] = (uint8_t)('0' + len % 10);
+	} else {
+		head_len = (size_t)(put_head_at(head, '$', len) - head);
+	}
+	uint8_t *at = writer_take(w, head_len + len + 2);
+	if (at == NULL)
+		return NULL;
+	memcpy(at, head, head_len);
+	COPY_CONSTANT(at + head_len + len, "\r\n", 2);
+	return at + head_len;
 }
 
 void redis_command_put(struct writer *w, struct bytes word)
 {
-	uint8_t head[HEAD_MAX];
-	size_t head_len = (size_t)(put_head_at(head, '$', word.len) - head);
-	uint8_t *at = writer_take(w, head_len + word.len + 2);
+	uint8_t *at = take_word(w, word.len);
+
+	if (at != NULL && word.len > 0)
+		memcpy(at, word.data, word.len);
+}
+
+void redis_command_put_two(struct writer *w, struct bytes first, struct bytes second)
+{
+	uint8_t *at = take_word(w, first.len + second.len);
 
 	if (at == NULL)
 		return;
-	memcpy(at, head, head_len);
-	if (word.len > 0)
-		memcpy(at + head_len, word.data, word.len);
-	COPY_CONSTANT(at + head_len + word.len, "\r\n", 2);
+	if (first.len > 0)
+		memcpy(at, first.data, first.len);
+	if (second.len > 0)
+		memcpy(at + first.len, second.data, second.len);
 }
 
 /* A single digit: four of the six numbers that a check of one token takes. */
@@ -56,6 +82,18 @@ static void put_digit(struct writer *w, uint8_t number)
 		return;
 	COPY_CONSTANT(at, "$1\r\n0\r\n", 7);
 	at[4] = (uint8_t)(at[4] + number);
+}
+
+void redis_command_put_digits(struct writer *w, uint8_t first, uint8_t second)
+{
+	uint8_t *at = writer_take(w, 14);
+
+	ASSERT(first < 10 && second < 10);
+	if (at == NULL)
+		return;
+	COPY_CONSTANT(at, "$1\r\n0\r\n$1\r\n0\r\n", 14);
+	at[4] = (uint8_t)(at[4] + first);
+	at[11] = (uint8_t)(at[11] + second);
 }
 
 /*

@@ -13,7 +13,9 @@
 void redis_command_begin(struct writer *w, size_t words);
 void redis_command_put(struct writer *w, struct bytes word);
 void redis_command_put_number(struct writer *w, int64_t number);
-/* The head of a word of `len` bytes. The caller puts the bytes and then "\r\n". */
-void redis_command_put_len(struct writer *w, size_t len);
+/* Two numbers below 10. */
+void redis_command_put_digits(struct writer *w, uint8_t first, uint8_t second);
+/* One word that is made of both. */
+void redis_command_put_two(struct writer *w, struct bytes first, struct bytes second);
 
 #endif

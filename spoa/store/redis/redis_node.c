@@ -325,6 +325,7 @@ static void send_call(struct redis_node *node, struct call *call)
 		.prefix = node->common->config.prefix,
 		.is_time_given = node->common->config.is_time_given,
 		.time_us = first_op(&call->ops)->now_us,
+		.terms = &node->common->terms,
 	};
 
 	redis_call_put(&w, &form, &call->ops);

@@ -33,6 +33,7 @@ struct redis_common {
 	struct store_stats stats;
 	int64_t turn_us;     /* the monotonic clock in this turn of the loop; 0: not read yet */
 	uint64_t late_turns; /* how often ops became late */
+	struct redis_terms_memory terms;
 	uint8_t command[REDIS_CALL_MAX];
 };
 

@@ -27,10 +27,7 @@ void records_call_begin(struct writer *w, const struct records_form *form, const
 	redis_command_put_number(w, KEYS);
 	for (size_t i = 0; i < KEYS; i++) {
 		struct bytes name = bytes_from_text(key_names[i]);
-		redis_command_put_len(w, form->prefix.len + name.len);
-		writer_put(w, form->prefix);
-		writer_put(w, name);
-		writer_put(w, BYTES("\r\n"));
+		redis_command_put_two(w, form->prefix, name);
 	}
 	redis_command_put(w, bytes_from_text(command));
 }

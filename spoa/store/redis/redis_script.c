@@ -1,25 +1,10 @@
 #include "store/redis/redis_script.h"
 
-#include <string.h>
-
 #include "base/least.h"
 #include "limit/request.h"
 #include "store/redis/redis_command.h"
 
 /* ---- the call ---- */
-
-static void put_key(struct writer *w, const struct check *check, struct bytes prefix)
-{
-	redis_command_put_len(w, prefix.len + check->key_len);
-	writer_put(w, prefix);
-	writer_put(w, check_key(check));
-	writer_put(w, BYTES("\r\n"));
-}
-
-static size_t arguments_of(const struct quota *quota)
-{
-	return algorithm_traits(quota->algorithm)->is_by_rate ? 5 : 4;
-}
 
 #define COST_OF_RESET (-1)
 
@@ -33,24 +18,6 @@ static int64_t cost_of(const struct store_op *op, const struct check *check)
 	return check->cost <= check->quota->limit ? check->cost : check->quota->limit + 1;
 }
 
-static void put_check(struct writer *w, const struct store_op *op, size_t index)
-{
-	const struct check *check = op->checks[index];
-	const struct quota *quota = check->quota;
-
-	if (op->taken_us != NULL)
-		redis_command_put_number(w, op->taken_us[index]);
-	redis_command_put(w, bytes_from_text(algorithm_name(quota->algorithm)));
-	redis_command_put_number(w, cost_of(op, check));
-	redis_command_put_number(w, quota->limit);
-	if (algorithm_traits(quota->algorithm)->is_by_rate) {
-		redis_command_put_number(w, quota->refill_tokens);
-		redis_command_put_number(w, quota->refill_us);
-	} else {
-		redis_command_put_number(w, quota->window_us);
-	}
-}
-
 /*
  * A count with a minus, which may be -0, means: charge nothing. A negative number of those in
  * shadow, which is one less than the number of them, means a look.
@@ -59,6 +26,10 @@ static void put_counts(struct writer *w, const struct store_op *op)
 {
 	int64_t shadow = (int64_t)op->shadow, count = (int64_t)op->count - shadow;
 
+	if (!op->is_denied && !op->is_look && op->count < 10) {
+		redis_command_put_digits(w, (uint8_t)count, (uint8_t)shadow);
+		return;
+	}
 	if (op->is_denied && count == 0)
 		redis_command_put(w, BYTES("-0"));
 	else
@@ -71,6 +42,17 @@ static struct store_op *op_of(const struct list *link)
 	return CONTAINER_OF(link, struct store_op, link);
 }
 
+static void put_checks(struct writer *w, const struct redis_call_form *form,
+		       const struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++) {
+		const struct check *check = op->checks[i];
+		if (op->taken_us != NULL)
+			redis_command_put_number(w, op->taken_us[i]);
+		redis_terms_put(w, form->terms, check->quota, cost_of(op, check));
+	}
+}
+
 void redis_call_put(struct writer *w, const struct redis_call_form *form, const struct list *ops)
 {
 	bool is_back = op_of(ops->next)->taken_us != NULL;
@@ -81,7 +63,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 		keys += op->count;
 		arguments += is_back ? op->count : 2;
 		for (size_t i = 0; i < op->count; i++)
-			arguments += arguments_of(op->checks[i]->quota);
+			arguments += redis_terms_words(op->checks[i]->quota);
 	}
 	redis_command_begin(w, 3 + keys + arguments);
 	redis_command_put(w, BYTES("EVALSHA"));
@@ -89,7 +71,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	redis_command_put_number(w, (int64_t)keys);
 	for (const struct list *link = ops->next; link != ops; link = link->next)
 		for (size_t i = 0; i < op_of(link)->count; i++)
-			put_key(w, op_of(link)->checks[i], form->prefix);
+			redis_command_put_two(w, form->prefix, check_key(op_of(link)->checks[i]));
 	if (is_back)
 		redis_command_put(w, BYTES("back"));
 	if (form->is_time_given)
@@ -99,8 +81,7 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 	for (const struct list *link = ops->next; link != ops; link = link->next) {
 		if (!is_back)
 			put_counts(w, op_of(link));
-		for (size_t i = 0; i < op_of(link)->count; i++)
-			put_check(w, op_of(link), i);
+		put_checks(w, form, op_of(link));
 	}
 }
 

@@ -20,6 +20,7 @@
 #include "base/writer.h"
 #include "limit/check.h"
 #include "store/redis/redis_reply.h"
+#include "store/redis/redis_terms.h"
 #include "store/store.h"
 
 #define REDIS_CALL_OPS_MAX 32
@@ -54,6 +55,7 @@ struct redis_call_form {
 	struct bytes prefix;
 	bool is_time_given; /* count by time_us; otherwise by the clock of Redis */
 	int64_t time_us;
+	struct redis_terms_memory *terms;
 };
 
 /* Puts EVALSHA for `ops`, a list of store_op.link. All of them give back (taken_us), or none does.

@@ -23,6 +23,9 @@ static size_t size_of(const struct store_op *op, struct bytes prefix)
 
 /* ---- the call ---- */
 
+/* One for all cases, as a store has one for all calls: words of another quota stand there. */
+static struct redis_terms_memory terms;
+
 struct call {
 	struct redis_call_form form;
 	struct list ops;
@@ -69,7 +72,7 @@ TEST(redis_call_put_one_bucket_is_these_bytes)
 	struct quota quota = bucket_of(10, "1");
 	struct check check;
 	struct store_op op;
-	struct call call = {.form = {.hash = HASH, .prefix = BYTES("rl:")}};
+	struct call call = {.form = {.hash = HASH, .prefix = BYTES("rl:"), .terms = &terms}};
 
 	list_init(&call.ops);
 	op_in(&op, &call.ops, (struct check *[]){check_make(&check, "key", &quota, 3)}, 1);
@@ -98,7 +101,7 @@ TEST(redis_call_put_each_algorithm_has_its_numbers)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct check check;
 		struct store_op op;
-		struct call call = {.form = {.hash = HASH, .prefix = BYTES("")}};
+		struct call call = {.form = {.hash = HASH, .prefix = BYTES(""), .terms = &terms}};
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &cases[i].quota, 2)}, 1);
@@ -114,7 +117,7 @@ TEST(redis_call_put_batch_has_all_keys_then_all_requests)
 		     fixed = window_of(FIXED_WINDOW, 7, MINUTE);
 	struct check checks[5];
 	struct store_op ops[3];
-	struct call call = {.form = {HASH, BYTES("p/"), true, NOW_US}};
+	struct call call = {.form = {HASH, BYTES("p/"), true, NOW_US, &terms}};
 
 	list_init(&call.ops);
 	op_in(&ops[0], &call.ops,
@@ -138,7 +141,7 @@ TEST(redis_call_put_what_is_given_back_has_the_times_of_its_taking)
 	struct quota bucket = bucket_of(10, "1"), fixed = window_of(FIXED_WINDOW, 7, MINUTE);
 	struct check checks[3];
 	struct store_op ops[2];
-	struct call call = {.form = {HASH, BYTES("p/"), false, 0}};
+	struct call call = {.form = {HASH, BYTES("p/"), false, 0, &terms}};
 
 	list_init(&call.ops);
 	op_in(&ops[0], &call.ops,
@@ -161,7 +164,7 @@ TEST(redis_call_put_what_is_settled_has_a_cost_below_that_of_a_reset)
 	struct quota fixed = window_of(FIXED_WINDOW, 7, MINUTE);
 	struct check checks[2], *pointers[2];
 	struct store_op ops[2];
-	struct call call = {.form = {HASH, BYTES("p/"), false, 0}};
+	struct call call = {.form = {HASH, BYTES("p/"), false, 0, &terms}};
 
 	list_init(&call.ops);
 	for (size_t i = 0; i < 2; i++) {
@@ -191,7 +194,7 @@ TEST(redis_call_put_shadow_and_denied_are_told_by_the_counts)
 	struct check checks[REQUEST_CHECKS_MAX], *pointers[REQUEST_CHECKS_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct call call = {.form = {HASH, BYTES(""), false, 0}};
+		struct call call = {.form = {HASH, BYTES(""), false, 0, &terms}};
 		struct store_op op;
 		char words[2048], memory[4096];
 		struct writer w = writer_on(words, sizeof words);
@@ -237,7 +240,7 @@ TEST(redis_call_put_cost_above_the_limit_is_the_limit_and_one)
 		struct quota quota = window_of(FIXED_WINDOW, cases[i].limit, MINUTE);
 		struct check check;
 		struct store_op op;
-		struct call call = {.form = {.hash = HASH, .prefix = BYTES("")}};
+		struct call call = {.form = {.hash = HASH, .prefix = BYTES(""), .terms = &terms}};
 		list_init(&call.ops);
 		op_in(&op, &call.ops,
 		      (struct check *[]){check_make(&check, "k", &quota, cases[i].cost)}, 1);
@@ -329,7 +332,7 @@ TEST(redis_call_size_is_never_exceeded)
 		struct writer w = writer_on(memory, sizeof memory);
 		size_t prefix_len = i % 2 == 0 ? sizeof prefix : random_below(sizeof prefix);
 		r.call.form = (struct redis_call_form){HASH, bytes_from(prefix, prefix_len),
-						       i % 3 != 0, EXACT};
+						       i % 3 != 0, EXACT, &terms};
 		size_t size = fill_random(&r);
 		redis_call_put(&w, &r.call.form, &r.call.ops);
 		assert_false(w.full);
@@ -344,7 +347,7 @@ TEST(redis_call_size_of_the_longest_is_within_the_most)
 	struct quota quota = {SLIDING_WINDOW_COUNTER, EXACT / 2, 0, 0, QUOTA_WINDOW_MAX_US};
 	struct check check, *checks[REQUEST_CHECKS_MAX];
 	struct store_op ops[REDIS_CALL_OPS_MAX];
-	struct call call = {.form = {HASH, bytes_from(prefix, sizeof prefix), true, EXACT}};
+	struct call call = {.form = {HASH, bytes_from(prefix, sizeof prefix), true, EXACT, &terms}};
 	struct writer w = writer_on(memory, sizeof memory);
 
 	memset(prefix, 'p', sizeof prefix);
