@@ -93,7 +93,7 @@ def test_no_file_of_it_is_writable_for_the_agent_or_runs_as_another(files):
 
 def test_each_library_is_of_a_package_that_is_named_with_its_version_and_licence(files):
     packages = {path.name: path.read_text() for path in
-                (files / "var/lib/dpkg/status.d").iterdir()}
+                (files / "var/lib/dpkg/status.d").iterdir() if path.suffix != ".md5sums"}
 
     for name in ("libc6", "libev4t64", "libcjson1", "libhiredis1.1.0", "libsodium23", "libssl3t64",
                  "zlib1g", "ca-certificates"):
