@@ -15,7 +15,7 @@ from processes import ROOT, wait_until
 
 DOCS = (ROOT / "docs/container.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-BUILD, BUILD_LABELS, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE = BLOCKS
+BUILD, BUILD_LABELS, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE, SBOM = BLOCKS
 
 # It differs from Docker in two ways: it uses no timers of systemd, and a network of its own in
 # place of published ports, for which Podman would need packages that nothing else here needs.
@@ -109,6 +109,21 @@ def test_the_sizes_are_as_the_page_says(type_block):
         "the C library", "other libraries", "the agent", "licences and the rest", "time zones"))]
     for in_docs, in_image in zip(said, measured):
         assert float(in_docs) == pytest.approx(in_image / 10**6, rel=0.2, abs=0.1)
+
+
+def test_the_bill_of_materials_is_printed(type_block, tmp_path):
+    type_block(SBOM.replace("build/", f"{tmp_path}/").replace(" build\n", f" {tmp_path}\n"))
+    assert '"SPDX-2.3"' in (tmp_path / "image.spdx.json").read_text()
+
+
+def test_docker_run_has_the_bounds_of_compose():
+    """k8s/README.md adds them up."""
+    compose = yaml.safe_load((ROOT / "haproxy-conf/compose.yaml").read_text())["x-agent"]
+    bounds = dict(re.findall(r"-e (RATELIMIT_\w+)=(\S+)", RUN))
+
+    assert len(bounds) == 5
+    assert bounds.items() <= compose["environment"].items()
+    assert f"--memory {compose['mem_limit']} " in RUN
 
 
 def test_the_table_says_what_the_image_sets(image):
