@@ -17,7 +17,6 @@
 #include "app/serve.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +41,7 @@
 #include "app/view/decision_log.h"
 #include "app/view/pages.h"
 #include "base/clock.h"
+#include "base/heap.h"
 #include "engine/engine.h"
 #include "net/http/http_server.h"
 #include "net/spop/spop_server.h"
@@ -706,8 +706,7 @@ int serve(const struct options *options, struct policies *policies, const struct
 
 	log_set(options->log_level, options->log_format);
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* Large buffers go back to the system when many connections have ended. */
-	(void)mallopt(M_MMAP_THRESHOLD, 32768);
+	heap_set_up();
 	agent.descriptors = share_descriptors(options);
 	bool is_up = build(&agent, policies, &err);
 	if (is_up)
