@@ -30,9 +30,10 @@ come for that.
         if <is_full> is 1. At most so many, and no further one when the bytes are reached. With <is_first> 1,
         and as long as there is no version, it tries what the user may call.
         -> head, the counter up to which this reply is whole, then of each: id, counter, value
-    put <new run> <id> <until> <kind> <value> <changed> <live max> <dead max> <kept ms>
+    put <new run> <id> <until> <kind> <value> <changed> <live max> <dead max> <kept ms> <is new>
         <changed> is the time of the last change that the agent knows of the id, or 0.
-        -> head, <changed>; 0 when there are <live max> records already, and nothing was written
+        -> head, <changed>; 0 when there are <live max> records already, and nothing was written; 1 when
+           <is new> is 1 and a record of the id is in force, and nothing was written
     merge <run> <counter> <new run> <kept ms> { <id> <changed> <until> <kind> <value> }
         Writes those that are missing here, or are later than what is here, if run and counter still are those
         of the version; "" and 0: there is none. Then the run is <new run>.
@@ -224,6 +225,11 @@ elseif command == 'put' then
             return reply
         end
         old = find(id)
+    end
+    if ARGV[11] == '1' and old and old.kind == '0' then
+        reply = head()
+        reply[7] = 1
+        return reply
     end
     local changed = math.max(now, (old and old.changed or 0) + 1, tonumber(ARGV[7]) + 1)
     begin(version.run == '' and ARGV[2] or version.run)

@@ -28,6 +28,7 @@
  */
 #define RECORD_EXCEPTION 'e'
 #define RECORD_RESET     'r'
+#define RECORD_POLICIES  'p'
 
 struct record {
 	struct bytes id; /* 1 to RECORD_ID_MAX printable bytes of ASCII */
@@ -39,6 +40,8 @@ struct record {
 	bool is_removed;    /* `value` is empty */
 	uint64_t until_ms;  /* by the same clock: from then on it is not there; 0: for ever */
 	struct bytes value; /* a RECORD_… byte, then at most RECORD_VALUE_MAX bytes */
+	/* For records_put alone: nothing is put when a record of this id is in force. */
+	bool is_new_only;
 };
 
 static inline bool record_is_reset(const struct record *record)
@@ -50,6 +53,7 @@ enum records_outcome {
 	RECORDS_DONE = 0,
 	RECORDS_UNAVAILABLE, /* nothing has changed */
 	RECORDS_FULL,        /* RECORDS_MAX are there: nothing has changed */
+	RECORDS_EXISTS,      /* `is_new_only`, and there is one: nothing has changed */
 };
 
 /* Called exactly once for each records_put: inside the call, or later. */
@@ -75,6 +79,13 @@ struct records {
 	 * that were removed and are still kept. False behind the last one.
 	 */
 	bool (*at)(const struct records *records, size_t place, struct record *ret_record);
+	/* The record of this id, also one that was removed and is still kept. */
+	bool (*find)(const struct records *records, struct bytes id, struct record *ret_record);
+	/*
+	 * Whether the records are those of who keeps them: a server has told of all of them. Before
+	 * that they are what a state file had.
+	 */
+	bool (*are_known)(const struct records *records);
 	/* To be called every few seconds: ends records whose time is over. */
 	void (*advance)(struct records *records);
 	/* The clock that `until_ms` is of, as far as it is known. */
@@ -99,6 +110,18 @@ static inline void records_on_change(struct records *records, records_changed_fn
 static inline void records_advance(struct records *records)
 {
 	records->advance(records);
+}
+
+/* False when there is none that is in force. */
+static inline bool records_find(const struct records *records, struct bytes id,
+				struct record *ret_record)
+{
+	return records->find(records, id, ret_record) && !ret_record->is_removed;
+}
+
+static inline bool records_are_known(const struct records *records)
+{
+	return records->are_known(records);
 }
 
 static inline uint64_t records_now_ms(const struct records *records)

@@ -132,6 +132,8 @@ static enum records_outcome put_record(struct records_memory *memory, const stru
 	bool is_there;
 	size_t at = find_place(memory, record->id, &is_there);
 
+	if (is_there && record->is_new_only)
+		return RECORDS_EXISTS;
 	if (!is_there && memory->count == RECORDS_MAX)
 		return RECORDS_FULL;
 	struct kept *kept = keep(record);
@@ -223,6 +225,26 @@ static bool records_memory_at(const struct records *records, size_t place,
 	return true;
 }
 
+static bool records_memory_find(const struct records *records, struct bytes id,
+				struct record *ret_record)
+{
+	const struct records_memory *memory =
+		CONTAINER_OF(records, const struct records_memory, records);
+	bool is_there;
+	size_t at = find_place(memory, id, &is_there);
+
+	if (is_there)
+		*ret_record = memory->items[at]->record;
+	return is_there;
+}
+
+/* Nobody else has any. */
+static bool records_memory_are_known(const struct records *records)
+{
+	(void)records;
+	return true;
+}
+
 static void records_memory_free(struct records *records)
 {
 	struct records_memory *memory = memory_of(records);
@@ -244,6 +266,8 @@ struct records *records_memory_new(int64_t (*now_us)(void))
 		.on_change = records_memory_on_change,
 		.restore = records_memory_restore,
 		.at = records_memory_at,
+		.find = records_memory_find,
+		.are_known = records_memory_are_known,
 		.advance = records_memory_advance,
 		.now_ms = now_ms,
 		.free = records_memory_free,

@@ -24,7 +24,7 @@ struct agent {
 	struct store *store;
 	struct records_table known; /* what it was told */
 	size_t lost, outdated, lacks, failed;
-	size_t done[3]; /* puts, by their outcome */
+	size_t done[RECORDS_EXISTS + 1]; /* puts, by their outcome */
 };
 
 static struct ev_loop *loop;
@@ -169,17 +169,26 @@ static void put_until(struct agent *agent, const char *id, const char *value, ui
 	records_put(agent->store->records, &record, on_done, agent);
 }
 
-static enum records_outcome put_and_await(struct agent *agent, const char *id, const char *value)
+static enum records_outcome put_record_and_await(struct agent *agent, const struct record *record)
 {
-	size_t before[3];
+	size_t before[RECORDS_EXISTS + 1];
 
 	memcpy(before, agent->done, sizeof before);
-	put_until(agent, id, value, 0);
+	records_put(agent->store->records, record, on_done, agent);
 	AWAIT(memcmp(before, agent->done, sizeof before) != 0);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i <= RECORDS_EXISTS; i++)
 		if (agent->done[i] != before[i])
 			return (enum records_outcome)i;
 	return RECORDS_FULL;
+}
+
+static enum records_outcome put_and_await(struct agent *agent, const char *id, const char *value)
+{
+	const struct record record = {.id = bytes_from_text(id),
+				      .value = bytes_from_text(value),
+				      .is_removed = *value == '\0'};
+
+	return put_record_and_await(agent, &record);
 }
 
 /* Whether the agent has the value under the id; "" is for a record that is not in force. */
@@ -223,6 +232,19 @@ TEST(put_reaches_every_agent)
 	await_all("a", "");
 	for (size_t i = 0; i < AGENTS; i++)
 		assert_int_equal(agents[i].lost, 0);
+}
+
+TEST(put_of_a_new_record_alone_leaves_one_that_is_in_force)
+{
+	const struct record first = {.id = BYTES("a"), .value = BYTES("p1"), .is_new_only = true};
+	const struct record second = {.id = BYTES("a"), .value = BYTES("p2"), .is_new_only = true};
+
+	assert_int_equal(put_record_and_await(&agents[0], &first), RECORDS_DONE);
+	assert_int_equal(put_record_and_await(&agents[1], &second), RECORDS_EXISTS);
+	await_all("a", "p1");
+	assert_int_equal(put_and_await(&agents[2], "a", ""), RECORDS_DONE);
+	assert_int_equal(put_record_and_await(&agents[1], &second), RECORDS_DONE);
+	await_all("a", "p2");
 }
 
 TEST(put_many_at_once_loses_none)

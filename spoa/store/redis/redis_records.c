@@ -785,6 +785,21 @@ static bool at(const struct records *base, size_t place, struct record *ret_reco
 	return true;
 }
 
+static bool find_record(const struct records *base, struct bytes id, struct record *ret_record)
+{
+	const struct kept_record *kept = records_table_find(&redis_records_of(base)->table, id);
+
+	if (kept == NULL)
+		return false;
+	*ret_record = kept->record;
+	return true;
+}
+
+static bool are_known(const struct records *base)
+{
+	return redis_records_of(base)->has_been_read;
+}
+
 static void release(struct records *base)
 {
 	struct redis_records *records = redis_records_of(base);
@@ -806,6 +821,8 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 		.on_change = on_change,
 		.restore = restore,
 		.at = at,
+		.find = find_record,
+		.are_known = are_known,
 		.advance = advance,
 		.now_ms = now_ms,
 		.is_shared = true,

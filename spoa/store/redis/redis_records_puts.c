@@ -4,6 +4,7 @@
  *     add --> waits for the script --> sent --> Redis has it: taken, then RECORDS_DONE
  *                  ^                    |
  *                  |                    +-----> there are too many: RECORDS_FULL
+ *                  |                    +-----> there is one already: RECORDS_EXISTS
  *                  |                    |
  *                  `-- NOSCRIPT, MOVED -+-----> refused, or the connection is lost:
  *                                               RECORDS_UNAVAILABLE
@@ -64,6 +65,8 @@ static void on_put(struct redis_asked *asked, const struct redis_reply *from)
 		end_put(put, RECORDS_UNAVAILABLE);
 	} else if (reply.number == 0) {
 		end_put(put, RECORDS_FULL);
+	} else if (reply.number == 1) {
+		end_put(put, RECORDS_EXISTS);
 	} else {
 		put->record.changed_ms = (uint64_t)reply.number;
 		config->taken(config->owner, &put->record, &reply.version);
@@ -76,7 +79,7 @@ static void send_put(struct put *put, struct redis_link *link, const struct reco
 	const struct redis_records_puts_config *config = &put->puts->config;
 	struct writer w = writer_on(put->puts->command, sizeof put->puts->command);
 
-	records_call_begin(&w, form, "put", 9);
+	records_call_begin(&w, form, "put", 10);
 	records_call_put_random_run(&w);
 	records_call_put_record(&w, &put->record, false);
 	redis_command_put_number(&w,
@@ -84,6 +87,7 @@ static void send_put(struct put *put, struct redis_link *link, const struct reco
 	redis_command_put_number(&w, RECORDS_MAX);
 	redis_command_put_number(&w, RECORDS_GONE_MAX);
 	redis_command_put_number(&w, RECORDS_KEPT_MS);
+	redis_command_put_number(&w, put->record.is_new_only);
 	ASSERT(!w.full);
 	put->is_sent = true;
 	redis_link_send(link, writer_bytes(&w), &put->asked);

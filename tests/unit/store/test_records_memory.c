@@ -73,6 +73,23 @@ AFTER_EACH
 	records_free(records);
 }
 
+TEST(put_of_a_new_record_alone_leaves_one_that_is_there)
+{
+	const struct record record = {.id = BYTES("a"), .value = BYTES("p2"), .is_new_only = true};
+	struct record found;
+
+	put("a", "p1");
+	records_put(records, &record, on_done, NULL);
+	assert_int_equal(last_outcome, RECORDS_EXISTS);
+	assert_true(records_find(records, BYTES("a"), &found));
+	assert_memory_equal(found.value.data, "p1", 2);
+	remove_record("a");
+	assert_false(records_find(records, BYTES("a"), &found));
+	records_put(records, &record, on_done, NULL);
+	assert_int_equal(last_outcome, RECORDS_DONE);
+	assert_true(records_are_known(records));
+}
+
 TEST(put_is_told_before_it_is_done)
 {
 	put("b", "eX");
