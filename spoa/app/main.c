@@ -70,6 +70,18 @@ static struct policies *load_with(const struct options *options, struct list_fil
 	return policies;
 }
 
+/* The policies of a replay are those of a file: nobody would know which version a run was of. */
+static int report_stored(const char *command)
+{
+	struct err err;
+
+	(void)err_set(&err,
+		      "%s: --policies: " POLICIES_IN_STORE " is not accepted here; accepted is a "
+		      "path, such as that of a file which `ratelimit-spoa policies get` wrote",
+		      command);
+	return report_usage(err.text);
+}
+
 static struct policies *load(const struct options *options)
 {
 	struct list_files files;
@@ -252,6 +264,8 @@ static int run_replay(char **args)
 		return print_help_of_replay();
 	if (!options_check_store(&options, &err))
 		return report_usage(err.text);
+	if (options_policies_are_stored(&options))
+		return report_stored("replay");
 	struct policies *policies = load(&options);
 	return policies == NULL ? EXIT_USAGE : replay(&options, &own, policies);
 }
@@ -341,6 +355,10 @@ static int run_check_config(char **args)
 	if (policies == NULL)
 		return EXIT_USAGE;
 	print_warnings(policies, options.policies);
+	if (options_policies_are_stored(&options))
+		fputs("ratelimit-spoa: the policies are in the store; `ratelimit-spoa policies "
+		      "get` shows them\n",
+		      stderr);
 	bool is_whole = (own.json ? policies_json_put : put_table)(policies, stdout);
 	policies_unref(policies);
 	if (!is_whole)

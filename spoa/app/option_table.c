@@ -162,7 +162,9 @@ const struct option options_table[] = {
 	 "a file of lines NAME TOKEN: each token opens the pages that show the agent and what "
 	 "changes something; read again when it changes",
 	 PATH(admin_token_file)},
-	{"policies", "FILE", OPTION_NONE, "the policy file; without it only inline policies exist",
+	{"policies", "FILE", OPTION_NONE,
+	 "the policy file, or " POLICIES_IN_STORE " for the one that policies put keeps in the "
+	 "store; without it only inline policies exist",
 	 PATH(policies)},
 	{"policies-watch", "WORD", "on",
 	 "reload when the policy file changes, and not only on SIGHUP", SWITCH(policies_watch)},

@@ -265,3 +265,8 @@ bool options_read_beside(const struct option *own, char **args, char **environme
 		 redis_login_apply_to_sentinels(&ret_options->sentinel_login,
 						&ret_options->store.redis, err)));
 }
+
+bool options_policies_are_stored(const struct options *options)
+{
+	return options->policies != NULL && strcmp(options->policies, POLICIES_IN_STORE) == 0;
+}

@@ -36,6 +36,8 @@ struct local_share {
 	struct ratio share;
 };
 
+#define POLICIES_IN_STORE "store:"
+
 struct options {
 	struct address_list spop_listen;
 	struct address_list http_listen;
@@ -46,7 +48,7 @@ struct options {
 	struct http_tokens http_tokens;
 	const char *admin_token_file; /* a path, or NULL */
 	struct http_tokens admin_tokens;
-	const char *policies; /* a path, or NULL */
+	const char *policies; /* a path, or POLICIES_IN_STORE, or NULL */
 	bool policies_watch;
 	bool shadow_all;
 	struct store_target store;
@@ -103,5 +105,8 @@ MUST_CHECK bool options_check_variables(char **environment, struct err *err);
  */
 MUST_CHECK bool options_check_store(const struct options *options, struct err *err);
 void options_print_help(FILE *to);
+
+/* Whether the policy file is in the store (--policies store:). */
+bool options_policies_are_stored(const struct options *options);
 
 #endif

@@ -27,6 +27,10 @@
  * every RETRY_S, since nobody would send a second SIGHUP. The log shows the first failure, and
  * `reloaded` when a job succeeds.
  *
+ * With --policies store: no file is read. A job is begun for a text that came from the store, and
+ * whoever gave the text is told what became of it. Of several texts that come while there is a job,
+ * the last one gets the next job.
+ *
  * One job at most is before LEAVING. All SIGHUPs that come while there is one make one more job
  * after it, because the thread may have read the file before it changed. Changes of the file wait
  * in the same way: in the file watch, which is held while there is such a job.
@@ -62,8 +66,9 @@ enum reload_state { RELOAD_READING = 0, RELOAD_INHERITING, RELOAD_FORGETTING, RE
 
 struct reload_job {
 	enum reload_state state;
-	bool is_asked_for; /* by SIGHUP */
-	bool is_retry;     /* the last job lacked a descriptor, which is in the log */
+	bool is_asked_for;       /* by SIGHUP */
+	bool is_retry;           /* the last job lacked a descriptor, which is in the log */
+	struct reload_text text; /* in place of the file */
 	const struct policies *before;
 	size_t position; /* of the next policy that inherits or forgets */
 	const struct policies
@@ -86,7 +91,22 @@ static const char *cause_text(bool is_asked_for)
 	return is_asked_for ? "SIGHUP" : "file";
 }
 
+static bool is_stored(const struct reload_job *job)
+{
+	return job->text.text != NULL;
+}
+
 /* ---- the thread ---- */
+
+static struct policies *read_policies(struct reload_job *job, struct problems *problems)
+{
+	const struct options *options = job->reload->config.options;
+
+	if (!is_stored(job))
+		return load_policies_with(options, &job->files, problems);
+	list_files_init(&job->files, NULL);
+	return load_policies_of_text(options, bytes_from(job->text.text, job->text.len), problems);
+}
 
 static void *run_thread(void *argument)
 {
@@ -96,7 +116,7 @@ static void *run_thread(void *argument)
 	int64_t began_us = clock_mono_us();
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
-	job->policies = load_policies_with(reload->config.options, &job->files, &problems);
+	job->policies = read_policies(job, &problems);
 	if (job->policies != NULL) {
 		job->changes = policies_compare(job->before, job->policies);
 	} else {
@@ -137,19 +157,33 @@ static void run_slice_in(struct reload *reload, double seconds)
 	ev_timer_start(reload->config.loop, &reload->next_slice);
 }
 
-static void note_failure(struct reload *reload, bool is_asked_for, const char *reason)
+static void count_failure(struct load_stats *stats, const char *reason)
 {
-	struct load_stats *stats = reload->config.stats;
-
 	stats->last_failed = true;
 	snprintf(stats->last_error, sizeof stats->last_error, "%s", reason);
 	stats->errors++;
+}
+
+static void note_failure(struct reload *reload, bool is_asked_for, const char *reason)
+{
+	count_failure(reload->config.stats, reason);
 	log_event(LOG_ERROR, "reload_failed", LOG_TEXT("cause", cause_text(is_asked_for)),
 		  LOG_TEXT("reason", reason));
 }
 
+/* Who gave the text says so in the log. */
+static void note_bad_text(struct reload *reload, uint64_t version, const char *why)
+{
+	count_failure(reload->config.stats, why);
+	reload->taken(reload->taken_owner, version, false, why);
+}
+
 static void note_bad_file(struct reload *reload, const struct reload_job *job)
 {
+	if (is_stored(job)) {
+		note_bad_text(reload, job->text.version, job->err.text);
+		return;
+	}
 	if (!job->is_retry || !job->lacks_descriptors)
 		note_failure(reload, job->is_asked_for, job->err.text);
 	if (!job->lacks_descriptors)
@@ -191,6 +225,8 @@ static void leave(struct reload *reload, struct reload_job *job)
 	if (job->policies_were_read && watch_list_files(reload->watch, &job->files))
 		file_watch_tell_in(reload->watch, (double)REST_FACTOR * (double)job->took_us / 1e6);
 	list_files_release(&job->files);
+	free(job->text.text);
+	job->text.text = NULL;
 	tell_when_done(reload);
 }
 
@@ -213,12 +249,21 @@ static void use_policies(struct reload *reload, struct reload_job *job)
 	reload->config.stats->generation++;
 	reload->config.stats->loaded_us = clock_now_us();
 	reload->config.stats->last_failed = false;
-	log_event(LOG_INFO, "reloaded", LOG_TEXT("cause", cause_text(job->is_asked_for)),
-		  LOG_TEXT("added", added.text), LOG_TEXT("changed", changed.text),
-		  LOG_TEXT("removed", removed.text), LOG_BOOL("reordered", changes->is_reordered),
-		  LOG_TEXT("lists", lists_text(changes)),
-		  LOG_INT("policies", policies_count(job->policies)),
-		  LOG_TEXT("file", reload->config.options->policies));
+	reload->config.stats->lacks_policies = false;
+	const struct log_field fields[] = {
+		LOG_TEXT("cause", is_stored(job) ? "store" : cause_text(job->is_asked_for)),
+		LOG_TEXT("added", added.text),
+		LOG_TEXT("changed", changed.text),
+		LOG_TEXT("removed", removed.text),
+		LOG_BOOL("reordered", changes->is_reordered),
+		LOG_TEXT("lists", lists_text(changes)),
+		LOG_INT("policies", policies_count(job->policies)),
+		LOG_TEXT("file", reload->config.options->policies),
+		LOG_INT("policies_version", job->text.version), /* of one in the store alone */
+	};
+	log_fields(LOG_INFO, "reloaded", fields, ARRAY_SIZE(fields) - !is_stored(job));
+	if (is_stored(job))
+		reload->taken(reload->taken_owner, job->text.version, true, "");
 }
 
 static void judge(struct reload *reload, struct reload_job *job)
@@ -228,7 +273,7 @@ static void judge(struct reload *reload, struct reload_job *job)
 	if (job->policies == NULL) {
 		note_bad_file(reload, job);
 		leave(reload, job);
-	} else if (job->is_asked_for || stats->last_failed ||
+	} else if (job->is_asked_for || is_stored(job) || stats->last_failed ||
 		   !policy_changes_are_none(&job->changes)) {
 		job->state = RELOAD_INHERITING;
 		run_slice_in(reload, 0.0);
@@ -249,8 +294,9 @@ static void on_loaded(struct ev_loop *loop, struct ev_async *watcher, int events
 	judge(reload, job);
 }
 
-/* Returns 0, or the errno that says why the file can't be read now. */
-static int try_job(struct reload *reload, bool is_asked_for, bool is_retry)
+/* Returns 0, or the errno that says why the file can't be read now. Takes the text over then. */
+static int try_job(struct reload *reload, bool is_asked_for, bool is_retry,
+		   const struct reload_text *text)
 {
 	struct reload_job *job = malloc(sizeof *job);
 
@@ -259,6 +305,7 @@ static int try_job(struct reload *reload, bool is_asked_for, bool is_retry)
 	*job = (struct reload_job){
 		.is_asked_for = is_asked_for,
 		.is_retry = is_retry,
+		.text = *text,
 		.before = policies_ref(engine_policies(reload->config.engine)),
 		.reload = reload,
 	};
@@ -288,13 +335,27 @@ static void begin_job(struct reload *reload, bool is_asked_for, bool is_retry)
 		reload->has_sighup = false;
 		file_watch_catch_up(reload->watch);
 	}
-	int error = try_job(reload, is_asked_for, is_retry);
+	int error = try_job(reload, is_asked_for, is_retry, &(struct reload_text){NULL, 0, 0});
 	if (error != 0) {
 		note_no_thread(reload, is_asked_for, error);
 		tell_when_done(reload);
 		return;
 	}
 	file_watch_hold(reload->watch, FILE_WATCH_HELD);
+}
+
+static void begin_text_job(struct reload *reload)
+{
+	struct reload_text text = reload->text;
+	struct err err;
+
+	reload->text = (struct reload_text){NULL, 0, 0};
+	int error = try_job(reload, false, false, &text);
+	if (error == 0)
+		return;
+	free(text.text);
+	(void)err_set(&err, "no thread can be started to read the policies: %s", strerror(error));
+	note_bad_text(reload, text.version, err.text);
 }
 
 /* ---- slices ---- */
@@ -362,6 +423,8 @@ static void on_next_slice(struct ev_loop *loop, struct ev_timer *timer, int even
 	}
 	if (reload->has_sighup && reload->job == NULL)
 		begin_job(reload, true, false);
+	else if (reload->text.text != NULL && reload->job == NULL)
+		begin_text_job(reload);
 	if (!list_is_empty(&reload->leaving))
 		run_slice_in(reload, LEAVING_S);
 }
@@ -381,13 +444,18 @@ static void on_sighup(struct ev_loop *loop, struct ev_signal *watcher, int event
 	struct reload *reload = CONTAINER_OF(watcher, struct reload, on_signal);
 
 	(void)loop, (void)events;
+	bool is_in_store = options_policies_are_stored(reload->config.options);
 	systemd_notify_reloading(reload->config.systemd);
-	if (reload->config.options->policies != NULL) {
+	if (reload->config.options->policies != NULL && !is_in_store) {
 		ask(reload);
 		return;
 	}
 	log_event(LOG_WARN, "reload_ignored",
-		  LOG_TEXT("reason", "there is no policy file: --policies is not set"));
+		  LOG_TEXT("reason", is_in_store
+					     ? "the policies are in the store, and each version "
+					       "of them is used as soon as it is put"
+					     : "there is no policy file: --policies is not "
+					       "set"));
 	tell_when_done(reload);
 }
 
@@ -433,11 +501,26 @@ void reload_init(struct reload *reload, const struct reload_config *config)
 	ev_signal_init(&reload->on_signal, on_sighup, SIGHUP);
 	ev_signal_start(config->loop, &reload->on_signal);
 	let_sighup_in();
-	if (options->policies != NULL && options->policies_watch)
+	if (options->policies != NULL && options->policies_watch &&
+	    !options_policies_are_stored(options))
 		reload->watch = file_watch_new_policies(config->loop, options->policies,
 							on_file_changed, reload);
 	if (config->files != NULL)
 		(void)watch_list_files(reload->watch, config->files);
+}
+
+void reload_on_taken(struct reload *reload, reload_taken_fn *taken, void *owner)
+{
+	reload->taken = taken;
+	reload->taken_owner = owner;
+}
+
+void reload_take_text(struct reload *reload, const struct reload_text *text)
+{
+	free(reload->text.text);
+	reload->text = *text;
+	if (reload->job == NULL)
+		run_slice_in(reload, 0.0);
 }
 
 static void stop_job(struct reload_job *job)
@@ -449,6 +532,7 @@ static void stop_job(struct reload_job *job)
 		(void)pthread_join(job->thread, NULL);
 	}
 	list_files_release(&job->files);
+	free(job->text.text);
 	policies_unref(job->policies);
 	policies_unref(job->before);
 	free(job);
@@ -459,6 +543,7 @@ void reload_release(struct reload *reload)
 	if (reload->config.loop == NULL)
 		return;
 	file_watch_free(reload->watch);
+	free(reload->text.text);
 	if (reload->job != NULL)
 		stop_job(reload->job);
 	while (!list_is_empty(&reload->leaving)) {

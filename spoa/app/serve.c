@@ -30,6 +30,7 @@
 #include "app/drain.h"
 #include "app/operate/exceptions.h"
 #include "app/operate/operate.h"
+#include "app/operate/policies_store.h"
 #include "app/operate/resets.h"
 #include "app/operate/token_watch.h"
 #include "app/password_watch.h"
@@ -64,6 +65,7 @@ struct agent {
 	struct exceptions *exceptions;
 	struct records *records; /* what operators change; the store's, or this agent's own */
 	struct state_file state_file;
+	struct policies_store *policies; /* of --policies store:, else NULL */
 	struct engine *engine;
 	struct spop_server *spop;
 	struct http_server *http;
@@ -252,6 +254,11 @@ static void on_record(void *owner, const struct record *record)
 	struct agent *agent = owner;
 
 	state_file_note_change(&agent->state_file);
+	if (policy_versions_have_record(record)) {
+		if (agent->policies != NULL)
+			policies_store_take_record(agent->policies, record);
+		return;
+	}
 	if (record_is_reset(record))
 		resets_take_record(agent->operate, record);
 	else
@@ -407,6 +414,8 @@ static void start_watchers(struct agent *agent)
 					    .files = agent->files,
 					    .systemd = &agent->systemd,
 				    });
+	if (agent->policies != NULL)
+		policies_store_start(agent->policies, &agent->reload);
 	if (!agent->options->store.is_memory) {
 		password_watch_init(&agent->password, agent->loop,
 				    agent->options->redis_login.password_file, agent->store,
@@ -530,7 +539,9 @@ static void set_view(struct agent *agent)
 		.operated = &agent->operated,
 		.spop = agent->spop,
 		.http = agent->http,
-		.load = {.generation = 1, .loaded_us = clock_now_us()},
+		.load = {.generation = 1,
+			 .loaded_us = clock_now_us(),
+			 .lacks_policies = agent->policies != NULL},
 		.started_us = clock_now_us(),
 		.started_mono_us = clock_mono_us(),
 	};
@@ -570,6 +581,12 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		policies);
 	if (agent->engine == NULL)
 		return err_set(err, "there is not enough memory for --max-in-flight");
+	if (options_policies_are_stored(options)) {
+		agent->policies =
+			policies_store_new(agent->loop, options, agent->records, &agent->operated);
+		if (agent->policies == NULL)
+			return err_set(err, "there is not enough memory for --policies");
+	}
 	agent->operate = operate_new(&(struct operate){
 		.options = options,
 		.engine = agent->engine,
@@ -578,6 +595,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		.stats = &agent->operated,
 		.exceptions = agent->exceptions,
 		.records = agent->records,
+		.policies = agent->policies,
 		.access = {&agent->askers, &agent->admins},
 	});
 	if (agent->operate == NULL)
@@ -687,6 +705,7 @@ static void tear_down(struct agent *agent)
 	store_free(agent->memory);
 	if (agent->store == agent->memory) /* else they were the store's */
 		records_free(agent->records);
+	policies_store_free(agent->policies);
 	free(agent->operate); /* which stores and records tell their last answers */
 	engine_free(agent->engine);
 	exceptions_free(agent->exceptions);

@@ -17,7 +17,8 @@ struct policies {
 	struct match_list lists[LISTED_COUNT];
 	bool has_lists;
 	struct policy_index *index; /* NULL until it is compiled */
-	bool have_local;            /* some policy, or an override, has on_error `local` */
+	bool are_unknown;
+	bool have_local; /* some policy, or an override, has on_error `local` */
 };
 
 struct policies *policies_new(enum on_error on_error)
@@ -161,6 +162,17 @@ bool policies_add(struct policies *policies, const struct policy *policy)
 	policies->count++;
 	policies->have_local = policies->have_local || has_local(copy);
 	return true;
+}
+
+void policies_set_unknown(struct policies *policies)
+{
+	ASSERT(policies->count == 0);
+	policies->are_unknown = true;
+}
+
+bool policies_are_unknown(const struct policies *policies)
+{
+	return policies->are_unknown;
 }
 
 void policies_hash_keys(struct policies *policies)

@@ -50,6 +50,12 @@ struct match_list *policies_list(struct policies *policies, enum listed which);
  * False when memory is short.
  */
 MUST_CHECK bool policies_compile(struct policies *policies);
+/*
+ * The set stands for policies that nobody knows yet: each request gets on_error. Only for an empty
+ * set that is not in use.
+ */
+void policies_set_unknown(struct policies *policies);
+bool policies_are_unknown(const struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
 /*

@@ -13,6 +13,7 @@ void request_init(struct request *request, const struct policies *policies, stru
 	request->exceptions = NULL;
 	request->exception.id[0] = '\0';
 	request->listed = LISTED_NOT;
+	request->lacks_policies = policies_are_unknown(policies);
 	request->is_invalid = false;
 	request->is_policy_unknown = false;
 	request->invalid_why = "";
@@ -186,7 +187,7 @@ static bool apply_exception(struct check *check, const struct exception *excepti
 		if (!exception_quota(exception, check->quota, &quota, &err))
 			return !terms.is_unlimited;
 		terms.quota = quota;
-		terms.header_len = 0; /* what the headers say is of the other numbers */
+		terms.header_len = 0;     /* what the headers say is of the other numbers */
 		check->own_quota = quota; /* the key has the inline policy's own numbers already */
 	} else {
 		terms.is_shadow = false;
@@ -502,6 +503,8 @@ void request_add(struct request *request, const struct attributes *attributes)
 		look_before_policies(request, is_good ? &reserved : NULL, attributes);
 	if (!is_good) {
 		set_invalid(request, why);
+	} else if (request->lacks_policies) {
+		return;
 	} else if (reserved.has_policy) {
 		add_named(request, &reserved, attributes);
 	} else if (request_is_settled(request)) {

@@ -33,6 +33,7 @@ struct request {
 	 */
 	struct exception_hit exception;
 	enum listed listed;     /* by a message, and so all messages */
+	bool lacks_policies;    /* nobody knows them: see policies_set_unknown */
 	bool is_invalid;        /* a message was: see invalid_why */
 	bool is_policy_unknown; /* a message named a policy that does not exist */
 	size_t left_out;        /* checks above REQUEST_CHECKS_MAX */

@@ -87,6 +87,12 @@ static bool is_degraded(const struct request *request)
 	return false;
 }
 
+/* No policy is known that could check the request (--policies store:). */
+static bool lacks_policies(const struct request *request)
+{
+	return request->lacks_policies && !request_is_settled(request);
+}
+
 /* Most requests are one check that is granted: then there is nothing to look for. */
 static bool is_one_grant(const struct request *request)
 {
@@ -124,6 +130,11 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 		verdict.reason = REASON_ERROR;
 		verdict.retry_after_us = verdict.allowed ? 0 : VERDICT_ERROR_RETRY_US;
 		verdict.lead = undecided;
+	} else if (lacks_policies(request)) {
+		verdict.allowed = on_error != ON_ERROR_DENY;
+		verdict.degraded = true;
+		verdict.reason = REASON_ERROR;
+		verdict.retry_after_us = verdict.allowed ? 0 : VERDICT_ERROR_RETRY_US;
 	} else if (shadow != NULL) {
 		verdict.reason = REASON_SHADOW;
 		verdict.lead = shadow;

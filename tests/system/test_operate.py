@@ -19,7 +19,8 @@ POLICIES = policies_text(
     tenant={**window(4, "1d", "fixed_window", ["tenant"]),
             "overrides": [{"match": {"tenant": "acme"}, "limit": 9}]})
 ANN = "ann-s3cret"
-COMMANDS = ["explain", "top", "balance", "reset", "block", "allow", "raise", "exceptions"]
+COMMANDS = ["explain", "top", "balance", "reset", "block", "allow", "raise", "exceptions",
+            "policies"]
 
 
 @pytest.fixture
@@ -205,7 +206,31 @@ def test_the_commands_of_the_page_run(start_agent, tmp_path):
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) >= 2
     for block in blocks:
-        done = subprocess.run(["sh", "-e", "-c", block], env=environment, text=True,
-                              capture_output=True, timeout=PATIENCE, check=False)
+        if "ratelimit-spoa policies" in block:
+            continue
+        done = run_block(block, environment, tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), (block, done)
         assert done.stdout
+
+
+def run_block(block, environment, folder):
+    return subprocess.run(["sh", "-e", "-c", block], env=environment, text=True, cwd=folder,
+                          capture_output=True, timeout=PATIENCE, check=False)
+
+
+def test_the_commands_of_the_page_for_policies_in_the_store_run(start_agent, tmp_path):
+    start_agent("--policies", "store:", "--admin-listen", f"unix:{tmp_path}/admin.sock")
+    (tmp_path / "ratelimit-spoa").symlink_to(BINARY)
+    (tmp_path / "first.json").write_text(re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1])
+    environment = clean_environment({"RATELIMIT_AGENT": f"unix:{tmp_path}/admin.sock"})
+    environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    done = run_block("ratelimit-spoa policies put first.json --version 0", environment, tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+              if "ratelimit-spoa policies" in block]
+    assert len(blocks) == 2
+    for block, words in zip(blocks, ["version 1\n", ""]):
+        done = run_block(block, environment, tmp_path)
+        assert (done.returncode, done.stderr) == (0, words), (block, done)
+        assert done.stdout
+    assert '"limit": 5' in run_block("ratelimit-spoa policies get", environment, tmp_path).stdout

@@ -93,10 +93,13 @@ static bool send_request(int fd, const char *host, const char *token,
 {
 	char head[HEAD_MAX];
 	int len = snprintf(head, sizeof head,
-			   "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s",
+			   "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s%s%s%s",
 			   request->method, request->target, host,
 			   token == NULL ? "" : "Authorization: Bearer ",
-			   token == NULL ? "" : token, token == NULL ? "" : "\r\n");
+			   token == NULL ? "" : token, token == NULL ? "" : "\r\n",
+			   request->if_match == NULL ? "" : "If-Match: \"",
+			   request->if_match == NULL ? "" : request->if_match,
+			   request->if_match == NULL ? "" : "\"\r\n");
 
 	if (len < 0 || (size_t)len >= sizeof head)
 		return false;
@@ -137,23 +140,41 @@ static char *receive_all(int fd, int64_t until_us, size_t *ret_len)
 	return text;
 }
 
-/* The length that the head says; false when it says none, which no agent does. */
-static bool find_length(const char *head, const char *end, size_t *ret_len)
+/* The value of a field, whose name is given as "\r\nName:". */
+static bool find_field(const char *head, const char *end, const char *name, struct bytes *ret_value)
 {
-	static const char name[] = "\r\nContent-Length:";
-	uint64_t len;
-
 	for (const char *at = head; at < end; at++) {
 		if (strncasecmp(at, name, strlen(name)) != 0)
 			continue;
 		at += strlen(name);
-		struct bytes text = bytes_from(at, strcspn(at, "\r\n"));
-		if (!parse_whole(bytes_trim(text), AGENT_REPLY_MAX, &len))
-			return false;
-		*ret_len = (size_t)len;
+		*ret_value = bytes_trim(bytes_from(at, strcspn(at, "\r\n")));
 		return true;
 	}
 	return false;
+}
+
+/* The length that the head says; false when it says none, which no agent does. */
+static bool find_length(const char *head, const char *end, size_t *ret_len)
+{
+	struct bytes text;
+	uint64_t len;
+
+	if (!find_field(head, end, "\r\nContent-Length:", &text) ||
+	    !parse_whole(text, AGENT_REPLY_MAX, &len))
+		return false;
+	*ret_len = (size_t)len;
+	return true;
+}
+
+static void find_etag(const char *head, const char *end, char etag[AGENT_ETAG_MAX])
+{
+	struct bytes text;
+
+	*etag = '\0';
+	if (find_field(head, end, "\r\nETag:", &text) && text.len >= 2 && text.data[0] == '"' &&
+	    text.len - 2 < AGENT_ETAG_MAX)
+		snprintf(etag, AGENT_ETAG_MAX, "%.*s", (int)(text.len - 2),
+			 (const char *)text.data + 1);
 }
 
 /* Moves the body to the front of `text`, which the reply takes over. */
@@ -173,8 +194,9 @@ static bool read_reply(char *text, size_t len, struct agent_reply *ret_reply, st
 		free(text);
 		return err_set(err, "the answer is cut");
 	}
+	*ret_reply = (struct agent_reply){.status = status, .body = text, .len = body_len};
+	find_etag(text, end, ret_reply->etag);
 	memmove(text, end, body_len + 1);
-	*ret_reply = (struct agent_reply){status, text, body_len};
 	return true;
 }
 

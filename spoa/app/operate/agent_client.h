@@ -16,14 +16,18 @@
 
 struct agent_request {
 	const char *method;
-	const char *target; /* the path, and the query if there is one, both encoded */
-	struct bytes body;  /* JSON; without data there is none */
+	const char *target;   /* the path, and the query if there is one, both encoded */
+	struct bytes body;    /* JSON; without data there is none */
+	const char *if_match; /* NULL: none */
 };
+
+#define AGENT_ETAG_MAX 64
 
 struct agent_reply {
 	unsigned status;
 	char *body; /* from malloc, with a NUL behind it */
 	size_t len;
+	char etag[AGENT_ETAG_MAX]; /* the field ETag, without its quotes; empty: none */
 };
 
 /* Whether it is an address that an agent may have. No name is looked up. */

@@ -18,10 +18,10 @@
 #define SECRET_MAX      (HTTP_TOKEN_NAME_MAX + HTTP_TOKEN_MAX + 2)
 
 static const struct command *const commands[] = {
-	&command_explain, &command_top,   &command_balance, &command_reset,
-	&command_block,   &command_allow, &command_raise,   &command_exceptions};
-const char *const command_names[] = {"explain", "top",   "balance",    "reset", "block",
-				     "allow",   "raise", "exceptions", NULL};
+	&command_explain, &command_top,   &command_balance,    &command_reset,   &command_block,
+	&command_allow,   &command_raise, &command_exceptions, &command_policies};
+const char *const command_names[] = {"explain", "top",   "balance",    "reset",    "block",
+				     "allow",   "raise", "exceptions", "policies", NULL};
 
 _Static_assert(ARRAY_SIZE(command_names) == ARRAY_SIZE(commands) + 1, "a command has no name");
 
@@ -185,14 +185,29 @@ bool command_put_query(struct writer *w, char **words, struct err *err)
 
 /* ---- one agent ---- */
 
-/* What a problem says (RFC 9457). */
-static void print_refusal(const char *agent, const struct agent_reply *reply)
+/* The texts of a list; false when there is none. */
+static bool print_list(struct json_value list, FILE *to)
+{
+	struct json_value item;
+
+	if (list.kind != JSON_ARRAY)
+		return false;
+	while (json_next_item(&list, &item)) {
+		fputs("\n  ", to);
+		answer_print_string(item, to);
+	}
+	return true;
+}
+
+/* With a list of problems, all of them are in place of `detail`, which has the first. */
+void command_print_refusal(const char *agent, const struct agent_reply *reply)
 {
 	struct json_value root;
 	struct err err;
 
 	fprintf(stderr, "ratelimit-spoa: %s: %u ", agent, reply->status);
-	if (json_read(bytes_from(reply->body, reply->len), &root, &err))
+	if (json_read(bytes_from(reply->body, reply->len), &root, &err) &&
+	    !print_list(answer_field(root, "problems"), stderr))
 		answer_print_text(root, "detail", stderr);
 	fputc('\n', stderr);
 }
@@ -340,7 +355,7 @@ static bool ask_agent(const struct command *command, const struct command_line *
 	}
 	bool is_good = reply.status == 200;
 	if (!is_good) {
-		print_refusal(agent, &reply);
+		command_print_refusal(agent, &reply);
 	} else if (!print_answer(command, line, agent, &reply, &err)) {
 		fprintf(stderr, "ratelimit-spoa: %s: %s\n", agent, err.text);
 		is_good = false;
@@ -358,11 +373,16 @@ static int ask_all(const struct command *command, const struct command_line *lin
 		.target = target,
 		.body = body == NULL ? (struct bytes){0} : bytes_from_text(body),
 	};
-	bool is_good = true;
+	bool is_good = true, is_done = false;
 
-	for (size_t i = 0; i < line->flags.agent_count; i++)
-		is_good =
-			ask_agent(command, line, line->flags.agents[i], token, &request) && is_good;
+	for (size_t i = 0; i < line->flags.agent_count && !is_done; i++) {
+		const char *agent = line->flags.agents[i];
+		is_good = (command->run != NULL
+				   ? command->run(line, agent, *token == '\0' ? NULL : token,
+						  &is_done)
+				   : ask_agent(command, line, agent, token, &request)) &&
+			  is_good;
+	}
 	return is_good && fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -26,6 +26,9 @@ struct command_flags {
 	/* Of exceptions; NULL: not given. */
 	const char *how_long, *until, *note, *removed;
 	bool is_wide;
+	/* Of policies. */
+	const char *version;
+	bool is_forced;
 };
 
 /* What stands behind the command. */
@@ -62,10 +65,17 @@ struct command {
 	bool (*make_next)(const struct command_line *line, struct json_value answer,
 			  char target[COMMAND_TARGET_MAX]);
 	const char *list;
+	/*
+	 * Of a command that asks an agent several questions, else NULL. `make` then only looks at
+	 * the words. False when something was refused, which it has said. *ret_is_done: no other
+	 * agent needs to be asked.
+	 */
+	bool (*run)(const struct command_line *line, const char *agent, const char *token,
+		    bool *ret_is_done);
 };
 
 extern const struct command command_explain, command_top, command_balance, command_reset,
-	command_block, command_allow, command_raise, command_exceptions;
+	command_block, command_allow, command_raise, command_exceptions, command_policies;
 
 /* NULL when no command of an operator has the name. */
 const struct command *command_find(const char *name);
@@ -87,6 +97,9 @@ MUST_CHECK bool command_put_query(struct writer *w, char **words, struct err *er
 void command_print_json(struct json_value value, FILE *to);
 void command_put_encoded(struct writer *w, struct bytes text);
 
+/* Says what a problem says (RFC 9457), on standard error. */
+void command_print_refusal(const char *agent, const struct agent_reply *reply);
+
 /* ---- of answers, for people ---- */
 
 /* The value of the field; null when there is none. */
@@ -95,6 +108,7 @@ int64_t answer_number(struct json_value object, const char *name);
 bool answer_is_true(struct json_value object, const char *name);
 /* Prints a text; control characters are printed as \x1b. */
 void answer_print_text(struct json_value object, const char *name, FILE *to);
+void answer_print_string(struct json_value value, FILE *to);
 
 #define CELL_MAX 160
 

@@ -4,6 +4,7 @@
 
 #include "app/operate/balances.h"
 #include "app/operate/exceptions.h"
+#include "app/operate/policies_http.h"
 #include "app/operate/top_now.h"
 #include "net/http/http_ask.h"
 
@@ -11,13 +12,13 @@ const struct http_route operate_routes[] = {
 	{
 		.path = "/explain",
 		.allow = "POST",
-		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, explain_answer, NULL},
+		.operations[METHOD_POST] = {ACCESS_PRIVATE, true, false, explain_answer, NULL},
 	},
 	{
 		.path = "/top",
 		.has_query = true,
 		.allow = "GET, HEAD",
-		.operations[METHOD_GET] = {ACCESS_PRIVATE, false, top_now_answer, NULL},
+		.operations[METHOD_GET] = {ACCESS_PRIVATE, false, false, top_now_answer, NULL},
 	},
 	{
 		.path = "/balances/",
@@ -25,9 +26,9 @@ const struct http_route operate_routes[] = {
 		.allow = "GET, HEAD, DELETE",
 		.operations =
 			{
-				[METHOD_GET] = {ACCESS_PRIVATE, false, balances_show,
+				[METHOD_GET] = {ACCESS_PRIVATE, false, false, balances_show,
 						balances_forget_exchange},
-				[METHOD_DELETE] = {ACCESS_CHANGE, false, balances_reset,
+				[METHOD_DELETE] = {ACCESS_CHANGE, false, false, balances_reset,
 						   balances_forget_exchange},
 			},
 	},
@@ -36,10 +37,11 @@ const struct http_route operate_routes[] = {
 		.allow = "GET, HEAD, PUT, DELETE",
 		.operations =
 			{
-				[METHOD_GET] = {ACCESS_PRIVATE, false, exceptions_list, NULL},
-				[METHOD_PUT] = {ACCESS_CHANGE, true, exceptions_set,
+				[METHOD_GET] = {ACCESS_PRIVATE, false, false, exceptions_list,
+						NULL},
+				[METHOD_PUT] = {ACCESS_CHANGE, true, false, exceptions_set,
 						exceptions_forget_exchange},
-				[METHOD_DELETE] = {ACCESS_CHANGE, false, exceptions_delete,
+				[METHOD_DELETE] = {ACCESS_CHANGE, false, false, exceptions_delete,
 						   exceptions_forget_exchange},
 			},
 	},
@@ -47,8 +49,23 @@ const struct http_route operate_routes[] = {
 		.path = "/exceptions/",
 		.is_prefix = true,
 		.allow = "PUT",
-		.operations[METHOD_PUT] = {ACCESS_CHANGE, true, exceptions_set,
+		.operations[METHOD_PUT] = {ACCESS_CHANGE, true, false, exceptions_set,
 					   exceptions_forget_exchange},
+	},
+	{
+		.path = "/policies",
+		.allow = "GET, HEAD, PUT",
+		.operations =
+			{
+				[METHOD_GET] = {ACCESS_PRIVATE, false, false, policies_get, NULL},
+				[METHOD_PUT] = {ACCESS_CHANGE, true, true, policies_put,
+						policies_forget_exchange},
+			},
+	},
+	{
+		.path = "/policies/history",
+		.allow = "GET, HEAD",
+		.operations[METHOD_GET] = {ACCESS_PRIVATE, false, false, policies_history, NULL},
 	},
 };
 const size_t operate_route_count = ARRAY_SIZE(operate_routes);

@@ -22,8 +22,9 @@ struct operate {
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct operate_stats *stats;
-	struct exceptions *exceptions; /* the engine's */
-	struct records *records;       /* where they come from, and resets */
+	struct exceptions *exceptions;   /* the engine's */
+	struct records *records;         /* where they come from, and resets */
+	struct policies_store *policies; /* of --policies store:, else NULL */
 	struct http_access_rules access;
 	struct http_question question; /* of the request that is being answered */
 	size_t ops;                    /* that are with the store: at most STORE_OPS_BESIDE */

@@ -10,6 +10,9 @@ struct operate_stats {
 	uint64_t balance_resets;
 	uint64_t exceptions_set, exceptions_removed;
 	uint64_t exceptions; /* that are there */
+	uint64_t policies_puts;
+	/* With --policies store: the version in use, and the latest one of the store; 0: none. */
+	uint64_t policies_version, policies_stored_version;
 };
 
 #endif

@@ -65,10 +65,8 @@ static size_t make_plain(struct bytes text, char *to)
 }
 
 /* From malloc; NULL when there is no text, or no memory. */
-static char *plain_text(struct json_value object, const char *name)
+static char *plain_string(struct json_value value)
 {
-	struct json_value value = answer_field(object, name);
-
 	if (value.kind != JSON_STRING)
 		return NULL;
 	char *decoded = malloc(value.text.len + 1), *plain = NULL;
@@ -83,12 +81,22 @@ static char *plain_text(struct json_value object, const char *name)
 	return plain;
 }
 
-void answer_print_text(struct json_value object, const char *name, FILE *to)
+static char *plain_text(struct json_value object, const char *name)
 {
-	char *text = plain_text(object, name);
+	return plain_string(answer_field(object, name));
+}
+
+void answer_print_string(struct json_value value, FILE *to)
+{
+	char *text = plain_string(value);
 
 	fputs(text == NULL ? "-" : text, to);
 	free(text);
+}
+
+void answer_print_text(struct json_value object, const char *name, FILE *to)
+{
+	answer_print_string(answer_field(object, name), to);
 }
 
 /* ---- a table ---- */

@@ -28,6 +28,7 @@ struct load_stats {
 	uint64_t generation; /* how often they were loaded */
 	uint64_t errors;     /* reloads that changed nothing */
 	int64_t loaded_us;   /* the last load, since the epoch */
+	bool lacks_policies; /* --policies store: and the store has not said what it has */
 	bool last_failed;    /* the last reload failed, so older policies run than the file has */
 	char last_error[LOAD_ERROR_MAX]; /* why it failed; a longer text is cut */
 };

@@ -323,6 +323,15 @@ static void put_agent(struct exposition *e, const struct agent_stats *stats)
 	put_policies(e, stats);
 	put_one(e, "ratelimit_balance_resets_total", "counter",
 		"Resets of a key's balances by operators.", stats->operated.balance_resets);
+	put_one(e, "ratelimit_policies_puts_total", "counter",
+		"Versions of the policies that operators put into the store through this agent.",
+		stats->operated.policies_puts);
+	put_one(e, "ratelimit_policies_version", "gauge",
+		"The version of the policies of --policies store: that is in use.",
+		stats->operated.policies_version);
+	put_one(e, "ratelimit_policies_stored_version", "gauge",
+		"The latest version of the policies that the store has.",
+		stats->operated.policies_stored_version);
 	put_one(e, "ratelimit_exceptions", "gauge", "Exceptions to policies, set by operators.",
 		stats->operated.exceptions);
 	exposition_begin(e, "ratelimit_exception_changes_total", "counter",

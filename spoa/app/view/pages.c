@@ -43,10 +43,22 @@ bool health_write(const void *view, FILE *to)
 	return json_tree_write(&tree, to);
 }
 
-/* The agent has policies before it listens, so only a drain makes it not ready. */
+/*
+ * The agent has the policies of a file before it listens. Those of --policies store: it may not
+ * have before the store has answered.
+ */
 unsigned ready_status(const void *view)
 {
-	return ((const struct agent_view *)view)->is_draining ? 503 : 200;
+	const struct agent_view *agent = view;
+
+	return agent->is_draining || agent->load.lacks_policies ? 503 : 200;
+}
+
+static const char *ready_text(const struct agent_view *view)
+{
+	if (view->is_draining)
+		return "draining";
+	return view->load.lacks_policies ? "without policies" : "ready";
 }
 
 bool ready_write(const void *view, FILE *to)
@@ -54,7 +66,7 @@ bool ready_write(const void *view, FILE *to)
 	struct json_tree tree;
 	struct json_node page = json_tree_root(&tree);
 
-	json_add_text(page, "status", ready_status(view) == 200 ? "ready" : "draining");
+	json_add_text(page, "status", ready_text(view));
 	return json_tree_write(&tree, to);
 }
 

@@ -188,6 +188,8 @@ static void add_load(struct json_node page, const struct agent_stats *stats)
 	json_add_unsigned(in, "generation", stats->load.generation);
 	json_add_unsigned(in, "errors", stats->load.errors);
 	json_add_int(in, "loaded_ms", stats->load.loaded_us / US_PER_MS);
+	json_add_unsigned(in, "version", stats->operated.policies_version);
+	json_add_unsigned(in, "stored_version", stats->operated.policies_stored_version);
 	json_add_bool(in, "last_failed", stats->load.last_failed);
 	json_add_text(in, "reason", stats->load.last_failed ? stats->load.last_error : "");
 }

@@ -8,6 +8,7 @@
  *                   true, requested() is called right after begun() and without a body. The peer
  *                   does not read an announced body; if the body is not here yet, the connection
  *                   ends with the answer. NULL means false.
+ *   takes_large_body()  is called after that; NULL means false.
  *   begun()         the body may still be missing.
  *   requested()     all of the request is there. It comes only if begun() did not answer.
  *   refused()       the request is broken or too large, or the server ends: the handler answers at
@@ -37,10 +38,11 @@
 struct http_exchange {
 	struct http_head head;
 	struct bytes body;
-	bool ignores_body; /* what the handler said */
-	unsigned door;     /* what its listener was opened with */
-	bool is_local;     /* the client is on this machine */
-	bool is_unix;      /* it came over a Unix socket */
+	bool ignores_body;     /* what the handler said */
+	bool takes_large_body; /* the same: HTTP_LARGE_BODY_MAX */
+	unsigned door;         /* what its listener was opened with */
+	bool is_local;         /* the client is on this machine */
+	bool is_unix;          /* it came over a Unix socket */
 	struct streams *streams;
 	struct http_server_stats *stats;
 	/* The handler's own: an empty list and NULL at first. */
@@ -52,6 +54,7 @@ struct http_exchange {
 
 struct http_handler {
 	bool (*ignores_body)(void *owner, const struct http_exchange *exchange);
+	bool (*takes_large_body)(void *owner, const struct http_exchange *exchange);
 	void (*begun)(void *owner, struct http_exchange *exchange);
 	void (*requested)(void *owner, struct http_exchange *exchange);
 	void (*refused)(void *owner, struct http_exchange *exchange, unsigned status,

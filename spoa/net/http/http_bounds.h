@@ -8,12 +8,14 @@
 
 #define HTTP_HEADER_MAX 12288 /* the request line and the header fields: 414, 431 */
 /* At /auth, which gets a visitor's whole request: the request line, and all fields together. */
-#define HTTP_AUTH_LINE_MAX   (32768 + 2) /* with its CRLF */
-#define HTTP_AUTH_FIELDS_MAX (32768 + 2) /* with the empty line */
-#define HTTP_BODY_MAX        65536       /* above it 413 */
-#define HTTP_BODY_TOO_LARGE  "the body is larger than 64 KiB"
-#define HTTP_ATTRIBUTES_MAX  255 /* of a check: as many as a message of SPOP has arguments */
-#define HTTP_CHECKS_MAX      100 /* of a batch */
+#define HTTP_AUTH_LINE_MAX        (32768 + 2) /* with its CRLF */
+#define HTTP_AUTH_FIELDS_MAX      (32768 + 2) /* with the empty line */
+#define HTTP_BODY_MAX             65536       /* above it 413 */
+#define HTTP_BODY_TOO_LARGE       "the body is larger than 64 KiB"
+#define HTTP_LARGE_BODY_MAX       (1 << 20) /* where an operator may send a policy file */
+#define HTTP_LARGE_BODY_TOO_LARGE "the body is larger than 1 MiB"
+#define HTTP_ATTRIBUTES_MAX       255 /* of a check: as many as a message of SPOP has arguments */
+#define HTTP_CHECKS_MAX           100 /* of a batch */
 
 /* The largest head of an answer: two lists of sixteen policies, or a page's security policy. */
 #define HTTP_ANSWER_HEAD_MAX 6144

@@ -139,7 +139,9 @@ static enum http_chunks_found read_size(struct http_chunks *chunks, struct bytes
 	if (!are_extensions(extensions))
 		return refuse(chunks, 400, "the size of a chunk has something behind it");
 	if (size > chunks->max)
-		return refuse(chunks, 413, HTTP_BODY_TOO_LARGE);
+		return refuse(chunks, 413,
+			      chunks->max > HTTP_BODY_MAX ? HTTP_LARGE_BODY_TOO_LARGE
+							  : HTTP_BODY_TOO_LARGE);
 	if (!has_room_for_extras(chunks, extensions.len))
 		return refuse(chunks, 400, "the extensions of the chunks are larger than 12 KiB");
 	chunks->left = size;

@@ -224,6 +224,7 @@ static void end_request(struct http_peer *peer)
 	exchange->route = NULL;
 	exchange->operation = NULL;
 	exchange->ignores_body = false;
+	exchange->takes_large_body = false;
 }
 
 void http_answer_send(struct http_exchange *exchange, const struct http_answer *answer)
@@ -286,14 +287,19 @@ static void hand_over(struct http_peer *peer, struct bytes body)
 		peer->state = PEER_WAITING;
 }
 
+static size_t body_max_of(const struct http_exchange *exchange)
+{
+	return exchange->takes_large_body ? HTTP_LARGE_BODY_MAX : HTTP_BODY_MAX;
+}
+
 /*
  * How many bytes of `input`, behind the head, are the whole body in chunks. 0 when some of it is
  * missing, or when it has extensions or trailers, which a proxy before the agent may have read
  * otherwise.
  */
-static size_t find_end_of_chunks(struct bytes input)
+static size_t find_end_of_chunks(struct bytes input, size_t max)
 {
-	struct http_chunks chunks = {.max = HTTP_BODY_MAX};
+	struct http_chunks chunks = {.max = max};
 	struct bytes rest = input, piece;
 	enum http_chunks_found found;
 
@@ -316,7 +322,7 @@ static bool keep_request(struct http_peer *peer, struct bytes input)
 	*kept = (struct kept){.head_len = head_len, .body_max = max};
 	memcpy(kept->data, input.data, head_len);
 	peer->kept = kept;
-	peer->chunks = (struct http_chunks){.max = HTTP_BODY_MAX};
+	peer->chunks = (struct http_chunks){.max = body_max_of(exchange)};
 	peer->state = PEER_BODY;
 	return true;
 }
@@ -379,7 +385,8 @@ static void handle_head(struct http_peer *peer, struct bytes *input)
 	struct http_exchange *exchange = &peer->exchange;
 	const struct http_head *head = &exchange->head;
 	struct bytes behind = bytes_skip(*input, head->len);
-	size_t body_len = head->is_chunked ? find_end_of_chunks(behind) : (size_t)head->length;
+	size_t body_len = head->is_chunked ? find_end_of_chunks(behind, body_max_of(exchange))
+					   : (size_t)head->length;
 	bool is_here = (!head->is_chunked || body_len > 0) && body_len <= behind.len;
 	size_t len = head->len + (is_here ? body_len : 0);
 
@@ -415,8 +422,12 @@ static bool read_head(struct http_peer *peer, struct bytes *input)
 	}
 	exchange->ignores_body =
 		handler->ignores_body != NULL && handler->ignores_body(handler->owner, exchange);
-	if (head->length > HTTP_BODY_MAX && !exchange->ignores_body)
-		refuse(peer, 413, HTTP_BODY_TOO_LARGE);
+	exchange->takes_large_body = handler->takes_large_body != NULL &&
+				     handler->takes_large_body(handler->owner, exchange);
+	if (head->length > body_max_of(exchange) && !exchange->ignores_body)
+		refuse(peer, 413,
+		       exchange->takes_large_body ? HTTP_LARGE_BODY_TOO_LARGE
+						  : HTTP_BODY_TOO_LARGE);
 	else
 		handle_head(peer, input);
 	return true;

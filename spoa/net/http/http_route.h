@@ -13,7 +13,8 @@
 
 struct http_operation {
 	enum http_access access;
-	bool takes_json; /* the request has a body of JSON: else 415 */
+	bool takes_json;       /* the request has a body of JSON: else 415 */
+	bool takes_large_body; /* up to HTTP_LARGE_BODY_MAX */
 	/*
 	 * Answers the exchange now, or later. Until then `open` may have inquiries, which are
 	 * abandoned when the client goes away, and `data` may point to a block from malloc, which

@@ -158,6 +158,15 @@ static bool on_ignores_body(void *owner, const struct http_exchange *exchange)
 	return (exchange->door & DOOR_MAIN) != 0 && http_auth_is_asked(&exchange->head);
 }
 
+static bool on_takes_large_body(void *owner, const struct http_exchange *exchange)
+{
+	const struct http_route *route = find_route(owner, exchange);
+	enum http_method method = exchange->head.method;
+
+	return route != NULL && method != METHOD_OTHER &&
+	       route->operations[method].takes_large_body;
+}
+
 /* Answers what is refused before the body has come. */
 static void begin_check(const struct http_server *server, struct http_exchange *exchange)
 {
@@ -387,6 +396,7 @@ static void set_peer_config(struct http_server *server)
 		.handler =
 			{
 				.ignores_body = on_ignores_body,
+				.takes_large_body = on_takes_large_body,
 				.begun = on_begun,
 				.requested = on_requested,
 				.refused = on_refused,

@@ -1,0 +1,503 @@
+/*
+ * How a version comes into use:
+ *
+ *     a record has come or gone,
+ *     or the store has not answered yet
+ *       `--> LOOK, some ms later: which version is the latest?
+ *              |-- the one in use, or the one that was refused --> nothing to do
+ *              |-- another one, and its text is whole -----------> the reload reads it, beside the
+ *              |                                                   loop: `reloaded`, or
+ *              |                                                   `policies_refused`, and the one
+ *              |                                                   in use stays in use
+ *              |-- another one, and pieces of it are missing ----> looked at again later
+ *              |-- none, and the store has answered -------------> `policies_store_empty`: the same
+ *              |                                                   with a file without policies
+ *              `-- none, and the store has not answered ---------> looked at again later
+ *
+ * Before the store has answered, a version of the state file is used, once, at the start. While the
+ * agent reads all records for the first time it would else use each version on its way.
+ *
+ * How a version is put:
+ *
+ *     CHECKING   a thread reads the policies; with problems it ends here
+ *     AWAITING   is `expected` the latest version? If it is a later one than this agent knows, the
+ *                agent waits until its turn to read the store has come, for AWAIT_MS at most
+ *     SENDING    the pieces are put, then the head. The head is put only if nobody was faster
+ *     USING      the store has it. The reload of this agent has its answer soon. If somebody was
+ *                faster, the agent waits until it has read who
+ *     done       answered; old versions are removed
+ *
+ * A version that was refused once is tried again every TRY_AGAIN_S: memory may have been short.
+ */
+#include "app/operate/policies_store.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/load.h"
+#include "app/reload.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/log.h"
+
+#define LOOK_S       0.005
+#define LOOK_AGAIN_S 0.05
+#define TRY_AGAIN_S  30.0
+#define AWAIT_MS     1000
+#define PUTS_MAX     8
+#define REMOVED_MAX  1024 /* records, after a put */
+#define NO_POLICIES  "{\"policies\":{}}"
+
+enum put_state { PUT_CHECKING = 0, PUT_AWAITING, PUT_SENDING, PUT_USING };
+
+struct policies_put {
+	struct list link;
+	struct policies_store *store;
+	enum put_state state;
+	uint64_t expected;
+	int64_t began_us; /* since when it is AWAITING */
+	struct policy_version version;
+	struct http_who who;
+	char *text;
+	size_t sent; /* records that the store has not answered */
+	enum records_outcome outcome;
+	policies_put_done_fn *done;
+	void *owner;
+	/* The thread's until it has ended: */
+	pthread_t thread;
+	struct ev_async on_checked;
+	struct problems problems;
+};
+
+static void look_in(struct policies_store *store, double seconds)
+{
+	if (store->reload == NULL)
+		return;
+	ev_timer_stop(store->loop, &store->look);
+	ev_timer_set(&store->look, seconds, 0.0);
+	ev_timer_start(store->loop, &store->look);
+}
+
+uint64_t policies_store_latest(const struct policies_store *store)
+{
+	const struct policy_version *latest = policy_versions_latest(&store->versions);
+
+	return latest == NULL ? 0 : latest->number;
+}
+
+bool policies_store_is_known(const struct policies_store *store)
+{
+	return records_are_known(store->records);
+}
+
+/* ---- use ---- */
+
+static void ask_reload(struct policies_store *store, const struct policy_version *version,
+		       char *text)
+{
+	store->is_asked = true;
+	store->asked = *version;
+	reload_take_text(store->reload, &(struct reload_text){
+						.text = text,
+						.len = version->len,
+						.version = version->number,
+					});
+}
+
+/* True when there is nothing left to do. */
+static bool use_none(struct policies_store *store)
+{
+	const struct policy_version none = {.len = strlen(NO_POLICIES)};
+
+	if (store->is_used && store->used.number == 0)
+		return true;
+	if (!policies_store_is_known(store))
+		return false;
+	char *text = strdup(NO_POLICIES);
+	if (text == NULL)
+		return false;
+	log_event(LOG_WARN, "policies_store_empty",
+		  LOG_TEXT("hint", "the store has no policies, so no request is checked by any; "
+				   "`ratelimit-spoa policies put FILE --version 0` puts some"));
+	ask_reload(store, &none, text);
+	return true;
+}
+
+static bool use_latest(struct policies_store *store)
+{
+	const struct policy_version *latest = policy_versions_latest(&store->versions);
+
+	if (latest == NULL)
+		return use_none(store);
+	if ((store->is_used && policy_version_is_same(latest, &store->used)) ||
+	    policy_version_is_same(latest, &store->refused))
+		return true;
+	char *text = policy_version_text(latest, store->records);
+	if (text == NULL)
+		return false;
+	ask_reload(store, latest, text);
+	return true;
+}
+
+static void look(struct policies_store *store)
+{
+	bool is_done = store->is_asked || use_latest(store);
+
+	if (!is_done || !policies_store_is_known(store))
+		look_in(store, LOOK_AGAIN_S);
+}
+
+static void go_on_with_puts(struct policies_store *store);
+
+static void on_look(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct policies_store *store = CONTAINER_OF(timer, struct policies_store, look);
+
+	(void)loop, (void)events;
+	if (policies_store_is_known(store))
+		look(store);
+	else
+		look_in(store, LOOK_AGAIN_S);
+	go_on_with_puts(store);
+}
+
+static void on_try_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct policies_store *store = CONTAINER_OF(timer, struct policies_store, try_again);
+
+	(void)loop, (void)events;
+	store->refused = (struct policy_version){0};
+	look_in(store, LOOK_S);
+}
+
+static void note_refused(struct policies_store *store, const char *why)
+{
+	store->refused = store->asked;
+	(void)err_set(&store->refused_why, "%s", why);
+	ev_timer_stop(store->loop, &store->try_again);
+	ev_timer_set(&store->try_again, TRY_AGAIN_S, 0.0);
+	ev_timer_start(store->loop, &store->try_again);
+	if (policy_version_is_same(&store->refused_told, &store->refused))
+		return;
+	store->refused_told = store->refused;
+	log_event(LOG_ERROR, "policies_refused", LOG_INT("version", store->refused.number),
+		  LOG_INT("used", store->used.number), LOG_TEXT("reason", why),
+		  LOG_TEXT("hint", "the policies in use stay in use"));
+}
+
+/* The reload has taken the text that it was asked for, or not. */
+static void on_taken(void *owner, uint64_t version, bool is_taken, const char *why_not)
+{
+	struct policies_store *store = owner;
+
+	ASSERT(version == store->asked.number);
+	store->is_asked = false;
+	if (is_taken) {
+		store->is_used = true;
+		store->used = store->asked;
+		store->refused = (struct policy_version){0};
+		store->stats->policies_version = version;
+	} else {
+		note_refused(store, why_not);
+	}
+	look_in(store, LOOK_S); /* a later one may have come meanwhile */
+}
+
+void policies_store_take_record(struct policies_store *store, const struct record *record)
+{
+	if (!policy_versions_take(&store->versions, record))
+		log_event(LOG_WARN, "policies_unusable", LOG_BYTES("id", record->id),
+			  LOG_TEXT("reason", "the record is none that this version writes"));
+	store->stats->policies_stored_version = policies_store_latest(store);
+	look_in(store, LOOK_S);
+}
+
+/* ---- checking ---- */
+
+static void *check_text(void *argument)
+{
+	struct policies_put *put = argument;
+	struct bytes text = bytes_from(put->text, put->version.len);
+
+	policies_unref(load_policies_of_text(put->store->options, text, &put->problems));
+	ev_async_send(put->store->loop, &put->on_checked);
+	return NULL;
+}
+
+/* The thread gets no signals: those are the loop's. */
+static bool start_check(struct policies_put *put)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&put->thread, NULL, check_text, put);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error == 0;
+}
+
+/* ---- the end of a put ---- */
+
+static void free_put(struct policies_put *put)
+{
+	list_remove(&put->link);
+	put->store->put_count--;
+	free(put->text);
+	free(put);
+}
+
+static void end_put(struct policies_put *put, enum policies_put_outcome outcome)
+{
+	put->done(put->owner, outcome, put->version.number, &put->problems);
+	free_put(put);
+}
+
+static void ignore_outcome(void *owner, enum records_outcome outcome)
+{
+	(void)owner, (void)outcome;
+}
+
+/* What can't be removed now is found at the next put. */
+static void remove_unneeded(struct policies_store *store)
+{
+	struct policy_record_id *ids = calloc(REMOVED_MAX, sizeof *ids);
+	size_t count = ids == NULL ? 0
+				   : policy_versions_find_unneeded(&store->versions, store->records,
+								   ids, REMOVED_MAX);
+
+	for (size_t i = 0; i < count; i++)
+		records_put(
+			store->records,
+			&(struct record){.id = bytes_from_text(ids[i].text), .is_removed = true},
+			ignore_outcome, NULL);
+	free(ids);
+}
+
+/* ---- sending ---- */
+
+static enum policies_put_outcome outcome_of(enum records_outcome outcome)
+{
+	switch (outcome) {
+	case RECORDS_DONE:
+		return POLICIES_PUT;
+	case RECORDS_EXISTS:
+		return POLICIES_NOT_LATEST;
+	case RECORDS_FULL:
+		return POLICIES_FULL;
+	case RECORDS_UNAVAILABLE:
+		break;
+	}
+	return POLICIES_UNAVAILABLE;
+}
+
+static void note_put(struct policies_put *put)
+{
+	struct policies_store *store = put->store;
+
+	store->stats->policies_puts++;
+	log_event(LOG_INFO, "policies_put", LOG_INT("version", put->version.number),
+		  LOG_TEXT("who", put->who.name), LOG_TEXT("from", put->who.from),
+		  LOG_INT("bytes", put->version.len),
+		  LOG_TEXT("scope", store->records->is_shared ? "all agents" : "this agent"));
+}
+
+/* Puts are ended from the timer and not from here, where records_put may still be on the stack. */
+static void on_head_put(void *owner, enum records_outcome outcome)
+{
+	struct policies_put *put = owner;
+
+	put->outcome = outcome;
+	put->state = PUT_USING;
+	if (outcome == RECORDS_DONE)
+		note_put(put);
+	look_in(put->store, 0.0);
+}
+
+static void send_head(struct policies_put *put)
+{
+	struct policy_record head;
+
+	policy_version_make_head(&put->version, &head);
+	records_put(put->store->records, &head.record, on_head_put, put);
+}
+
+/* The store has answered a piece, or the sending of all pieces is over. */
+static void on_piece_put(void *owner, enum records_outcome outcome)
+{
+	struct policies_put *put = owner;
+
+	if (outcome != RECORDS_DONE)
+		put->outcome = outcome;
+	if (--put->sent > 0)
+		return;
+	if (put->outcome == RECORDS_DONE)
+		send_head(put);
+	else
+		on_head_put(put, put->outcome);
+}
+
+static void send_pieces(struct policies_put *put)
+{
+	struct bytes text = bytes_from(put->text, put->version.len);
+	size_t count = policy_version_pieces(&put->version);
+	struct policy_record piece;
+
+	put->state = PUT_SENDING;
+	put->outcome = RECORDS_DONE;
+	put->sent = count + 1;
+	for (size_t i = 0; i < count; i++) {
+		policy_version_make_piece(&put->version, text, i, &piece);
+		records_put(put->store->records, &piece.record, on_piece_put, put);
+	}
+	on_piece_put(put, RECORDS_DONE);
+}
+
+/* ---- a put goes on ---- */
+
+static bool has_waited_enough(const struct policies_put *put)
+{
+	return clock_mono_us() - put->began_us > AWAIT_MS * US_PER_MS;
+}
+
+/* Whether the number of the latest version, as it is known now, decides. */
+static void compare_versions(struct policies_put *put)
+{
+	struct policies_store *store = put->store;
+	uint64_t latest = policies_store_latest(store);
+	bool is_late = has_waited_enough(put);
+
+	if (policies_store_is_known(store) && put->expected == latest) {
+		put->version.number = latest + 1;
+		send_pieces(put);
+	} else if (policies_store_is_known(store) && (put->expected < latest || is_late)) {
+		end_put(put, POLICIES_NOT_LATEST);
+	} else if (is_late) {
+		end_put(put, POLICIES_UNAVAILABLE);
+	} else {
+		look_in(store, LOOK_AGAIN_S);
+	}
+}
+
+/* The version is answered when this agent uses it, or a later one, or has refused it. */
+static void await_use(struct policies_put *put)
+{
+	struct policies_store *store = put->store;
+	uint64_t number = put->version.number;
+
+	if (put->outcome == RECORDS_EXISTS && policies_store_latest(store) < number &&
+	    !has_waited_enough(put)) {
+		look_in(store, LOOK_AGAIN_S); /* so that the answer can name the latest version */
+	} else if (put->outcome != RECORDS_DONE) {
+		end_put(put, outcome_of(put->outcome));
+	} else if (store->used.number >= number || store->refused.number >= number ||
+		   policies_store_latest(store) < number) {
+		end_put(put, POLICIES_PUT);
+		remove_unneeded(store);
+	}
+}
+
+static void go_on_with_puts(struct policies_store *store)
+{
+	for (struct list *at = store->puts.next, *next; at != &store->puts; at = next) {
+		struct policies_put *put = CONTAINER_OF(at, struct policies_put, link);
+		next = at->next;
+		if (put->state == PUT_AWAITING)
+			compare_versions(put);
+		else if (put->state == PUT_USING)
+			await_use(put);
+	}
+}
+
+static void on_checked(struct ev_loop *loop, struct ev_async *watcher, int events)
+{
+	struct policies_put *put = CONTAINER_OF(watcher, struct policies_put, on_checked);
+
+	(void)events;
+	(void)pthread_join(put->thread, NULL);
+	ev_async_stop(loop, &put->on_checked);
+	if (put->problems.count > 0) {
+		end_put(put, POLICIES_BAD);
+		return;
+	}
+	put->state = PUT_AWAITING;
+	put->began_us = clock_mono_us();
+	compare_versions(put);
+}
+
+struct policies_put *policies_store_put(struct policies_store *store, uint64_t expected, char *text,
+					size_t len, const struct http_who *who,
+					policies_put_done_fn *done, void *owner)
+{
+	struct policies_put *put = store->put_count == PUTS_MAX ? NULL : calloc(1, sizeof *put);
+
+	if (put == NULL) {
+		free(text);
+		return NULL;
+	}
+	*put = (struct policies_put){
+		.store = store,
+		.expected = expected,
+		.who = *who,
+		.text = text,
+		.done = done,
+		.owner = owner,
+	};
+	policy_version_set_upload(&put->version, len);
+	memcpy(put->version.who, who->name, sizeof put->version.who);
+	list_init(&put->link);
+	list_append(&store->puts, &put->link);
+	store->put_count++;
+	ev_async_init(&put->on_checked, on_checked);
+	ev_async_start(store->loop, &put->on_checked);
+	if (start_check(put))
+		return put;
+	ev_async_stop(store->loop, &put->on_checked);
+	free_put(put);
+	return NULL;
+}
+
+/* ---- start and end ---- */
+
+struct policies_store *policies_store_new(struct ev_loop *loop, const struct options *options,
+					  struct records *records, struct operate_stats *stats)
+{
+	struct policies_store *store = calloc(1, sizeof *store);
+
+	if (store == NULL)
+		return NULL;
+	store->loop = loop;
+	store->options = options;
+	store->records = records;
+	store->stats = stats;
+	list_init(&store->puts);
+	ev_init(&store->look, on_look);
+	ev_init(&store->try_again, on_try_again);
+	return store;
+}
+
+void policies_store_start(struct policies_store *store, struct reload *reload)
+{
+	store->reload = reload;
+	reload_on_taken(reload, on_taken, store);
+	look(store);
+}
+
+void policies_store_free(struct policies_store *store)
+{
+	if (store == NULL)
+		return;
+	ev_timer_stop(store->loop, &store->look);
+	ev_timer_stop(store->loop, &store->try_again);
+	for (struct list *at = store->puts.next, *next; at != &store->puts; at = next) {
+		struct policies_put *put = CONTAINER_OF(at, struct policies_put, link);
+		next = at->next;
+		if (put->state == PUT_CHECKING) {
+			(void)pthread_join(put->thread, NULL);
+			ev_async_stop(store->loop, &put->on_checked);
+		}
+		end_put(put, POLICIES_UNAVAILABLE);
+	}
+	free(store);
+}
