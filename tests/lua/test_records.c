@@ -24,7 +24,7 @@ struct agent {
 	struct store *store;
 	struct records_table known; /* what it was told */
 	size_t lost, outdated, lacks, failed;
-	size_t done[RECORDS_EXISTS + 1]; /* puts, by their outcome */
+	size_t done[RECORDS_UNCERTAIN + 1]; /* puts, by their outcome */
 };
 
 static struct ev_loop *loop;
@@ -171,12 +171,12 @@ static void put_until(struct agent *agent, const char *id, const char *value, ui
 
 static enum records_outcome put_record_and_await(struct agent *agent, const struct record *record)
 {
-	size_t before[RECORDS_EXISTS + 1];
+	size_t before[RECORDS_UNCERTAIN + 1];
 
 	memcpy(before, agent->done, sizeof before);
 	records_put(agent->store->records, record, on_done, agent);
 	AWAIT(memcmp(before, agent->done, sizeof before) != 0);
-	for (unsigned i = 0; i <= RECORDS_EXISTS; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(before); i++)
 		if (agent->done[i] != before[i])
 			return (enum records_outcome)i;
 	return RECORDS_FULL;
@@ -501,6 +501,6 @@ TEST(lost_connection_ends_a_put)
 	AWAIT(is_ready(&agents[0]));
 	redis_server_ask(server, "CLIENT PAUSE 600000 WRITE");
 	put_until(&agents[0], "a", "e1", 0);
-	AWAIT(agents[0].done[RECORDS_UNAVAILABLE] == 1);
+	AWAIT(agents[0].done[RECORDS_UNCERTAIN] == 1);
 	assert_int_equal(agents[0].done[RECORDS_DONE], 0);
 }

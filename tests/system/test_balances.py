@@ -1,11 +1,12 @@
 """GET and DELETE /balances/POLICY: who may, what is shown, and what is forgiven, in memory and in
 Redis."""
 
+import json
 import urllib.parse
 
 import pytest
 
-from agent import bucket, policies_text, window
+from agent import bucket, policies_text, run, window
 from cases import named
 from http_client import HttpClient, assert_problem
 from processes import wait_until
@@ -91,6 +92,53 @@ def test_each_override_with_numbers_has_a_balance(client):
     assert client.used("tenant", key="x") == {"policy": 1, "overrides[1]": 2}
     assert client.balances("tenant", "DELETE", tenant="x")["reset"] == 2
     assert client.used("tenant", tenant="x") == {}
+
+
+def raise_limit(client, policy, limit, **names):
+    answer = client.request("PUT", f"/exceptions/{policy}?" + urllib.parse.urlencode(names),
+                            json.dumps({"limit": limit}), {"Content-Type": "application/json"})
+    assert answer.status == 200, answer
+    return answer.json["id"]
+
+
+def test_a_raise_in_force_has_the_numbers_of_its_balances(client, tmp_path):
+    token = tmp_path / "token"
+    token.write_text(ANN)
+    for _ in range(2):
+        client.check(attributes={"tenant": "x", "plan": "gold"})
+    client.check(attributes={"tenant": "x"})
+    exception = raise_limit(client, "tenant", 5000, tenant="x")
+    inline = {"algorithm": "fixed_window", "limit": "3", "window": "1h", "key": "x"}
+    client.check(**inline)
+
+    balances = client.balances("tenant", tenant="x")["balances"]
+    assert [(b["terms"], b["exception"], b["limit"], b["used"], b["remaining"])
+            for b in balances] == [("policy", exception, 5000, 1, 4999),
+                                   ("overrides[1]", exception, 5000, 2, 4998)]
+    client.check(attributes={"tenant": "y"})
+    assert "exception" not in client.balances("tenant", tenant="y")["balances"][0]
+    assert "exception" not in client.balances("inline", **inline)["balances"][0]
+    shown = run("balance", "tenant", "tenant=x", "--agent",
+                f"http://{client.agent.http_address}", "--token-file", token)
+    assert f"policy, raised by {exception}" in shown.stdout
+    assert client.balances("tenant", "DELETE", tenant="x")["balances"][0]["limit"] == 5000
+    assert client.used("tenant", tenant="x") == {}
+
+
+def test_more_overrides_than_are_asked_for_at_once(start_agent, admin_file, store):
+    overrides = [{"match": {"plan": str(i)}, "limit": i + 2} for i in range(700)]
+    policies = policies_text(many={**window(1, "1d", "fixed_window"), "overrides": overrides})
+    agent = start_agent("--admin-token-file", admin_file, "--store-timeout", "5s", http=True,
+                        policies=policies, store=store)
+    with Operated(agent if store is None else agent.wait_for_store()) as client:
+        plans = [None, 0, 254, 255, 256, 511, 699]
+        for plan in plans:
+            client.check(attributes={"src": "192.0.2.1", **({} if plan is None else
+                                                            {"plan": str(plan)})})
+        used = client.used("many", src="192.0.2.1")
+        assert used == {"policy" if plan is None else f"overrides[{plan}]": 1 for plan in plans}
+        assert client.balances("many", "DELETE", src="192.0.2.1")["reset"] == len(plans)
+        assert client.used("many", src="192.0.2.1") == {}
 
 
 def test_keys_of_none_and_several_attributes_and_of_inline_policies(client):
@@ -268,3 +316,17 @@ def test_with_redis_away_a_reset_is_503_and_what_is_shown_is_stale(
         shown = client.balances("login", src="x")
         assert shown["stale"] is True and shown["balances"][0]["used"] == 1
     assert not agent.events("balance_reset")
+
+
+def test_a_reset_that_redis_was_asked_for_may_have_been_done(
+        start_agent, admin_file, redis):  # pylint: disable=redefined-outer-name
+    agent = start_agent("--admin-token-file", admin_file, "--store-timeout", "100ms", http=True,
+                        store=redis.url, policies=POLICIES).wait_for_store()
+    with Operated(agent) as client:
+        redis.ask("CLIENT", "PAUSE", "600000", "WRITE")
+        answer = client.request(*RESET)
+        assert_problem(answer, 503, "may be reset all the same")
+        assert_is_described(answer, "delete", "/balances/{policy}")
+        event = agent.wait_for_event("balance_reset_unconfirmed", level="warn")
+        assert (event["who"], event["policy"]) == ("ann", "login")
+        redis.ask("CLIENT", "UNPAUSE")

@@ -102,3 +102,20 @@ def test_with_redis_away_what_is_known_holds_and_changes_are_refused(three, redi
     wait_until(lambda: third.change("PUT", None, {"blocked": True},
                                     {"src": "192.0.2.3"}).status == 200, "a change")
     wait_until(lambda: all(len(ids(client)) == 2 for client in three), "both")
+
+
+def test_a_change_whose_answer_is_lost_may_have_been_taken(start, redis):
+    with start(redis.url) as client:
+        client.agent.wait_for_store()
+        known = client.set(None, {"blocked": True}, src="192.0.2.1")
+        redis.ask("CLIENT", "PAUSE", "600000", "WRITE")
+
+        answer = client.change("PUT", None, {"blocked": True}, {"src": "192.0.2.2"})
+        assert_problem(answer, 503, "may have taken the change")
+        event = client.agent.wait_for_event("exception_unconfirmed", level="warn")
+        assert (event["who"], event["what"]) == ("ann", "exception")
+        assert "192.0.2.2" not in str(event)
+        assert ids(client) == {known["id"]}
+        redis.ask("CLIENT", "UNPAUSE")
+        wait_until(lambda: client.change("PUT", None, {"blocked": True},
+                                         {"src": "192.0.2.2"}).status == 200, "a change")

@@ -1,15 +1,19 @@
 /*
- * The life of a query:
+ * The life of a query, which asks for its balances in batches of BATCH_CHECKS:
  *
- *     asked --> every op is answered at once ------------------------> answered, freed
- *        |
- *        `----> some ops are PENDING --> the last one is answered ---> answered, freed
- *                        |
- *                        `--> the client goes away: `exchange` is NULL, and nobody is answered; a
- *                             reset is logged all the same
+ *     begun --> a batch is asked --> all of its ops are answered --> the last batch: answered,
+ * freed ^      |                              | |      `-- the client goes away:      | |
+ * `exchange` is NULL         |
+ *                     `------------ more balances ----------'
  *
- * The ops are the store's until it has answered them, so a query lives on without its client. All
- * queries together have STORE_OPS_BESIDE ops; who comes when these are taken is told to come again.
+ * The ops are the store's until it has answered them, so a query lives on without its client: a
+ * reset goes on to its end and is logged, of a look only the batch that was asked is waited for.
+ *
+ * All queries together have STORE_OPS_BESIDE ops, and a query has those of a batch from its begin
+ * to its end. Who comes when all are taken is told to come again.
+ *
+ * A policy has as many balances of a key as it has overrides with numbers, and one more. Therefore
+ * the memory of a query is that of one batch, and of what is shown.
  */
 #include "app/operate/balances.h"
 
@@ -27,7 +31,8 @@
 #include "limit/verdict.h"
 #include "net/http/http_map.h"
 
-#define CHECKS_MAX   (STORE_OPS_BESIDE / 4 * REQUEST_CHECKS_MAX) /* 256 balances of a key */
+#define BATCH_OPS    (STORE_OPS_BESIDE / 4)
+#define BATCH_CHECKS (BATCH_OPS * REQUEST_CHECKS_MAX) /* 256 balances */
 #define PREFIX       "/balances/"
 #define ITEM_MAX     1024 /* of JSON: a key in which every character is escaped */
 #define ID_BYTES     8
@@ -38,26 +43,40 @@ struct query {
 	struct http_exchange *exchange;  /* NULL: the client is gone */
 	const struct policies *policies; /* a reference */
 	const struct policy *policy;
+	struct key_names key;
 	bool is_reset;
-	bool is_submitted; /* all ops are asked: the last answer ends the query */
+	bool is_submitted; /* all ops of the batch are asked: the last answer ends the batch */
 	bool is_stale;     /* the store is away, and this agent's memory answered */
+	bool has_changed;  /* some of the balances are reset, or may be */
 	enum store_error error;
 	struct http_who who;
+	size_t next;         /* the terms that come next: 0 is the policy's, then its overrides' */
+	size_t reserved_ops; /* of operate->ops */
+	/* The batch. */
 	size_t count;
-	struct check *checks; /* [count] */
-	size_t *overrides;    /* [count]: the position, or POLICY_TERMS */
-	struct check **asked; /* [count] */
+	struct check *checks; /* [BATCH_CHECKS], or fewer */
+	size_t *overrides;    /* as many: the position, or POLICY_TERMS */
+	struct check **asked; /* as many */
 	struct query_op {
 		struct query *query;
 		struct store_op op;
-	} ops[STORE_OPS_BESIDE / 4];
+		bool was_pending;
+	} ops[BATCH_OPS];
 	size_t op_count, pending;
+	/* What is shown. */
+	FILE *items;
+	char *text;
+	size_t text_len;
+	size_t existing; /* items that were written */
 };
 
 static void free_query(struct query *query)
 {
 	if (query == NULL)
 		return;
+	if (query->items != NULL)
+		(void)fclose(query->items);
+	free(query->text);
 	policies_unref(query->policies);
 	free(query->checks);
 	free(query->overrides);
@@ -81,32 +100,69 @@ static bool allocate(struct query *query, size_t count)
 	query->checks = calloc(count, sizeof *query->checks);
 	query->overrides = calloc(count, sizeof *query->overrides);
 	query->asked = calloc(count, sizeof(struct check *));
-	return query->checks != NULL && query->overrides != NULL && query->asked != NULL;
+	query->items = open_memstream(&query->text, &query->text_len);
+	return query->checks != NULL && query->overrides != NULL && query->asked != NULL &&
+	       query->items != NULL;
 }
 
-static void add_check(struct query *query, const struct key_names *key, const struct terms *terms,
-		      size_t override)
+/* The numbers of a raise hold for the balance, whichever terms it is of: see request.c. */
+static void apply_raise(struct check *check, const struct exceptions *exceptions)
 {
+	struct exception_hit hit;
+	struct quota quota;
+	struct err err;
+
+	if (!exceptions_are_of_policies(exceptions))
+		return;
+	const struct exception *exception = exceptions_find(exceptions, check, &hit);
+	if (exception == NULL || exception->kind != EXCEPTION_RAISE ||
+	    !exception_quota(exception, check->quota, &quota, &err))
+		return;
+	bool is_inline = check->quota == &check->own_quota;
+	check->own_terms = *check->terms;
+	check->own_terms.quota = quota;
+	check->own_quota = quota;
+	check->terms = &check->own_terms;
+	if (!is_inline)
+		check->quota = &check->own_terms.quota;
+	memcpy(check->exception, hit.id, sizeof check->exception);
+}
+
+static void add_check(struct query *query, const struct terms *terms, size_t override)
+{
+	const struct key_names *key = &query->key;
 	struct check *check = &query->checks[query->count];
 
-	check->policy = query->policy;
-	check->terms = terms;
+	*check = (struct check){.policy = query->policy, .terms = terms};
 	check->own_quota = key->reserved.quota;
 	check->quota = key->is_inline ? &check->own_quota : &terms->quota;
 	check_set_key(check, key->values, key->count, key->is_explicit);
+	apply_raise(check, query->operate->exceptions);
 	query->overrides[query->count] = override;
 	query->asked[query->count] = check;
 	query->count++;
 }
 
-static void add_checks(struct query *query, const struct key_names *key)
+static bool is_at_end(const struct query *query)
+{
+	return query->next > query->policy->override_count;
+}
+
+/* The batch becomes the next checks of the query. */
+static void fill_batch(struct query *query)
 {
 	const struct policy *policy = query->policy;
 
-	add_check(query, key, &policy->terms, POLICY_TERMS);
-	for (size_t i = 0; i < policy->override_count; i++)
+	query->count = 0;
+	if (query->next == 0) {
+		add_check(query, &policy->terms, POLICY_TERMS);
+		query->next++;
+	}
+	for (; query->count < BATCH_CHECKS && !is_at_end(query); query->next++) {
+		size_t i = query->next - 1;
 		if (policy->overrides[i].has_own_balances)
-			add_check(query, key, &policy->overrides[i].terms, i);
+			add_check(query, &policy->overrides[i].terms, i);
+	}
 }
 
 /* ---- the answer ---- */
@@ -133,7 +189,7 @@ static void put_terms(struct writer *w, size_t override)
 	put_number(w, "]\",\"override\":", (int64_t) override);
 }
 
-static void put_balance(FILE *to, const struct query *query, size_t i, const char *separator)
+static void put_balance(const struct query *query, size_t i)
 {
 	const struct check *check = &query->checks[i];
 	const struct outcome *outcome = &check->outcome;
@@ -143,8 +199,10 @@ static void put_balance(FILE *to, const struct query *query, size_t i, const cha
 
 	writer_put_text(&key, query->operate->options->key_prefix);
 	writer_put(&key, check_key(check));
-	writer_put_text(&w, separator);
+	writer_put_text(&w, query->existing > 0 ? "," : "");
 	put_terms(&w, query->overrides[i]);
+	if (check->exception[0] != '\0')
+		put_text(&w, ",\"exception\":", check->exception);
 	put_text(&w, ",\"algorithm\":", algorithm_name(check->quota->algorithm));
 	put_number(&w, ",\"limit\":", check->quota->limit);
 	/* After a lower limit more may be used than it allows: `remaining` is 0 then. */
@@ -155,7 +213,7 @@ static void put_balance(FILE *to, const struct query *query, size_t i, const cha
 	writer_put_json_string(&w, writer_bytes(&key));
 	writer_put_u8(&w, '}');
 	ASSERT(!w.full && !key.full);
-	(void)fwrite(w.data, 1, w.len, to);
+	(void)fwrite(w.data, 1, w.len, query->items);
 }
 
 /* A balance of which nothing is used is none. */
@@ -164,13 +222,14 @@ static bool exists(const struct check *check)
 	return check->is_decided && check->outcome.reset_us > 0;
 }
 
-static size_t count_existing(const struct query *query)
+static void put_batch(struct query *query)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < query->count; i++)
-		count += exists(&query->checks[i]);
-	return count;
+	for (size_t i = 0; i < query->count; i++) {
+		if (!exists(&query->checks[i]))
+			continue;
+		put_balance(query, i);
+		query->existing++;
+	}
 }
 
 static const char *scope_of(const struct query *query)
@@ -180,26 +239,31 @@ static const char *scope_of(const struct query *query)
 
 static void put_answer(FILE *to, const struct query *query, const char *id)
 {
-	size_t written = 0;
-
 	fprintf(to, "{\"policy\":\"%s\"", query->policy->name);
 	if (query->is_reset)
-		fprintf(to, ",\"id\":\"%s\",\"reset\":%zu", id, count_existing(query));
+		fprintf(to, ",\"id\":\"%s\",\"reset\":%zu", id, query->existing);
 	fprintf(to, ",\"scope\":\"%s\"", scope_of(query));
 	if (query->is_stale)
 		fputs(",\"stale\":true", to);
 	fputs(",\"balances\":[", to);
-	for (size_t i = 0; i < query->count; i++)
-		if (exists(&query->checks[i]))
-			put_balance(to, query, i, written++ > 0 ? "," : "");
+	(void)fwrite(query->text, 1, query->text_len, to);
 	fputs("]}", to);
 }
 
-static void send_answer(const struct query *query, const char *id)
+static bool end_items(struct query *query)
+{
+	bool is_whole = !ferror(query->items);
+
+	is_whole = fclose(query->items) == 0 && is_whole;
+	query->items = NULL;
+	return is_whole;
+}
+
+static void send_answer(struct query *query, const char *id)
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
+	FILE *to = end_items(query) ? open_memstream(&text, &len) : NULL;
 
 	if (to != NULL) {
 		put_answer(to, query, id);
@@ -223,10 +287,17 @@ static void log_reset(const struct query *query, char id[2 * ID_BYTES + 1])
 	(void)sodium_bin2hex(id, 2 * ID_BYTES + 1, random, sizeof random);
 	crypto_hash_sha256(hash, values.data, values.len);
 	(void)sodium_bin2hex(hash_text, sizeof hash_text, hash, sizeof hash);
+	if (query->error != STORE_OK) {
+		log_event(LOG_WARN, "balance_reset_unconfirmed", LOG_TEXT("id", id),
+			  LOG_TEXT("who", query->who.name), LOG_TEXT("from", query->who.from),
+			  LOG_TEXT("policy", query->policy->name), LOG_TEXT("key_hash", hash_text),
+			  LOG_TEXT("reason", store_error_text(query->error)));
+		return;
+	}
 	query->operate->stats->balance_resets++;
 	log_event(LOG_INFO, "balance_reset", LOG_TEXT("id", id), LOG_TEXT("who", query->who.name),
 		  LOG_TEXT("from", query->who.from), LOG_TEXT("policy", query->policy->name),
-		  LOG_TEXT("key_hash", hash_text), LOG_INT("balances", count_existing(query)),
+		  LOG_TEXT("key_hash", hash_text), LOG_INT("balances", query->existing),
 		  LOG_TEXT("scope", scope_of(query)));
 }
 
@@ -277,59 +348,82 @@ static void refuse_query(const struct query *query)
 
 	if (query->exchange == NULL)
 		return;
-	snprintf(text, sizeof text,
-		 "the store did not answer (%s%s%.300s), and nothing has changed",
+	snprintf(text, sizeof text, "the store did not answer (%s%s%.300s), and %s",
 		 store_error_text(query->error), store.is_up ? "" : ": ",
-		 store.is_up ? "" : store.why);
+		 store.is_up ? "" : store.why,
+		 query->has_changed ? "the balances, or some of them, may be reset all the same; "
+				      "balance shows them"
+				    : "nothing has changed");
 	http_answer_problem(query->exchange, 503, text);
 }
 
+/*
+ * A reset that may have been done is told to the other agents like one that is: to forget a denial
+ * is never wrong.
+ */
 static void finish_reset(struct query *query)
 {
 	char id[2 * ID_BYTES + 1];
 
-	if (query->error != STORE_OK) {
-		refuse_query(query);
-		return;
+	if (query->has_changed) {
+		store_forget_known(
+			query->operate->store); /* denials of the key, among all others */
+		log_reset(query, id);
+		resets_share(query->operate, &query->checks[0]);
 	}
-	reset_kept(query);
-	store_forget_known(query->operate->store); /* denials of the key, among all others */
-	log_reset(query, id);
-	resets_share(query->operate, &query->checks[0]);
-	if (query->exchange != NULL)
+	if (query->error != STORE_OK)
+		refuse_query(query);
+	else if (query->exchange != NULL)
 		send_answer(query, id);
 }
 
 static void finish(struct query *query)
 {
-	struct http_exchange *exchange = query->exchange;
-
-	query->error = error_of(query);
-	query->operate->ops -= query->op_count;
-	if (exchange != NULL)
-		exchange->data = NULL;
-	if (query->is_reset) {
+	query->operate->ops -= query->reserved_ops;
+	if (query->exchange != NULL)
+		query->exchange->data = NULL;
+	if (query->is_reset)
 		finish_reset(query);
-	} else if (exchange != NULL) {
-		query->is_stale = query->error != STORE_OK;
-		if (query->is_stale)
-			ask_memory(query);
+	else if (query->exchange != NULL)
 		send_answer(query, "");
-	}
 	free_query(query);
 }
 
-static void on_answered(struct store_op *op)
+/* Of an op that failed nobody knows whether the store has done it, if the store had been asked. */
+static bool may_have_changed(const struct query_op *op)
 {
-	struct query *query = CONTAINER_OF(op, struct query_op, op)->query;
+	enum store_error error = store_op_error(&op->op);
 
-	query->pending--;
-	if (query->pending == 0 && query->is_submitted)
-		finish(query);
+	return error == STORE_OK ||
+	       (op->was_pending && (error == STORE_TIMEOUT || error == STORE_CONNECTION));
 }
 
-static void submit(struct query *query)
+/* True: there are more balances to be asked for. */
+static bool end_batch(struct query *query)
 {
+	enum store_error error = error_of(query);
+
+	for (size_t i = 0; i < query->op_count && query->is_reset; i++)
+		query->has_changed = query->has_changed || may_have_changed(&query->ops[i]);
+	if (query->is_reset && error != STORE_OK) {
+		query->error = error;
+		return false;
+	}
+	if (query->is_reset) {
+		reset_kept(query);
+	} else if (error != STORE_OK) {
+		query->is_stale = true;
+		ask_memory(query);
+	}
+	put_batch(query);
+	return !is_at_end(query) && (query->is_reset || query->exchange != NULL);
+}
+
+static void on_answered(struct store_op *op);
+
+static void ask_batch(struct query *query)
+{
+	query->op_count = 0;
 	for (size_t first = 0; first < query->count; first += REQUEST_CHECKS_MAX) {
 		size_t left = query->count - first;
 		query->ops[query->op_count].query = query;
@@ -342,12 +436,36 @@ static void submit(struct query *query)
 			.answered = on_answered,
 		};
 	}
-	query->operate->ops += query->op_count;
-	for (size_t i = 0; i < query->op_count; i++)
-		query->pending +=
-			store_ask(query->operate->store, &query->ops[i].op) == STORE_PENDING;
+	query->is_submitted = false;
+	for (size_t i = 0; i < query->op_count; i++) {
+		struct query_op *op = &query->ops[i];
+		op->was_pending = store_ask(query->operate->store, &op->op) == STORE_PENDING;
+		query->pending += op->was_pending;
+	}
 	query->is_submitted = true;
-	if (query->pending == 0)
+}
+
+static void run(struct query *query)
+{
+	do {
+		fill_batch(query);
+		ask_batch(query);
+		if (query->pending > 0)
+			return;
+	} while (end_batch(query));
+	finish(query);
+}
+
+static void on_answered(struct store_op *op)
+{
+	struct query *query = CONTAINER_OF(op, struct query_op, op)->query;
+
+	query->pending--;
+	if (query->pending > 0 || !query->is_submitted)
+		return;
+	if (end_batch(query))
+		run(query);
+	else
 		finish(query);
 }
 
@@ -356,7 +474,6 @@ static void submit(struct query *query)
 static unsigned read_request(struct query *query, struct http_exchange *exchange, struct err *err)
 {
 	struct operate *operate = query->operate;
-	struct key_names key;
 	bool is_inline;
 	unsigned deny_status;
 
@@ -374,18 +491,12 @@ static unsigned read_request(struct query *query, struct http_exchange *exchange
 		return 400;
 	}
 	const struct attributes attributes = http_question_attributes(&operate->question);
-	if (!key_names_read(query->policy, is_inline, &attributes, &key, err))
+	if (!key_names_read(query->policy, is_inline, &attributes, &query->key, err))
 		return 400;
 	size_t count = count_terms(query->policy);
-	if (count > CHECKS_MAX) {
-		(void)err_set(err,
-			      "the policy has %zu overrides with balances of their own; "
-			      "accepted are %d",
-			      count - 1, CHECKS_MAX - 1);
-		return 400;
-	}
-	if (operate->ops + (count + REQUEST_CHECKS_MAX - 1) / REQUEST_CHECKS_MAX >
-	    STORE_OPS_BESIDE) {
+	count = count < BATCH_CHECKS ? count : BATCH_CHECKS;
+	size_t ops = (count + REQUEST_CHECKS_MAX - 1) / REQUEST_CHECKS_MAX;
+	if (operate->ops + ops > STORE_OPS_BESIDE) {
 		(void)err_set(err, "too many balances are asked for at once; ask again");
 		return 503;
 	}
@@ -393,7 +504,7 @@ static unsigned read_request(struct query *query, struct http_exchange *exchange
 		(void)err_set(err, "out of memory");
 		return 503;
 	}
-	add_checks(query, &key);
+	query->reserved_ops = ops;
 	return 200;
 }
 
@@ -419,7 +530,8 @@ static void begin(struct operate *operate, struct http_exchange *exchange, bool 
 		http_access_who(&operate->access, exchange, &query->who);
 	query->exchange = exchange;
 	exchange->data = query;
-	submit(query);
+	operate->ops += query->reserved_ops;
+	run(query);
 }
 
 void balances_show(void *operate, struct http_exchange *exchange)

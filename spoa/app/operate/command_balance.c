@@ -18,6 +18,17 @@ static bool make(const struct command_line *line, char target[COMMAND_TARGET_MAX
 	return true;
 }
 
+/* The texts of both are plain. */
+static void add_terms(struct text_table *table, struct json_value balance)
+{
+	struct bytes terms = answer_field(balance, "terms").text;
+	struct bytes exception = answer_field(balance, "exception").text;
+
+	text_table_add(table, "%.*s%s%.*s", (int)terms.len, (const char *)terms.data,
+		       exception.len > 0 ? ", raised by " : "", (int)exception.len,
+		       (const char *)exception.data);
+}
+
 static void print_balances(struct json_value answer, FILE *to)
 {
 	static const char *const heads[] = {"TERMS",     "USED",    "LIMIT",
@@ -28,7 +39,7 @@ static void print_balances(struct json_value answer, FILE *to)
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		text_table_add(table, "%s", heads[i]);
 	while (list.kind == JSON_ARRAY && json_next_item(&list, &balance)) {
-		text_table_add_text(table, balance, "terms");
+		add_terms(table, balance);
 		text_table_add_number(table, balance, "used");
 		text_table_add_number(table, balance, "limit");
 		text_table_add_number(table, balance, "remaining");

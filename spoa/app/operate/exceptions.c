@@ -172,17 +172,32 @@ static void keep_item(struct change *change, const struct exception *exception)
 	change->len = w.len;
 }
 
+/* A change that may be in force has to be in the log with who made it. */
+static void log_uncertain(const struct change *change)
+{
+	log_event(LOG_WARN, "exception_unconfirmed", LOG_TEXT("id", change->id),
+		  LOG_TEXT("who", change->who.name), LOG_TEXT("from", change->who.from),
+		  LOG_TEXT("policy", change->policy), LOG_TEXT("key_hash", change->key_hash),
+		  LOG_TEXT("what", change->is_removal ? "removal" : "exception"));
+}
+
 static void refuse_change(const struct change *change, enum records_outcome outcome)
 {
-	if (change->exchange == NULL)
-		return;
-	if (outcome == RECORDS_FULL)
-		http_answer_problem(change->exchange, 409,
-				    "100000 exceptions are there already, and more are not "
-				    "accepted; remove some first");
-	else
-		http_answer_problem(change->exchange, 503,
-				    "the store did not answer, and nothing has changed");
+	const char *why = "the store did not answer, and nothing has changed";
+	unsigned status = 503;
+
+	if (outcome == RECORDS_UNCERTAIN) {
+		log_uncertain(change);
+		why = "the connection to the store was lost before it answered, and the store may "
+		      "have taken the change all the same; exceptions shows it within a second of "
+		      "the store's return";
+	} else if (outcome == RECORDS_FULL) {
+		why = "100000 exceptions are there already, and more are not accepted; remove "
+		      "some first";
+		status = 409;
+	}
+	if (change->exchange != NULL)
+		http_answer_problem(change->exchange, status, why);
 }
 
 static void finish_change(struct change *change)

@@ -6,8 +6,9 @@
  *                  |                    +-----> there are too many: RECORDS_FULL
  *                  |                    +-----> there is one already: RECORDS_EXISTS
  *                  |                    |
- *                  `-- NOSCRIPT, MOVED -+-----> refused, or the connection is lost:
- *                                               RECORDS_UNAVAILABLE
+ *                  `-- NOSCRIPT, MOVED -+-----> refused: RECORDS_UNAVAILABLE
+ *                                       |
+ *                                       `-----> the connection is lost: RECORDS_UNCERTAIN
  *
  * A server that goes on to say MOVED is given up after PUT_US.
  */
@@ -36,6 +37,12 @@ struct put {
 	struct record record; /* its texts lie behind the struct */
 };
 
+/* Of a put that was sent nobody knows whether Redis has it. */
+static enum records_outcome outcome_of_lost(const struct put *put)
+{
+	return put->is_sent ? RECORDS_UNCERTAIN : RECORDS_UNAVAILABLE;
+}
+
 static void end_put(struct put *put, enum records_outcome outcome)
 {
 	records_done_fn *done = put->done;
@@ -55,7 +62,7 @@ static void on_put(struct redis_asked *asked, const struct redis_reply *from)
 
 	put->is_sent = false;
 	if (from == NULL) {
-		end_put(put, RECORDS_UNAVAILABLE);
+		end_put(put, RECORDS_UNCERTAIN);
 	} else if (from->items[0].kind == REDIS_ERROR) {
 		if (!config->refused(config->owner, from->items[0].text))
 			end_put(put, RECORDS_UNAVAILABLE);
@@ -159,6 +166,8 @@ void redis_records_puts_init(struct redis_records_puts *puts,
 
 void redis_records_puts_end(struct redis_records_puts *puts)
 {
-	while (!list_is_empty(&puts->list))
-		end_put(CONTAINER_OF(puts->list.next, struct put, link), RECORDS_UNAVAILABLE);
+	while (!list_is_empty(&puts->list)) {
+		struct put *put = CONTAINER_OF(puts->list.next, struct put, link);
+		end_put(put, outcome_of_lost(put));
+	}
 }

@@ -42,7 +42,7 @@ struct redis_records_puts {
 
 void redis_records_puts_init(struct redis_records_puts *puts,
 			     const struct redis_records_puts_config *config);
-/* All that wait end: the store is unavailable. */
+/* All that wait end. */
 void redis_records_puts_end(struct redis_records_puts *puts);
 
 /* Takes a copy of the record. False, and `done` is not called: there is no link, or no room. */
