@@ -3,6 +3,7 @@
 import http.server
 import json
 import threading
+import unicodedata
 
 import pytest
 
@@ -19,6 +20,16 @@ HOSTILE = [
     "\x7f\x01\x1b[31m", "</span></td></tr></table><h1 id=hacked>", "é漢🙂", "a" * 500, " ", "",
     "<a href=javascript:alert(1) autofocus onfocus=window.hacked=1>",
 ]
+
+
+def plain(text):
+    """As the page writes it: what is not seen, or moves the text around it, stands as \\x1b."""
+    def written(character):
+        code = ord(character)
+        if unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp"):
+            return character
+        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return "".join(map(written, text))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +87,7 @@ def test_it_draws(page, client):
 
 def test_it_asks_nobody_else(page, client):
     assert page.requested() - {client.url + "/favicon.ico"} == \
-        {client.url + "/", client.url + "/status"}
+        {client.url + "/", client.url + "/status", client.url + "/exceptions"}
 
 
 def test_it_updates_without_a_reload(page, client):
@@ -171,13 +182,19 @@ def test_hostile_keys_are_text(page, client):
     assert_nothing_ran(page)
 
 
+EXCEPTIONS = {"count": 1, "scope": "this agent", "exceptions": [
+    {"id": "1", "when": "2026-11-30T12:46:01.5Z", "policy": "login", "names": {"src": "x"},
+     "blocked": True, "until": "2026-11-30T13:46:01.5Z", "note": "", "who": "ann", "void": False}]}
+
+
 class Impostor(http.server.BaseHTTPRequestHandler):
-    """The agent's page, and what `server.status` says."""
+    """The agent's page, and what `server.status` and `server.exceptions` say."""
 
     def do_GET(self):
         page = self.server.page
         is_page = self.path == "/"
-        body = page.body if is_page else json.dumps(self.server.status).encode()
+        said = self.server.exceptions if self.path == "/exceptions" else self.server.status
+        body = page.body if is_page else json.dumps(said).encode()
         self.send_response(200)
         for name in ("Content-Type", "Content-Security-Policy"):
             if is_page:
@@ -208,16 +225,21 @@ def test_hostile_text_of_any_kind_is_text(client, open_page):
         status = client.get("/status").json
         status["policies"] = status["policies"][:1]
         server.status = hostile(status, HOSTILE[0])
+        server.exceptions = hostile(EXCEPTIONS, HOSTILE[0])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             page = open_page(f"http://127.0.0.1:{server.server_port}/")
             for text in HOSTILE:
                 server.status = hostile(status, text)
-                page.run("tick()")
-                page.wait_for(lambda: page.texts("#version") == [text], "hostile text")
-                assert page.texts("#top-denied .key") == [text or "(all together)"]
-                assert page.texts("#policy-rows th") == [text]
+                server.exceptions = hostile(EXCEPTIONS, text)
+                page.run("tick(); listExceptions()")
+                page.wait_for(lambda: page.texts("#version") == [plain(text)], "hostile text")
+                assert page.texts("#top-denied .key") == [plain(text) or "(all together)"]
+                assert page.texts("#policy-rows th") == [plain(text)]
+                page.wait_for(lambda: page.run("return document.querySelector('#exception-rows tr')"
+                                               ".dataset.id") == text, "a hostile exception")
+                assert page.texts("#exception-rows [data-col=note]") == [plain(text) or "–"]
             assert_nothing_ran(page)
         finally:
             server.shutdown()

@@ -123,6 +123,15 @@ static void add_quota(struct json_node in, const struct quota *quota)
 	}
 }
 
+/* The names that an operator gives to look a key up. */
+static void add_key(struct json_node in, const struct policy *policy)
+{
+	struct json_node list = json_add_list(in, "key");
+
+	for (size_t i = 0; i < policy->key_count; i++)
+		json_add_bytes(list, NULL, policy->key[i]);
+}
+
 static void add_latency(struct json_node policy, const struct histogram *latency)
 {
 	uint64_t mean_us = latency->count == 0 ? 0 : latency->sum_us / latency->count;
@@ -154,8 +163,10 @@ static void add_policy_stats(struct json_node list, const struct ranking *rankin
 	struct json_node in = json_add_object(list, NULL);
 
 	json_add_text(in, "policy", policy->name);
-	if (has_quota)
+	if (has_quota) {
 		add_quota(in, &policy->terms.quota);
+		add_key(in, policy);
+	}
 	json_add_unsigned(in, "checks", ranking->checks[index]);
 	json_add_unsigned(in, "allowed", tally->checks[TALLY_ALLOWED]);
 	json_add_unsigned(in, "denied", tally->checks[TALLY_DENIED]);

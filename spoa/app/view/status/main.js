@@ -13,41 +13,34 @@ function show(now) {
 	showAttributes(now);
 	showTop('denied', now.top.denied);
 	showTop('seen', now.top.seen);
+	showChangeForms();
 	sayLive();
 }
 async function ask() {
-	const stop = new AbortController();
-	const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
-	try {
-		const answer = await fetch('status', {
-			cache: 'no-store', signal: stop.signal,
-			headers: token ? {Authorization: 'Bearer ' + token} : {},
-		});
-		if (answer.status === 401) askForToken();
-		else if (answer.status === 403) say('refused', 'is-bad',
-			'only over loopback, or with a token (--http-token-file)');
-		else if (answer.ok) show(await answer.json());
-		else sayLost();
-	} catch (error) {
-		if (!(error instanceof TypeError || error.name === 'AbortError' ||
-			error instanceof SyntaxError)) console.error(error);
-		sayLost();
-	} finally {
-		clearTimeout(patience);
-	}
+	const answer = await call('GET', 'status');
+	if (answer && answer.status === 401) askForToken();
+	else if (answer && [403, 421].includes(answer.status))
+		say('refused', 'is-bad', answer.json.detail);
+	else if (answer && answer.ok) show(answer.json);
+	else sayLost();
 }
 async function tick() {
 	clearTimeout(timer);
-	if (!document.hidden) await ask();
+	try {
+		if (!document.hidden) {
+			await ask();
+			await listExceptionsInTime();
+		}
+	} catch (error) {
+		console.error(error);
+		sayLost();
+	}
 	clearTimeout(timer); /* there may have been two at once */
 	timer = setTimeout(tick, PERIOD_MS);
 }
 $('token-form').addEventListener('submit', event => {
 	event.preventDefault();
-	token = $('token-input').value.trim();
-	sessionStorage.setItem('token', token);
-	$('token-input').value = '';
-	tick();
+	$('token-wrong').hidden = takeToken($('token-input'));
 });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) tick(); });
 tick();

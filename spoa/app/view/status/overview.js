@@ -15,6 +15,9 @@ function showTiles(now) {
 	put($('version'), now.version);
 	put($('uptime'), duration(now.uptime_s));
 	put($('pid'), now.pid);
+	put($('whose'), 'The counts and keys here are of the agent at ' + location.host + ' alone. ' +
+		(now.store.agents > 1 ? whole(now.store.agents) + ' agents share its store; ' +
+		'each has a page of its own.' : 'Each agent has a page of its own.'));
 	showRate('allowed-rate', now, status => status.totals.allowed, now.history.allowed);
 	showRate('denied-rate', now, status => status.totals.blocked, now.history.blocked);
 	const all = now.totals.allowed + now.totals.blocked;

@@ -36,10 +36,33 @@ function showDenied(row, policy) {
 	td.bar.style.width = 100 * policy.denied / Math.max(1, policy.checks) + '%';
 	td.bar.parentNode.hidden = policy.denied === 0;
 }
-function showKey(td, key) {
+/* `of` is the client whose key it is, or null when that can't be told: then there is no button. */
+function showKey(td, key, of) {
+	const kind = of ? 'button' : 'span';
+	if (td.main.localName !== kind) {
+		const main = kind === 'span' ? make(kind) : makeButton('', () => askFor(main.client));
+		td.main.replaceWith(main);
+		td.main = main;
+	}
+	td.main.client = of;
 	td.main.className = 'key';
 	put(td.main, key === undefined ? '–' : key === '' ? '(all together)' : key);
-	td.main.title = key || '';
+	td.main.title = of ? 'Look up ' + plain(key) : plain(key || '');
+}
+/* The key of a balance: values, or `=` and the value of the name `key`; what is escaped has a %. */
+function clientOfKey(policy, text) {
+	const known = policyNamed(policy);
+	if (!known || text === undefined || text.includes('#')) return null;
+	const isGiven = text.startsWith('=');
+	const names = isGiven ? ['key'] : known.key;
+	const values = isGiven ? [text.slice(1)] : names.length === 0 ? [] : text.split('|');
+	if (values.length !== names.length) return null;
+	try {
+		return {policy, names: names.map((name, index) =>
+			[name, decodeURIComponent(values[index].replace(/^\{(.*)\}$/, '$1'))])};
+	} catch {
+		return null; /* bytes that are no text */
+	}
 }
 /* A policy that has just come has no rate yet. */
 function showRates(row, name) {
@@ -68,11 +91,13 @@ function showPolicy(row, policy) {
 		: mean < 0.001 ? '<0.001' : mean.toFixed(3));
 	sub(cell(row, 'latency'), policy.checks === 0 ? '' : 'p99 ≤ ' + p99);
 	const hottest = policy.hottest;
-	showKey(cell(row, 'hottest', 'Hottest key', 'wide apart'), hottest && hottest.key);
+	showKey(cell(row, 'hottest', 'Hottest key', 'wide apart'), hottest && hottest.key,
+		hottest && clientOfKey(policy.policy, hottest.key));
 	put(cell(row, 'remaining', 'Its remaining', 'number wide').main,
 		hottest ? whole(hottest.remaining) : '–');
 }
 function showPolicies(now) {
+	showPolicyNames(now.policies);
 	const body = $('policy-rows'), rows = new Map();
 	for (const row of body.rows) rows.set(row.dataset.policy, row);
 	now.policies.forEach((policy, index) => {

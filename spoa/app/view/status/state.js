@@ -1,11 +1,27 @@
-/* Whether the agent answers, and the token that it may ask for. */
+/* What is asked of the agent, whether it answers, and the token that it may want. */
 const PERIOD_MS = 2000, PATIENCE_MS = 5000;
-let token = sessionStorage.getItem('token') || '';
+let token = '';            // in this memory alone: who opens the page again has to type it again
 let shown = null;          // the last answer
 let before = null;         // and the one before it, of the same run of the agent
 let lostAt = null;         // when it was last reached, while it is not
 let timer = 0;
 
+/* Null: the agent does not answer, or not as an agent does. A problem has its text in `detail`. */
+async function call(method, path, body) {
+	const stop = new AbortController();
+	const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
+	const headers = token ? {Authorization: 'Bearer ' + token} : {};
+	if (body) headers['Content-Type'] = 'application/json';
+	try {
+		const answer = await fetch(path, {method, headers, cache: 'no-store',
+			signal: stop.signal, body: body && JSON.stringify(body)});
+		return {status: answer.status, ok: answer.ok, json: await answer.json()};
+	} catch {
+		return null;
+	} finally {
+		clearTimeout(patience);
+	}
+}
 function say(state, look, text) {
 	$('state').dataset.state = state;
 	$('state').className = 'state ' + look;
@@ -29,4 +45,13 @@ function askForToken() {
 	}
 	$('token-wrong').hidden = token === '';
 	say('token', 'is-warn', 'needs a token');
+}
+/* A header can't have other characters. Returns whether it is taken. */
+function takeToken(input) {
+	const typed = input.value.trim();
+	input.value = '';
+	if (!/^[!-~]+$/.test(typed)) return false;
+	token = typed;
+	tick();
+	return true;
 }

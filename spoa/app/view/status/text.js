@@ -2,14 +2,30 @@
 'use strict';
 const $ = id => document.getElementById(id);
 
+/* Characters that are not seen, or that move the text around them, stand as \x1b or \u202e. */
+function plain(text) {
+	return String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, character => {
+		const code = character.codePointAt(0).toString(16);
+		return code.length <= 2 ? '\\x' + code.padStart(2, '0') :
+			code.length <= 4 ? '\\u' + code.padStart(4, '0') : '\\u{' + code + '}';
+	});
+}
 function put(element, text) {
-	if (element.textContent !== String(text)) element.textContent = text;
+	const shown = plain(text);
+	if (element.textContent !== shown) element.textContent = shown;
 }
 function make(name, className, text) {
 	const element = document.createElement(name);
 	if (className) element.className = className;
-	if (text !== undefined) element.textContent = text;
+	if (text !== undefined) put(element, text);
 	return element;
+}
+/* A button in a form sends it, unless it says that it does not. */
+function makeButton(text, onclick) {
+	const button = make('button', 'small', text);
+	button.type = 'button';
+	button.addEventListener('click', onclick);
+	return button;
 }
 /* For the axis: 50,000 is 50k. */
 function brief(number) {
@@ -33,7 +49,14 @@ function duration(seconds) {
 	if (s < 86400) return Math.floor(s / 3600) + ' h ' + Math.floor(s % 3600 / 60) + ' min';
 	return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
 }
+/* A wait is rounded up: who comes back then is not early. */
+function wait(ms) {
+	if (ms < 0) return 'never';
+	if (ms < 1000) return whole(ms) + ' ms';
+	return ms < 10000 ? Math.ceil(ms / 100) / 10 + ' s' : duration(Math.ceil(ms / 1000));
+}
 const clock = ms => new Date(ms).toLocaleTimeString('en-GB');
+const date = text => new Date(text).toLocaleString('en-GB');
 function span(seconds) {
 	for (const [unit, length] of [['d', 86400], ['h', 3600], ['min', 60]])
 		if (seconds >= length && seconds % length === 0)

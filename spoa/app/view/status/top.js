@@ -11,7 +11,7 @@ function showTop(id, keys) {
 	keys.forEach((key, index) => {
 		const row = body.rows[index] || body.appendChild(make('tr'));
 		row.cells_by_name = row.cells_by_name || {};
-		showKey(cell(row, 'key'), key.key);
+		showKey(cell(row, 'key'), key.key, clientOfKey(key.policy, key.key));
 		sub(cell(row, 'key'), key.policy);
 		const count = cell(row, 'count', '', 'number');
 		put(count.main, counted(key));

@@ -186,6 +186,8 @@ TEST(status_put_tells_of_each_policy)
 	assert_text(json, "policies.0.algorithm", "sliding_window");
 	assert_number(json, "policies.0.limit", 5);
 	assert_number(json, "policies.0.window_s", 1.5);
+	assert_text(json, "policies.0.key.0", "src");
+	assert_null(at(json, "policies.0.key.1"));
 	assert_number(json, "policies.0.checks", 8);
 	assert_number(json, "policies.0.allowed", 6);
 	assert_number(json, "policies.0.denied", 2);
@@ -196,6 +198,7 @@ TEST(status_put_tells_of_each_policy)
 	assert_number(json, "policies.0.hottest.remaining", 0);
 	assert_text(json, "policies.1.policy", "inline");
 	assert_null(at(json, "policies.1.limit"));
+	assert_null(at(json, "policies.1.key"));
 	assert_text(json, "policies.2.policy", "rate");
 	assert_number(json, "policies.2.refill_tokens", 1);
 	assert_number(json, "policies.2.refill_s", 2);
