@@ -36,6 +36,7 @@
 #include "app/password_watch.h"
 #include "app/reload.h"
 #include "app/state_file.h"
+#include "app/store_warnings.h"
 #include "app/systemd_notify.h"
 #include "app/tls_watch.h"
 #include "app/view/agent_view.h"
@@ -80,6 +81,8 @@ struct agent {
 	struct token_watch asker_file, admin_file;
 	struct operate *operate;
 	struct operate_stats operated;
+	struct store_warnings warnings;
+	bool is_eviction_told; /* of this connection */
 	struct drain drain;
 	struct systemd_notify systemd;
 	unsigned agents; /* that share the store, as it has counted them; 0: it has not */
@@ -151,6 +154,28 @@ static void on_node_changed(void *owner, const char *node, bool is_up, enum stor
 			  LOG_TEXT("reason", why));
 }
 
+/* Called when it is known how Redis makes room, and when there is an exception more. */
+static void warn_of_eviction(struct agent *agent)
+{
+	if (agent->is_eviction_told || agent->operated.exceptions == 0 ||
+	    !store_warnings_evicts(&agent->warnings))
+		return;
+	agent->is_eviction_told = true;
+	log_event(LOG_WARN, "store_evicts_exceptions",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_TEXT("maxmemory_policy", agent->warnings.eviction),
+		  LOG_TEXT("hint", STORE_EVICTS));
+}
+
+static void on_store_told_eviction(void *owner, const char *policy)
+{
+	struct agent *agent = owner;
+
+	store_warnings_set_eviction(&agent->warnings, policy);
+	agent->is_eviction_told = false;
+	warn_of_eviction(agent);
+}
+
 static void on_store_forgets(void *owner, const char *policy, const char *hint)
 {
 	const struct agent *agent = owner;
@@ -162,11 +187,22 @@ static void on_store_forgets(void *owner, const char *policy, const char *hint)
 
 static void on_store_lacks_right(void *owner, const char *command, const char *hint)
 {
-	const struct agent *agent = owner;
+	struct agent *agent = owner;
 
+	store_warnings_lack(&agent->warnings, command, hint);
 	log_event(LOG_WARN, "store_lacks_right",
 		  LOG_TEXT("store", store_target_text(&agent->options->store)),
 		  LOG_TEXT("command", command), LOG_TEXT("hint", hint));
+}
+
+static void on_store_regained_right(void *owner, const char *hint)
+{
+	struct agent *agent = owner;
+
+	store_warnings_regain(&agent->warnings, hint);
+	log_event(LOG_INFO, "store_regained_right",
+		  LOG_TEXT("store", store_target_text(&agent->options->store)),
+		  LOG_TEXT("hint", hint));
 }
 
 static void on_master_named(void *owner, const char *master, uint64_t epoch, bool is_reset)
@@ -263,6 +299,7 @@ static void on_record(void *owner, const struct record *record)
 		resets_take_record(agent->operate, record);
 	else
 		exceptions_take_record(agent->operate, record);
+	warn_of_eviction(agent);
 }
 
 static void on_store_reread(void *owner, const char *why, bool may_pass)
@@ -493,6 +530,8 @@ static bool open_store(struct agent *agent)
 		.node_changed = on_node_changed,
 		.forgets = on_store_forgets,
 		.lacks_right = on_store_lacks_right,
+		.regained_right = on_store_regained_right,
+		.told_eviction = on_store_told_eviction,
 		.counted = on_store_counted,
 		.authenticated = on_store_authenticated,
 		.reread = on_store_reread,
@@ -537,6 +576,7 @@ static void set_view(struct agent *agent)
 		.memory = agent->memory,
 		.store = agent->store,
 		.operated = &agent->operated,
+		.warnings = &agent->warnings,
 		.spop = agent->spop,
 		.http = agent->http,
 		.load = {.generation = 1,
@@ -593,6 +633,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 		.memory = agent->memory,
 		.store = agent->store,
 		.stats = &agent->operated,
+		.warnings = &agent->warnings,
 		.exceptions = agent->exceptions,
 		.records = agent->records,
 		.policies = agent->policies,

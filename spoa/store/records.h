@@ -54,7 +54,9 @@ enum records_outcome {
 	RECORDS_UNAVAILABLE, /* nothing has changed */
 	RECORDS_FULL,        /* RECORDS_MAX are there: nothing has changed */
 	RECORDS_EXISTS,      /* `is_new_only`, and there is one: nothing has changed */
-	RECORDS_UNCERTAIN,   /* the store was asked, and the answer was lost: it may have the record */
+	RECORDS_FORBIDDEN,   /* the store does not let this agent change it: nothing has changed */
+	RECORDS_UNCERTAIN,   /* the store was asked, and the answer was lost: it may have the record
+			      */
 };
 
 /* Called exactly once for each records_put: inside the call, or later. */

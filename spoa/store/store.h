@@ -274,6 +274,13 @@ struct store_config {
 	 * Called once a connection; may be NULL.
 	 */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	/* What lacks_right said with this hint, which is a constant, is mended. May be NULL. */
+	void (*regained_right)(void *owner, const char *hint);
+	/*
+	 * What the server deletes when it is full: its maxmemory-policy, or "" if it does not say.
+	 * Called once a connection; may be NULL.
+	 */
+	void (*told_eviction)(void *owner, const char *policy);
 	/* So many agents share the server, as store_count_agents has them counted. May be NULL. */
 	void (*counted)(void *owner, unsigned agents);
 	/*

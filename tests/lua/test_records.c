@@ -23,7 +23,7 @@
 struct agent {
 	struct store *store;
 	struct records_table known; /* what it was told */
-	size_t lost, outdated, lacks, failed;
+	size_t lost, outdated, lacks, regained, failed;
 	size_t done[RECORDS_UNCERTAIN + 1]; /* puts, by their outcome */
 };
 
@@ -75,6 +75,12 @@ static void on_lacks(void *owner, const char *command, const char *hint)
 	((struct agent *)owner)->lacks++;
 }
 
+static void on_regained(void *owner, const char *hint)
+{
+	assert_non_null(strstr(hint, "+zadd"));
+	((struct agent *)owner)->regained++;
+}
+
 static void on_failed(void *owner, struct bytes why)
 {
 	(void)why;
@@ -105,6 +111,7 @@ static void open_agent(struct agent *agent)
 		.record_outdated = on_outdated,
 		.records_failed = on_failed,
 		.lacks_right = on_lacks,
+		.regained_right = on_regained,
 		.owner = agent,
 	};
 
@@ -476,13 +483,17 @@ TEST(missing_right_is_told_once)
 	redis_server_ask(server, "ACL SETUSER default -zadd");
 	for (size_t i = 0; i < AGENTS; i++)
 		AWAIT(agents[i].lacks == 1); /* before anybody wants to change something */
-	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_UNAVAILABLE);
-	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_UNAVAILABLE);
+	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_FORBIDDEN);
+	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_FORBIDDEN);
 	assert_int_equal(agents[0].lacks, 1);
 	assert_int_equal(redis_server_ask_number(server, "DBSIZE"), 0);
 	assert_true(is_ready(&agents[0]));
 	redis_server_ask(server, "ACL SETUSER default +@all");
+	for (size_t i = 0; i < AGENTS; i++)
+		assert_int_equal(agents[i].regained, 0);
 	assert_int_equal(put_and_await(&agents[0], "a", "e1"), RECORDS_DONE);
+	for (size_t i = 0; i < AGENTS; i++)
+		AWAIT(agents[i].regained == 1);
 }
 
 TEST(forgotten_script_is_loaded_again)

@@ -4,9 +4,10 @@ import contextlib
 
 import pytest
 
+from agent import run
 from http_client import assert_problem
 from processes import wait_until
-from test_admin_tokens import admin_file  # pylint: disable=unused-import
+from test_admin_tokens import ANN, admin_file  # pylint: disable=unused-import
 from test_exceptions import POLICIES, Operator
 
 
@@ -80,6 +81,55 @@ def test_what_redis_loses_comes_back_from_the_agents(three, start, redis):
     wait_until(lambda: redis.ask("HLEN", "rl:{records}:values") == 2, "the records")
     with start(redis.url) as again:
         await_ids([*three, again], {kept["id"]})
+
+
+def texts(client):
+    """The warnings of /status, which every answer has as well."""
+    warnings = client.request("GET", "/status").json["store"]["warnings"]
+    assert client.request("GET", "/exceptions").json.get("warnings", []) == warnings
+    assert client.request("GET", "/balances/login?src=x").json.get("warnings", []) == warnings
+    return warnings
+
+
+def test_a_missing_right_is_shown_until_it_is_there(start, redis, tmp_path):
+    redis.ask("ACL", "SETUSER", "default", "-zadd")
+    token = tmp_path / "token"
+    token.write_text(ANN)
+    with start(redis.url) as client:
+        client.agent.wait_for_store()
+        client.agent.wait_for_event("store_lacks_right", command="ZADD")
+        assert [text.split(":")[0] for text in texts(client)] == [
+            "the agent's user of Redis may not run ZADD"]
+        answer = client.change("PUT", None, {"blocked": True}, {"src": "192.0.2.1"})
+        assert_problem(answer, 503, "lacks a right", "nothing has changed")
+        shown = run("exceptions", "--agent", f"http://{client.agent.http_address}", "--token-file",
+                    token)
+        assert shown.returncode == 0 and "warning: the agent's user of Redis may not" in shown.stderr
+        assert not client.agent.events("store_down")
+
+        redis.ask("ACL", "SETUSER", "default", "+@all")
+        client.agent.wait_for_event("store_regained_right")
+        assert not texts(client)
+        client.set(None, {"blocked": True}, src="192.0.2.1")
+        assert len(client.agent.events("store_lacks_right")) == 1
+
+
+def test_a_redis_that_may_delete_exceptions_is_warned_about(start, redis):
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+    with start(redis.url) as client:
+        client.agent.wait_for_store()
+        assert not texts(client)
+        client.set(None, {"blocked": True}, src="192.0.2.1")
+        line = client.agent.wait_for_event("store_evicts_exceptions", level="warn")
+        assert line["maxmemory_policy"] == "allkeys-lfu" and "volatile-lfu" in line["hint"]
+        assert ["allkeys-lfu" in text for text in texts(client)] == [True]
+    with start(redis.url) as client:
+        client.agent.wait_for_event("store_evicts_exceptions")
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lfu")
+    with start(redis.url) as client:
+        client.agent.wait_for_store()
+        wait_until(lambda: len(ids(client)) == 1, "the exception")
+        assert not texts(client) and not client.agent.events("store_evicts_exceptions")
 
 
 def test_with_redis_away_what_is_known_holds_and_changes_are_refused(three, redis):

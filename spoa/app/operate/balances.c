@@ -247,7 +247,9 @@ static void put_answer(FILE *to, const struct query *query, const char *id)
 		fputs(",\"stale\":true", to);
 	fputs(",\"balances\":[", to);
 	(void)fwrite(query->text, 1, query->text_len, to);
-	fputs("]}", to);
+	fputs("]", to);
+	operate_put_warnings(query->operate, to);
+	fputs("}", to);
 }
 
 static bool end_items(struct query *query)

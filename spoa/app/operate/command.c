@@ -221,6 +221,17 @@ static void print_json(const struct command_line *line, const char *agent,
 	fputs(line->flags.agent_count > 1 ? "}\n" : "\n", stdout);
 }
 
+/* What is to be mended at the store, though the command did its work. */
+static void print_warnings(const char *agent, struct json_value answer)
+{
+	struct json_value list = answer_field(answer, "warnings"), text;
+
+	(void)fflush(stdout);
+	while (list.kind == JSON_ARRAY && json_next_item(&list, &text))
+		fprintf(stderr, "ratelimit-spoa: %s: warning: %.*s\n", agent, (int)text.text.len,
+			(const char *)text.text.data);
+}
+
 /* False when the answer can't be read. */
 static bool print_answer(const struct command *command, const struct command_line *line,
 			 const char *agent, const struct agent_reply *reply, struct err *err)
@@ -236,6 +247,7 @@ static bool print_answer(const struct command *command, const struct command_lin
 	if (line->flags.agent_count > 1)
 		printf("%s:\n", agent);
 	command->print(root, stdout);
+	print_warnings(agent, root);
 	return true;
 }
 

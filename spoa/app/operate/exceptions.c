@@ -141,6 +141,7 @@ static void put_answer(FILE *to, const struct change *change)
 		fputs(",\"removed\":true", to);
 	else
 		overrules_put(&change->overrules, to);
+	operate_put_warnings(change->operate, to);
 	fputc('}', to);
 }
 
@@ -191,6 +192,9 @@ static void refuse_change(const struct change *change, enum records_outcome outc
 		why = "the connection to the store was lost before it answered, and the store may "
 		      "have taken the change all the same; exceptions shows it within a second of "
 		      "the store's return";
+	} else if (outcome == RECORDS_FORBIDDEN) {
+		why = "the agent's user of Redis lacks a right that changes need, and nothing has "
+		      "changed; /status, exceptions and the log (store_lacks_right) name it";
 	} else if (outcome == RECORDS_FULL) {
 		why = "100000 exceptions are there already, and more are not accepted; remove "
 		      "some first";
@@ -482,6 +486,7 @@ static void put_list(FILE *to, const struct listing *list)
 		fprintf(to, ",\"next\":\"%s\"", next);
 	if (operate->records->is_shared && !store_describe(operate->store).is_up)
 		fputs(",\"stale\":true", to);
+	operate_put_warnings(operate, to);
 	fputs("}", to);
 }
 

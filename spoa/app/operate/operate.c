@@ -1,11 +1,13 @@
 #include "app/operate/operate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/operate/balances.h"
 #include "app/operate/exceptions.h"
 #include "app/operate/policies_http.h"
 #include "app/operate/top_now.h"
+#include "base/writer.h"
 #include "net/http/http_ask.h"
 
 const struct http_route operate_routes[] = {
@@ -78,6 +80,23 @@ struct operate *operate_new(const struct operate *operate)
 		return NULL;
 	*copy = *operate;
 	return copy;
+}
+
+void operate_put_warnings(const struct operate *operate, FILE *to)
+{
+	char texts[STORE_WARNINGS_MAX][STORE_WARNING_MAX];
+	size_t count =
+		store_warnings_texts(operate->warnings, operate->stats->exceptions > 0, texts);
+	char memory[2 * STORE_WARNING_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		struct writer w = writer_on(memory, sizeof memory);
+		writer_put_json_string(&w, bytes_from_text(texts[i]));
+		fputs(i == 0 ? ",\"warnings\":[" : ",", to);
+		(void)fwrite(w.data, 1, w.len, to);
+	}
+	if (count > 0)
+		fputc(']', to);
 }
 
 void operate_send_json(struct http_exchange *exchange, char *text, size_t len)

@@ -8,8 +8,11 @@
 #ifndef APP_OPERATE_OPERATE_H
 #define APP_OPERATE_OPERATE_H
 
+#include <stdio.h>
+
 #include "app/operate/operate_stats.h"
 #include "app/options.h"
+#include "app/store_warnings.h"
 #include "engine/engine.h"
 #include "net/http/http_access.h"
 #include "net/http/http_question.h"
@@ -22,6 +25,7 @@ struct operate {
 	struct store *memory;
 	struct store *store; /* the one that is asked: `memory`, or one elsewhere */
 	struct operate_stats *stats;
+	const struct store_warnings *warnings;
 	struct exceptions *exceptions;   /* the engine's */
 	struct records *records;         /* where they come from, and resets */
 	struct policies_store *policies; /* of --policies store:, else NULL */
@@ -39,6 +43,9 @@ extern const size_t operate_route_count;
 
 /* POST /explain */
 void explain_answer(void *operate, struct http_exchange *exchange);
+
+/* `,"warnings":["…"]`: what is to be mended at the store. Nothing when all is well there. */
+void operate_put_warnings(const struct operate *operate, FILE *to);
 
 /* Sends the JSON that `open_memstream` wrote; takes it over. NULL: memory was short. */
 void operate_send_json(struct http_exchange *exchange, char *text, size_t len);

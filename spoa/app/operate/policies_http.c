@@ -308,6 +308,12 @@ static void answer_put(const struct change *change, enum policies_put_outcome ou
 				    "the store has no room for more records; remove exceptions "
 				    "first");
 		break;
+	case POLICIES_FORBIDDEN:
+		http_answer_problem(change->exchange, 503,
+				    "the agent's user of Redis lacks a right that changes need, "
+				    "and nothing has changed; /status and the log "
+				    "(store_lacks_right) name it");
+		break;
 	case POLICIES_UNCERTAIN:
 		http_answer_problem(change->exchange, 503,
 				    "the connection to the store was lost before it answered, and "

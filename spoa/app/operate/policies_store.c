@@ -286,6 +286,8 @@ static enum policies_put_outcome outcome_of(enum records_outcome outcome)
 		return POLICIES_NOT_LATEST;
 	case RECORDS_FULL:
 		return POLICIES_FULL;
+	case RECORDS_FORBIDDEN:
+		return POLICIES_FORBIDDEN;
 	case RECORDS_UNCERTAIN:
 		return POLICIES_UNCERTAIN;
 	case RECORDS_UNAVAILABLE:

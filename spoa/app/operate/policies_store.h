@@ -63,6 +63,7 @@ enum policies_put_outcome {
 	POLICIES_NOT_LATEST,  /* another version is the latest: see policies_store_latest */
 	POLICIES_UNAVAILABLE, /* the store does not answer: nothing has changed */
 	POLICIES_FULL,        /* there are too many records: nothing has changed */
+	POLICIES_FORBIDDEN,   /* the agent lacks a right at the store: nothing has changed */
 	POLICIES_UNCERTAIN,   /* the answer was lost: the store may have taken the version */
 };
 

@@ -14,6 +14,7 @@ struct agent_stats agent_stats_of(const struct agent_view *view)
 		.spop = spop_server_stats(view->spop),
 		.http = http_server_stats(view->http),
 		.operated = *view->operated,
+		.warnings = *view->warnings,
 		.process = process_stats(),
 		.load = view->load,
 		.started_us = view->started_us,

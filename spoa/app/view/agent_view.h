@@ -13,6 +13,7 @@
 
 #include "app/operate/operate_stats.h"
 #include "app/options.h"
+#include "app/store_warnings.h"
 #include "app/view/history.h"
 #include "app/view/process_stats.h"
 #include "engine/engine.h"
@@ -41,6 +42,7 @@ struct agent_view {
 	const struct spop_server *spop;
 	const struct http_server *http;
 	const struct operate_stats *operated;
+	const struct store_warnings *warnings;
 	struct history history;
 	struct load_stats load;
 	int64_t started_us; /* since the epoch */
@@ -59,6 +61,7 @@ struct agent_stats {
 	struct spop_server_stats spop;
 	struct http_server_stats http;
 	struct operate_stats operated;
+	struct store_warnings warnings;
 	struct process_stats process;
 	struct load_stats load;
 	int64_t started_us;

@@ -21,6 +21,17 @@ static void add_sentinels(struct json_node in, const struct store_description *s
 	}
 }
 
+static void add_warnings(struct json_node in, const struct agent_stats *stats)
+{
+	char texts[STORE_WARNINGS_MAX][STORE_WARNING_MAX];
+	size_t count =
+		store_warnings_texts(&stats->warnings, stats->operated.exceptions > 0, texts);
+	struct json_node list = json_add_list(in, "warnings");
+
+	for (size_t i = 0; i < count; i++)
+		json_add_text(list, NULL, texts[i]);
+}
+
 static void add_store(struct json_node page, const struct agent_stats *stats)
 {
 	struct json_node in = json_add_object(page, "store");
@@ -33,6 +44,7 @@ static void add_store(struct json_node page, const struct agent_stats *stats)
 	if (store->master != NULL)
 		add_sentinels(in, store);
 	json_add_unsigned(in, "agents", store->stats.agents);
+	add_warnings(in, stats);
 }
 
 static void add_connections(struct json_node page, const struct agent_stats *stats)

@@ -40,8 +40,9 @@ struct redis_agents {
 	bool is_asked;
 	unsigned seats; /* to look at */
 	struct agents_number number;
-	uint64_t told_of; /* the connection (redis_link_connects) whose user lacks the right; 0:
-			     none */
+	/* The connection (redis_link_connects) whose user lacks the right; 0: none. */
+	uint64_t told_of;
+	bool lacks_right; /* it was told, and is not mended yet */
 	char id[ID_LEN + 1];
 	uint8_t command[COMMAND_MAX];
 };
@@ -111,8 +112,16 @@ static void take_error(struct redis_agents *agents, struct bytes why)
 		ask_again_in(agents, RETRY_SECONDS);
 	} else if (bytes_begin_with(why, BYTES("NOPERM")) && agents->told_of != connection) {
 		agents->told_of = connection;
+		agents->lacks_right = true;
 		agents->config.lacks_right(agents->config.owner, "EVALSHA", LACKS_SEATS);
 	}
+}
+
+static void note_right(struct redis_agents *agents)
+{
+	if (agents->lacks_right)
+		agents->config.regained_right(agents->config.owner, LACKS_SEATS);
+	agents->lacks_right = false;
 }
 
 static void on_replied(struct redis_asked *asked, const struct redis_reply *reply)
@@ -123,10 +132,12 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *repl
 	if (reply == NULL || !ev_is_active(&agents->timer))
 		return;
 	const struct redis_item *item = &reply->items[0];
-	if (item->kind == REDIS_NUMBER && item->number > 0 && item->number <= REDIS_AGENTS_MAX)
+	if (item->kind == REDIS_NUMBER && item->number > 0 && item->number <= REDIS_AGENTS_MAX) {
+		note_right(agents);
 		take_number(agents, (unsigned)item->number);
-	else if (item->kind == REDIS_ERROR)
+	} else if (item->kind == REDIS_ERROR) {
 		take_error(agents, item->text);
+	}
 }
 
 /* ---- the call ---- */

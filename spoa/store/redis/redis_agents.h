@@ -42,6 +42,7 @@ struct redis_agents_config {
 	void (*counted)(void *owner, unsigned agents);
 	/* The user may not call what counting needs; called once a connection. */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	void (*regained_right)(void *owner, const char *hint);
 	void *owner;
 };
 

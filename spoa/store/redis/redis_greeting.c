@@ -218,6 +218,21 @@ const struct redis_forgetful *redis_greeting_forgets(struct bytes info)
 	return has_limit ? forgets : NULL;
 }
 
+/* A name that is too long is none that Redis has. */
+static void note_eviction(struct redis_greeting *greeting, struct bytes info)
+{
+	const struct bytes policy = BYTES("maxmemory_policy:");
+	struct bytes line;
+
+	while (next_line(&info, &line)) {
+		struct bytes name = bytes_skip(line, policy.len);
+		if (!bytes_begin_with(line, policy) || name.len >= sizeof greeting->eviction)
+			continue;
+		memcpy(greeting->eviction, name.data, name.len);
+		greeting->eviction[name.len] = '\0';
+	}
+}
+
 /*
  * The user may not call the command: by an ACL, or because the command was renamed. Without INFO
  * nothing is known of the server, and whoever set it up so has to know that it can keep balances.
@@ -244,8 +259,10 @@ static void on_info(struct redis_asked *asked, const struct redis_reply *reply)
 		end_greeting(greeting, error, bytes_from_text(why));
 	else if (first.kind == REDIS_TEXT)
 		greeting->forgets = redis_greeting_forgets(first.text);
-	if (first.kind == REDIS_TEXT)
+	if (first.kind == REDIS_TEXT) {
 		greeting->kind = redis_kind_of(first.text);
+		note_eviction(greeting, first.text);
+	}
 }
 
 /* ---- PTTL ---- */
@@ -322,6 +339,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, struct redis_connecti
 
 	greeting->is_over = false;
 	greeting->forgets = NULL;
+	*greeting->eviction = '\0';
 	greeting->lacks_pttl = false;
 	greeting->takes_cluster = greeting->told_slots != NULL || redis_prefix_has_hash_tag(prefix);
 	greeting->connection = connection;

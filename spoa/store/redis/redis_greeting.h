@@ -18,6 +18,8 @@
 #define REDIS_HASH_LEN    40 /* of a script, in hex */
 #define REDIS_REFUSAL_MAX 160
 
+#define REDIS_EVICTION_MAX 32 /* of the name of a maxmemory-policy, with its NUL */
+
 /* A maxmemory-policy by which a full server forgets clients that are exhausted. */
 struct redis_forgetful {
 	const char *policy;
@@ -41,6 +43,7 @@ struct redis_greeting {
 	const char *(*told_slots)(struct redis_greeting *greeting, const struct redis_reply *reply);
 	char hash[REDIS_HASH_LEN + 1];
 	const struct redis_forgetful *forgets; /* what redis_greeting_forgets said of INFO */
+	char eviction[REDIS_EVICTION_MAX];     /* maxmemory-policy; "": INFO does not say */
 	bool lacks_pttl;                       /* the user may not call it */
 	bool takes_cluster;                    /* a node of a cluster is good */
 	bool is_over;

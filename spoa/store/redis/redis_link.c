@@ -111,6 +111,7 @@ struct redis_link {
 	struct redis_health health;
 	bool has_been_up;       /* this connection */
 	bool are_warnings_told; /* of this connection */
+	bool lacked_pttl;       /* at the last connection that warnings were told of */
 	struct redis_asked ping, reload, auth, role;
 	bool is_role_asked; /* the question is on its way, or the user may not ask it */
 	int64_t role_us;    /* when the role was asked for, or told in the greeting */
@@ -174,6 +175,11 @@ static void tell_warnings(struct redis_link *link)
 	link->are_warnings_told = true;
 	if (link->greeting.lacks_pttl && link->config.lacks_right != NULL)
 		link->config.lacks_right(link->config.owner, "PTTL", LACKS_PTTL);
+	else if (link->lacked_pttl && link->config.regained_right != NULL)
+		link->config.regained_right(link->config.owner, LACKS_PTTL);
+	link->lacked_pttl = link->greeting.lacks_pttl;
+	if (link->config.told_eviction != NULL)
+		link->config.told_eviction(link->config.owner, link->greeting.eviction);
 	if (link->greeting.forgets != NULL && link->config.forgets != NULL)
 		link->config.forgets(link->config.owner, link->greeting.forgets->policy,
 				     link->greeting.forgets->hint);

@@ -58,6 +58,9 @@ struct redis_link_config {
 	void (*forgets)(void *owner, const char *policy, const char *hint);
 	/* Called once a connection, at the same time: store_config.lacks_right. May be NULL. */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	void (*regained_right)(void *owner, const char *hint);
+	/* The same of store_config.told_eviction. */
+	void (*told_eviction)(void *owner, const char *policy);
 	/*
 	 * The server took a password that was set while the agent runs, or refused it: called once
 	 * for each of the two and each password. After a refusal the link serves on and tries again

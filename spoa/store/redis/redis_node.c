@@ -451,6 +451,22 @@ static void on_lacks_right(void *owner, const char *command, const char *hint)
 		config->lacks_right(config->owner, command, hint);
 }
 
+static void on_regained_right(void *owner, const char *hint)
+{
+	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
+
+	if (config->regained_right != NULL)
+		config->regained_right(config->owner, hint);
+}
+
+static void on_eviction(void *owner, const char *policy)
+{
+	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
+
+	if (config->told_eviction != NULL)
+		config->told_eviction(config->owner, policy);
+}
+
 static void on_authenticated(void *owner, bool is_taken, struct bytes why)
 {
 	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
@@ -569,6 +585,8 @@ bool redis_node_init(struct redis_node *node, struct ev_loop *loop,
 			      .changed = on_changed,
 			      .forgets = on_forgets,
 			      .lacks_right = on_lacks_right,
+			      .regained_right = on_regained_right,
+			      .told_eviction = on_eviction,
 			      .authenticated = on_authenticated,
 			      .master_named = on_master_named,
 			      .sentinel_changed = on_sentinel_changed,

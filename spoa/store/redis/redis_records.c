@@ -94,6 +94,8 @@ struct redis_records {
 
 	struct redis_records_puts puts;
 	int64_t told_since_us; /* of the link that was told to lack a right, or to fail */
+	/* Rights that were missing, until the call that lacked them succeeds. */
+	bool lacks_right, put_lacks_right;
 	int64_t read_since_us; /* of the link that has answered a read */
 	uint8_t command[RECORDS_CALL_MAX];
 };
@@ -472,6 +474,7 @@ static void note_error(struct redis_records *records, struct bytes why)
 		return;
 	records->told_since_us = since_of(records);
 	if (lacks_right(why)) {
+		records->lacks_right = true;
 		if (config->lacks_right != NULL)
 			tell_lacking(config, why);
 	} else if (config->failed != NULL) {
@@ -638,6 +641,27 @@ static void on_merged(struct redis_records *records, struct redis_link *link,
 		send_read(records, link);
 }
 
+static void note_right(struct redis_records *records)
+{
+	if (!records->lacks_right)
+		return;
+	records->lacks_right = false;
+	records->put_lacks_right = false;
+	records->told_since_us = 0; /* a right that is taken away again is told again */
+	if (records->config.regained_right != NULL)
+		records->config.regained_right(records->config.owner, LACKS_COMMANDS);
+}
+
+/* A read can do without some rights that a put needs. While there are no records, it tries all. */
+static void note_read(struct redis_records *records, const struct records_version *version)
+{
+	bool is_tried = version->counter == 0 && records->read_since_us != since_of(records);
+
+	records->read_since_us = since_of(records);
+	if (is_tried || !records->put_lacks_right)
+		note_right(records);
+}
+
 static void on_replied(struct redis_asked *asked, const struct redis_reply *from)
 {
 	struct redis_records *records = CONTAINER_OF(asked, struct redis_records, asked);
@@ -660,7 +684,7 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 		server_clock_learn(&records->clock, reply.now_us, records->asked_us,
 				   clock_mono_us());
 		if (question == ASK_READ) {
-			records->read_since_us = since_of(records);
+			note_read(records, &reply.version);
 			on_read(records, link, &reply);
 		} else {
 			on_merged(records, link, &reply);
@@ -688,17 +712,19 @@ static struct redis_link *link_for_puts(void *owner)
 	return find_link(owner);
 }
 
-/* True: the put waits for the script, or for the server that the records have moved to. */
-static bool on_put_refused(void *owner, struct bytes why)
+/* RECORDS_DONE: the put waits for the script, or for the server that the records have moved to. */
+static enum records_outcome on_put_refused(void *owner, struct bytes why)
 {
 	struct redis_records *records = owner;
+	bool is_right = !lacks_right(why);
 
 	if (can_repeat(records, why) && find_link(records) != NULL) {
 		ask_again_in(records, SOON_SECONDS);
-		return true;
+		return RECORDS_DONE;
 	}
+	records->put_lacks_right = records->put_lacks_right || !is_right;
 	note_error(records, why);
-	return false;
+	return is_right ? RECORDS_UNAVAILABLE : RECORDS_FORBIDDEN;
 }
 
 static void on_put_taken(void *owner, const struct record *record,
@@ -707,6 +733,7 @@ static void on_put_taken(void *owner, const struct record *record,
 	struct redis_records *records = owner;
 	const struct kept_record *kept = records_table_find(&records->table, record->id);
 
+	note_right(records);
 	if (kept == NULL || record_compare(record, &kept->record) > 0)
 		(void)keep(records, record, version->counter);
 	if (strcmp(version->run, records->run) == 0 && version->counter == records->counter + 1 &&

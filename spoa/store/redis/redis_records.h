@@ -39,6 +39,8 @@ struct redis_records_config {
 	void (*outdated)(void *owner, const struct record *record);
 	/* The user may not call what records need. Called once a connection. */
 	void (*lacks_right)(void *owner, const char *command, const char *hint);
+	/* The user may call all of it again. `hint` is that of lacks_right. May be NULL. */
+	void (*regained_right)(void *owner, const char *hint);
 	/* The server refuses to answer, in these words. Called once a connection. */
 	void (*failed)(void *owner, struct bytes why);
 	void *owner;

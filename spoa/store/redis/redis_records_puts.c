@@ -64,8 +64,9 @@ static void on_put(struct redis_asked *asked, const struct redis_reply *from)
 	if (from == NULL) {
 		end_put(put, RECORDS_UNCERTAIN);
 	} else if (from->items[0].kind == REDIS_ERROR) {
-		if (!config->refused(config->owner, from->items[0].text))
-			end_put(put, RECORDS_UNAVAILABLE);
+		enum records_outcome outcome = config->refused(config->owner, from->items[0].text);
+		if (outcome != RECORDS_DONE)
+			end_put(put, outcome);
 	} else if (!records_reply_read(&reply, from)) {
 		(void)config->refused(config->owner,
 				      BYTES("the reply is none of the script for records"));

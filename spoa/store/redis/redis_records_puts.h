@@ -25,8 +25,8 @@ struct redis_records_puts_config {
 	struct records_form (*form)(void *owner);
 	/* When the record was changed last, as far as this agent knows; 0: it knows none. */
 	uint64_t (*known_change_ms)(void *owner, struct bytes id);
-	/* Redis has refused a put, in these words. True: it is sent again later. */
-	bool (*refused)(void *owner, struct bytes why);
+	/* Redis has refused a put, in these words. RECORDS_DONE: it is sent again later. */
+	enum records_outcome (*refused)(void *owner, struct bytes why);
 	/* Redis has the record, with its time, and has this version since. */
 	void (*taken)(void *owner, const struct record *record,
 		      const struct records_version *version);

@@ -149,6 +149,14 @@ static void on_lacks_right(void *owner, const char *command, const char *hint)
 		redis->common.config.lacks_right(redis->common.config.owner, command, hint);
 }
 
+static void on_regained_right(void *owner, const char *hint)
+{
+	const struct redis_store *redis = owner;
+
+	if (redis->common.config.regained_right != NULL)
+		redis->common.config.regained_right(redis->common.config.owner, hint);
+}
+
 static void on_reread(void *owner, const char *why, bool may_pass)
 {
 	const struct redis_store *redis = owner;
@@ -271,6 +279,7 @@ static bool open_records(struct redis_store *redis, struct ev_loop *loop)
 						.lost = on_records_lost,
 						.outdated = on_record_outdated,
 						.lacks_right = on_lacks_right,
+						.regained_right = on_regained_right,
 						.failed = on_records_failed,
 						.owner = redis,
 					});
@@ -286,6 +295,7 @@ static bool open_agents(struct redis_store *redis, struct ev_loop *loop)
 						       .prefix = redis->common.config.prefix,
 						       .counted = on_counted,
 						       .lacks_right = on_lacks_right,
+						       .regained_right = on_regained_right,
 						       .owner = redis,
 					       });
 	return redis->agents != NULL;
