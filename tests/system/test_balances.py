@@ -175,6 +175,27 @@ def test_what_is_wrong_is_refused_and_described(client, method, path, status):
     assert client.used("login", src="x") == {"policy": 1}
 
 
+@pytest.mark.parametrize("policy, status", named({
+    "escaped": ("l%6Fgi%6e", 200), "half an escape": ("login%", 400),
+    "no hexadecimal digit": ("lo%gin", 400), "NUL": ("login%00", 400),
+    "invalid UTF-8": ("login%ff", 400), "a space": ("login%20", 404), "a plus": ("login+", 404),
+    "a slash": ("login%2f", 404), "up": ("..%2flogin", 404), "long": ("x" * 5000, 404),
+}))
+def test_the_name_of_a_policy_in_a_path_may_be_escaped(client, policy, status):
+    client.check(policy="login", key="x")
+    client.check(policy="login", key="x")
+
+    for method, path in (("GET", "/balances/"), ("PUT", "/exceptions/"), ("DELETE", "/balances/")):
+        answer = client.request(method, f"{path}{policy}?src=x",
+                                '{"unlimited":true}' if method == "PUT" else None,
+                                {"Content-Type": "application/json"} if method == "PUT" else {})
+        if status == 200:
+            assert answer.status == 200 and answer.json["policy"] == "login"
+        else:
+            assert_problem(answer, status, "policy: ")
+    assert client.used("login", src="x") == ({} if status == 200 else {"policy": 2})
+
+
 def test_names_of_a_policy_without_key_are_refused_in_a_whole_sentence(client):
     answer = client.request("GET", "/balances/everybody?src=x")
 

@@ -478,14 +478,20 @@ static unsigned read_request(struct query *query, struct http_exchange *exchange
 	struct operate *operate = query->operate;
 	bool is_inline;
 	unsigned deny_status;
+	struct bytes name;
 
-	struct bytes name = bytes_skip(exchange->head.path, strlen(PREFIX));
+	http_question_clear(&operate->question);
+	const char *why = http_question_decode_path(
+		&operate->question, bytes_skip(exchange->head.path, strlen(PREFIX)), &name);
+	if (why != NULL) {
+		(void)err_set(err, "policy: %s", why);
+		return 400;
+	}
 	query->policy = key_names_find_policy(query->policies, name, &is_inline);
 	if (query->policy == NULL) {
 		(void)err_set(err, "policy: %s is unknown", quoted(name).text);
 		return 404;
 	}
-	http_question_clear(&operate->question);
 	if (!http_map_read_query(&operate->question, exchange->head.query, &deny_status, err))
 		return 400;
 	if (deny_status != 0) {

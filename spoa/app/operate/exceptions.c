@@ -282,16 +282,30 @@ static bool read_names(struct operate *operate, struct bytes query, struct err *
 	return deny_status == 0 || err_set(err, "deny_status: not accepted here");
 }
 
+/* Of a path that names no policy the name has no data. */
+static bool read_policy_name(struct operate *operate, struct bytes path, struct bytes *ret_name,
+			     struct err *err)
+{
+	const char *why = NULL;
+
+	if (bytes_begin_with(path, BYTES(PREFIX)))
+		why = http_question_decode_path(&operate->question,
+						bytes_skip(path, strlen(PREFIX)), ret_name);
+	return why == NULL || err_set(err, "policy: %s", why);
+}
+
 static unsigned read_set(struct change *change, struct exception_draft *draft, struct err *err)
 {
 	struct operate *operate = change->operate;
 	const struct http_exchange *exchange = change->exchange;
 	const struct attributes attributes = http_question_attributes(&operate->question);
-	bool has_policy = bytes_begin_with(exchange->head.path, BYTES(PREFIX));
+	struct bytes policy = {0};
+
+	if (!read_policy_name(operate, exchange->head.path, &policy, err))
+		return 400;
 	const struct exception_request request = {
 		.policies = engine_policies(operate->engine),
-		.policy = has_policy ? bytes_skip(exchange->head.path, strlen(PREFIX))
-				     : (struct bytes){0},
+		.policy = policy,
 		.attributes = &attributes,
 		.body = exchange->body,
 		.hash_keys = operate->options->hash_keys,

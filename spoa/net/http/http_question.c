@@ -29,15 +29,18 @@ const char *http_question_why_bad(struct bytes text)
 	return utf8_is_good(text) ? NULL : "invalid UTF-8";
 }
 
-/* A name or a value of a query: application/x-www-form-urlencoded. NULL, or what is wrong. */
-static const char *decode(struct http_question *question, struct bytes text,
+/*
+ * A name or a value of a query (application/x-www-form-urlencoded), or a part of a path, in which
+ * `+` is no space. NULL, or what is wrong.
+ */
+static const char *decode(struct http_question *question, struct bytes text, uint8_t plus,
 			  struct bytes *ret_decoded)
 {
 	struct writer w = http_question_writer(question);
 
 	for (; text.len > 0; text = bytes_skip(text, 1)) {
 		if (text.data[0] != '%') {
-			writer_put_u8(&w, text.data[0] == '+' ? ' ' : text.data[0]);
+			writer_put_u8(&w, text.data[0] == '+' ? plus : text.data[0]);
 			continue;
 		}
 		int high = text.len < 3 ? -1 : parse_hex_digit(text.data[1]);
@@ -60,11 +63,17 @@ bool http_question_read_pair(struct http_question *question, struct bytes pair,
 	struct bytes raw_name = {0};
 
 	(void)bytes_next_item(&pair, '=', &raw_name);
-	const char *why = decode(question, raw_name, ret_name);
+	const char *why = decode(question, raw_name, ' ', ret_name);
 	if (why != NULL)
 		return http_question_refuse(err, "query: ", raw_name, why);
-	why = decode(question, pair, ret_value);
+	why = decode(question, pair, ' ', ret_value);
 	return why == NULL || http_question_refuse(err, "", *ret_name, why);
+}
+
+const char *http_question_decode_path(struct http_question *question, struct bytes text,
+				      struct bytes *ret_decoded)
+{
+	return decode(question, text, '+', ret_decoded);
 }
 
 /* Header names have no case, and clients and proxies change it: the attribute's is lower. */

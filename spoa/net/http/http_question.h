@@ -51,6 +51,9 @@ static inline void http_question_keep(struct http_question *question, const stru
 
 /* Sets `err` to "<place><name>: <why>", and returns false. */
 bool http_question_refuse(struct err *err, const char *place, struct bytes name, const char *why);
+/* A part of a path, decoded into the memory. NULL, or what is wrong: a constant. */
+MUST_CHECK const char *http_question_decode_path(struct http_question *question, struct bytes text,
+						 struct bytes *ret_decoded);
 /* "name=value" of a query, both decoded into the memory. */
 MUST_CHECK bool http_question_read_pair(struct http_question *question, struct bytes pair,
 					struct bytes *ret_name, struct bytes *ret_value,
