@@ -1,21 +1,50 @@
+/*
+ * At the start a secret may come through a pipe, as from `--token-file <(decrypt secret)`. Its
+ * writer is waited for, but a pipe that nobody writes to must not keep the agent from saying so:
+ * all descriptors are non-blocking, and of a pipe each read waits until PIPE_WAIT_US are over.
+ */
 #include "app/secret_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define LINE_MAX_BYTES 2048
+#define PIPE_WAIT_US   (5 * US_PER_SECOND)
+
+/* A pipe that no writer has opened yet reads as if it was empty, and is waited for as well. */
+static bool wait_for_writer(int fd, int64_t until_us)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLIN};
+	int64_t left_us = until_us - clock_mono_us();
+
+	return left_us > 0 && (poll(&wanted, 1, (int)(left_us / US_PER_MS) + 1) != 0);
+}
+
+static bool is_regular(int fd)
+{
+	struct stat found;
+
+	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
+}
 
 /* Reads until the text is full or the file ends. Returns 0, or the errno. */
 static int read_beginning(int fd, char *text, size_t max, size_t *ret_len)
 {
+	int64_t until_us = clock_mono_us() + PIPE_WAIT_US;
+	bool waits = !is_regular(fd);
 	size_t len = 0;
 
 	while (len < max) {
+		if (waits && !wait_for_writer(fd, until_us))
+			return ETIMEDOUT;
 		ssize_t got = read(fd, text + len, max - len);
-		if (got < 0 && errno != EINTR)
+		if (got < 0 && errno != EINTR && errno != EAGAIN)
 			return errno;
 		if (got == 0)
 			break;
@@ -47,6 +76,12 @@ static bool cut_first_line(const char *path, const char *text, size_t text_len, 
 	return true;
 }
 
+static const char *text_of(int error)
+{
+	return error == ETIMEDOUT ? "it is no regular file, and nothing came through it within 5 s"
+				  : strerror(error);
+}
+
 static bool read_line_and_close(int fd, const char *path, char *ret_secret, size_t max,
 				struct err *err)
 {
@@ -55,7 +90,7 @@ static bool read_line_and_close(int fd, const char *path, char *ret_secret, size
 	int error = read_beginning(fd, text, sizeof text, &len);
 
 	(void)close(fd);
-	return error != 0 ? err_set(err, "%s: %s", path, strerror(error))
+	return error != 0 ? err_set(err, "%s: %s", path, text_of(error))
 			  : cut_first_line(path, text, len, ret_secret, max, err);
 }
 
@@ -71,13 +106,13 @@ static bool read_whole_and_close(int fd, const char *path, char *ret_text, size_
 		error = read_beginning(fd, &behind, 1, &more);
 	(void)close(fd);
 	if (error != 0)
-		return err_set(err, "%s: %s", path, strerror(error));
+		return err_set(err, "%s: %s", path, text_of(error));
 	return more == 0 || err_set(err, "%s: larger than %zu bytes", path, max);
 }
 
 static int open_at_start(const char *path, struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		(void)err_set(err, "%s: %s", path, strerror(errno));
@@ -87,7 +122,6 @@ static int open_at_start(const char *path, struct err *err)
 /* From the loop, which must not wait for a pipe's writer. */
 static int open_regular(const char *path, bool *ret_may_pass, struct err *err)
 {
-	struct stat found;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	*ret_may_pass = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == EAGAIN);
@@ -95,7 +129,7 @@ static int open_regular(const char *path, bool *ret_may_pass, struct err *err)
 		(void)err_set(err, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
+	if (is_regular(fd))
 		return fd;
 	(void)close(fd);
 	(void)err_set(err, "%s: it is not a regular file", path);

@@ -13,7 +13,8 @@
 
 /*
  * The secret has at least one byte and at most `max` - 1. `err` names the file, and shows nothing
- * of its content. The file may be a pipe, whose writer this waits for: only the start calls this.
+ * of its content. The file may be a pipe, whose writer this waits for, at most 5 s: only the start
+ * calls this.
  */
 MUST_CHECK bool secret_file_read(const char *path, char *ret_secret, size_t max, struct err *err);
 /*

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 
 import pytest
 
@@ -146,6 +147,26 @@ def test_a_file_without_tokens_or_with_a_bad_line_ends_the_start(tmp_path, text)
     assert done.returncode == 2
     assert "--admin-token-file" in done.stderr and str(file) in done.stderr
     assert "s3cret" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_pipe_that_nobody_writes_to_does_not_stop_the_start_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    done = run("serve", "--spop-listen", "off", "--http-listen", "127.0.0.1:0",
+               "--admin-token-file", tmp_path / "pipe")
+
+    assert done.returncode == 2
+    assert f"--admin-token-file: {tmp_path}/pipe: it is no regular file" in done.stderr
+
+
+def test_a_token_may_come_through_a_pipe(start_agent, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    threading.Thread(target=(tmp_path / "pipe").write_text, args=[f"ann {ANN}\n"],
+                     daemon=True).start()
+    agent = start_agent("--admin-token-file", tmp_path / "pipe", http=True)
+    with HttpClient(agent) as client:
+        assert client.get("/status", bearer(ANN)).status == 200
 
 
 @pytest.mark.parametrize("command", ["check-config", "probe", "version", "replay"])
