@@ -79,28 +79,34 @@ def look_up(page, names, policy=""):
 
 
 @pytest.fixture
-def started(start_agent, tmp_path):
-    def start(*tokens):
-        options = []
+def start_operated(start_agent, tmp_path):
+    def start_with(*tokens, store=None):
+        options = ["--store-timeout", "2s"]
         for option, text in tokens:
             file = tmp_path / option
             file.write_text(text + "\n")
             file.chmod(0o600)
             options += [f"--{option}-token-file", file]
-        return start_agent(*options, http=True, policies=POLICIES)
-    return start
+        agent = start_agent(*options, http=True, policies=POLICIES, store=store)
+        return agent if store is None else agent.wait_for_store()
+    return start_with
+
+
+def open_with_token(open_page, address, token):  # pylint: disable=redefined-outer-name
+    page = open_page(f"http://{address}/")
+    page.wait_for(lambda: state(page) == "token", "the question for a token")
+    press(page, token, Keys.ENTER)  # the focus is there already
+    page.wait_for(lambda: state(page) == "live", "an answer")
+    page.driver.get_log("browser")  # that a token was missing
+    return page
 
 
 @pytest.fixture
-def operator(started, open_page):  # pylint: disable=redefined-outer-name
+def operator(start_operated, open_page):  # pylint: disable=redefined-outer-name
     """On the page of an agent that knows the operator, whose token has been typed."""
-    agent = started(("admin", f"ann {ANN}"))
+    agent = start_operated(("admin", f"ann {ANN}"))
     with Operator(agent) as client:
-        client.page = open_page(f"http://{agent.http_address}/")
-        client.page.wait_for(lambda: state(client.page) == "token", "the question for a token")
-        press(client.page, ANN, Keys.ENTER)  # the focus is there already
-        client.page.wait_for(lambda: state(client.page) == "live", "an answer")
-        client.page.driver.get_log("browser")  # that a token was missing
+        client.page = open_with_token(open_page, agent.http_address, ANN)
         yield client
 
 
@@ -202,9 +208,9 @@ def test_a_change_that_is_refused_says_why(operator, time, names, words):
     assert operator.exceptions() == []
 
 
-def test_without_a_token_nothing_can_be_changed(started, open_page):
+def test_without_a_token_nothing_can_be_changed(start_operated, open_page):
     """On an agent that has no operators, whose page everybody on this machine may see."""
-    agent = started()
+    agent = start_operated()
     page = open_page(f"http://{agent.http_address}/")
     page.wait_for(lambda: state(page) == "live", "an answer")
     look_up(page, f"src={CLIENT}", "login")
@@ -225,17 +231,48 @@ def test_without_a_token_nothing_can_be_changed(started, open_page):
     assert not is_shown(page, "#block") and is_shown(page, "#admin-token")
 
 
-def test_the_askers_token_shows_the_page_and_changes_nothing(started, open_page):
-    agent = started(("http", ASKER))
-    page = open_page(f"http://{agent.http_address}/")
-    page.wait_for(lambda: state(page) == "token", "the question for a token")
-    press(page, ASKER, Keys.ENTER)
-    page.wait_for(lambda: state(page) == "live", "an answer")
+def test_the_askers_token_shows_the_page_and_changes_nothing(start_operated, open_page):
+    agent = start_operated(("http", ASKER))
+    page = open_with_token(open_page, agent.http_address, ASKER)
 
     look_up(page, f"src={CLIENT}", "login")
     page.find("#block").click()
 
     wait_for_text(page, "#change-said", "Not done: a change needs a token")
+
+
+def test_with_redis_a_change_is_for_all_agents_and_without_it_there_is_none(
+        start_operated, open_page, redis):
+    agent = start_operated(("admin", f"ann {ANN}"), store=redis.url)
+    page = open_with_token(open_page, agent.http_address, ANN)
+    look_up(page, f"src={CLIENT}", "login")
+    assert page.text("#balances-note") == "nothing is used; of all agents"
+    page.find("#block").click()
+    wait_for_text(page, "#change-said", "Blocked: ", "on all agents of its store")
+
+    redis.kill()
+    agent.wait_for_event("store_down")
+    page.find("#reset").click()
+
+    wait_for_text(page, "#change-said", "Not done: ", "the store")
+    wait_for_text(page, "#exceptions-note", "the store is away, and this is what this agent knows")
+    look_up(page, "src=x", "login")
+    wait_for_text(page, "#balances-note", "the store is away")
+
+
+def test_many_exceptions_are_listed_in_parts(operator):
+    page, count = operator.page, "return document.querySelectorAll('#exception-rows tr').length"
+    for number in range(1003):
+        operator.block("login", src=f"10.0.{number // 256}.{number % 256}")
+    page.run("listExceptions()")
+    page.wait_for(lambda: page.run(count) == 1000, "the first ones")
+    assert page.text("#exceptions-note") == "1,003, of this agent"
+
+    page.find("#exceptions-next").click()
+    page.wait_for(lambda: page.run(count) == 3, "the next ones")
+    assert not is_shown(page, "#exceptions-next")
+    page.find("#exceptions-first").click()
+    page.wait_for(lambda: page.run(count) == 1000, "the first ones again")
 
 
 def test_the_token_is_in_the_memory_of_the_page_alone(operator):

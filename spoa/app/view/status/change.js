@@ -20,7 +20,7 @@ async function change(method, path, body, done, said = 'change-said') {
 	if (answer && answer.ok) sayOf(said, 'is-good', done(answer.json));
 	else sayOf(said, 'is-bad', answer ? 'Not done: ' + answer.json.detail
 		: 'The agent did not answer, so it may have changed or not. Look again.');
-	if (!answer || answer.ok) await Promise.all([asked && look(asked), listExceptions()]);
+	await Promise.all([asked && look(asked), listExceptions()]);
 	return Boolean(answer && answer.ok);
 }
 function except(what) {

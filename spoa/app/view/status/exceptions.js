@@ -83,9 +83,9 @@ async function listExceptions() {
 	$('exceptions-first').hidden = exceptionsAfter === '';
 	$('exceptions-next').dataset.after = next || '';
 }
-async function listExceptionsInTime() {
+function listExceptionsInTime() {
 	if (Date.now() - exceptionsAt >= EXCEPTIONS_PERIOD_MS && $('state').dataset.state === 'live')
-		await listExceptions();
+		listExceptions();
 }
 function goTo(after) {
 	exceptionsAfter = after;

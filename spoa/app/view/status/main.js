@@ -29,7 +29,7 @@ async function tick() {
 	try {
 		if (!document.hidden) {
 			await ask();
-			await listExceptionsInTime();
+			listExceptionsInTime();
 		}
 	} catch (error) {
 		console.error(error);

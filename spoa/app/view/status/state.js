@@ -1,5 +1,6 @@
 /* What is asked of the agent, whether it answers, and the token that it may want. */
 const PERIOD_MS = 2000, PATIENCE_MS = 5000;
+const STORE_PATIENCE_MS = 15000; /* the agent may wait for its store before it answers */
 let token = '';            // in this memory alone: who opens the page again has to type it again
 let shown = null;          // the last answer
 let before = null;         // and the one before it, of the same run of the agent
@@ -9,7 +10,8 @@ let timer = 0;
 /* Null: the agent does not answer, or not as an agent does. A problem has its text in `detail`. */
 async function call(method, path, body) {
 	const stop = new AbortController();
-	const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
+	const patience = setTimeout(() => stop.abort(), path === 'status' ? PATIENCE_MS
+		: STORE_PATIENCE_MS);
 	const headers = token ? {Authorization: 'Bearer ' + token} : {};
 	if (body) headers['Content-Type'] = 'application/json';
 	try {
