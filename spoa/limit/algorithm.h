@@ -36,6 +36,7 @@ enum algorithm { ALGORITHMS(ALGORITHM_VALUE) ALGORITHM_COUNT };
 #define ALGORITHM_REPLY_MAX 5 /* numbers of a state in a reply of Redis */
 
 struct balance;
+union plain_state;
 struct quota;
 struct sharing;
 struct state_reply;
@@ -50,6 +51,10 @@ struct algorithm_traits {
 	bool is_by_rate;
 	/* Its state is a log that the store keeps (struct window_log); else a union plain_state. */
 	bool is_log;
+	/* Of how many whole numbers a union plain_state has as a state of this algorithm, and
+	 * whether such numbers can be one, of whatever quota. 0 and NULL for a log. */
+	size_t state_count;
+	bool (*is_state)(const union plain_state *state);
 	/* The largest limit, and which algorithm takes a larger one; 0 and NULL: what is exact. */
 	int64_t limit_max;
 	const char *above_limit_max;

@@ -85,8 +85,11 @@ struct window_log {
 	bool mended;
 };
 
-/* The states that a store keeps as they are, without a look into them. */
+/* The states that a store keeps as they are, without a look into them. Each is whole numbers only.
+ */
+#define PLAIN_STATE_NUMBERS 3
 union plain_state {
+	int64_t numbers[PLAIN_STATE_NUMBERS];
 	struct token_bucket bucket;
 	struct fixed_window fixed;
 	struct window_counter counter;
@@ -150,6 +153,11 @@ struct state_reply {
 	int64_t cost;                /* of the check */
 	struct log_excerpt *excerpt; /* memory for the entries; lives as long as the balance */
 };
+
+static inline bool state_number_is_sane(int64_t number, int64_t most)
+{
+	return number >= 0 && number <= most;
+}
 
 /* The time of a balance is now, or ahead of it by no more than from empty to full. */
 static inline bool reply_time_is_sane(const struct state_reply *reply, const struct quota *quota,

@@ -69,10 +69,18 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 	       reply_time_is_sane(reply, quota, reply->numbers[1]);
 }
 
+static bool is_state(const union plain_state *state)
+{
+	return state_number_is_sane(state->fixed.used, QUOTA_EXACT_MAX / 2) &&
+	       state_number_is_sane(state->fixed.last_us, QUOTA_EXACT_MAX);
+}
+
 const struct algorithm_traits fixed_window_traits = {
 	.name = "fixed_window",
 	.letter = 'f',
 	.format = 1,
+	.state_count = 2,
+	.is_state = is_state,
 	.full_us = full_us,
 	.look = look,
 	.remaining = remaining,

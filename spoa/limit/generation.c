@@ -115,6 +115,19 @@ static void set_header(struct terms *terms)
 			(uint8_t)(quota_header_at(terms->header, quota) - terms->header);
 }
 
+static void hash_start(struct terms *terms)
+{
+	terms->key_start_hash =
+		key_hash_of_start(bytes_from(terms->key_start, terms->key_start_len));
+}
+
+void generations_hash_starts(struct policy *policy)
+{
+	hash_start(&policy->terms);
+	for (size_t i = 0; i < policy->override_count; i++)
+		hash_start(&policy->overrides[i].terms);
+}
+
 void generations_set(struct policy *policy)
 {
 	set_generation(&policy->terms, policy, NULL);

@@ -14,5 +14,7 @@
 /* Of the policy's terms, and of those of its overrides; what their keys begin with, and what the
  * headers say. */
 void generations_set(struct policy *policy);
+/* The hashes of what their keys begin with, for secrets that are others now (key_hash.h). */
+void generations_hash_starts(struct policy *policy);
 
 #endif

@@ -2,21 +2,40 @@
 
 #include <sodium.h>
 #include <stdbool.h>
+#include <string.h>
 
 static uint8_t secrets[2][crypto_shorthash_siphashx24_KEYBYTES];
 static bool are_drawn;
+
+_Static_assert(sizeof secrets == KEY_HASH_SECRETS_BYTES, "all of both");
+
+/* The first policies are read before there is a second thread, and their starts are hashed. */
+static void draw_secrets(void)
+{
+	randombytes_buf(secrets, sizeof secrets);
+	are_drawn = true;
+}
+
+void key_hash_get_secrets(uint8_t ret_secrets[KEY_HASH_SECRETS_BYTES])
+{
+	if (!are_drawn)
+		draw_secrets();
+	memcpy(ret_secrets, secrets, sizeof secrets);
+}
+
+void key_hash_set_secrets(const uint8_t taken[KEY_HASH_SECRETS_BYTES])
+{
+	memcpy(secrets, taken, sizeof secrets);
+	are_drawn = true;
+}
 
 static struct key_hash hash_by(unsigned secret, struct bytes text)
 {
 	struct key_hash hash;
 
 	_Static_assert(sizeof hash == crypto_shorthash_siphashx24_BYTES, "all of the hash");
-	/* The first policies are read before there is a second thread, and their starts are hashed.
-	 */
-	if (!are_drawn) {
-		randombytes_buf(secrets, sizeof secrets);
-		are_drawn = true;
-	}
+	if (!are_drawn)
+		draw_secrets();
 	crypto_shorthash_siphashx24((unsigned char *)&hash, text.data, text.len, secrets[secret]);
 	return hash;
 }

@@ -182,6 +182,12 @@ void policies_hash_keys(struct policies *policies)
 		policies->items[i]->hash_keys = true;
 }
 
+void policies_hash_starts(struct policies *policies)
+{
+	for (size_t i = 0; i < policies->count; i++)
+		generations_hash_starts(policies->items[i]);
+}
+
 static void put_in_shadow(struct policy *policy)
 {
 	policy->terms.is_shadow = true;

@@ -58,6 +58,8 @@ void policies_set_unknown(struct policies *policies);
 bool policies_are_unknown(const struct policies *policies);
 /* Keys are hashed from now on, those of inline policies too. Only for a set that is not in use. */
 void policies_hash_keys(struct policies *policies);
+/* After key_hash_set_secrets. Only for a set that is not in use. */
+void policies_hash_starts(struct policies *policies);
 /*
  * Every policy is in shadow from now on, inline ones and overrides too. Only for a set that is not
  * in use.

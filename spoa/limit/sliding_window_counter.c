@@ -115,8 +115,8 @@ static void share(struct balance *b, const struct sharing *sharing)
 		ticks - counter->last_us % sharing->part->window_us / quota_tick_us(sharing->part);
 	int64_t used = sharing->part->limit - sharing->left;
 
-	counter->previous =
-		least_i64(share_of_units(sharing->share, counter->previous), used * ticks / to_come);
+	counter->previous = least_i64(share_of_units(sharing->share, counter->previous),
+				      used * ticks / to_come);
 	counter->current = used - divide_up(counter->previous * to_come, ticks);
 }
 
@@ -132,10 +132,25 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 	       reply_time_is_sane(reply, quota, numbers[2]);
 }
 
+/*
+ * A limit times the ticks of its window is at most 2^52, and a window has 1000 ticks at least. So
+ * what a count of another window comes to with the most ticks, 10^6, is below 2^63.
+ */
+static bool is_state(const union plain_state *state)
+{
+	const int64_t most = QUOTA_EXACT_MAX / 2 / QUOTA_WINDOW_MIN_US;
+
+	return state_number_is_sane(state->counter.previous, most) &&
+	       state_number_is_sane(state->counter.current, most) &&
+	       state_number_is_sane(state->counter.last_us, QUOTA_EXACT_MAX);
+}
+
 const struct algorithm_traits sliding_window_counter_traits = {
 	.name = "sliding_window_counter",
 	.letter = 'c',
 	.format = 1,
+	.state_count = 3,
+	.is_state = is_state,
 	.parts = quota_ticks,
 	.full_us = full_us,
 	.look = look,

@@ -132,11 +132,22 @@ static bool read_reply(struct balance *b, const struct quota *quota,
 	       reply_time_is_sane(reply, quota, reply->numbers[1]);
 }
 
+static bool is_state(const union plain_state *state)
+{
+	const struct token_bucket *bucket = &state->bucket;
+
+	return state_number_is_sane(bucket->level, QUOTA_EXACT_MAX) && bucket->unit_us > 0 &&
+	       bucket->unit_us <= QUOTA_EXACT_MAX &&
+	       state_number_is_sane(bucket->last_us, QUOTA_EXACT_MAX);
+}
+
 const struct algorithm_traits token_bucket_traits = {
 	.name = "token_bucket",
 	.letter = 't',
 	.format = 1,
 	.is_by_rate = true,
+	.state_count = 3,
+	.is_state = is_state,
 	.full_us = full_us,
 	.look = look,
 	.remaining = remaining,
