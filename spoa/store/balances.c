@@ -5,8 +5,10 @@
 #define LOOKS       4  /* for each new balance */
 #define DUE_SHIFT   16 /* struct balance_due */
 #define INDEX_START 64
+#define FULL_US_MAX ((INT64_C(1) << 53) - 1) /* what the cell has room for */
 
 _Static_assert(sizeof(struct balance_cell) == CELL_BYTES, "a balance is a cell");
+_Static_assert(ALGORITHM_COUNT <= 4, "balance_cell has 2 bits for the algorithm");
 
 bool balances_init(struct balances *b, uint64_t memory_limit)
 {
@@ -48,6 +50,20 @@ static uint32_t place_of(const struct balances *b, struct key_hash id)
 	uint32_t place = (uint32_t)id.low & (rounded_up - 1);
 
 	return place < b->index_size ? place : place & (rounded_up / 2 - 1);
+}
+
+void balances_expect(struct balances *b, uint64_t count)
+{
+	ASSERT(b->count == 0);
+	if (count > b->cells.max)
+		count = b->cells.max;
+	if (count > b->index_size)
+		b->index_size = (uint32_t)count;
+}
+
+void balances_prefetch(const struct balances *b, struct key_hash id)
+{
+	__builtin_prefetch(&b->index[place_of(b, id)]);
 }
 
 uint32_t balances_find(const struct balances *b, struct key_hash id)
@@ -215,7 +231,7 @@ void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us)
 	bool is_later = full_us >= entry->full_us;
 
 	ASSERT(entry->is_held);
-	entry->full_us = full_us;
+	entry->full_us = full_us < FULL_US_MAX ? full_us : FULL_US_MAX;
 	if (entry->due_at == 0)
 		sift_up(b, ++b->due_count, (struct balance_due){cell, when_of(b, full_us)});
 	else if (!is_later && when_of(b, full_us) < b->due[entry->due_at].when)

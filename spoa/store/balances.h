@@ -39,12 +39,13 @@ struct balance_cell {
 	uint32_t older;  /* the one that was used before it */
 	uint32_t due_at; /* its place in the heap */
 	/* In one word, so that a balance is a cache line. Times are below 2^53. */
-	int64_t full_us : 56;  /* from then on a new one would be the same */
-	uint64_t share : 4;    /* its class */
-	uint64_t is_held : 1;  /* in no class: it is being decided */
-	uint64_t is_log : 1;   /* it has `log`, which is more cells */
-	uint64_t is_grant : 1; /* what was granted in place of another store */
-	uint64_t is_kept : 1;  /* it is as another store said; else as this store has written it */
+	int64_t full_us : 54;   /* from then on a new one would be the same */
+	uint64_t algorithm : 2; /* whose state it has */
+	uint64_t share : 4;     /* its class */
+	uint64_t is_held : 1;   /* in no class: it is being decided */
+	uint64_t is_log : 1;    /* it has `log`, which is more cells */
+	uint64_t is_grant : 1;  /* what was granted in place of another store */
+	uint64_t is_kept : 1;   /* it is as another store said; else as this store has written it */
 	union {
 		union plain_state plain;
 		struct {
@@ -97,6 +98,10 @@ struct balances {
 MUST_CHECK bool balances_init(struct balances *b, uint64_t memory_limit);
 void balances_release(struct balances *b);
 
+/* So many are about to come, of which there are none yet: the index is made for them. */
+void balances_expect(struct balances *b, uint64_t count);
+/* One with this id is looked for soon: so the memory is read by then. */
+void balances_prefetch(const struct balances *b, struct key_hash id);
 /* 0 when it is not remembered. */
 uint32_t balances_find(const struct balances *b, struct key_hash id);
 /* A new cell of zeros, held; there must be one unused. */

@@ -39,6 +39,21 @@ static struct memory_store *memory_of(const struct store *store)
 
 /* ---- a check ---- */
 
+/*
+ * 0 when there is none. That a balance has the state of another algorithm than its check can only
+ * be in an image that was made to harm: the algorithm is a part of the key.
+ */
+static uint32_t find_balance(struct balances *balances, struct key_hash id,
+			     const struct quota *quota)
+{
+	uint32_t cell = balances_find(balances, id);
+
+	if (cell == 0 || balances_at(balances, cell)->algorithm == quota->algorithm)
+		return cell;
+	balances_forget(balances, cell);
+	return 0;
+}
+
 static struct window_entry read_log(const void *state, size_t index)
 {
 	const struct finding *finding = state;
@@ -168,6 +183,7 @@ static void write_back(struct balances *balances, struct finding *finding, int64
 		keep_log(&balances->cells, cell, &b->log);
 	else
 		write_log(&balances->cells, cell, &b->log, cost);
+	cell->algorithm = quota->algorithm;
 	cell->is_kept = false;
 }
 
@@ -206,7 +222,7 @@ static void find_grant(struct finding *grant, struct balances *balances, struct 
 	grant->id = balances_grant_id(id);
 	grant->is_grant = true;
 	grant->balances = balances;
-	grant->cell = balances_find(balances, grant->id);
+	grant->cell = find_balance(balances, grant->id, part);
 	look_at(grant, part, now_us);
 }
 
@@ -306,7 +322,7 @@ static void keep(struct store *store, const struct check *check, const struct ba
 		return;
 	if (!free_cells_to_keep(balances, 1 + CELL_LOG_APPEND_MAX, now_us))
 		return;
-	uint32_t cell = balances_find(balances, id);
+	uint32_t cell = find_balance(balances, id, quota);
 	if (cell == 0)
 		cell = balances_remember(balances, id);
 	else
@@ -315,6 +331,7 @@ static void keep(struct store *store, const struct check *check, const struct ba
 		keep_log(&balances->cells, balances_at(balances, cell), &balance->log);
 	else
 		balances_at(balances, cell)->plain = balance->plain;
+	balances_at(balances, cell)->algorithm = quota->algorithm;
 	balances_at(balances, cell)->is_kept = true;
 	balances_set_full(balances, cell, now_us + full_in_us);
 	balances_set_share(balances, cell, balance_remaining(balance, quota), quota->limit);
@@ -403,7 +420,7 @@ static void locate(struct balances *balances, const struct store_op *op, struct 
 		findings[i].balances = balances;
 		findings[i].is_grant = false;
 		findings[i].id = op->checks[i]->hash;
-		findings[i].cell = balances_find(balances, findings[i].id);
+		findings[i].cell = find_balance(balances, findings[i].id, op->checks[i]->quota);
 		if (findings[i].cell != 0 && !op->is_look)
 			balances_hold(balances, findings[i].cell);
 	}
@@ -540,7 +557,7 @@ static void give_all_back(struct balances *balances, const struct store_op *op)
 	for (size_t i = 0; i < op->count; i++) {
 		const struct check *check = op->checks[i];
 		struct finding finding = {.id = check->hash, .balances = balances};
-		finding.cell = balances_find(balances, finding.id);
+		finding.cell = find_balance(balances, finding.id, check->quota);
 		look_at(&finding, check->quota, op->now_us);
 		if (!finding.balance.is_new && check->cost > 0)
 			give_back_units(balances, &finding, op->taken_us[i], check->cost,
@@ -619,6 +636,38 @@ void memory_store_set_share(struct store *store, struct ratio share)
 void memory_store_keep_full(struct store *store, int64_t us)
 {
 	memory_of(store)->keep_full_us = us;
+}
+
+bool memory_store_write_image(const struct store *store, int64_t now_us,
+			      balances_image_write_fn *write, void *owner,
+			      struct balances_image_counts *ret_counts)
+{
+	const struct memory_store *m = memory_of(store);
+	struct balances_image_head head = {.written_us = now_us};
+
+	key_hash_get_secrets(head.secrets);
+	return balances_image_write(&m->balances, &head, now_us - m->keep_full_us, write, owner,
+				    ret_counts);
+}
+
+void memory_store_read_image(struct store *store, int64_t now_us, balances_image_read_fn *read,
+			     void *owner, struct balances_image_counts *ret_counts)
+{
+	struct memory_store *m = memory_of(store);
+	struct balances_image_reader reader = {
+		.read = read,
+		.owner = owner,
+		.to = &m->balances,
+		.now_us = now_us,
+		.full_us = now_us - m->keep_full_us,
+	};
+
+	/* Of an image that is another one than was checked some balances may be taken all the same:
+	 * each of them is one that can be. */
+	if (balances_image_read(&reader) != BALANCES_IMAGE_OF_ANOTHER_VERSION &&
+	    reader.counts.balances > 0)
+		key_hash_set_secrets(reader.head.secrets);
+	*ret_counts = reader.counts;
 }
 
 struct memory_store_stats memory_store_stats(const struct store *store)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/parse.h"
+#include "store/balances_image.h"
 #include "store/store.h"
 
 #define MEMORY_LIMIT_MIN (UINT64_C(64) << 10)
@@ -37,6 +38,20 @@ void memory_store_keep_full(struct store *store, int64_t us);
 
 /* The balance of this key (check_key) becomes full, as by an op that is_reset. */
 void memory_store_forget(struct store *store, struct bytes key);
+
+/*
+ * For the next process (balances_image.h): writes the balances of this store, without those that
+ * are full. False when a piece could not be written.
+ */
+MUST_CHECK bool memory_store_write_image(const struct store *store, int64_t now_us,
+					 balances_image_write_fn *write, void *owner,
+					 struct balances_image_counts *ret_counts);
+/*
+ * Takes the balances of an image that was checked before into a store that has none, and its
+ * secrets for key hashes: policies_hash_starts is to be called then. Takes what fits.
+ */
+void memory_store_read_image(struct store *store, int64_t now_us, balances_image_read_fn *read,
+			     void *owner, struct balances_image_counts *ret_counts);
 
 struct memory_store_stats {
 	uint64_t balances;
