@@ -174,7 +174,9 @@ const struct option options_table[] = {
 	{"store", "URL", "memory:", "where balances are kept: in the agent's memory or in Redis",
 	 OWN(read_store, STORE_ACCEPTED)},
 	{"state-file", "FILE", OPTION_NONE,
-	 "where this agent keeps what operators changed, for its next start", PATH(state_file)},
+	 "where this agent keeps what operators changed, and balances in memory, for its next "
+	 "start",
+	 PATH(state_file)},
 	{"redis-ca-file", "FILE", OPTION_NONE,
 	 "TLS to Redis: the CAs that are trusted, in place of the system's",
 	 PATH(redis_tls.ca_file)},

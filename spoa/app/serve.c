@@ -557,15 +557,21 @@ static uint64_t records_clock(void *owner)
 	return records_now_ms(owner);
 }
 
-static bool open_exceptions(struct agent *agent, struct err *err)
+static bool open_exceptions(struct agent *agent, struct policies *policies, struct err *err)
 {
+	struct store *memory = agent->store == agent->memory ? agent->memory : NULL;
+
 	agent->records = agent->store->records != NULL ? agent->store->records
 						       : records_memory_new(clock_now_us);
 	if (agent->records != NULL)
 		agent->exceptions = exceptions_new(records_clock, agent->records);
 	if (agent->exceptions == NULL)
 		return err_set(err, "there is not enough memory for exceptions");
-	return state_file_open(&agent->state_file, agent->options->state_file, agent->records, err);
+	if (!state_file_open(&agent->state_file, agent->options->state_file, agent->records, memory,
+			     err))
+		return false;
+	policies_hash_starts(policies);
+	return true;
 }
 
 static void set_view(struct agent *agent)
@@ -603,7 +609,7 @@ static bool build(struct agent *agent, struct policies *policies, struct err *er
 	tls_watch_note(&agent->tls, &options->redis_tls);
 	if (!open_store(agent))
 		return err_set(err, "there is not enough memory for --max-in-flight");
-	if (!open_exceptions(agent, err))
+	if (!open_exceptions(agent, policies, err))
 		return false;
 	agent->engine = engine_new(
 		&(struct engine_config){
@@ -754,6 +760,29 @@ static void tear_down(struct agent *agent)
 		ev_loop_destroy(agent->loop);
 }
 
+/* ---- the end ---- */
+
+static void end_at_once(int number)
+{
+	(void)number;
+	_exit(EXIT_FAILURE);
+}
+
+/* The loop has ended, and so has its watch for the second signal. */
+static void watch_second_signal(void)
+{
+	const struct sigaction action = {.sa_handler = end_at_once};
+
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+}
+
+static void keep_balances(struct agent *agent)
+{
+	if (agent->store == agent->memory)
+		state_file_write_balances(&agent->state_file, agent->memory);
+}
+
 int serve(const struct options *options, struct policies *policies, const struct list_files *files)
 {
 	struct agent agent = {
@@ -785,6 +814,8 @@ int serve(const struct options *options, struct policies *policies, const struct
 		tell_status(&agent);
 		systemd_notify_ready(&agent.systemd);
 		ev_run(agent.loop, 0);
+		watch_second_signal();
+		keep_balances(&agent);
 		log_fields(LOG_INFO, "stopped", NULL, 0);
 	} else {
 		log_event(LOG_ERROR, "start_failed", LOG_TEXT("reason", err.text));

@@ -6,6 +6,7 @@
  *     xk3f9ae{"policy":"login",...}         the id, then the value
  *     ...
  *     end 1 <SHA-256 of all before it>      how many records there are
+ *     <an image of the balances>            balances_image.h; only after a clean end
  *
  * A writing:
  *
@@ -40,7 +41,8 @@
 #include "base/parse.h"
 #include "base/writer.h"
 
-#define BEGIN          "ratelimit-spoa state 1\n"
+#define BEGIN_ANY      "ratelimit-spoa state "
+#define BEGIN          BEGIN_ANY "1\n"
 #define WAIT_SECONDS   0.25
 #define AGAIN_SECONDS  5.0
 #define PUT_AT_ONCE    1000 /* records, in a turn of the loop */
@@ -48,7 +50,7 @@
 #define HEAD_MAX       160
 #define END_MAX        128
 #define PATH_BYTES_MAX 4096
-#define FILE_BYTES_MAX ((size_t)2 << 30)
+#define INPUT_BYTES    65536 /* more than a record and its first line */
 #define TIME_MAX       (UINT64_C(1) << 53)
 
 /* ---- opening ---- */
@@ -91,9 +93,91 @@ static bool lock_file(struct state_file *file, struct err *err)
 
 /* ---- reading ---- */
 
-static bool next_line(struct bytes *text, struct bytes *ret_line)
+/* The file in pieces, so that a large one takes no memory. */
+struct input {
+	int fd;
+	off_t offset;
+	int error;         /* the errno of a read that failed; 0 */
+	size_t begin, end; /* of what is in the buffer and was not read */
+	crypto_hash_sha256_state hash;
+	uint8_t buffer[INPUT_BYTES];
+};
+
+static void begin_input(struct input *in, int fd)
 {
-	return text->len > 0 && bytes_next_item(text, '\n', ret_line) && text->data != NULL;
+	in->fd = fd;
+	in->offset = 0;
+	in->error = 0;
+	in->begin = in->end = 0;
+	crypto_hash_sha256_init(&in->hash);
+}
+
+/* 0 at the end of the file, and when it can't be read. */
+static size_t read_some(struct input *in, uint8_t *to, size_t max)
+{
+	ssize_t got;
+
+	do
+		got = pread(in->fd, to, max, in->offset);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		in->error = errno;
+	in->offset += got > 0 ? got : 0;
+	return got > 0 ? (size_t)got : 0;
+}
+
+/* What the buffer holds, which is so many bytes if the file has so many. */
+static struct bytes look_ahead(struct input *in, size_t wanted)
+{
+	size_t got = 1;
+
+	ASSERT(wanted <= sizeof in->buffer);
+	if (in->end - in->begin < wanted) {
+		memmove(in->buffer, in->buffer + in->begin, in->end - in->begin);
+		in->end -= in->begin;
+		in->begin = 0;
+	}
+	while (in->end - in->begin < wanted && got > 0) {
+		got = read_some(in, in->buffer + in->end, sizeof in->buffer - in->end);
+		in->end += got;
+	}
+	return bytes_from(in->buffer + in->begin, in->end - in->begin);
+}
+
+static void skip_and_hash(struct input *in, size_t len)
+{
+	ASSERT(len <= in->end - in->begin);
+	crypto_hash_sha256_update(&in->hash, in->buffer + in->begin, len);
+	in->begin += len;
+}
+
+/* The rest of the file, behind the text (balances_image_read_fn). */
+static size_t read_image(void *owner, uint8_t *to, size_t max)
+{
+	struct input *in = owner;
+	size_t len = in->end - in->begin;
+
+	if (len == 0)
+		return read_some(in, to, max);
+	if (len > max)
+		len = max;
+	memcpy(to, in->buffer + in->begin, len);
+	in->begin += len;
+	return len;
+}
+
+/* A line of the text, without its end; false when none ends within HEAD_MAX bytes. */
+static bool look_at_line(struct input *in, struct bytes *ret_line)
+{
+	struct bytes text = look_ahead(in, HEAD_MAX);
+	const uint8_t *end =
+		text.len == 0 ? NULL
+			      : memchr(text.data, '\n', text.len < HEAD_MAX ? text.len : HEAD_MAX);
+
+	if (end == NULL)
+		return false;
+	*ret_line = bytes_from(text.data, (size_t)(end - text.data));
+	return true;
 }
 
 /* "record 6 31 1764000000000 0 0" */
@@ -111,33 +195,39 @@ static bool read_head(struct bytes line, uint64_t numbers[5])
 	return line.data == NULL;
 }
 
-static bool read_record(struct bytes line, struct bytes *text, struct record *ret_record)
+/* Reads a record whose first line was looked at. It is in the buffer until the next one is read. */
+static bool read_record(struct input *in, struct bytes line, struct record *ret_record)
 {
 	uint64_t numbers[5];
 
-	if (!read_head(line, numbers) || numbers[0] == 0 ||
-	    numbers[0] + numbers[1] + 1 > text->len || (numbers[4] == 0) == (numbers[1] == 0))
+	if (!read_head(line, numbers) || numbers[0] == 0 || (numbers[4] == 0) == (numbers[1] == 0))
 		return false;
+	size_t head_len = line.len + 1, len = numbers[0] + numbers[1] + 1;
+	struct bytes text = look_ahead(in, head_len + len);
+	if (text.len < head_len + len)
+		return false;
+	text = bytes_skip(text, head_len);
 	*ret_record = (struct record){
-		.id = bytes_from(text->data, numbers[0]),
+		.id = bytes_from(text.data, numbers[0]),
 		.changed_ms = numbers[2],
 		.until_ms = numbers[3],
 		.is_removed = numbers[4] == 1,
-		.value = bytes_from(text->data + numbers[0], numbers[1]),
+		.value = bytes_from(text.data + numbers[0], numbers[1]),
 	};
-	*text = bytes_skip(*text, numbers[0] + numbers[1] + 1);
 	for (size_t i = 0; i < ret_record->id.len; i++)
 		if (ret_record->id.data[i] < ' ' || ret_record->id.data[i] > '~')
 			return false;
+	skip_and_hash(in, head_len + len);
 	return true;
 }
 
-static size_t put_end(char *line, size_t max, struct bytes before, size_t count)
+static size_t put_end(char *line, size_t max, const crypto_hash_sha256_state *before, size_t count)
 {
+	crypto_hash_sha256_state state = *before;
 	uint8_t hash[crypto_hash_sha256_BYTES];
 	struct writer w = writer_on(line, max);
 
-	crypto_hash_sha256(hash, before.data, before.len);
+	crypto_hash_sha256_final(&state, hash);
 	writer_put_text(&w, "end ");
 	writer_put_unsigned(&w, count);
 	writer_put_text(&w, " ");
@@ -147,98 +237,160 @@ static size_t put_end(char *line, size_t max, struct bytes before, size_t count)
 	return w.len;
 }
 
-/* Restores all records, or, without `records`, only looks whether the text is good. */
-static bool read_text(struct bytes all, struct records *records, size_t *ret_count)
+/* The last line of the text: whether all before it is as it was written. */
+static bool read_end(struct input *in, size_t count)
 {
-	struct bytes text = all, line;
-	size_t count = 0;
+	char end[END_MAX];
+	size_t len = put_end(end, sizeof end, &in->hash, count);
+	struct bytes text = look_ahead(in, len);
 
-	if (!bytes_begin_with(text, BYTES(BEGIN)))
+	if (text.len < len || memcmp(text.data, end, len) != 0)
 		return false;
-	text = bytes_skip(text, strlen(BEGIN));
-	for (;;) {
-		struct bytes rest = text;
-		struct record record;
-		if (!next_line(&text, &line))
-			return false;
-		if (bytes_begin_with(line, BYTES("end "))) {
-			char end[END_MAX];
-			struct bytes before = bytes_from(all.data, all.len - rest.len);
-			*ret_count = count;
-			return bytes_equal(
-				rest, bytes_from(end, put_end(end, sizeof end, before, count)));
-		}
-		if (!read_record(line, &text, &record))
-			return false;
-		count++;
-		if (records != NULL && !records->restore(records, &record))
-			return true; /* there are too many, or memory is short */
-	}
+	in->begin += len;
+	return true;
 }
 
-/* NULL, with errno, when it can't be read. */
-static uint8_t *read_all(int fd, size_t *ret_len)
+/* What the text of a file is. What does not fit into the records is left out. */
+enum text_state { TEXT_DAMAGED = 0, TEXT_OF_ANOTHER_VERSION, TEXT_GOOD };
+
+static enum text_state read_begin(struct input *in)
 {
-	struct stat found;
-	size_t len = 0;
+	struct bytes line, wanted = BYTES(BEGIN);
 
-	if (fstat(fd, &found) != 0)
-		return NULL;
-	if ((uint64_t)found.st_size > FILE_BYTES_MAX) {
-		errno = EFBIG;
-		return NULL;
-	}
-	uint8_t *text = malloc((size_t)found.st_size + 1);
-	while (text != NULL && len < (size_t)found.st_size) {
-		ssize_t got = pread(fd, text + len, (size_t)found.st_size - len, (off_t)len);
-		if (got < 0 && errno != EINTR) {
-			free(text);
-			return NULL;
-		}
-		if (got == 0)
-			break;
-		len += got > 0 ? (size_t)got : 0;
-	}
-	*ret_len = len;
-	return text;
+	if (!look_at_line(in, &line) || !bytes_begin_with(line, BYTES(BEGIN_ANY)))
+		return TEXT_DAMAGED;
+	if (line.len + 1 != wanted.len || memcmp(line.data, wanted.data, line.len) != 0)
+		return TEXT_OF_ANOTHER_VERSION;
+	skip_and_hash(in, wanted.len);
+	return TEXT_GOOD;
 }
 
-static void set_aside(struct state_file *file, const char *why)
+/* Restores all records, or, without `records`, only looks whether the text is good. */
+static enum text_state read_text(struct input *in, struct records *records, size_t *ret_count)
+{
+	enum text_state state = read_begin(in);
+	struct bytes line;
+	size_t count = 0;
+	bool has_room = records != NULL;
+
+	if (state != TEXT_GOOD)
+		return state;
+	for (;;) {
+		struct record record;
+		if (!look_at_line(in, &line))
+			return TEXT_DAMAGED;
+		if (bytes_begin_with(line, BYTES("end "))) {
+			*ret_count = count;
+			return read_end(in, count) ? TEXT_GOOD : TEXT_DAMAGED;
+		}
+		if (!read_record(in, line, &record))
+			return TEXT_DAMAGED;
+		count++;
+		has_room = has_room && records->restore(records, &record);
+	}
+}
+
+/* ---- what is set aside ---- */
+
+static void log_unusable(const struct state_file *file, const char *why, const char *aside,
+			 const char *hint)
+{
+	log_event(LOG_WARN, "state_file_unusable", LOG_TEXT("path", file->path),
+		  LOG_TEXT("reason", why), LOG_TEXT("moved_to", aside), LOG_TEXT("hint", hint));
+}
+
+/* The agent goes on with a new file. */
+static bool set_aside(struct state_file *file, const char *why, struct err *err)
 {
 	char aside[PATH_BYTES_MAX + 16];
 
 	snprintf(aside, sizeof aside, "%s.unusable", file->path);
 	bool is_moved = rename(file->path, aside) == 0;
-	log_event(LOG_WARN, "state_file_unusable", LOG_TEXT("path", file->path),
-		  LOG_TEXT("reason", why), LOG_TEXT("moved_to", is_moved ? aside : ""),
-		  LOG_TEXT("hint", "the agent starts without what the file had"));
-}
-
-static bool read_file(struct state_file *file, struct err *err)
-{
-	size_t len = 0, count = 0;
-	uint8_t *text = read_all(file->fd, &len);
-	const char *why = "it is no state file of this program, or it is damaged";
-	bool is_good = text != NULL && (len == 0 || read_text(bytes_from(text, len), NULL, &count));
-
-	if (text == NULL)
-		why = strerror(errno);
-	if (is_good && len > 0) {
-		(void)read_text(bytes_from(text, len), file->records, &count);
-		log_event(LOG_INFO, "state_file_read", LOG_TEXT("path", file->path),
-			  LOG_INT("records", count));
-	}
-	free(text);
-	if (is_good)
-		return true;
-	set_aside(file, why);
+	log_unusable(file, why, is_moved ? aside : "",
+		     "the agent starts without what the file had");
 	(void)close(file->fd);
 	file->fd = -1;
 	return lock_file(file, err);
 }
 
+/* A second name is made for the file, and the file itself stays until it is written anew. */
+static void set_balances_aside(struct state_file *file, const char *why)
+{
+	char aside[PATH_BYTES_MAX + 16];
+
+	snprintf(aside, sizeof aside, "%s.unusable", file->path);
+	(void)unlink(aside);
+	bool is_kept = link(file->path, aside) == 0;
+	file->is_changed = true;
+	log_unusable(file, why, is_kept ? aside : "",
+		     "the agent starts without the balances that the file had; it takes the rest");
+}
+
+/* ---- reading all ---- */
+
+/* NULL when the balances can be taken, or there are none. */
+static const char *check_balances(struct input *in, const struct store *memory, bool *ret_are_there)
+{
+	struct balances_image_reader reader = {.read = read_image, .owner = in};
+	enum balances_image_state state;
+
+	*ret_are_there = look_ahead(in, 1).len > 0;
+	if (!*ret_are_there)
+		return NULL;
+	state = balances_image_read(&reader);
+	if (state == BALANCES_IMAGE_OF_ANOTHER_VERSION)
+		return "its balances were written by another version of this program";
+	if (state == BALANCES_IMAGE_DAMAGED)
+		return in->error != 0 ? strerror(in->error) : "its balances are damaged";
+	if (memory == NULL && reader.counts.balances > 0)
+		return "it has balances of a memory store, and this agent has them in Redis";
+	*ret_are_there = memory != NULL;
+	return NULL;
+}
+
+static void take_balances(struct input *in, struct store *memory)
+{
+	struct balances_image_counts counts;
+	int64_t began_us = clock_mono_us();
+
+	memory_store_read_image(memory, clock_now_us(), read_image, in, &counts);
+	log_event(LOG_INFO, "balances_taken", LOG_INT("balances", counts.balances),
+		  LOG_INT("full", counts.full), LOG_INT("dropped", counts.dropped),
+		  LOG_INT("ms", (clock_mono_us() - began_us) / US_PER_MS));
+}
+
+/* Read twice: what is damaged shows at the end. */
+static bool read_file(struct state_file *file, struct store *memory, struct err *err)
+{
+	struct input in;
+	size_t count = 0;
+	bool has_balances = false;
+
+	begin_input(&in, file->fd);
+	if (look_ahead(&in, 1).len == 0 && in.error == 0)
+		return true; /* a new one */
+	enum text_state state = read_text(&in, NULL, &count);
+	if (state != TEXT_GOOD)
+		return set_aside(file,
+				 in.error != 0 ? strerror(in.error)
+				 : state == TEXT_OF_ANOTHER_VERSION
+					 ? "it was written by another version of this program"
+					 : "it is no state file of this program, or it is damaged",
+				 err);
+	const char *why = check_balances(&in, memory, &has_balances);
+	begin_input(&in, file->fd);
+	(void)read_text(&in, file->records, &count);
+	log_event(LOG_INFO, "state_file_read", LOG_TEXT("path", file->path),
+		  LOG_INT("records", count));
+	if (why != NULL)
+		set_balances_aside(file, why);
+	else if (has_balances)
+		take_balances(&in, memory);
+	return true;
+}
+
 bool state_file_open(struct state_file *file, const char *path, struct records *records,
-		     struct err *err)
+		     struct store *memory, struct err *err)
 {
 	*file = (struct state_file){.path = path, .records = records, .fd = -1, .new_fd = -1};
 	if (path == NULL)
@@ -246,13 +398,17 @@ bool state_file_open(struct state_file *file, const char *path, struct records *
 	if (strlen(path) > PATH_BYTES_MAX)
 		return err_set(err, "--state-file: the path is longer than %d bytes",
 			       PATH_BYTES_MAX);
-	if (lock_file(file, err) && read_file(file, err))
+	if (lock_file(file, err) && read_file(file, memory, err))
 		return true;
 	file->path = NULL; /* nothing is written */
 	return false;
 }
 
 /* ---- the thread ---- */
+
+struct output {
+	int fd, error;
+};
 
 static int write_all(int fd, const uint8_t *data, size_t len)
 {
@@ -280,18 +436,44 @@ static void sync_folder(const char *path)
 	}
 }
 
+/* A piece of the image (balances_image_write_fn). */
+static bool write_piece(void *owner, struct bytes piece)
+{
+	struct output *out = owner;
+
+	if (out->error == 0)
+		out->error = write_all(out->fd, piece.data, piece.len);
+	return out->error == 0;
+}
+
+/* Returns 0, or the errno. */
+static int write_balances(struct state_file *file, int fd)
+{
+	struct output out = {.fd = fd};
+
+	if (file->balances == NULL || memory_store_write_image(file->balances, clock_now_us(),
+							       write_piece, &out, &file->counts))
+		return 0;
+	return out.error;
+}
+
 /* Returns 0, or the errno. */
 static int replace_file(struct state_file *file, const char *end, size_t end_len)
 {
 	char new[PATH_BYTES_MAX + 16];
 
 	snprintf(new, sizeof new, "%s.new", file->path);
-	int fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* What is left of an agent that was killed while it wrote, or was put there to make us
+	 * wait. */
+	(void)unlink(new);
+	int fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return errno;
 	int error = write_all(fd, file->text, file->len);
 	if (error == 0)
 		error = write_all(fd, (const uint8_t *)end, end_len);
+	if (error == 0)
+		error = write_balances(file, fd);
 	if (error == 0 && (fchmod(fd, 0600) != 0 || fsync(fd) != 0 ||
 			   flock(fd, LOCK_EX | LOCK_NB) != 0 || rename(new, file->path) != 0))
 		error = errno;
@@ -308,8 +490,11 @@ static int replace_file(struct state_file *file, const char *end, size_t end_len
 static void write_text(struct state_file *file)
 {
 	char end[END_MAX];
-	size_t len = put_end(end, sizeof end, bytes_from(file->text, file->len), file->count);
+	crypto_hash_sha256_state hash;
 
+	crypto_hash_sha256_init(&hash);
+	crypto_hash_sha256_update(&hash, file->text, file->len);
+	size_t len = put_end(end, sizeof end, &hash, file->count);
 	file->error = replace_file(file, end, len);
 	free(file->text);
 	file->text = NULL;
@@ -518,24 +703,61 @@ void state_file_note_change(struct state_file *file)
 		write_again_in(file, WAIT_SECONDS);
 }
 
+static void await_thread(struct state_file *file)
+{
+	if (!file->is_writing)
+		return;
+	(void)pthread_join(file->thread, NULL);
+	file->is_writing = false;
+	take_result(file);
+}
+
+/* Here, and not beside the loop, which has ended. */
+static void write_at_once(struct state_file *file)
+{
+	if (begin_text(file) && put_some(file, SIZE_MAX))
+		write_text(file);
+	else
+		file->error = ENOMEM;
+	take_result(file);
+	file->is_putting = false;
+}
+
+void state_file_write_balances(struct state_file *file, struct store *memory)
+{
+	int64_t began_us = clock_mono_us();
+
+	if (file->path == NULL)
+		return;
+	await_thread(file);
+	bool is_left = file->is_changed || file->is_putting;
+	file->balances = memory;
+	write_at_once(file);
+	file->balances = NULL;
+	if (file->error != 0) {
+		log_event(LOG_ERROR, "balances_lost", LOG_TEXT("path", file->path),
+			  LOG_TEXT("reason", strerror(file->error)),
+			  LOG_TEXT("hint", "the file is as it was; the next agent begins with the "
+					   "balances that are in it, if any"));
+		file->is_changed = is_left; /* else there is nothing to write without them */
+		return;
+	}
+	log_event(LOG_INFO, "balances_kept", LOG_INT("balances", file->counts.balances),
+		  LOG_INT("full", file->counts.full), LOG_INT("bytes", file->counts.bytes),
+		  LOG_INT("ms", (clock_mono_us() - began_us) / US_PER_MS));
+}
+
 void state_file_close(struct state_file *file)
 {
 	if (file->path == NULL)
 		return;
-	if (file->is_writing) {
-		(void)pthread_join(file->thread, NULL);
-		file->is_writing = false;
-		take_result(file);
-	}
+	await_thread(file);
 	if (file->loop != NULL) {
 		ev_timer_stop(file->loop, &file->timer);
 		ev_async_stop(file->loop, &file->on_written);
 	}
-	bool is_left = file->is_changed || file->is_putting;
-	if (is_left && begin_text(file) && put_some(file, SIZE_MAX)) {
-		write_text(file);
-		take_result(file);
-	}
+	if (file->is_changed || file->is_putting)
+		write_at_once(file);
 	free(file->text);
 	(void)close(file->fd);
 	*file = (struct state_file){.fd = -1, .new_fd = -1};

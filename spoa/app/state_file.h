@@ -1,12 +1,16 @@
 /*
- * state_file.h - --state-file: what operators changed, kept in a file of this agent.
+ * state_file.h - --state-file: what operators changed, and the balances of a memory store at a
+ * clean end, kept in a file of this agent.
  *
  * The file is read at the start and written within a second of a change, whole, beside the loop:
  * into PATH.new, which is then renamed. So the file is always one that was written to its end. The
  * agent holds a lock on it as long as it runs: a second agent with the same file does not start.
  *
+ * The balances are written at the end only, when the loop has ended. They stay in the file until it
+ * is written the next time: if the agent is killed before that, the next one begins with them.
+ *
  * A file that is no state file, or is damaged, is moved to PATH.unusable, and the agent starts
- * without it.
+ * without it. If only the balances can't be used, the agent takes the rest.
  */
 #ifndef APP_STATE_FILE_H
 #define APP_STATE_FILE_H
@@ -20,6 +24,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "store/memory.h"
 #include "store/records.h"
 
 struct state_file {
@@ -40,19 +45,24 @@ struct state_file {
 	size_t len, max;
 	int error;
 	int new_fd;
+	struct store *balances; /* that are written too; NULL: none are */
+	struct balances_image_counts counts;
 };
 
 /*
- * Locks the file, which is made if it is missing, and reads it into `records`. False, with the
- * reason, when another agent has it or it can't be opened. `path` is NULL or lives as long as the
- * state file. The caller calls it before records_on_change.
+ * Locks the file, which is made if it is missing, and reads it into `records` and `memory`. False,
+ * with the reason, when another agent has it or it can't be opened. `path` is NULL or lives as long
+ * as the state file. The caller calls it before records_on_change, and policies_hash_starts then.
+ * `memory` is a memory store without balances, or NULL when balances are kept elsewhere.
  */
 MUST_CHECK bool state_file_open(struct state_file *file, const char *path, struct records *records,
-				struct err *err);
+				struct store *memory, struct err *err);
 /* From now on changes are written. Before this none are noted. */
 void state_file_start(struct state_file *file, struct ev_loop *loop);
 /* A record has changed. */
 void state_file_note_change(struct state_file *file);
+/* At a clean end: writes all, with the balances of the memory store, and waits for that. */
+void state_file_write_balances(struct state_file *file, struct store *memory);
 /* Writes what is not written yet, and waits for that. Before the records are freed. */
 void state_file_close(struct state_file *file);
 

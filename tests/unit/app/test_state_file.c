@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "limit/request.h"
+#include "store/memory.h"
 #include "store/records_memory.h"
 #include "support/test.h"
 
@@ -83,7 +85,7 @@ static struct records *open_new(struct state_file *file)
 	struct err err;
 
 	assert_non_null(records);
-	if (!state_file_open(file, path, records, &err))
+	if (!state_file_open(file, path, records, NULL, &err))
 		fail_msg("%s", err.text);
 	return records;
 }
@@ -174,7 +176,7 @@ TEST(state_file_of_another_agent_is_refused)
 	struct records *records = open_new(&file);
 	struct err err;
 
-	assert_false(state_file_open(&other, path, records, &err));
+	assert_false(state_file_open(&other, path, records, NULL, &err));
 	assert_non_null(strstr(err.text, "another agent has it"));
 	state_file_close(&other);
 
@@ -184,7 +186,7 @@ TEST(state_file_of_another_agent_is_refused)
 	state_file_note_change(&file);
 	while (file.is_changed || file.is_putting || file.is_writing)
 		ev_run(loop, EVRUN_ONCE);
-	assert_false(state_file_open(&other, path, records, &err));
+	assert_false(state_file_open(&other, path, records, NULL, &err));
 	assert_non_null(strstr(err.text, "another agent has it"));
 	close_all(&file, records);
 }
@@ -194,10 +196,10 @@ TEST(state_file_that_cannot_be_is_refused)
 	struct state_file file;
 	struct err err;
 
-	assert_false(state_file_open(&file, folder, NULL, &err));
-	assert_false(state_file_open(&file, "/nowhere/state", NULL, &err));
+	assert_false(state_file_open(&file, folder, NULL, NULL, &err));
+	assert_false(state_file_open(&file, "/nowhere/state", NULL, NULL, &err));
 	assert_non_null(strstr(err.text, "/nowhere/state"));
-	assert_false(state_file_open(&file, "/dev/null", NULL, &err));
+	assert_false(state_file_open(&file, "/dev/null", NULL, NULL, &err));
 	assert_non_null(strstr(err.text, "not a regular file"));
 }
 
@@ -206,7 +208,7 @@ TEST(state_file_without_a_path_does_nothing)
 	struct state_file file;
 	struct err err;
 
-	assert_true(state_file_open(&file, NULL, NULL, &err));
+	assert_true(state_file_open(&file, NULL, NULL, NULL, &err));
 	state_file_start(&file, loop);
 	state_file_note_change(&file);
 	state_file_close(&file);
@@ -243,4 +245,160 @@ TEST(state_file_that_is_empty_is_as_a_new_one)
 	struct records *records = open_new(&file);
 	assert_int_equal(access(aside, F_OK), -1);
 	close_all(&file, records);
+}
+
+/* ---- balances ---- */
+
+#define NOW_US clock_now_us()
+#define HOUR   INT64_C(3600000000)
+
+static const struct quota quota = {.algorithm = FIXED_WINDOW, .limit = 9, .window_us = 1000 * HOUR};
+
+/* Takes units of a key, and says how many are left. */
+static int64_t take(struct store *store, const char *key, int64_t units)
+{
+	struct check check = {.quota = &quota, .cost = units};
+	struct store_op op = {.checks = (struct check *[]){&check}, .count = 1, .now_us = NOW_US};
+
+	check.hash = key_hash_of_values(bytes_from_text(key));
+	assert_int_equal(store_ask(store, &op), STORE_DONE);
+	return check.outcome.remaining;
+}
+
+static struct store *memory_new(void)
+{
+	struct store *store = memory_store_new(MEMORY_LIMIT_MIN);
+
+	assert_non_null(store);
+	return store;
+}
+
+static struct records *open_with(struct state_file *file, struct store *memory)
+{
+	struct records *records = records_memory_new(clock_now_us);
+	struct err err;
+
+	assert_non_null(records);
+	if (!state_file_open(file, path, records, memory, &err))
+		fail_msg("%s", err.text);
+	return records;
+}
+
+/* A file with a record and a balance, of which 5 are left. */
+static void write_balances(void)
+{
+	struct state_file file;
+	struct store *memory = memory_new();
+	struct records *records = open_with(&file, memory);
+
+	put(records, "a", "e");
+	take(memory, "k", 4);
+	state_file_write_balances(&file, memory);
+	close_all(&file, records);
+	store_free(memory);
+}
+
+static void assert_left(int64_t left)
+{
+	struct state_file file;
+	struct store *memory = memory_new();
+	struct records *records = open_with(&file, memory);
+
+	assert_true(has(records, "a", "e"));
+	assert_int_equal(take(memory, "k", 0), left);
+	close_all(&file, records);
+	store_free(memory);
+}
+
+TEST(state_file_of_a_clean_end_has_the_balances)
+{
+	struct stat found;
+
+	write_balances();
+
+	assert_int_equal(stat(path, &found), 0);
+	assert_int_equal(found.st_mode & 0777, 0600);
+	assert_left(5);
+	assert_left(5); /* who is killed leaves the file as it was */
+}
+
+TEST(state_file_that_is_written_while_the_agent_runs_has_no_balances)
+{
+	struct state_file file;
+	struct store *memory = memory_new();
+
+	write_balances();
+	struct records *records = open_with(&file, memory);
+	state_file_note_change(&file);
+	close_all(&file, records);
+	store_free(memory);
+
+	assert_left(9);
+}
+
+TEST(state_file_with_damaged_balances_gives_the_rest_and_is_set_aside)
+{
+	static char good[1024], bad[1024];
+
+	write_balances();
+	size_t len = read_bytes(good, sizeof good);
+	size_t text = len - (64 + 48 + 48);
+	assert_memory_equal(good + text, "rl-spoa\n", 8);
+	for (size_t i = text + 1; i < len + (len - text); i++) {
+		memcpy(bad, good, len);
+		if (i >= len)
+			bad[i - (len - text)] ^= 1;
+		write_bytes(bad, i < len ? i : len);
+
+		assert_left(9);
+
+		assert_int_equal(unlink(aside), 0);
+		assert_left(9); /* written anew */
+		assert_int_equal(access(aside, F_OK), -1);
+	}
+}
+
+TEST(state_file_with_balances_for_an_agent_with_redis_is_set_aside)
+{
+	struct state_file file;
+
+	write_balances();
+	struct records *records = open_with(&file, NULL);
+	assert_true(has(records, "a", "e"));
+	close_all(&file, records);
+
+	assert_int_equal(access(aside, F_OK), 0);
+	assert_int_equal(rename(aside, path), 0);
+	assert_left(5);
+}
+
+TEST(state_file_that_can_not_be_written_at_the_end_is_as_it_was)
+{
+	struct state_file file;
+	struct store *memory = memory_new();
+	char new[80];
+
+	write_balances();
+	struct records *records = open_with(&file, memory);
+	take(memory, "k", 4);
+	snprintf(new, sizeof new, "%s.new", path);
+	assert_int_equal(mkdir(new, 0700), 0); /* which nothing replaces */
+	state_file_write_balances(&file, memory);
+	assert_int_equal(rmdir(new), 0);
+	close_all(&file, records);
+	store_free(memory);
+
+	assert_left(5);
+}
+
+TEST(state_file_is_written_past_what_a_killed_agent_left)
+{
+	char new[80];
+
+	snprintf(new, sizeof new, "%s.new", path);
+	assert_int_equal(mkfifo(new, 0600), 0);
+	write_balances();
+
+	assert_left(5);
+	assert_int_equal(access(new, F_OK), -1);
 }
