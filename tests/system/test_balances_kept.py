@@ -10,6 +10,7 @@ import spop
 from agent import bucket, policies_text, window
 from http_client import HttpClient
 from processes import wait_until
+from systemd import Sockets
 
 POLICIES = policies_text(
     bucket=bucket(5), log=window(5), counter=window(5, "1000d", "sliding_window_counter"),
@@ -58,6 +59,19 @@ def test_what_is_used_stays_used_over_a_clean_end(start, number):
     assert left_of_all(agent, 1) == [1] * 4
     assert agent.stop() == 0
     assert left_of_all(start()) == [1] * 4
+
+
+def test_the_next_agent_with_the_sockets_of_systemd_has_the_balances(start, started):
+    sockets = Sockets(spop=["127.0.0.1:0"])
+    started.append(sockets)
+    agent = start(**sockets.activate())
+    assert left_of_all(agent, 3) == [2] * 4
+    with agent.connect() as idle:
+        agent.signal(signal.SIGTERM)
+        assert idle.read_disconnect() == 0
+    assert agent.wait() == 0
+
+    assert left_of_all(start(**sockets.activate())) == [2] * 4
 
 
 def test_who_is_killed_leaves_what_the_last_clean_end_kept(start):

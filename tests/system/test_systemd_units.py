@@ -73,6 +73,15 @@ def test_the_services_are_hardened(service):
     assert float(re.search(r"Overall exposure level.*: ([\d.]+)", done.stdout)[1]) <= EXPOSURE_MAX
 
 
+def test_what_the_agent_keeps_is_in_the_folder_that_systemd_makes():
+    unit = "ratelimit-spoa.service"
+
+    assert lines_of(unit, "Environment") == ["RATELIMIT_STATE_FILE=%S/ratelimit-spoa/state"]
+    assert lines_of(unit, "StateDirectory") == ["ratelimit-spoa"]
+    # The administrator's own value holds: systemd reads the file last, wherever its line is.
+    assert lines_of(unit, "EnvironmentFile") == ["-/etc/default/ratelimit-spoa"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_bad_configuration_is_not_started_again(service):
     assert lines_of(service, "Type") == ["notify"]
