@@ -513,3 +513,40 @@ TEST(seconds_up_never_stays_minus_one)
 	assert_int_equal(seconds_up(NEVER), -1);
 	assert_int_equal(milliseconds_up(NEVER), -1);
 }
+
+/* ---- policies that nobody knows ---- */
+
+static struct verdict ask_without_policies(enum on_error on_error, bool is_known)
+{
+	static const struct attributes none;
+	static struct pool slots;
+	struct policies *policies = policies_new(on_error);
+	struct request request;
+
+	assert_non_null(policies);
+	assert_true(policies_compile(policies));
+	if (!is_known)
+		policies_set_unknown(policies);
+	assert_int_equal(policies_are_unknown(policies), !is_known);
+	request_init(&request, policies, &slots);
+	request_add(&request, &none);
+	struct verdict verdict = verdict_fold(&request, on_error);
+	request_clear(&request);
+	policies_unref(policies);
+	return verdict;
+}
+
+TEST(verdict_fold_unknown_policies_are_answered_by_on_error)
+{
+	static const enum on_error all[] = {ON_ERROR_ALLOW, ON_ERROR_LOCAL, ON_ERROR_DENY};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct verdict verdict = ask_without_policies(all[i], false);
+		assert_int_equal(verdict.reason, REASON_ERROR);
+		assert_true(verdict.degraded);
+		assert_null(verdict.lead);
+		assert_int_equal(verdict.allowed, all[i] != ON_ERROR_DENY);
+		assert_int_equal(verdict.retry_after_us, verdict.allowed ? 0 : SECOND);
+	}
+	assert_int_equal(ask_without_policies(ON_ERROR_DENY, true).reason, REASON_NONE);
+}
