@@ -110,6 +110,15 @@ def test_the_program_is_hardened(program):
         "x86-64" not in run("file", program)
 
 
+@pytest.mark.long
+def test_whoever_builds_may_be_the_maintainer(packages, tmp_path):
+    mine = build(ROOT / "scripts/package", tmp_path, DEBEMAIL="ops@example.com",
+                 DEBFULLNAME="Operations", DEB_BUILD_OPTIONS="parallel=2 nocheck")
+
+    assert field(mine["ratelimit-spoa"], "Maintainer") == "Operations <ops@example.com>"
+    assert "<maintainers@" in field(packages["ratelimit-spoa"], "Maintainer")
+
+
 def test_a_debugger_finds_the_names(packages, program):
     build_id = re.search(r"Build ID: (\w+)", run("readelf", "--notes", program))[1]
     assert f"usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug" in \
@@ -244,3 +253,28 @@ def test_piuparts_finds_nothing_to_say(package, tree, tmp_path):  # pylint: disa
     said = run("piuparts", f"--basetgz={tmp_path}/base.tar.gz", f"--distribution={SUITE}",
                "--no-eatmydata", "--skip-logrotatefiles-test", package)
     assert "PASS: All tests." in said
+
+
+def test_debians_own_test_of_the_package_passes(package, spare_debian):
+    """packaging/debian/tests, as it would run in a chroot of autopkgtest."""
+    spare_debian.install(package)
+    shutil.copy(ROOT / "packaging/debian/tests/limits", spare_debian.path("/tmp/limits"))
+
+    said = spare_debian.run("sh", "-c", "/tmp/limits", timeout=120)
+
+    assert re.search(r"^ +\d+ 429$", said, re.MULTILINE), said
+
+
+@pytest.mark.long
+def test_autopkgtest_finds_nothing_to_say(package, tree, tmp_path):  # pylint: disable=unused-argument
+    chroot, source = tmp_path / "chroot", tmp_path / "source"
+    run("cp", "--archive", TREE, chroot)
+    shutil.copy("/etc/resolv.conf", chroot / "etc/resolv.conf")
+    source.mkdir()
+    shutil.copytree(ROOT / "packaging/debian", source / "debian")
+
+    said = run("autopkgtest", "--apt-upgrade", "--setup-commands",
+               "apt-get install -y --no-install-recommends apt-utils dpkg-dev", "--no-built-binaries",
+               source, package, "--", "chroot", chroot)
+
+    assert re.search(r"^limits +PASS$", said, re.MULTILINE), said
