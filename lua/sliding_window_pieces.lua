@@ -421,8 +421,9 @@ algorithms.sliding_window_pieces = function(search)
         return type(written) == 'table' and written or {ok = true}
     end
 
-    -- What counts begins at `first` now, with `before` units since log.base before it; maybe in the
-    -- middle of that entry. Fields of which all entries have left are dropped by later writes.
+    -- Entries before `first` have left the window. `before` says how many units since log.base they
+    -- had; some of the units of `first` itself may be among them. The fields of the hash that hold
+    -- only entries that have left are deleted by later writes.
     local function move_first(log, first, before, us_until_new)
         local time, total = nil, nil
         if not log.failure then

@@ -10,7 +10,7 @@
  *
  * A writing:
  *
- *     note_change --> 0.25 s --> records are put into a text, so many a turn of the loop
+ *     a change, and 0.25 s later --> records are put into a text, some in each turn of the loop
  *                                   --> a thread writes it: PATH.new, fsync, lock, rename, fsync
  *                                          --> was there a change meanwhile? again
  *

@@ -1,3 +1,8 @@
+/*
+ * The variables come from outside, and an earlier process may have left them: a descriptor is used
+ * only if LISTEN_PID is this process, and if it is a listening stream socket. Anything else ends
+ * the start, since the agent would otherwise listen somewhere else than the units say.
+ */
 #include "app/systemd_sockets.h"
 
 #include <fcntl.h>

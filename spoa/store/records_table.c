@@ -1,3 +1,13 @@
+/*
+ * `items` are the records in no order, for those who go through all of them; a record that is
+ * removed leaves its place to the last one. `index` is a hash table of places in `items`, plus one,
+ * and 0 is a free slot. Who looks for an id begins at its home slot and goes on to the next slot
+ * until the id or a free slot comes. So a slot may become free only when the records behind it are
+ * put in again (free_slot).
+ *
+ * Ids come from Redis, where others may write. The hash is SipHash with a secret, so that nobody
+ * can choose ids that share a home.
+ */
 #include "store/records_table.h"
 
 #include <stdlib.h>

@@ -251,7 +251,7 @@ static bool print_answer(const struct command *command, const struct command_lin
 	return true;
 }
 
-/* ---- answers in pieces ---- */
+/* ---- a list that the agent sends in several answers ---- */
 
 void command_print_json(struct json_value value, FILE *to)
 {

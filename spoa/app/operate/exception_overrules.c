@@ -1,3 +1,13 @@
+/*
+ * What comes before a new exception is found in two ways.
+ *
+ * The names of an exception of a policy are taken for a request. What decides such a request before
+ * any policy is named: an exception without a policy, else a list.
+ *
+ * An exception of no policy is compared with each other one. One that has more names, or a longer
+ * network, overrules it for a part of its requests. SCAN_MAX bounds that, since HAProxy's requests
+ * wait meanwhile.
+ */
 #include "app/operate/exception_overrules.h"
 
 #include <string.h>

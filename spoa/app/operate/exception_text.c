@@ -1,3 +1,11 @@
+/*
+ * The text is the one form in which an exception leaves the process: the value of its record in
+ * Redis and in the state file. Other agents read it, of an older or a newer version too. Therefore
+ * an unknown field is passed over, and every other surprise makes the whole text unusable: a block
+ * that is half understood would be worse than one that is reported.
+ *
+ * A draft has room for all texts of one exception, so that nothing is allocated while one is read.
+ */
 #include "app/operate/exception_text.h"
 
 #include <string.h>

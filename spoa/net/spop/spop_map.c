@@ -218,7 +218,7 @@ static uint8_t *put_headers_at(uint8_t *at, const struct verdict *verdict, unsig
 	return at;
 }
 
-/* ---- an ACK that may have too little room ---- */
+/* ---- variables that are left out when the frame has no room for them ---- */
 
 /* Unset, when it has no value or the value leaves no room to unset the variables after it. */
 static void put_optional(struct writer *w, enum spop_var var, unsigned vars, struct spop_data data)

@@ -19,9 +19,9 @@
  * again, and the other checks of its slot are taken without it.
  *
  * At the deadline the engine decides the request by the checks that have an outcome by then, and by
- * the on_error of the others. Parts that did not leave yet are not sent any more. What the request
- * would have taken in the slots that did answer is taken after that, so that a slot that hangs does
- * not open the limits of the others.
+ * the on_error of the others. Parts that were not sent yet are not sent any more. If the request is
+ * allowed, its units are taken after that in those slots that have answered: a slot that hangs must
+ * not keep the limits of the other slots from being counted.
  *
  * When the request is denied although parts of it were taken, because another request came in
  * between or a slot failed, those parts give back what they took:

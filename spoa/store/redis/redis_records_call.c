@@ -1,3 +1,13 @@
+/*
+ * A call is EVALSHA, the script's hash, the five keys, the command (read, put or merge) and its
+ * arguments. All replies begin alike, with HEAD items:
+ *
+ *     time, run, counter, cut, count, sum, number, then three items for each record:
+ *                                                  id, counter, value as the script keeps it
+ *
+ * `number` is what the command answers: the counter up to which was read, the time of the put, or
+ * whether the merge was made.
+ */
 #include "store/redis/redis_records_call.h"
 
 #include <string.h>
