@@ -618,9 +618,11 @@ static void note_failure(struct state_file *file, int error)
 {
 	static struct log_limit limit = {.period_us = 60 * US_PER_SECOND};
 
-	log_limited(&limit, LOG_WARN, "state_file_unwritten", LOG_TEXT("path", file->path),
-		    LOG_TEXT("reason", strerror(error)),
-		    LOG_TEXT("hint", "the file is as it was; the agent tries again every 5 s"));
+	if (file->balances == NULL) /* else the end says what it means */
+		log_limited(
+			&limit, LOG_WARN, "state_file_unwritten", LOG_TEXT("path", file->path),
+			LOG_TEXT("reason", strerror(error)),
+			LOG_TEXT("hint", "the file is as it was; the agent tries again every 5 s"));
 	free(file->text);
 	file->text = NULL;
 	file->len = file->max = 0;
