@@ -289,7 +289,10 @@ static void on_record(void *owner, const struct record *record)
 {
 	struct agent *agent = owner;
 
-	state_file_note_change(&agent->state_file);
+	/* What was read at the start is told too, before the state file is started: the file is not
+	 * written anew for that, and keeps its balances. */
+	if (agent->state_file.loop != NULL)
+		state_file_note_change(&agent->state_file);
 	if (policy_versions_have_record(record)) {
 		if (agent->policies != NULL)
 			policies_store_take_record(agent->policies, record);

@@ -53,6 +53,8 @@
 #define INPUT_BYTES    65536 /* more than a record and its first line */
 #define TIME_MAX       (UINT64_C(1) << 53)
 
+_Static_assert(INPUT_BYTES >= HEAD_MAX + RECORD_ID_MAX + RECORD_VALUE_MAX + 2, "a record fits");
+
 /* ---- opening ---- */
 
 static bool is_named(int fd, const char *path)

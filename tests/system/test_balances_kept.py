@@ -3,11 +3,12 @@
 import contextlib
 import signal
 import stat
+import time
 
 import pytest
 
 import spop
-from agent import bucket, policies_text, window
+from agent import bucket, policies_text, run, window
 from http_client import HttpClient
 from processes import wait_until
 from systemd import Sockets
@@ -83,6 +84,27 @@ def test_who_is_killed_leaves_what_the_last_clean_end_kept(start):
     agent.kill()
 
     assert left_of_all(start()) == [2] * 4
+
+
+def test_exceptions_that_come_back_leave_the_balances_in_the_file(start, tmp_path):
+    """Nothing was changed, so the file is not written anew, and a kill loses nothing of it."""
+    admin = f"unix:{tmp_path}/admin.sock"
+    agent = start("--admin-listen", admin)
+    done = run("block", "src=192.0.2.9", "--agent", admin)
+    assert done.returncode == 0, done.stderr
+    left_of_all(agent, 3)
+    assert agent.stop() == 0
+    file = start.path.stat().st_ino
+
+    agent = start("--admin-listen", admin)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 1, "four times as long as a change takes")
+    assert start.path.stat().st_ino == file
+    agent.kill()
+
+    agent = start("--admin-listen", admin)
+    assert left_of_all(agent) == [2] * 4
+    assert "192.0.2.9" in run("exceptions", "--agent", admin).stdout
 
 
 def test_a_balance_that_is_full_meanwhile_is_dropped(start):
