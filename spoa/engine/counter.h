@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "engine/settling.h"
 #include "limit/top_panes.h"
 #include "limit/verdict.h"
 
@@ -25,6 +26,7 @@ struct engine_stats {
 	uint64_t expired;  /* requests answered at their deadline */
 	uint64_t late;     /* requests that the store answered after their deadline */
 	size_t in_flight;  /* checks that wait in the store now */
+	struct settling_stats settling;
 };
 
 struct counter {

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "engine/settling.h"
 
 struct engine {
 	struct engine_config config;
@@ -34,6 +35,7 @@ struct engine {
 	 * was read later.
 	 */
 	int64_t store_us, store_ahead_us;
+	struct settling settling;
 	struct counter counter;
 };
 
@@ -69,12 +71,21 @@ struct engine *engine_new(const struct engine_config *config, struct policies *p
 	list_init(&engine->waiting);
 	counter_init(&engine->counter, config->mono_us());
 	engine->policies = policies_ref(policies);
+	const struct settling_config settling = {
+		.store = config->store,
+		.local = config->local,
+		.in_flight = &engine->in_flight,
+		.in_flight_max = config->max_in_flight,
+		.timeout_us = config->store_timeout_us,
+		.mono_us = config->mono_us,
+	};
 	/*
 	 * Beside the inquiries that wait there is the one that is being filled: it has up to
 	 * REQUEST_CHECKS_MAX checks, and a slot for the next one before it is known whether that
 	 * one is merged into another or left out.
 	 */
-	if (!pool_init(&engine->inquiries, sizeof(struct inquiry), config->max_in_flight + 1) ||
+	if (!settling_init(&engine->settling, &settling) ||
+	    !pool_init(&engine->inquiries, sizeof(struct inquiry), config->max_in_flight + 1) ||
 	    !pool_init(&engine->checks, sizeof(struct check),
 		       config->max_in_flight + REQUEST_CHECKS_MAX + 1)) {
 		engine_free(engine);
@@ -89,6 +100,7 @@ void engine_free(struct engine *engine)
 		return;
 	ASSERT(engine->in_flight == 0);
 	policies_unref(engine->policies);
+	settling_release(&engine->settling);
 	pool_release(&engine->inquiries);
 	pool_release(&engine->checks);
 	counter_release(&engine->counter);
@@ -121,6 +133,7 @@ struct engine_stats engine_stats(const struct engine *engine)
 	struct engine_stats stats = engine->counter.stats;
 
 	stats.in_flight = engine->in_flight;
+	stats.settling = engine->settling.stats;
 	return stats;
 }
 
@@ -269,6 +282,8 @@ static int64_t local_now_us(const struct inquiry *inquiry)
  *
  *     the reply never comes, or is an error              as before    as before
  *
+ *     Redis charges n units of the grant (settling.h)    n less       what Redis says, less grant
+ *
  *     the window is over                                 none         the limit
  *     the bucket refills by n units                      n less       n more
  *
@@ -302,6 +317,25 @@ static uint32_t granted_bits(const struct inquiry *inquiry, const struct store_o
 }
 
 /*
+ * The local store granted these checks, and no reply says that Redis charged them. They are settled
+ * if it is certain that Redis did not.
+ */
+static void owe(struct inquiry *inquiry, uint32_t granted, int64_t granted_us)
+{
+	struct settling *settling = &inquiry->engine->settling;
+
+	for (size_t i = 0; i < inquiry->request.count && granted >> i != 0; i++) {
+		if ((granted >> i & 1) == 0)
+			continue;
+		if (inquiry->op.is_unsure)
+			settling_give_up(settling, inquiry->request.checks[i]);
+		else
+			settling_owe(settling, inquiry->request.checks[i], granted_us,
+				     inquiry->asked_us);
+	}
+}
+
+/*
  * Has the local store decide the checks whose policy says on_error=local: they are charged all
  * together or not at all. The checks keep the error of the first store, so that the verdict says
  * `degraded`.
@@ -325,10 +359,15 @@ static void ask_local(struct inquiry *inquiry)
 	ASSERT(state == STORE_DONE);
 	for (size_t i = 0; i < op.count; i++)
 		checks[i]->error = errors[i];
-	if (inquiry->op.is_late) {
-		inquiry->granted = granted_bits(inquiry, &op);
-		inquiry->granted_us = op.now_us;
+	if (op.is_look || !op.is_stand_in)
+		return;
+	uint32_t granted = granted_bits(inquiry, &op);
+	if (!inquiry->op.is_late) {
+		owe(inquiry, granted, op.now_us);
+		return;
 	}
+	inquiry->granted = granted;
+	inquiry->granted_us = op.now_us;
 }
 
 /* The store charged a check of a late inquiry, which the local store may have granted as well. */
@@ -341,6 +380,7 @@ static void forget_late_grant(struct inquiry *inquiry, const struct check *check
 		if (inquiry->request.checks[i] != check || (inquiry->granted & bit) == 0)
 			continue;
 		inquiry->granted &= ~bit;
+		inquiry->engine->settling.stats.late += (uint64_t)check->cost;
 		local->forget_grant(local, check, inquiry->granted_us, now_us);
 	}
 }
@@ -388,6 +428,7 @@ static void on_store_answered(struct store_op *op)
 	inquiry->engine->in_flight -= inquiry->request.count;
 	inquiry->engine->counter.stats.late += op->is_late && !op->is_look;
 	(void)finish(inquiry);
+	owe(inquiry, inquiry->granted, inquiry->granted_us);
 	engine_end(inquiry);
 }
 
@@ -437,6 +478,9 @@ static enum store_state ask_store(struct inquiry *inquiry)
 		engine->counter.stats.full += !inquiry->op.is_look;
 		return STORE_DONE;
 	}
+	if (settling_has_debts(&engine->settling) && !inquiry->op.is_look && !inquiry->op.is_denied)
+		settling_ask(&engine->settling, &inquiry->request, local_now_us(inquiry),
+			     inquiry->asked_us);
 	return store_ask(engine->config.store, &inquiry->op);
 }
 
@@ -495,8 +539,11 @@ static struct inquiry *first_waiting(const struct engine *engine)
 int64_t engine_next_us(const struct engine *engine)
 {
 	const struct inquiry *first = first_waiting(engine);
+	int64_t next_us = settling_next_us(&engine->settling);
 
-	return first == NULL ? -1 : first->deadline_us;
+	if (first != NULL && (next_us < 0 || first->deadline_us < next_us))
+		next_us = first->deadline_us;
+	return next_us;
 }
 
 /* A store that asks several servers may have outcomes of some, which count. */
@@ -522,4 +569,5 @@ void engine_expire(struct engine *engine, int64_t mono_us)
 		if (finish(inquiry))
 			store_settled(store, &inquiry->op, !inquiry->verdict.allowed);
 	}
+	settling_expire(&engine->settling, mono_us);
 }

@@ -371,6 +371,28 @@ static void forget_grant(struct store *store, const struct check *check, int64_t
 	give_back_units(balances, &grant, granted_us, check->cost, now_us);
 }
 
+/*
+ * Units of a window before this one, of which sliding_window_counter still counts a part, are left
+ * out: charged now they would count for too long. Giving all back as of now shows how many there
+ * are of this one.
+ */
+static int64_t granted(struct store *store, struct key_hash balance, const struct quota *quota,
+		       int64_t now_us)
+{
+	struct memory_store *m = memory_of(store);
+	struct finding grant;
+
+	if (m->balances.grants == 0)
+		return 0;
+	const struct quota part = share_of_quota(m->share, quota);
+	find_grant(&grant, &m->balances, balance, &part, now_us);
+	if (grant.cell == 0)
+		return 0;
+	int64_t remaining = balance_remaining(&grant.balance, &part);
+	balance_give_back(&grant.balance, &part, now_us, part.limit);
+	return balance_remaining(&grant.balance, &part) - remaining;
+}
+
 /* ---- a check, decided ---- */
 
 /*
@@ -615,6 +637,7 @@ struct store *memory_store_new(uint64_t memory_limit)
 		.ask = ask,
 		.keep = keep,
 		.forget_grant = forget_grant,
+		.granted = granted,
 		.describe = describe,
 		.free = release,
 	};

@@ -217,6 +217,12 @@ struct store {
 	void (*forget_grant)(struct store *store, const struct check *check, int64_t granted_us,
 			     int64_t now_us);
 	/*
+	 * How many units of the balance this store granted in place of the other one, as far as
+	 * they would still count there if the other one charged them now. NULL where `keep` is.
+	 */
+	int64_t (*granted)(struct store *store, struct key_hash balance, const struct quota *quota,
+			   int64_t now_us);
+	/*
 	 * Another password for the server, shorter than STORE_PASSWORD_MAX: the connection that is
 	 * there is authenticated by it, and so are later ones. NULL for a store without a server.
 	 */

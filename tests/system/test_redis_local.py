@@ -9,6 +9,7 @@ import spop
 from agent import bucket, policies_text, window
 from http_client import HttpClient
 from processes import wait_until
+from watch import local_units
 
 LIMIT = 5
 POLICIES = {
@@ -183,8 +184,8 @@ def test_a_request_that_there_is_no_room_for(start_agent, redis):
         assert not waiting.read_verdict().degraded
 
         assert [verdict.allowed for verdict in verdicts] == [True] * 2 + [False] * 2
-        # Redis does not know of the 2, but the agent does.
-        assert peer.ask(k="x", cost=0).remaining == 2
+        # Redis is told of the 2 as soon as there is room.
+        wait_until(lambda: peer.ask(k="x", cost=0).remaining == 0, "the charge of the 2")
         redis.kill()
         agent.wait_for_event("store_down")
         assert not peer.ask(k="x").allowed
@@ -216,3 +217,107 @@ def test_a_policy_without_it_keeps_nothing(start_agent, redis):
     verdicts = ask([agent], 2, k="x")
 
     assert {(verdict.allowed, verdict.reason) for verdict in verdicts} == {(True, "error")}
+
+
+# --- what was granted is charged when Redis is back ---
+
+def some_units(agent):
+    """What became of the units that the agent granted, but for what there are none of."""
+    return {name: count for name, count in local_units(agent).items() if count > 0}
+
+
+def wait_for_units(agent, **units):
+    wait_until(lambda: some_units(agent) == units, f"{units} of {some_units(agent)}")
+
+
+def left(agent, key):
+    """What Redis says is left."""
+    verdict, = ask([agent], 1, k=key, cost=0)
+    assert not verdict.degraded
+    return verdict.remaining
+
+
+@pytest.fixture(name="start_two")
+def start_two_agents(start_agent):
+    """They grant all of a limit each, and have seen Redis."""
+    def start(policy, store, *options):
+        return [start_agent(*PATIENT, "--local-share", "1", "--deny-cache", "off", *options,
+                            http=True, store=store, policies=policies_text(p=policy))
+                .wait_for_store() for _ in range(2)]
+    return start
+
+
+def start_again(redis, agents):
+    redis.start()
+    for agent in agents:
+        agent.wait_for_store()
+
+
+@each_policy
+def test_what_was_granted_is_charged_once_when_redis_is_back(start_two, redis, policy):
+    first, second = agents = start_two(policy, redis.url)
+    kill(redis, agents)
+    assert allowed(ask([first], 3, k="x")) == 3
+    assert allowed(ask([first], LIMIT + 1, k="y")) == LIMIT
+    assert allowed(ask([second], 4, k="x")) == 4
+
+    start_again(redis, agents)
+    wait_until(lambda: sum(some_units(agent).get("charged", 0) for agent in agents) == 10,
+               "the charges")
+
+    # The agents granted 7 of 5. Redis can charge 5 of them.
+    assert sum(some_units(agent).get("nothing_left", 0) for agent in agents) == 2
+    assert [left(agent, key) for agent in agents for key in "xy"] == [0] * 4
+
+
+@each_policy
+def test_the_next_request_counts_behind_what_was_granted(start_two, redis, policy):
+    first, second = agents = start_two(policy, redis.url)
+    kill(redis, agents)
+    assert allowed(ask([first], 2, k="x")) == 2
+
+    start_again(redis, agents)
+
+    assert left(first, "x") == LIMIT - 2  # asks for the charge, if it was not made yet
+    verdicts = ask([second], LIMIT - 1, k="x")
+    assert allowed(verdicts, is_degraded=False) == LIMIT - 2
+    wait_for_units(first, charged=2)
+    assert some_units(second) == {}
+
+
+@each_policy
+def test_what_redis_charged_though_its_replies_were_lost_is_not_charged_again(
+        start_two, redis, wire, policy):
+    first, second = agents = start_two(policy, wire.url)
+    wire.set_delay(60)
+    with first.connect() as peer:
+        peer.send(spop.notify({"k": "x"}))
+        wait_until(lambda: redis.ask("DBSIZE") > 0 and redis.ask("KEYS", "rl:p:*"), "the charge")
+        wire.cut()
+        wire.set_delay(0)
+        assert peer.read_verdict().degraded
+    for agent in agents:
+        agent.wait_for_store()
+
+    wait_for_units(first, unsure=1)
+    assert [left(agent, "x") for agent in agents] == [LIMIT - 1] * 2
+    assert some_units(first) == {"unsure": 1}
+
+
+@each_policy
+def test_a_hang_charges_each_request_once(start_two, redis, policy):
+    """Redis works off what waited in its socket, late; the agent charges only what never left."""
+    first, second = agents = start_two(policy, redis.url, "--store-timeout", "50ms")
+    redis.signal(signal.SIGSTOP)
+    granted = allowed(ask([first], 3, k="x"))
+    redis.signal(signal.SIGCONT)
+    for agent in agents:
+        agent.wait_for_store()
+
+    assert granted == 3
+    with second.connect() as peer:
+        wait_until(lambda: peer.ask(k="x", cost=0).remaining == LIMIT - 3, "all charges")
+        for _ in range(20):
+            verdict = peer.ask(k="x", cost=0)
+            assert verdict.degraded or verdict.remaining == LIMIT - 3
+    assert "unsure" not in some_units(first)

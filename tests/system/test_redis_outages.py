@@ -12,8 +12,8 @@ from agent import bucket, policies_text
 from processes import undisturbed, wait_until
 from tcp_proxy import TcpProxy
 from watch import (PATIENT_HAPROXY, POLICIES, SHOW_DEGRADED, SMALL, TIMEOUT, TIMEOUT_SECONDS, WIDE,
-                   Stalls, Watch, assert_each_change_is_said_once, is_degraded, is_from_redis, redis_errors,
-                   shown)
+                   Stalls, Watch, assert_each_change_is_said_once, is_degraded, is_from_redis,
+                   local_units, redis_errors, shown)
 from web import Load, get
 
 # Two loads, whose answers have to come in time.
@@ -122,6 +122,7 @@ def test_redis_is_away_and_comes_back(start_watch, flavour, cause, on_error, kin
 
     watch.assert_all()
     watch.assert_nothing_is_charged_twice()
+    assert (local_units(watch.agent)["charged"] > 0) == (on_error == "local")
     assert_each_change_is_said_once(watch.agent, kinds)
 
 

@@ -81,6 +81,14 @@ def redis_errors(agent, kind):
     return int(re.search(rf'^redis_errors_total{{kind="{kind}"}} (\d+)$', page, re.M)[1])
 
 
+def local_units(agent):
+    """What became of the units that the agent granted, by result."""
+    with HttpClient(agent) as client:
+        page = client.get("/metrics").body.decode()
+    return {result: int(units) for result, units in re.findall(
+        r'^ratelimit_local_units_total{result="(\w+)"} (\d+)$', page, re.M)}
+
+
 class Stalls:
     """Measures stalls of the machine, by a thread that only sleeps. During a stall nobody counts
     as late."""
@@ -254,13 +262,22 @@ class Watch:
                    for event in self.agent.events("store_down"))
 
     def assert_nothing_is_charged_twice(self):
-        """Redis charged what it allowed. It may have charged each other question that it got,
-        once at most."""
+        """Redis charged what it allowed, and what the agent says that it had it charge of what it
+        granted itself. It may have charged each other question that it got, once at most."""
         asked = self.direct.of("wide")
+        granted = sum(is_degraded(a) and a.is_allowed for a in asked) * (self.on_error == "local")
+
+        def settled():
+            """What Redis has taken, and what became of the units that the agent granted, when that
+            is known of all of them."""
+            left, units = left_in_redis(peer), local_units(self.agent)
+            return (WIDE - left, units) if left and sum(units.values()) == granted else None
         with self.agent.connect() as peer:
-            taken = WIDE - wait_until(lambda: left_in_redis(peer), "an answer of Redis'")
+            wait_until(settled, "the end of the charges")
+            taken, units = wait_until(settled, "what is left then")
         from_redis = sum(map(is_from_redis, asked))
-        assert from_redis <= taken <= from_redis + sum(map(self.may_be_charged, asked))
+        known = from_redis + units["charged"]
+        assert known + units["late"] <= taken <= known + sum(map(self.may_be_charged, asked))
 
     def assert_haproxys_clients_saw_the_same(self, times_empty):
         """HAProxy must have got a verdict for each request, and on_error decided the degraded

@@ -90,6 +90,18 @@ static void put_reasons(struct exposition *e, const struct agent_stats *stats)
 					 &engine->latency[i], 6);
 }
 
+static void put_settling(struct exposition *e, const struct settling_stats *settling)
+{
+	exposition_begin(e, "ratelimit_local_units_total", "counter",
+			 "Units granted with on_error local, by what became of them in Redis.");
+	exposition_put(e, LABELS({"result", "charged"}), settling->charged);
+	exposition_put(e, LABELS({"result", "late"}), settling->late);
+	exposition_put(e, LABELS({"result", "nothing_left"}), settling->nothing_left);
+	exposition_put(e, LABELS({"result", "over"}), settling->over);
+	exposition_put(e, LABELS({"result", "dropped"}), settling->dropped);
+	exposition_put(e, LABELS({"result", "unsure"}), settling->unsure);
+}
+
 static void put_engine(struct exposition *e, const struct agent_stats *stats)
 {
 	const struct engine_stats *engine = &stats->engine;
@@ -115,6 +127,7 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 	put_one(e, "ratelimit_deny_cache_hits_total", "counter",
 		"Requests denied without a question to the store, which had just denied the same.",
 		stats->store.stats.deny_cache_hits);
+	put_settling(e, &engine->settling);
 }
 
 /* ---- stores ---- */

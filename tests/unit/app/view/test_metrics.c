@@ -100,6 +100,12 @@ static void fill(struct agent_stats *stats)
 	stats->engine.full = 34;
 	stats->engine.left_out = 35;
 	stats->engine.in_flight = 36;
+	stats->engine.settling = (struct settling_stats){.charged = 91,
+							 .nothing_left = 92,
+							 .over = 93,
+							 .dropped = 94,
+							 .unsure = 95,
+							 .late = 96};
 	stats->memory = (struct memory_store_stats){.balances = 41, .evicted = 42, .bytes = 43};
 	stats->spop = (struct spop_server_stats){
 		.connections = 51,
