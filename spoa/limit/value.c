@@ -122,7 +122,7 @@ static struct value find_source(struct bytes text)
 	return address_before_port(text);
 }
 
-struct value attribute_canonical(struct bytes name, const struct value *value)
+struct value attribute_canonical_of_any(struct bytes name, const struct value *value)
 {
 	struct value canonical = value_canonical(value);
 

@@ -68,7 +68,14 @@ struct value value_canonical(const struct value *value);
  * port ("203.0.113.9:4711", "[2001:db8::1]:443"), brackets or a zone ("fe80::1%eth0") is that
  * address: proxies and log files write a client so. Of a server two ports are two values.
  */
-struct value attribute_canonical(struct bytes name, const struct value *value);
+struct value attribute_canonical_of_any(struct bytes name, const struct value *value);
+
+/* An IPv4 address is canonical already, and most clients of HAProxy have one: so no call. */
+static inline struct value attribute_canonical(struct bytes name, const struct value *value)
+{
+	return value->kind == VALUE_IPV4 ? *value : attribute_canonical_of_any(name, value);
+}
+
 /* Of a canonical value. */
 static inline bool value_is_address(const struct value *value)
 {
