@@ -24,7 +24,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 }
 
 /* The last 8 bytes, or all of fewer; some bytes twice, which costs less than a loop. */
-static uint64_t last_word(struct bytes bytes)
+static inline uint64_t last_word(struct bytes bytes)
 {
 	uint64_t word = 0;
 	uint32_t half[2] = {0};
@@ -47,7 +47,8 @@ static uint64_t last_word(struct bytes bytes)
  * Operators alone put exceptions into the table, so no client can fill a bucket by what it asks
  * for. Therefore the hash is a cheap one: a cryptographic hash would cost each check more.
  */
-static uint64_t hash_bytes(const struct exception_secret *secret, uint64_t hash, struct bytes bytes)
+static inline uint64_t hash_bytes(const struct exception_secret *secret, uint64_t hash,
+				  struct bytes bytes)
 {
 	uint64_t word = 0;
 
@@ -92,20 +93,25 @@ uint64_t exception_hash_begin(const struct exception_secret *secret, size_t at)
 	return secret->start + at;
 }
 
+/* Not inline: an address needs no memory for its text. */
+static __attribute__((noinline)) uint64_t hash_text(const struct exception_secret *secret,
+						    uint64_t hash, const struct value *value)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+
+	return hash_bytes(secret, hash, value_to_text(value, memory));
+}
+
+/* Each kind has a call of its own, so that the compiler knows the length of an address. */
 uint64_t exception_hash_part(const struct exception_secret *secret, uint64_t hash,
 			     struct exception_part part, const struct value *value)
 {
-	char memory[VALUE_SHORT_TEXT_MAX];
-	struct bytes bytes;
-
+	hash ^= (uint64_t)part.kind << 40 ^ (uint64_t)part.prefix << 32;
 	if (part.kind == EXCEPTION_PART_IPV4)
-		bytes = bytes_from(value->ipv4, sizeof value->ipv4);
-	else if (part.kind == EXCEPTION_PART_IPV6)
-		bytes = bytes_from(value->ipv6, sizeof value->ipv6);
-	else
-		bytes = value_to_text(value, memory);
-	return hash_bytes(secret, hash ^ (uint64_t)part.kind << 40 ^ (uint64_t)part.prefix << 32,
-			  bytes);
+		return hash_bytes(secret, hash, bytes_from(value->ipv4, sizeof value->ipv4));
+	if (part.kind == EXCEPTION_PART_IPV6)
+		return hash_bytes(secret, hash, bytes_from(value->ipv6, sizeof value->ipv6));
+	return hash_text(secret, hash, value);
 }
 
 static uint64_t hash_of_policy(const struct exception_secret *secret, struct bytes name,

@@ -299,16 +299,27 @@ static enum exception_part_kind kind_of(const struct value *value)
 	return value->kind == VALUE_IPV6 ? EXCEPTION_PART_IPV6 : EXCEPTION_PART_TEXT;
 }
 
+const struct value *exception_part_cut(struct exception_part part, const struct value *value,
+				       struct value *memory)
+{
+	if (kind_of(value) != part.kind)
+		return NULL;
+	if (part.prefix == bits_of(part))
+		return value;
+	*memory = *value;
+	value_cut_address(memory, part.prefix, part.prefix);
+	return memory;
+}
+
 bool exception_set_cut(const struct exception_set *set, const struct exception_shape *shape,
 		       const struct exception_gathered *gathered, struct value *values)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		struct exception_part part = shape->parts[i];
-		values[i] = gathered->values[i];
-		if (kind_of(&values[i]) != part.kind)
+		const struct value *cut =
+			exception_part_cut(shape->parts[i], &gathered->values[i], &values[i]);
+		if (cut == NULL)
 			return false;
-		if (part.prefix < bits_of(part))
-			value_cut_address(&values[i], part.prefix, part.prefix);
+		values[i] = *cut;
 	}
 	return true;
 }

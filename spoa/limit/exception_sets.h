@@ -87,6 +87,12 @@ MUST_CHECK bool exception_set_gather(const struct exception_set *set,
 				     const struct attributes *attributes,
 				     const struct attribute *instead,
 				     struct exception_gathered *gathered);
+/*
+ * The value, cut as the part says; NULL when it is of another kind. What is not cut is not copied,
+ * else `memory` has it.
+ */
+const struct value *exception_part_cut(struct exception_part part, const struct value *value,
+				       struct value *memory);
 /* Cuts the values of the request as the shape says. False when they are of other kinds. */
 MUST_CHECK bool exception_set_cut(const struct exception_set *set,
 				  const struct exception_shape *shape,

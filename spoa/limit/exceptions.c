@@ -461,34 +461,109 @@ static const struct exception *look_for_shape(const struct exceptions *exception
 	return look_closely(exceptions, at, shape, values, hash);
 }
 
+/* ---- the search for exceptions without a policy ---- */
+
+struct search {
+	const struct exceptions *exceptions;
+	struct exception_hit *hit; /* of several that fit, the one that overrules the others */
+	bool is_found;
+};
+
+static __attribute__((noinline)) void take_hit(struct search *search,
+					       const struct exception *exception,
+					       const struct exception_shape *shape)
+{
+	struct exception_hit hit = hit_of(search->exceptions, exception);
+
+	hit.open_bits = shape->open_bits;
+	if (search->is_found && !exception_hit_overrules(&hit, search->hit))
+		return;
+	*search->hit = hit;
+	search->is_found = true;
+}
+
+static __attribute__((noinline)) void search_in_set(struct search *search, size_t at,
+						    const struct attributes *attributes,
+						    const struct attribute *instead)
+{
+	const struct exception_set *set = search->exceptions->sets.items[at];
+	struct exception_gathered gathered;
+
+	if (!exception_set_gather(set, attributes, instead, &gathered))
+		return;
+	for (size_t i = 0; i < set->shape_count; i++) {
+		const struct exception_shape *shape = &set->shapes[i];
+		const struct exception *exception =
+			shape->members == 0
+				? NULL
+				: look_for_shape(search->exceptions, at, shape, &gathered);
+		if (exception != NULL)
+			take_hit(search, exception, shape);
+	}
+}
+
+static inline void search_for_value(struct search *search, size_t at, const struct value *whole)
+{
+	const struct exceptions *exceptions = search->exceptions;
+	const struct exception_set *set = exceptions->sets.items[at];
+	struct value memory;
+
+	for (size_t i = 0; i < set->shape_count; i++) {
+		const struct exception_shape *shape = &set->shapes[i];
+		const struct value *value =
+			shape->members == 0 ? NULL
+					    : exception_part_cut(shape->parts[0], whole, &memory);
+		if (value == NULL)
+			continue;
+		uint64_t hash = exception_hash_part(&exceptions->secret,
+						    exception_hash_begin(&exceptions->secret, at),
+						    shape->parts[0], value);
+		if (!may_be_there(exceptions, hash))
+			continue;
+		const struct exception *exception =
+			look_closely(exceptions, at, shape, value, hash);
+		if (exception != NULL)
+			take_hit(search, exception, shape);
+	}
+}
+
+/*
+ * Most exceptions have one name, `src`, and then no values of several names need to be gathered:
+ * that saves 140 of the 360 instructions that such exceptions cost each request.
+ */
+static inline void search_in_set_of_one(struct search *search, size_t at,
+					const struct attributes *attributes,
+					const struct attribute *instead)
+{
+	struct bytes name = search->exceptions->sets.items[at]->names[0];
+	const struct value *value = instead != NULL && bytes_equal(instead->name, name)
+					    ? &instead->value
+					    : attributes_find(attributes, name);
+
+	if (value == NULL)
+		return;
+	const struct value canonical = attribute_canonical(name, value);
+	search_for_value(search, at, &canonical);
+}
+
 bool exceptions_search(const struct exceptions *exceptions, const struct attributes *attributes,
 		       const struct attribute *instead, struct exception_hit *ret_hit)
 {
-	struct exception_gathered gathered;
-	bool is_found = false;
+	struct search search = {exceptions, ret_hit, false};
 
 	for (size_t i = 0; i < exceptions->sets.count; i++) {
 		const struct exception_set *set = exceptions->sets.items[i];
-		if (set->members == 0 || !exception_set_gather(set, attributes, instead, &gathered))
+		if (set->members == 0)
 			continue;
-		for (size_t j = 0; j < set->shape_count; j++) {
-			const struct exception_shape *shape = &set->shapes[j];
-			const struct exception *exception =
-				shape->members == 0
-					? NULL
-					: look_for_shape(exceptions, i, shape, &gathered);
-			if (exception == NULL)
-				continue;
-			struct exception_hit hit = hit_of(exceptions, exception);
-			hit.open_bits = shape->open_bits;
-			if (is_found && !exception_hit_overrules(&hit, ret_hit))
-				continue;
-			*ret_hit = hit;
-			is_found = true;
-		}
+		if (set->count == 1 && !set->is_hashed)
+			search_in_set_of_one(&search, i, attributes, instead);
+		else
+			search_in_set(&search, i, attributes, instead);
 	}
-	return is_found;
+	return search.is_found;
 }
+
+/* ---- the exception of a check's policy ---- */
 
 bool exceptions_are_of_policies(const struct exceptions *exceptions)
 {
