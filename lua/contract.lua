@@ -54,6 +54,16 @@ The reply has the time, and for each check 1, or an error. A bucket gets back wh
 since then, up to full; a window all of it while it is that window; a log loses its oldest units in their
 place. So no unit is won that was taken later. A large log in its old layout (a ring) gets back nothing.
 
+What an agent has leased it spends itself (docs/reference.md, section "Leases"). Before a check that is
+not in shadow may stand
+
+    lease <wanted> <back> <taken>
+
+wanted  so many units are taken in place of the cost, as far as they are there, if the request is allowed;
+        at least the cost, or 0
+back    so many units, which an earlier call took at the time `taken`, are given back first, as above, and
+        are in the state that is replied. They are given back also if the request is denied
+
 Every number is whole and below 2^53, so that Lua's doubles are exact; times are in microseconds.
 Under a key is a string of 8-byte integers, big-endian, or for a large log a hash, with a TTL until it is
 as good as new:

@@ -27,14 +27,15 @@ algorithms.fixed_window = function()
         return write(key, struct.pack('>I8I8', used, last), last - last % window + window - now)
     end
 
-    local function give_back(key, state, units, taken, limit, window)
+    local function restore(state, units, taken, limit, window)
         local used, last = state[1], state[2]
         if used == 0 or taken < last - last % window then
-            return DONE
+            return false
         end
         state[1] = math.max(used - units, 0)
-        return take(key, state, 0, limit, window)
+        state.remaining = math.max(limit - state[1], 0)
+        return true
     end
 
-    return {look = look, take = take, give_back = give_back}
+    return {look = look, take = take, restore = restore}
 end

@@ -14,7 +14,11 @@ if is_back then
         if not done.err and units > 0 then
             local life = redis.pcall('PTTL', KEYS[key])
             life_ms = type(life) == 'number' and life or 0
-            done = algorithm.give_back(KEYS[key], done, units, taken, limit, tokens_or_window, us)
+            if algorithm.give_back then
+                done = algorithm.give_back(KEYS[key], done, units, taken, limit, tokens_or_window)
+            elseif algorithm.restore(done, units, taken, limit, tokens_or_window, us) then
+                done = algorithm.take(KEYS[key], done, 0, limit, tokens_or_window, us)
+            end
         end
         reply[key + 1] = done.err and done or 1
     end
@@ -39,7 +43,14 @@ while arg < #ARGV do
     for i = 1, count + shadow do
         local name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
         local tokens_or_window, us = tonumber(ARGV[arg + 4]), nil
-        local algorithm = made[name]
+        local algorithm, wanted, back, taken = made[name], nil, nil, nil
+        if name == 'lease' then
+            wanted, back, taken = cost, limit, tokens_or_window
+            arg = arg + 4
+            name, cost, limit = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
+            tokens_or_window = tonumber(ARGV[arg + 4])
+            algorithm = made[name]
+        end
         if not algorithm then
             algorithm = algorithms[name]()
             made[name] = algorithm
@@ -54,11 +65,16 @@ while arg < #ARGV do
         local state
         if i <= count then
             state = algorithm.look(KEYS[key], cost, limit, tokens_or_window, us)
+            if back and back > 0 and not state.err then
+                state.is_mended = algorithm.restore(state, back, taken, limit, tokens_or_window, us) or
+                    state.is_mended
+            end
             failure = state.err and state or failure
             is_allowed = is_allowed and not failure and cost <= state.remaining
         end
         checks[i] = {key = KEYS[key], algorithm = algorithm, cost = cost, limit = limit,
-            tokens_or_window = tokens_or_window, us = us, state = state, is_reset = is_reset, settled = settled}
+            tokens_or_window = tokens_or_window, us = us, state = state, is_reset = is_reset, settled = settled,
+            wanted = wanted}
     end
 
     for i = 1, failure and 0 or #checks do
@@ -72,6 +88,8 @@ while arg < #ARGV do
         local units = passes and check.cost or 0
         if passes and check.settled > 0 then
             units = math.min(check.settled, state.remaining)
+        elseif passes and check.wanted then
+            units = math.max(units, math.min(check.wanted, state.remaining))
         end
         if check.is_reset then
             local gone = redis.pcall('UNLINK', check.key)

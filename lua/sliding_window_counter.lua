@@ -32,7 +32,7 @@ algorithms.sliding_window_counter = function()
         local gone = math.floor(time % window / tick)
         local used = current + math.ceil(previous * (ticks - gone) / ticks)
         return {previous, current, time, remaining = math.max(limit - used, 0),
-            is_mended = is_mended}
+            is_mended = is_mended, to_come = ticks - gone, ticks = ticks}
     end
 
     -- What is used in this window has left with the end of the next one.
@@ -42,15 +42,17 @@ algorithms.sliding_window_counter = function()
             last - last % window + 2 * window - now)
     end
 
-    local function give_back(key, state, units, taken, limit, window)
+    local function restore(state, units, taken, limit, window)
         local begin = state[3] - state[3] % window
         local place = taken >= begin and 2 or 1
         if state[place] == 0 or taken < begin - window then
-            return DONE
+            return false
         end
         state[place] = math.max(state[place] - units, 0)
-        return take(key, state, 0, limit, window)
+        local used = state[2] + math.ceil(state[1] * state.to_come / state.ticks)
+        state.remaining = math.max(limit - used, 0)
+        return true
     end
 
-    return {look = look, take = take, give_back = give_back}
+    return {look = look, take = take, restore = restore}
 end

@@ -71,10 +71,11 @@ end
 -- Of a balance that gets back nothing, or the reply of a command that went well.
 local DONE = {ok = true}
 
--- By name, a function that returns an algorithm: `look`, `take`, `give_back`, and `is_by_rate` if a check
+-- By name, a function that returns an algorithm: `look`, `take`, `restore`, and `is_by_rate` if a check
 -- has two numbers, tokens and us, where others have a window. `look` returns the numbers that the reply has of a
 -- state, with `remaining`, and with `is_mended` if the state must be written even when nothing is taken;
--- or it returns an error. `take` takes units from what `look` returned and writes the rest; `give_back`
--- undoes a take at the time `taken`, as far as its units certainly count still. An algorithm
+-- or it returns an error. `take` takes units from what `look` returned and writes the rest. `restore`
+-- undoes in that state a take at the time `taken`, as far as its units certainly count still, and returns
+-- whether the state has changed and must be written; a log has `give_back`, which writes it. An algorithm
 -- is made when a call has a check of it, since Redis makes every function of a script anew in each call.
 local algorithms = {}

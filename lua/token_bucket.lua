@@ -64,18 +64,18 @@ algorithms.token_bucket = function()
 
     -- What the bucket has refilled since then may have been for these units, so only the rest of them
     -- comes back.
-    local function give_back(key, state, units, taken, capacity, tokens, us)
+    local function restore(state, units, taken, capacity, tokens, us)
         local missing, elapsed = units * us, math.max(state[2] - taken, 0)
         if elapsed >= math.ceil(missing / tokens) then
-            return DONE
+            return false
         end
         local level = math.min(state[1] + missing - elapsed * tokens, capacity * us)
         if level == state[1] then
-            return DONE
+            return false
         end
-        state[1] = level
-        return take(key, state, 0, capacity, tokens, us)
+        state[1], state.remaining = level, math.floor(level / us)
+        return true
     end
 
-    return {look = look, take = take, give_back = give_back, is_by_rate = true}
+    return {look = look, take = take, restore = restore, is_by_rate = true}
 end

@@ -55,6 +55,8 @@ struct algorithm_traits {
 	 * whether such numbers can be one, of whatever quota. 0 and NULL for a log. */
 	size_t state_count;
 	bool (*is_state)(const union plain_state *state);
+	/* Units can be taken ahead of need, and what is unspent given back exactly. */
+	bool can_be_leased;
 	/* The largest limit, and which algorithm takes a larger one; 0 and NULL: what is exact. */
 	int64_t limit_max;
 	const char *above_limit_max;

@@ -81,6 +81,7 @@ const struct algorithm_traits fixed_window_traits = {
 	.format = 1,
 	.state_count = 2,
 	.is_state = is_state,
+	.can_be_leased = true,
 	.full_us = full_us,
 	.look = look,
 	.remaining = remaining,

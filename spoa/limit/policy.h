@@ -31,7 +31,8 @@ enum on_error { ON_ERROR_ALLOW = 0, ON_ERROR_DENY, ON_ERROR_LOCAL };
 #define SHADOW_SHARE_ALL      1000000
 
 struct terms {
-	struct quota quota;
+	struct quota quota; /* of a bucket with a lease: reduced by quota_lease_units */
+	int64_t lease_us;   /* 0: none */
 	enum on_error on_error;
 	bool is_shadow; /* decided and reported, never denied */
 	/* The same for a part of the keys: so many of SHADOW_SHARE_ALL (check.h). 0: for none. */

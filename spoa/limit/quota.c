@@ -100,6 +100,23 @@ uint8_t *quota_header_at(uint8_t *at, const struct quota *quota)
 	return decimal_put(at + 3, (uint64_t)divide_up(window_us, US_PER_SECOND));
 }
 
+int64_t quota_lease_units(const struct quota *quota, int64_t lease_us)
+{
+	if (!algorithm_traits(quota->algorithm)->is_by_rate)
+		return 0;
+	__int128 refilled = (__int128)quota->refill_tokens * lease_us;
+	return (int64_t)((refilled + quota->refill_us - 1) / quota->refill_us);
+}
+
+bool quota_can_be_leased(const struct quota *quota, int64_t lease_us)
+{
+	if (!algorithm_traits(quota->algorithm)->is_by_rate)
+		return true;
+	return (__int128)2 * quota->refill_tokens * lease_us <=
+		       (__int128)quota->limit * quota->refill_us &&
+	       quota_lease_units(quota, lease_us) < quota->limit;
+}
+
 int64_t quota_full_us(const struct quota *quota)
 {
 	return algorithm_traits(quota->algorithm)->full_us(quota);

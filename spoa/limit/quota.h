@@ -60,6 +60,19 @@ MUST_CHECK bool quota_set_window(struct quota *quota, enum algorithm algorithm, 
 #define QUOTA_HEADER_MAX (2 * (3 + DECIMAL_MAX))
 uint8_t *quota_header_at(uint8_t *at, const struct quota *quota);
 
+/*
+ * A policy with a lease (docs/reference.md, section "Leases"). An agent may spend what it took from
+ * a bucket for `lease_us` longer. So the bucket holds what it refills in that time, rounded up,
+ * less, and all agents together never grant more than the bucket of the policy file would.
+ */
+#define QUOTA_LEASE_MIN_US INT64_C(10000)
+#define QUOTA_LEASE_MAX_US INT64_C(10000000)
+
+/* By how much the capacity is reduced: whole units; 0 of a window, and without a lease. */
+int64_t quota_lease_units(const struct quota *quota, int64_t lease_us);
+/* Whether a lease's time refills at most half of the capacity, and a unit stays. */
+MUST_CHECK bool quota_can_be_leased(const struct quota *quota, int64_t lease_us);
+
 /* How long a balance of this quota takes from empty to full. */
 int64_t quota_full_us(const struct quota *quota);
 

@@ -151,6 +151,7 @@ const struct algorithm_traits sliding_window_counter_traits = {
 	.format = 1,
 	.state_count = 3,
 	.is_state = is_state,
+	.can_be_leased = true,
 	.parts = quota_ticks,
 	.full_us = full_us,
 	.look = look,

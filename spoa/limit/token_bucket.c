@@ -145,6 +145,7 @@ const struct algorithm_traits token_bucket_traits = {
 	.name = "token_bucket",
 	.letter = 't',
 	.format = 1,
+	.can_be_leased = true,
 	.is_by_rate = true,
 	.state_count = 3,
 	.is_state = is_state,

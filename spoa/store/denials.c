@@ -104,17 +104,10 @@ static void forget_known(struct store *store)
 	denials->forgotten_us = denials->mono_us();
 }
 
-static uint64_t connection(const struct store *store)
-{
-	const struct store *asked = denials_of(store)->asked;
-
-	return asked->connection == NULL ? 0 : asked->connection(asked);
-}
-
 /* Over a connection that has ended there comes no reply any more. */
 static void notice_connection(struct denials *denials)
 {
-	uint64_t now = connection(&denials->store);
+	uint64_t now = store_connection(denials->asked);
 
 	if (now == denials->connection)
 		return;
@@ -204,6 +197,8 @@ static void remember(struct denials *denials, const struct clock *clock, const s
 
 	if (denials->asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
 		longest_us = DENIALS_GIVEN_BACK_US;
+	if (check->terms->lease_us > 0 && longest_us > check->terms->lease_us)
+		longest_us = check->terms->lease_us;
 	struct key_hash id = check->hash;
 	struct denial *denial = find(denials, id, mono_us);
 	if (denial == NULL)
@@ -342,6 +337,8 @@ static bool answer_known(struct store *store, struct store_op *op)
 
 static enum store_state ask(struct store *store, struct store_op *op)
 {
+	if (op->taken_us != NULL)
+		return store_ask(denials_of(store)->asked, op);
 	/* What is asked for from now on gets to the server after the reset. */
 	if (op->is_reset)
 		forget_known(store);
@@ -356,6 +353,11 @@ static enum store_state ask(struct store *store, struct store_op *op)
 }
 
 /* ---- what the other store does alone ---- */
+
+static uint64_t connection(const struct store *store)
+{
+	return store_connection(denials_of(store)->asked);
+}
 
 static void catch_up(struct store *store)
 {
@@ -424,10 +426,10 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 	denials->store = (struct store){.ask = ask,
 					.answer_known = answer_known,
 					.forget_known = forget_known,
+					.connection = connection,
 					.catch_up = catch_up,
 					.expired = expired,
 					.settled = settled,
-					.connection = connection,
 					.set_password = set_password,
 					.set_sentinel_password = set_sentinel_password,
 					.reread_files = reread_files,

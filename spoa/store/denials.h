@@ -25,6 +25,7 @@
 #define DENIALS_MAX 65536
 /* The longest that a denial is remembered if other agents give units back (store.h, gives_back). */
 #define DENIALS_GIVEN_BACK_US INT64_C(10000)
+/* Of a policy with a lease that is the lease's time: so long may an agent hold units of it. */
 
 /*
  * Takes `asked` over: it is freed with this store, and if this fails. Each denial is remembered for

@@ -46,6 +46,20 @@ struct parted;
 typedef void store_seen_fn(struct store_op *op, const struct check *check,
 			   const struct balance *balance, bool is_charged, int64_t now_us);
 
+/*
+ * What is leased (leases.h) of the balance of a check: what the question takes beyond the check's
+ * cost and gives back, and what came of it.
+ */
+struct lease_part {
+	bool is_leased; /* false: nothing else means anything */
+	uint32_t round; /* of leases.c */
+	int64_t wanted; /* so many units are taken if they are there, at least the cost; or 0 */
+	int64_t back;   /* so many are given back first, also if the request is denied ... */
+	int64_t back_taken_us; /* ... which were taken then, by the server's clock */
+	int64_t got;           /* were taken beyond the cost; 0 before the answer */
+	int64_t got_us;        /* when they were, by the server's clock */
+};
+
 struct store_op {
 	struct check *const *checks;
 	size_t count;    /* at least 1 */
@@ -86,6 +100,8 @@ struct store_op {
 	 * All else but `count` and `checks` means nothing then.
 	 */
 	const int64_t *taken_us;
+	/* NULL, or one for each check. Of a check in shadow it is not leased. */
+	struct lease_part *leases;
 	void (*answered)(struct store_op *op);
 	/*
 	 * Called before `answered` with each balance that a store with a clock of its own found,
@@ -119,6 +135,7 @@ struct store_op {
 
 #define STORE_PASSWORD_MAX 1024 /* of a server's password, with its NUL */
 #define STORE_OPS_BESIDE   64   /* that can be pending beside the engine's: an operator's */
+#define STORE_BACKS_BESIDE 8    /* and those by which ended leases are given back */
 #define STORE_SERVERS_MAX  528
 #define STORE_BATCH_BOUNDS 6 /* 1, 2, 4 .. 32 requests */
 
@@ -135,6 +152,7 @@ struct store_stats {
 	size_t window;            /* checks that it may have on their way at once */
 	int64_t heartbeat_us;     /* what the last question whether the server is there took */
 	uint64_t deny_cache_hits; /* requests that denials.h answered */
+	uint64_t lease_hits;      /* requests that were allowed out of leases (leases.h) */
 	unsigned agents;          /* that share the server; 0: they are not counted, or not yet */
 };
 
@@ -342,6 +360,11 @@ static inline void store_forget_known(struct store *store)
 {
 	if (store->forget_known != NULL)
 		store->forget_known(store);
+}
+
+static inline uint64_t store_connection(const struct store *store)
+{
+	return store->connection == NULL ? 0 : store->connection(store);
 }
 
 static inline void store_expired(struct store *store, struct store_op *op, int64_t mono_us)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "store/denials.h"
+#include "store/lease_store.h"
 #include "store/redis/redis_script.h"
 #include "store/redis/redis_store.h"
 #include "store/redis/redis_sweep.h"
@@ -40,12 +41,15 @@ bool store_target_check(const struct store_target *target, struct err *err)
 struct store *store_target_open(const struct store_target *target, struct ev_loop *loop,
 				const struct store_config *config)
 {
-	struct store *redis =
+	struct store *store =
 		target->is_memory ? NULL : redis_store_new(loop, &target->redis, config);
 
-	if (redis == NULL || config->deny_cache_us == 0)
-		return redis;
-	return denials_new(redis, config->deny_cache_us, clock_mono_us);
+	if (store != NULL && config->deny_cache_us > 0)
+		store = denials_new(store, config->deny_cache_us, clock_mono_us);
+	/* A lease goes by the server's own clock, and by the clock of one server. */
+	if (store != NULL && !config->is_time_given && target->redis.topology != REDIS_CLUSTER)
+		store = lease_store_new(loop, store, config->max_in_flight, clock_mono_us);
+	return store;
 }
 
 bool store_target_can_delete(const struct store_target *target)

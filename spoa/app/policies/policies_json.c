@@ -19,13 +19,13 @@ static void add_window(struct json_node in, const struct quota *quota)
 	json_add_text(in, "window", writer_text(&w));
 }
 
-static void add_bucket(struct json_node in, const struct quota *quota)
+static void add_bucket(struct json_node in, const struct quota *quota, int64_t lease_us)
 {
 	char memory[NOTATION_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
 
 	policy_text_put_refill_rate(&w, quota);
-	json_add_int(in, "capacity", quota->limit);
+	json_add_int(in, "capacity", quota->limit + quota_lease_units(quota, lease_us));
 	json_add_text(in, "refill_rate", writer_text(&w));
 }
 
@@ -87,7 +87,7 @@ static void add_shadow(struct json_node in, const struct terms *terms)
 static void add_terms(struct json_node in, const struct terms *terms)
 {
 	if (algorithm_traits(terms->quota.algorithm)->is_by_rate)
-		add_bucket(in, &terms->quota);
+		add_bucket(in, &terms->quota, terms->lease_us);
 	else
 		add_window(in, &terms->quota);
 	if (terms->cost > 0)
@@ -113,6 +113,17 @@ static void add_override(struct json_node list, const struct override *override)
 		add_terms(in, &override->terms);
 }
 
+static void add_lease(struct json_node in, int64_t lease_us)
+{
+	char memory[NOTATION_MAX];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	if (lease_us == 0)
+		return;
+	policy_text_put_duration(&w, lease_us);
+	json_add_text(in, "lease", writer_text(&w));
+}
+
 static void add_policy_object(struct json_node list, const struct policy *policy)
 {
 	struct json_node in = json_add_object(list, NULL);
@@ -120,6 +131,7 @@ static void add_policy_object(struct json_node list, const struct policy *policy
 	json_add_text(in, "name", policy->name);
 	json_add_text(in, "algorithm", algorithm_name(policy->terms.quota.algorithm));
 	add_terms(in, &policy->terms);
+	add_lease(in, policy->terms.lease_us);
 	struct json_node key = json_add_list(in, "key");
 	for (size_t i = 0; i < policy->key_count; i++)
 		json_add_utf8(key, NULL, policy->key[i]);

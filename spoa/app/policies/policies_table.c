@@ -32,7 +32,7 @@ static void put_limit(struct writer *w, const struct policy *policy)
 {
 	const struct quota *quota = &policy->terms.quota;
 
-	writer_put_decimal(w, quota->limit);
+	writer_put_decimal(w, quota->limit + quota_lease_units(quota, policy->terms.lease_us));
 	if (!algorithm_traits(quota->algorithm)->is_by_rate) {
 		writer_put_text(w, " per ");
 		policy_text_put_duration(w, quota->window_us);

@@ -16,6 +16,7 @@ static const char *const names[FIELD_COUNT] = {
 	[FIELD_IPV4_PREFIX] = "ipv4_prefix",
 	[FIELD_IPV6_PREFIX] = "ipv6_prefix",
 	[FIELD_SHADOW] = "shadow",
+	[FIELD_LEASE] = "lease",
 	[FIELD_ON_ERROR] = "on_error",
 	[FIELD_UNLIMITED] = "unlimited",
 	[FIELD_BLOCKED] = "blocked",
@@ -29,6 +30,7 @@ static bool is_field_of(enum policy_fields_owner owner, enum policy_field field)
 	case FIELD_OVERRIDES:
 	case FIELD_IPV4_PREFIX:
 	case FIELD_IPV6_PREFIX:
+	case FIELD_LEASE:
 		return owner == FIELDS_OF_POLICY;
 	case FIELD_UNLIMITED:
 	case FIELD_BLOCKED:

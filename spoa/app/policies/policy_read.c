@@ -175,6 +175,56 @@ static void read_prefixes(const struct policy_fields *fields, struct policy *pol
 	policy_value_set_prefix(&values[FIELD_IPV6_PREFIX], 128, &policy->ipv6_prefix);
 }
 
+/* ---- the lease ---- */
+
+static bool read_lease_time(const struct policy_value *lease, enum algorithm algorithm,
+			    int64_t *ret_us)
+{
+	const struct algorithm_traits *traits = algorithm_traits(algorithm);
+
+	if (lease->kind != JSON_STRING || !parse_duration(lease->text, ret_us) ||
+	    *ret_us < QUOTA_LEASE_MIN_US || *ret_us > QUOTA_LEASE_MAX_US)
+		return place_refuse(&lease->place, "%s is not a duration from \"10ms\" to \"10s\"",
+				    policy_value_shown(lease).text);
+	if (!traits->can_be_leased)
+		return place_refuse(&lease->place, "a %s can't be leased", traits->name);
+	return true;
+}
+
+/* `of` says whose terms these are, in a message. */
+static void set_lease(const struct policy_value *lease, struct terms *terms, int64_t lease_us,
+		      const char *of)
+{
+	struct quota *quota = &terms->quota;
+
+	if (quota->limit == 0 || terms->is_unlimited || terms->is_blocked)
+		return; /* numbers that were refused, or none */
+	if (!quota_can_be_leased(quota, lease_us)) {
+		(void)place_refuse(&lease->place,
+				   "in %s %lld of the %lld tokens%s are refilled; accepted is a "
+				   "time in which at most half of the capacity is",
+				   policy_value_shown(lease).text,
+				   (long long)quota_lease_units(quota, lease_us),
+				   (long long)quota->limit, of);
+		return;
+	}
+	quota->limit -= quota_lease_units(quota, lease_us);
+	terms->lease_us = lease_us;
+}
+
+/* To be read last: the capacities of the policy and of its overrides are reduced here. */
+static void read_lease(const struct policy_value *lease, enum algorithm algorithm,
+		       struct policy *policy)
+{
+	int64_t lease_us;
+
+	if (!read_lease_time(lease, algorithm, &lease_us))
+		return;
+	set_lease(lease, &policy->terms, lease_us, "");
+	for (size_t i = 0; i < policy->override_count; i++)
+		set_lease(lease, &policy->overrides[i].terms, lease_us, " of an override");
+}
+
 void policy_read(const struct policy_value *value, enum on_error on_error,
 		 struct policy *ret_policy)
 {
@@ -196,6 +246,8 @@ void policy_read(const struct policy_value *value, enum on_error on_error,
 		policy_match_read(&fields.values[FIELD_MATCH], &ret_policy->match);
 	if (policy_fields_have(&fields, FIELD_OVERRIDES))
 		read_overrides(&fields.values[FIELD_OVERRIDES], &numbers, ret_policy);
+	if (policy_fields_have(&fields, FIELD_LEASE) && numbers.has_algorithm)
+		read_lease(&fields.values[FIELD_LEASE], numbers.algorithm, ret_policy);
 	/* Every value of a good policy was walked, each once. */
 	ret_policy->fingerprint = value->source->fingerprint;
 }

@@ -128,6 +128,9 @@ static void put_engine(struct exposition *e, const struct agent_stats *stats)
 		"Requests denied without a question to the store, which had just denied the same.",
 		stats->store.stats.deny_cache_hits);
 	put_settling(e, &engine->settling);
+	put_one(e, "ratelimit_lease_hits_total", "counter",
+		"Requests allowed without a question to the store, out of units taken before.",
+		stats->store.stats.lease_hits);
 }
 
 /* ---- stores ---- */

@@ -6,6 +6,22 @@
 
 /* ---- the call ---- */
 
+static bool is_leased(const struct store_op *op, size_t index)
+{
+	return op->leases != NULL && op->leases[index].is_leased;
+}
+
+/* The word `lease`, and three numbers. */
+#define LEASE_WORDS 4
+
+static void put_lease(struct writer *w, const struct lease_part *lease)
+{
+	redis_command_put(w, BYTES("lease"));
+	redis_command_put_number(w, lease->wanted);
+	redis_command_put_number(w, lease->back);
+	redis_command_put_number(w, lease->back_taken_us);
+}
+
 #define COST_OF_RESET (-1)
 
 /* Every cost above the limit is denied alike, and limit + 1 is a number that Lua can hold. */
@@ -49,6 +65,8 @@ static void put_checks(struct writer *w, const struct redis_call_form *form,
 		const struct check *check = op->checks[i];
 		if (op->taken_us != NULL)
 			redis_command_put_number(w, op->taken_us[i]);
+		if (is_leased(op, i))
+			put_lease(w, &op->leases[i]);
 		redis_terms_put(w, form->terms, check->quota, cost_of(op, check));
 	}
 }
@@ -63,7 +81,8 @@ void redis_call_put(struct writer *w, const struct redis_call_form *form, const 
 		keys += op->count;
 		arguments += is_back ? op->count : 2;
 		for (size_t i = 0; i < op->count; i++)
-			arguments += redis_terms_words(op->checks[i]->quota);
+			arguments += redis_terms_words(op->checks[i]->quota) +
+				     (is_leased(op, i) ? LEASE_WORDS : 0);
 	}
 	redis_command_begin(w, 3 + keys + arguments);
 	redis_command_put(w, BYTES("EVALSHA"));
@@ -181,10 +200,23 @@ static bool read_balance(struct redis_call_reader *reader, const struct store_op
 	return balance_read_reply(balance, check->quota, &state);
 }
 
+/* The script has taken what is wanted beyond the cost, as far as that was there. */
+static void take_lease(struct lease_part *lease, const struct check *check, struct balance *balance,
+		       int64_t now_us)
+{
+	int64_t left = balance_remaining(balance, check->quota);
+
+	lease->got = least_i64(greatest_i64(lease->wanted - check->cost, 0), left);
+	lease->got_us = now_us;
+	if (lease->got > 0)
+		balance_take(balance, check->quota, lease->got);
+}
+
 /* Makes the outcome of a check from its state, as the memory store does. */
-static bool decide_check(struct redis_call_reader *reader, struct store_op *op, struct check *check,
+static bool decide_check(struct redis_call_reader *reader, struct store_op *op, size_t index,
 			 bool charged)
 {
+	struct check *check = op->checks[index];
 	struct balance balance;
 	struct log_excerpt excerpt;
 
@@ -200,6 +232,8 @@ static bool decide_check(struct redis_call_reader *reader, struct store_op *op, 
 		balance_outcome(&balance, check->quota, reader->now_us, check->cost, charged);
 	check->is_decided = true;
 	check->error = STORE_OK;
+	if (charged && is_leased(op, index))
+		take_lease(&op->leases[index], check, &balance, reader->now_us);
 	if (op->seen != NULL)
 		op->seen(op, check, &balance, charged, reader->now_us);
 	return true;
@@ -213,18 +247,18 @@ static void fail_check(struct redis_call_reader *reader, struct check *check, st
 	check->is_decided = false;
 }
 
-static bool decide_shadow(struct redis_call_reader *reader, struct store_op *op,
-			  struct check *check, bool allowed)
+static bool decide_shadow(struct redis_call_reader *reader, struct store_op *op, size_t index,
+			  bool allowed)
 {
 	struct redis_call_reader again = *reader;
 
 	/* The reply does not say whether it was charged: it was if it passes by its state. */
-	if (!decide_check(reader, op, check, false))
+	if (!decide_check(reader, op, index, false))
 		return false;
-	if (!allowed || !check->outcome.allowed)
+	if (!allowed || !op->checks[index]->outcome.allowed)
 		return true;
 	*reader = again;
-	return decide_check(reader, op, check, true);
+	return decide_check(reader, op, index, true);
 }
 
 bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, struct bytes *ret_why)
@@ -248,10 +282,10 @@ bool redis_call_next(struct redis_call_reader *reader, struct store_op *op, stru
 		if (is_decided_alone(op, i) && is_error(reader)) {
 			fail_check(reader, check, ret_why);
 		} else if (is_decided_alone(op, i)) {
-			if (!decide_shadow(reader, op, check, charged == 1))
+			if (!decide_shadow(reader, op, i, charged == 1))
 				return false;
 		} else {
-			if (!decide_check(reader, op, check, charged == 1))
+			if (!decide_check(reader, op, i, charged == 1))
 				return false;
 			is_denied = is_denied || !check->outcome.allowed;
 		}

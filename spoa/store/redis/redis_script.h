@@ -29,12 +29,12 @@
 
 /*
  * Bytes of a call: what stands around its ops; of an op, how many checks it has and how many are in
- * shadow; of a check, the longest name, "$22\r\nsliding_window_counter\r\n", five numbers of at
- * most 16 digits, and the length and line ends of the key.
+ * shadow; of a check, "$5\r\nlease\r\n", the longest name, "$22\r\nsliding_window_counter\r\n",
+ * eight numbers of at most 16 digits, and the length and line ends of the key.
  */
 #define REDIS_CALL_BYTES  128
 #define REDIS_OP_BYTES    16
-#define REDIS_CHECK_BYTES (29 + 5 * 23 + 8)
+#define REDIS_CHECK_BYTES (11 + 29 + 8 * 23 + 8)
 /* The most: each op has one check, and prefix and keys are the longest. */
 #define REDIS_CALL_MAX                                                                 \
 	(REDIS_CALL_BYTES + REDIS_CALL_OPS_MAX * (REDIS_OP_BYTES + REDIS_CHECK_BYTES + \

@@ -307,7 +307,8 @@ static bool open_servers(struct redis_store *redis, struct ev_loop *loop)
 
 	/* Of a cluster, an operator's op may be as many calls as it has checks. */
 	bool is_cluster = redis->target->topology == REDIS_CLUSTER;
-	size_t beside = is_cluster ? STORE_OPS_BESIDE * REQUEST_CHECKS_MAX : STORE_OPS_BESIDE;
+	size_t beside = is_cluster ? STORE_OPS_BESIDE * REQUEST_CHECKS_MAX
+				   : STORE_OPS_BESIDE + STORE_BACKS_BESIDE;
 	if (!pool_init(&common->calls, redis_node_call_size(),
 		       common->config.max_in_flight + beside))
 		return false;

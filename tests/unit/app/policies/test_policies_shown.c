@@ -44,6 +44,16 @@ static void assert_table(const char *json, const char *expected)
 	free(text);
 }
 
+TEST(policies_json_put_a_leased_bucket_is_as_it_is_written)
+{
+	char *text = shown("{\"policies\":{\"p\":{" BUCKET ",\"key\":[],\"lease\":\"100ms\"}}}",
+			   policies_json_put);
+
+	assert_non_null(strstr(text, "\"capacity\":100"));
+	assert_non_null(strstr(text, "\"lease\":\"100ms\""));
+	free(text);
+}
+
 TEST(policies_table_put_columns_stand_below_each_other)
 {
 	assert_table(

@@ -272,6 +272,35 @@ TEST_ROWS(shadows)
 	policies_unref(policies);
 }
 
+TEST(policy_file_parse_a_lease_reduces_the_bucket_and_those_of_overrides)
+{
+	struct policies *policies = parse_good(FIELDS(
+		"\"algorithm\":\"token_bucket\",\"capacity\":100,\"refill_rate\":\"501/10s\"" KEY
+		",\"lease\":\"100ms\",\"overrides\":["
+		"{\"match\":{\"a\":\"1\"},\"capacity\":1000},"
+		"{\"match\":{\"a\":\"2\"},\"cost\":2},"
+		"{\"match\":{\"a\":\"3\"},\"unlimited\":true}]"));
+	const struct policy *policy = policies_at(policies, 0);
+
+	assert_int_equal(policy->terms.lease_us, 100000);
+	assert_int_equal(policy->terms.quota.limit, 94); /* 5.01 are refilled in 100 ms */
+	assert_int_equal(policy->overrides[0].terms.lease_us, 100000);
+	assert_int_equal(policy->overrides[0].terms.quota.limit, 994);
+	assert_int_equal(policy->overrides[1].terms.quota.limit, 94);
+	assert_int_equal(policy->overrides[2].terms.lease_us, 0);
+	policies_unref(policies);
+}
+
+TEST(policy_file_parse_a_lease_reduces_no_window)
+{
+	struct policies *policies = parse_good(AND("\"lease\":\"10s\""));
+	const struct policy *policy = policies_at(policies, 0);
+
+	assert_int_equal(policy->terms.lease_us, 10000000);
+	assert_int_equal(policy->terms.quota.limit, 10);
+	policies_unref(policies);
+}
+
 TEST(policy_file_parse_shadow_of_an_override_replaces_a_share)
 {
 	struct policies *policies =
@@ -719,6 +748,25 @@ static const struct {
 	{AND("\"ipv6_prefix\":\"64\""), "policies.p.ipv6_prefix: \"64\" is not a number of bits"},
 	{AND("\"blocked\":true"), "policies.p.blocked: is a field of overrides only"},
 	{AND("\"unlimited\":true"), "policies.p.unlimited: is a field of overrides only"},
+	{AND("\"lease\":0.1"), "policies.p.lease: 0.1 is not a duration from \"10ms\" to \"10s\""},
+	{AND("\"lease\":\"9ms\""), "policies.p.lease: \"9ms\" is not a duration from \"10ms\""},
+	{AND("\"lease\":\"11s\""), "policies.p.lease: \"11s\" is not a duration from \"10ms\""},
+	{FIELDS("\"algorithm\":\"sliding_window\",\"limit\":5,\"window\":\"1m\"" KEY
+		",\"lease\":\"1s\""),
+	 "policies.p.lease: a sliding_window can't be leased"},
+	{FIELDS("\"algorithm\":\"token_bucket\",\"capacity\":10,\"refill_rate\":51" KEY
+		",\"lease\":\"100ms\""),
+	 "policies.p.lease: in \"100ms\" 6 of the 10 tokens are refilled; accepted is a time in "
+	 "which at most half"},
+	{FIELDS("\"algorithm\":\"token_bucket\",\"capacity\":1,\"refill_rate\":1" KEY
+		",\"lease\":\"100ms\""),
+	 "policies.p.lease: in \"100ms\" 1 of the 1 tokens are refilled"},
+	{FIELDS("\"algorithm\":\"token_bucket\",\"capacity\":1000,\"refill_rate\":1" KEY
+		",\"lease\":\"100ms\",\"overrides\":[{\"match\":{\"a\":\"1\"},"
+		"\"refill_rate\":100000}]"),
+	 "policies.p.lease: in \"100ms\" 10000 of the 1000 tokens of an override are refilled"},
+	{AND("\"overrides\":[{\"match\":{\"a\":\"1\"},\"lease\":\"1s\"}]"),
+	 "policies.p.overrides[0].lease: is not a field of an override"},
 	{AND("\"limits\":1"), "policies.p.limits: unknown field (did you mean limit?); accepted "
 			      "are algorithm, capacity"},
 
