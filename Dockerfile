@@ -6,7 +6,9 @@ WORKDIR /src
 COPY scripts/packages scripts/install-packages scripts/
 RUN scripts/install-packages build image
 COPY . .
-RUN cmake --preset release -DRATELIMIT_TLS=ON && cmake --build --preset release -j "$(nproc)" && \
+# Tables for stack traces are 74 kB, and there is no debugger in the image.
+RUN cmake --preset release -DRATELIMIT_TLS=ON -DCMAKE_C_FLAGS=-fno-asynchronous-unwind-tables && \
+    cmake --build --preset release -j "$(nproc)" && \
     strip build/release/ratelimit-spoa && \
     scripts/lib/image-root build/release/ratelimit-spoa /image
 
