@@ -30,6 +30,7 @@
 
 #define AGAIN_US    INT64_C(10000)  /* while the store can be asked */
 #define LOOK_US     INT64_C(100000) /* for whether it can */
+#define STEPS_MAX   1024            /* debts that a turn looks at, so that it is short */
 #define PART_OF_ALL 10              /* of the window: for settlements without a request */
 #define PLACE_MASK  (DEBTS_MAX - 1)
 _Static_assert((DEBTS_MAX & PLACE_MASK) == 0, "a mask makes a place of a hash");
@@ -158,6 +159,11 @@ void settling_owe(struct settling *settling, const struct check *check, int64_t 
 	}
 	debt->quota = *check->quota;
 	debt->units += check->cost;
+	/* More than the limit is never charged. So the sum stays small however long an outage is.
+	 */
+	int64_t above = greatest_i64(debt->units - debt->quota.limit, 0);
+	debt->units -= above;
+	settling->stats.over += (uint64_t)above;
 	debt->local_us = local_us;
 	debt->mono_us = mono_us;
 	if (!debt->is_asked)
@@ -306,8 +312,10 @@ void settling_ask(struct settling *settling, const struct request *request, int6
 	for (size_t i = 0; i < request->count; i++) {
 		const struct check *check = request->checks[i];
 		struct debt *debt = *place_of_debt(settling, check->hash);
-		if (debt != NULL && !debt->is_asked && !check->is_decided)
-			(void)settle(settling, debt, local_us, mono_us, request->count);
+		if (debt == NULL || debt->is_asked || check->is_decided)
+			continue;
+		debt->quota = *check->quota; /* a reload may have changed the numbers */
+		(void)settle(settling, debt, local_us, mono_us, request->count);
 	}
 }
 
@@ -331,7 +339,9 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 	size_t window = store_describe(settling->config.store).stats.window;
 	size_t max = window > PART_OF_ALL ? window / PART_OF_ALL : 1;
 
-	while (settling->asked_count < max && !list_is_empty(&settling->newest)) {
+	for (size_t step = 0;
+	     step < STEPS_MAX && settling->asked_count < max && !list_is_empty(&settling->newest);
+	     step++) {
 		struct debt *debt = CONTAINER_OF(settling->newest.next, struct debt, link);
 		if (is_overdue(settling, debt, mono_us))
 			drop_debt(settling, debt);
@@ -342,10 +352,12 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 
 static void drop_overdue(struct settling *settling, int64_t mono_us)
 {
-	struct debt *debt;
-
-	while ((debt = oldest_debt(settling)) != NULL && is_overdue(settling, debt, mono_us))
+	for (size_t step = 0; step < STEPS_MAX; step++) {
+		struct debt *debt = oldest_debt(settling);
+		if (debt == NULL || !is_overdue(settling, debt, mono_us))
+			return;
 		drop_debt(settling, debt);
+	}
 }
 
 /* Whoever reads the reply sees by that how busy the store is. */

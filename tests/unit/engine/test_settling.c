@@ -597,6 +597,73 @@ TEST(what_the_bucket_has_refilled_is_not_charged)
 	world_free(world);
 }
 
+/* Of 10,000 windows of such a limit, all of which were granted, no number of 64 bits has the sum.
+ */
+TEST(debt_of_many_windows_is_one_limit_at_most)
+{
+	struct quota quota;
+	struct err err;
+	assert_true(quota_set_window(&quota, FIXED_WINDOW, QUOTA_UNITS_MAX, 1000, &err));
+	struct world *world = world_of(quota);
+
+	for (int i = 0; i < 10000; i++) {
+		world->mono_us += 1000;
+		grant(world, "192.0.2.1", QUOTA_UNITS_MAX);
+	}
+	world->fake.is_up = true;
+	(void)ask_for(world, "192.0.2.1", 1);
+
+	assert_settlement(world, 0, QUOTA_UNITS_MAX);
+	assert_int_equal(stats_of(world).over, UINT64_C(9999) * QUOTA_UNITS_MAX);
+	world_free(world);
+}
+
+TEST(turn_looks_at_so_many_debts_at_most)
+{
+	enum { DEBTS = 3000, A_TURN = 1024 };
+	struct world *world = world_new();
+	char src[32];
+
+	for (int i = 0; i < DEBTS; i++) {
+		snprintf(src, sizeof src, "10.0.%d.%d", i / 250, i % 250);
+		grant(world, src, 1);
+	}
+	pass(world, 2 * 3600 * SECOND_US); /* all windows are over */
+	world->fake.is_up = true;
+
+	for (uint64_t turn = 1; turn * A_TURN < DEBTS; turn++) {
+		pass(world, SECOND_US / 10);
+		assert_int_equal(stats_of(world).over, turn * A_TURN);
+	}
+	pass(world, SECOND_US / 10);
+	assert_int_equal(stats_of(world).over, DEBTS);
+	assert_int_equal(engine_next_us(world->engine), -1);
+	world_free(world);
+}
+
+TEST(numbers_of_a_reload_hold_for_what_is_charged)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 3);
+	struct policies *policies = policies_new(ON_ERROR_LOCAL);
+	struct policy policy = {.terms = {.on_error = ON_ERROR_LOCAL, .quota = world->quota},
+				.ipv4_prefix = 32,
+				.ipv6_prefix = 64};
+	policy.terms.quota.limit = LIMIT / 2;
+	strcpy(policy.name, "p");
+	policy.key[policy.key_count++] = BYTES("src");
+	assert_true(policies_add(policies, &policy));
+	engine_set_policies(world->engine, policies);
+	policies_unref(policies);
+	world->fake.is_up = true;
+	(void)ask_for(world, "192.0.2.1", 1);
+
+	assert_settlement(world, 0, 3);
+	assert_int_equal(world->fake.asked[0]->checks[0]->quota->limit, LIMIT / 2);
+	world_free(world);
+}
+
 TEST(oldest_debt_makes_room_for_a_new_one)
 {
 	size_t in_flight = 0;
@@ -610,6 +677,7 @@ TEST(oldest_debt_makes_room_for_a_new_one)
 								       .in_flight = &in_flight,
 								       .in_flight_max = 1}));
 	check.quota = &check.own_quota;
+	check.own_quota.limit = LIMIT;
 	for (uint64_t i = 0; i <= DEBTS_MAX; i++) {
 		check.hash = (struct key_hash){.low = i, .high = i};
 		check.cost = i == 0 ? 7 : 1;
