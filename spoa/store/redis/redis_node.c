@@ -237,12 +237,21 @@ static void finish_call(struct call *call, const struct redis_reply *reply)
 	}
 }
 
+/* What is settled or given back has no deadline: then the time that the call took decides. */
+static bool is_call_late(const struct call *call, int64_t took_us)
+{
+	const struct store_op *op = first_request(&call->ops); /* they were asked in order */
+
+	return op != NULL ? op->is_late : took_us > call->node->common->config.timeout_us;
+}
+
 static void count_reply(struct call *call)
 {
 	struct redis_node *node = call->node;
-	bool is_late = first_op(&call->ops)->is_late; /* they were asked in order */
+	int64_t took_us = clock_mono_us() - call->sent_us;
+	bool is_late = is_call_late(call, took_us);
 
-	histogram_add(&node->common->stats.latency, clock_mono_us() - call->sent_us);
+	histogram_add(&node->common->stats.latency, took_us);
 	redis_link_add_call(node->link, call->checks, call->sent_us, is_late);
 	if (is_late)
 		tell_late(call);
@@ -527,7 +536,7 @@ enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 	if (!redis_health_admit(redis_link_health(node->link), (uint32_t)op->count,
 				common->turn_us)) {
 		store_op_fail(op, STORE_FULL);
-		common->stats.shed += !op->is_part && !op->is_settling;
+		common->stats.shed += !op->is_part && store_op_is_request(op);
 		return STORE_DONE;
 	}
 	list_init(&op->link);
