@@ -87,13 +87,22 @@ static void learn_check(struct lease_store *leased, const struct store_op *op, s
 			int64_t mono_us)
 {
 	const struct check *check = op->checks[i];
+	struct lease_part *part = &op->leases[i];
 
 	if (check->terms->lease_us == 0)
 		return;
 	if (check->is_decided && check->outcome.allowed)
 		leases_note_need(leased->leases, check, mono_us);
-	if (op->leases[i].is_leased)
-		leases_learn(leased->leases, check, &op->leases[i], op->mono_us, mono_us);
+	if (!part->is_leased)
+		return;
+	if (check->error != STORE_OK)
+		part->got = 0; /* of a reply that could be read in part */
+	/* Of a denied op nobody says whether it is unsure. */
+	if (check->error != STORE_OK && !op->is_unsure && !op->is_denied)
+		leases_undo(leased->leases, check, part,
+			    mono_us); /* it was not sent, or did nothing */
+	else
+		leases_learn(leased->leases, check, part, op->mono_us, mono_us);
 }
 
 /*

@@ -154,7 +154,8 @@ static void note_need(struct lease *lease, int64_t lease_us, int64_t units, int6
 		lease->needed = 0;
 		lease->since_us = passed_us < 2 * lease_us ? lease->since_us + lease_us : mono_us;
 	}
-	lease->needed += units;
+	/* A lease of 10 s may span 10,000 windows of 1 ms. */
+	lease->needed = least_i64(lease->needed, QUOTA_UNITS_MAX) + units;
 }
 
 void leases_note_need(struct leases *leases, const struct check *check, int64_t mono_us)
@@ -252,6 +253,7 @@ struct lease_part leases_begin(struct leases *leases, const struct check *check,
 	if (part.is_leased && !is_look) {
 		lease->is_asked = true;
 		(void)let_go(leases, lease);
+		lease->quota = *check->quota; /* a raise may have begun or ended */
 	}
 	return part;
 }

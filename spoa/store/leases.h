@@ -69,7 +69,7 @@ MUST_CHECK bool leases_spend(struct leases *leases, const struct store_op *op, i
  */
 struct lease_part leases_begin(struct leases *leases, const struct check *check, bool is_look,
 			       int64_t mono_us);
-/* The question was not asked. */
+/* The question was not asked, or the server did nothing of it. */
 void leases_undo(struct leases *leases, const struct check *check, const struct lease_part *part,
 		 int64_t mono_us);
 /* The question, which was asked at `asked_us` or later, was answered, whatever came of it. */
