@@ -7,8 +7,8 @@ static bool refuse_number(struct err *err, const char *name, enum algorithm algo
 		       accepted);
 }
 
-bool exception_quota(const struct exception *exception, const struct quota *quota,
-		     struct quota *ret_quota, struct err *err)
+static bool set_quota(const struct exception *exception, const struct quota *quota,
+		      struct quota *ret_quota, struct err *err)
 {
 	int64_t units = exception->units != 0 ? exception->units : quota->limit;
 	struct ratio rate = exception->tokens_per_us;
@@ -22,4 +22,18 @@ bool exception_quota(const struct exception *exception, const struct quota *quot
 	if (rate.num == 0)
 		rate = (struct ratio){quota->refill_tokens, quota->refill_us};
 	return quota_set_bucket(ret_quota, quota->algorithm, units, rate, err);
+}
+
+bool exception_quota(const struct exception *exception, const struct quota *quota,
+		     int64_t *lease_us, struct quota *ret_quota, struct err *err)
+{
+	struct quota whole = *quota; /* as the policy file has it */
+
+	whole.limit += quota_lease_units(&whole, *lease_us);
+	if (!set_quota(exception, &whole, ret_quota, err))
+		return false;
+	if (!quota_can_be_leased(ret_quota, *lease_us))
+		*lease_us = 0;
+	ret_quota->limit -= quota_lease_units(ret_quota, *lease_us);
+	return true;
 }

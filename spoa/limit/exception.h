@@ -59,10 +59,12 @@ struct exception {
 };
 
 /*
- * The quota of a check that would have had `quota`. False, with the reason, when the numbers are
- * none that this algorithm has, or can't be kept exactly together with the others.
+ * The quota of a check that would have had `quota`, which is reduced by a lease of `*lease_us`
+ * (quota.h); so is the new one, or `*lease_us` becomes 0 when its numbers are too small for the
+ * lease. False, with the reason, when the numbers are none that this algorithm has, or can't be
+ * kept exactly together with the others.
  */
 MUST_CHECK bool exception_quota(const struct exception *exception, const struct quota *quota,
-				struct quota *ret_quota, struct err *err);
+				int64_t *lease_us, struct quota *ret_quota, struct err *err);
 
 #endif

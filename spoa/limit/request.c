@@ -183,14 +183,9 @@ static bool apply_exception(struct check *check, const struct exception *excepti
 	if (hit->kind == EXCEPTION_ALLOW)
 		return false;
 	if (hit->kind == EXCEPTION_RAISE) {
-		struct quota whole = *check->quota; /* as the policy file has it */
-		whole.limit += quota_lease_units(&whole, terms.lease_us);
 		/* The policies may have changed so that the numbers fit no longer. */
-		if (!exception_quota(exception, &whole, &quota, &err))
+		if (!exception_quota(exception, check->quota, &terms.lease_us, &quota, &err))
 			return !terms.is_unlimited;
-		if (!quota_can_be_leased(&quota, terms.lease_us))
-			terms.lease_us = 0;
-		quota.limit -= quota_lease_units(&quota, terms.lease_us);
 		terms.quota = quota;
 		terms.header_len = 0;     /* what the headers say is of the other numbers */
 		check->own_quota = quota; /* the key has the inline policy's own numbers already */

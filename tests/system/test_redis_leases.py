@@ -134,6 +134,18 @@ def test_explain_leases_nothing(start):
         assert hits(agent) == before
 
 
+def test_a_raise_of_a_leased_bucket_is_reduced_like_the_policy(start):
+    agent = start(p={**bucket(100, "50", ["k"]), **LEASE})
+    with agent.connect() as peer, Operated(agent) as client:
+        assert peer.ask(k="x").limit == 90
+        raised = client.request("PUT", "/exceptions/p?k=x", '{"capacity":200}',
+                                {"Content-Type": "application/json"})
+        assert raised.status == 200
+        wait_until(lambda: peer.ask(k="x").limit == 190, "the raise")
+        balance, = client.balances("p", k="x")["balances"]
+        assert (balance["limit"], balance["exception"]) == (190, raised.json["id"])
+
+
 def test_a_reset_drops_what_is_held(start):
     agent = start(p=WINDOW)
     with agent.connect() as peer, Operated(agent) as client:

@@ -108,6 +108,7 @@ static bool allocate(struct query *query, size_t count)
 /* The numbers of a raise hold for the balance, whichever terms it is of: see request.c. */
 static void apply_raise(struct check *check, const struct exceptions *exceptions)
 {
+	struct terms terms = *check->terms;
 	struct exception_hit hit;
 	struct quota quota;
 	struct err err;
@@ -116,11 +117,11 @@ static void apply_raise(struct check *check, const struct exceptions *exceptions
 		return;
 	const struct exception *exception = exceptions_find(exceptions, check, &hit);
 	if (exception == NULL || exception->kind != EXCEPTION_RAISE ||
-	    !exception_quota(exception, check->quota, &quota, &err))
+	    !exception_quota(exception, check->quota, &terms.lease_us, &quota, &err))
 		return;
 	bool is_inline = check->quota == &check->own_quota;
-	check->own_terms = *check->terms;
-	check->own_terms.quota = quota;
+	terms.quota = quota;
+	check->own_terms = terms;
 	check->own_quota = quota;
 	check->terms = &check->own_terms;
 	if (!is_inline)

@@ -211,6 +211,7 @@ static bool check_numbers(const struct exception *exception, const struct body *
 			  const struct policy *policy, const struct key_names *key, struct err *err)
 {
 	const struct quota *quota = key->is_inline ? &key->reserved.quota : &policy->terms.quota;
+	int64_t lease_us = policy->terms.lease_us;
 	struct quota unused;
 
 	if (exception->kind != EXCEPTION_RAISE)
@@ -221,11 +222,14 @@ static bool check_numbers(const struct exception *exception, const struct body *
 		return refuse_number("refill_rate", quota->algorithm, err);
 	if (algorithm_traits(quota->algorithm)->is_by_rate && body->has_limit)
 		return refuse_number("limit", quota->algorithm, err);
-	if (!exception_quota(exception, quota, &unused, err))
+	if (!exception_quota(exception, quota, &lease_us, &unused, err))
 		return false;
-	for (size_t i = 0; i < policy->override_count; i++)
-		if (!exception_quota(exception, &policy->overrides[i].terms.quota, &unused, err))
+	for (size_t i = 0; i < policy->override_count; i++) {
+		const struct terms *terms = &policy->overrides[i].terms;
+		lease_us = terms->lease_us;
+		if (!exception_quota(exception, &terms->quota, &lease_us, &unused, err))
 			return err_at(err, "with the numbers of overrides[%zu]: ", i);
+	}
 	return true;
 }
 
