@@ -35,6 +35,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "app/load.h"
 #include "app/reload.h"
@@ -47,6 +49,7 @@
 #define TRY_AGAIN_S  30.0
 #define AWAIT_MS     1000
 #define PUTS_MAX     8
+#define THREAD_NICER 10   /* on one core, the loop runs first */
 #define REMOVED_MAX  1024 /* records, after a put */
 #define NO_POLICIES  "{\"policies\":{}}"
 
@@ -111,7 +114,7 @@ static bool use_none(struct policies_store *store)
 {
 	const struct policy_version none = {.len = strlen(NO_POLICIES)};
 
-	if (store->is_used && store->used.number == 0)
+	if ((store->is_used && store->used.number == 0) || store->is_none_refused)
 		return true;
 	if (!policies_store_is_known(store))
 		return false;
@@ -169,12 +172,14 @@ static void on_try_again(struct ev_loop *loop, struct ev_timer *timer, int event
 
 	(void)loop, (void)events;
 	store->refused = (struct policy_version){0};
+	store->is_none_refused = false;
 	look_in(store, LOOK_S);
 }
 
 static void note_refused(struct policies_store *store, const char *why)
 {
 	store->refused = store->asked;
+	store->is_none_refused = store->asked.number == 0;
 	(void)err_set(&store->refused_why, "%s", why);
 	ev_timer_stop(store->loop, &store->try_again);
 	ev_timer_set(&store->try_again, TRY_AGAIN_S, 0.0);
@@ -198,6 +203,7 @@ static void on_taken(void *owner, uint64_t version, bool is_taken, const char *w
 		store->is_used = true;
 		store->used = store->asked;
 		store->refused = (struct policy_version){0};
+		store->is_none_refused = false;
 		store->stats->policies_version = version;
 	} else {
 		note_refused(store, why_not);
@@ -221,6 +227,7 @@ static void *check_text(void *argument)
 	struct policies_put *put = argument;
 	struct bytes text = bytes_from(put->text, put->version.len);
 
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), THREAD_NICER);
 	policies_unref(load_policies_of_text(put->store->options, text, &put->problems));
 	ev_async_send(put->store->loop, &put->on_checked);
 	return NULL;
@@ -332,8 +339,9 @@ static void on_piece_put(void *owner, enum records_outcome outcome)
 {
 	struct policies_put *put = owner;
 
+	/* The head is not sent then: without it the store has no such version. */
 	if (outcome != RECORDS_DONE)
-		put->outcome = outcome;
+		put->outcome = outcome == RECORDS_UNCERTAIN ? RECORDS_UNAVAILABLE : outcome;
 	if (--put->sent > 0)
 		return;
 	if (put->outcome == RECORDS_DONE)

@@ -38,6 +38,7 @@ struct policies_store {
 	struct policy_version asked;        /* the last one that it got */
 	struct policy_version refused;      /* number 0: none */
 	struct policy_version refused_told; /* of which the log has a line */
+	bool is_none_refused;               /* the empty set could not be taken */
 	struct err refused_why;
 	struct list puts;
 	size_t put_count;
