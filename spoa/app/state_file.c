@@ -45,7 +45,8 @@
 #define BEGIN          BEGIN_ANY "1\n"
 #define WAIT_SECONDS   0.25
 #define AGAIN_SECONDS  5.0
-#define PUT_AT_ONCE    1000 /* records, in a turn of the loop */
+#define PUT_AT_ONCE    1000   /* records, in a turn of the loop */
+#define BYTES_AT_ONCE  262144 /* and fewer, when they are large */
 #define TRIES          16
 #define HEAD_MAX       160
 #define END_MAX        128
@@ -595,11 +596,12 @@ static bool begin_text(struct state_file *file)
 }
 
 /* A reset was done at once, in the balances: there is nothing to restore. */
-static bool put_some(struct state_file *file, size_t most)
+static bool put_some(struct state_file *file, size_t most, size_t bytes_most)
 {
+	size_t begin = file->len;
 	struct record record;
 
-	for (size_t i = 0; i < most && file->place > 0; i++) {
+	for (size_t i = 0; i < most && file->place > 0 && file->len - begin < bytes_most; i++) {
 		file->place--;
 		if (file->records->at(file->records, file->place, &record) &&
 		    !record_is_reset(&record) && !put_record(file, &record))
@@ -665,7 +667,8 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 	ev_timer_stop(loop, timer);
 	if (file->is_writing)
 		return;
-	if ((!file->is_putting && !begin_text(file)) || !put_some(file, PUT_AT_ONCE)) {
+	if ((!file->is_putting && !begin_text(file)) ||
+	    !put_some(file, PUT_AT_ONCE, BYTES_AT_ONCE)) {
 		note_failure(file, ENOMEM);
 		write_again_in(file, AGAIN_SECONDS);
 		return;
@@ -719,7 +722,7 @@ static void await_thread(struct state_file *file)
 /* Here, and not beside the loop, which has ended. */
 static void write_at_once(struct state_file *file)
 {
-	if (begin_text(file) && put_some(file, SIZE_MAX))
+	if (begin_text(file) && put_some(file, SIZE_MAX, SIZE_MAX))
 		write_text(file);
 	else
 		file->error = ENOMEM;
