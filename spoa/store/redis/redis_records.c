@@ -93,7 +93,8 @@ struct redis_records {
 	size_t merged_count, merge_at;
 
 	struct redis_records_puts puts;
-	int64_t told_since_us; /* of the link that was told to lack a right, or to fail */
+	int64_t told_since_us;   /* of the link that was told to fail */
+	int64_t told_lacking_us; /* and to lack a right */
 	/* Rights that were missing, until the call that lacked them succeeds. */
 	bool lacks_right, put_lacks_right;
 	int64_t read_since_us; /* of the link that has answered a read */
@@ -470,9 +471,10 @@ static void note_error(struct redis_records *records, struct bytes why)
 	if (can_repeat(records, why))
 		return;
 	ask_again_in(records, REFUSED_SECONDS);
-	if (records->told_since_us == since_of(records))
+	int64_t *told_us = lacks_right(why) ? &records->told_lacking_us : &records->told_since_us;
+	if (*told_us == since_of(records))
 		return;
-	records->told_since_us = since_of(records);
+	*told_us = since_of(records);
 	if (lacks_right(why)) {
 		records->lacks_right = true;
 		if (config->lacks_right != NULL)
@@ -647,7 +649,7 @@ static void note_right(struct redis_records *records)
 		return;
 	records->lacks_right = false;
 	records->put_lacks_right = false;
-	records->told_since_us = 0; /* a right that is taken away again is told again */
+	records->told_lacking_us = 0; /* a right that is taken away again is told again */
 	if (records->config.regained_right != NULL)
 		records->config.regained_right(records->config.owner, LACKS_COMMANDS);
 }
