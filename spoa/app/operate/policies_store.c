@@ -44,14 +44,15 @@
 #include "base/compiler.h"
 #include "base/log.h"
 
-#define LOOK_S       0.005
-#define LOOK_AGAIN_S 0.05
-#define TRY_AGAIN_S  30.0
-#define AWAIT_MS     1000
-#define PUTS_MAX     8
-#define THREAD_NICER 10   /* on one core, the loop runs first */
-#define REMOVED_MAX  1024 /* records, after a put */
-#define NO_POLICIES  "{\"policies\":{}}"
+#define LOOK_S         0.005
+#define LOOK_AGAIN_S   0.05
+#define TRY_AGAIN_S    30.0
+#define AWAIT_MS       1000
+#define PUTS_MAX       8
+#define PIECES_AT_ONCE 4
+#define THREAD_NICER   10   /* on one core, the loop runs first */
+#define REMOVED_MAX    1024 /* records, after a put */
+#define NO_POLICIES    "{\"policies\":{}}"
 
 enum put_state { PUT_CHECKING = 0, PUT_AWAITING, PUT_SENDING, PUT_USING };
 
@@ -64,7 +65,9 @@ struct policies_put {
 	struct policy_version version;
 	struct http_who who;
 	char *text;
-	size_t sent; /* records that the store has not answered */
+	size_t next;     /* piece to be sent */
+	size_t sent;     /* pieces that the store has not answered */
+	bool is_sending; /* send_pieces is on the stack */
 	enum records_outcome outcome;
 	policies_put_done_fn *done;
 	void *owner;
@@ -334,15 +337,26 @@ static void send_head(struct policies_put *put)
 	records_put(put->store->records, &head.record, on_head_put, put);
 }
 
-/* The store has answered a piece, or the sending of all pieces is over. */
-static void on_piece_put(void *owner, enum records_outcome outcome)
-{
-	struct policies_put *put = owner;
+static void on_piece_put(void *owner, enum records_outcome outcome);
 
-	/* The head is not sent then: without it the store has no such version. */
-	if (outcome != RECORDS_DONE)
-		put->outcome = outcome == RECORDS_UNCERTAIN ? RECORDS_UNAVAILABLE : outcome;
-	if (--put->sent > 0)
+/*
+ * Few pieces are under way at once, since they share a connection with the checks, and these have
+ * to be answered in time. A store in memory answers inside records_put.
+ */
+static void send_pieces(struct policies_put *put)
+{
+	struct bytes text = bytes_from(put->text, put->version.len);
+	size_t count = policy_version_pieces(&put->version);
+	struct policy_record piece;
+
+	put->is_sending = true;
+	while (put->outcome == RECORDS_DONE && put->next < count && put->sent < PIECES_AT_ONCE) {
+		policy_version_make_piece(&put->version, text, put->next++, &piece);
+		put->sent++;
+		records_put(put->store->records, &piece.record, on_piece_put, put);
+	}
+	put->is_sending = false;
+	if (put->sent > 0)
 		return;
 	if (put->outcome == RECORDS_DONE)
 		send_head(put);
@@ -350,20 +364,16 @@ static void on_piece_put(void *owner, enum records_outcome outcome)
 		on_head_put(put, put->outcome);
 }
 
-static void send_pieces(struct policies_put *put)
+static void on_piece_put(void *owner, enum records_outcome outcome)
 {
-	struct bytes text = bytes_from(put->text, put->version.len);
-	size_t count = policy_version_pieces(&put->version);
-	struct policy_record piece;
+	struct policies_put *put = owner;
 
-	put->state = PUT_SENDING;
-	put->outcome = RECORDS_DONE;
-	put->sent = count + 1;
-	for (size_t i = 0; i < count; i++) {
-		policy_version_make_piece(&put->version, text, i, &piece);
-		records_put(put->store->records, &piece.record, on_piece_put, put);
-	}
-	on_piece_put(put, RECORDS_DONE);
+	/* The head is not sent then: without it the store has no such version. */
+	if (outcome != RECORDS_DONE)
+		put->outcome = outcome == RECORDS_UNCERTAIN ? RECORDS_UNAVAILABLE : outcome;
+	put->sent--;
+	if (!put->is_sending)
+		send_pieces(put);
 }
 
 /* ---- a put goes on ---- */
@@ -382,6 +392,8 @@ static void compare_versions(struct policies_put *put)
 
 	if (policies_store_is_known(store) && put->expected == latest) {
 		put->version.number = latest + 1;
+		put->state = PUT_SENDING;
+		put->outcome = RECORDS_DONE;
 		send_pieces(put);
 	} else if (policies_store_is_known(store) && (put->expected < latest || is_late)) {
 		end_put(put, POLICIES_NOT_LATEST);
