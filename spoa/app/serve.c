@@ -154,10 +154,10 @@ static void on_node_changed(void *owner, const char *node, bool is_up, enum stor
 			  LOG_TEXT("reason", why));
 }
 
-/* Called when it is known how Redis makes room, and when there is an exception more. */
+/* Called when it is known how Redis makes room, and when Redis has told of a record. */
 static void warn_of_eviction(struct agent *agent)
 {
-	if (agent->is_eviction_told || agent->operated.exceptions == 0 ||
+	if (agent->is_eviction_told || !operate_stats_have_records(&agent->operated) ||
 	    !store_warnings_evicts(&agent->warnings))
 		return;
 	agent->is_eviction_told = true;
@@ -296,12 +296,11 @@ static void on_record(void *owner, const struct record *record)
 	if (policy_versions_have_record(record)) {
 		if (agent->policies != NULL)
 			policies_store_take_record(agent->policies, record);
-		return;
-	}
-	if (record_is_reset(record))
+	} else if (record_is_reset(record)) {
 		resets_take_record(agent->operate, record);
-	else
+	} else {
 		exceptions_take_record(agent->operate, record);
+	}
 	warn_of_eviction(agent);
 }
 

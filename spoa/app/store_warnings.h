@@ -28,14 +28,14 @@ void store_warnings_lack(struct store_warnings *warnings, const char *command, c
 void store_warnings_regain(struct store_warnings *warnings, const char *hint);
 void store_warnings_set_eviction(struct store_warnings *warnings, const char *policy);
 
-#define STORE_EVICTS                                                                            \
-	"when Redis is full it may delete exceptions and resets, and then one that is blocked " \
-	"may be free after a restart of all agents; set maxmemory-policy volatile-lfu and "     \
-	"lfu-decay-time 0"
+#define STORE_EVICTS                                                                           \
+	"when Redis is full it may delete exceptions, resets and stored policies, and then "   \
+	"one that is blocked may be free after a restart of all agents; set maxmemory-policy " \
+	"volatile-lfu and lfu-decay-time 0"
 
-/* Whether the server may delete keys that have no TTL, as those of exceptions. */
+/* Whether the server may delete keys that have no TTL, as those of exceptions and policies. */
 bool store_warnings_evicts(const struct store_warnings *warnings);
-/* Whole sentences; returns how many. `has_records`: there are exceptions in the store. */
+/* Whole sentences; returns how many. `has_records`: the store has exceptions, or policies. */
 size_t store_warnings_texts(const struct store_warnings *warnings, bool has_records,
 			    char ret_texts[STORE_WARNINGS_MAX][STORE_WARNING_MAX]);
 

@@ -459,3 +459,19 @@ def test_a_file_that_is_missing_or_too_large_is_exit_1(client, tmp_path):
         done = run("policies", "put", tmp_path / name, "--version", "0", "--agent",
                    f"http://{client.agent.http_address}")
         assert done.returncode == 1 and reason in done.stderr
+
+
+def test_a_redis_that_may_delete_the_policies_is_warned_about(start, redis):
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    with start(redis.url) as client:
+        wait_until(client.is_ready, "the policies")
+        status = client.request("GET", "/status").json
+        assert status["store"]["warnings"] == []
+        assert not client.agent.events("store_evicts_exceptions")
+        client.put(FIRST, 0)
+        line = client.agent.wait_for_event("store_evicts_exceptions", level="warn")
+        assert line["maxmemory_policy"] == "allkeys-lru" and "stored policies" in line["hint"]
+        status = client.request("GET", "/status").json
+        assert ["allkeys-lru" in text for text in status["store"]["warnings"]] == [True]
+    with start(redis.url) as client:
+        client.agent.wait_for_event("store_evicts_exceptions")

@@ -85,8 +85,8 @@ struct operate *operate_new(const struct operate *operate)
 void operate_put_warnings(const struct operate *operate, FILE *to)
 {
 	char texts[STORE_WARNINGS_MAX][STORE_WARNING_MAX];
-	size_t count =
-		store_warnings_texts(operate->warnings, operate->stats->exceptions > 0, texts);
+	size_t count = store_warnings_texts(operate->warnings,
+					    operate_stats_have_records(operate->stats), texts);
 	char memory[2 * STORE_WARNING_MAX];
 
 	for (size_t i = 0; i < count; i++) {

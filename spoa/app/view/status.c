@@ -24,8 +24,8 @@ static void add_sentinels(struct json_node in, const struct store_description *s
 static void add_warnings(struct json_node in, const struct agent_stats *stats)
 {
 	char texts[STORE_WARNINGS_MAX][STORE_WARNING_MAX];
-	size_t count =
-		store_warnings_texts(&stats->warnings, stats->operated.exceptions > 0, texts);
+	size_t count = store_warnings_texts(&stats->warnings,
+					    operate_stats_have_records(&stats->operated), texts);
 	struct json_node list = json_add_list(in, "warnings");
 
 	for (size_t i = 0; i < count; i++)
