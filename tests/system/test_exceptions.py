@@ -299,6 +299,19 @@ BAD = {
     "a wide network": (None, {"src": "10.0.0.0/7"}, BLOCKED, 400, "wider than /8"),
     "a wide network of IPv6": (None, {"src": "2001::/23"}, BLOCKED, 400, "wider than /24"),
     "no network": (None, {"src": "10.0.0.0/33"}, BLOCKED, 400, "is no network"),
+    "no length": (None, {"src": "10.0.0.0/"}, BLOCKED, 400,
+          'src: "10.0.0.0/" is no address and no network; accepted are such as "192.0.2.1"'),
+    "a length of letters": (None, {"src": "10.0.0.0/x"}, BLOCKED, 400, "no address and no network"),
+    "no address": (None, {"src": "10.0.0.300"}, BLOCKED, 400, "no address and no network"),
+    "a short address": (None, {"src": "10.0.0"}, BLOCKED, 400, "no address and no network"),
+    "a short network": (None, {"src": "10.0.0/24"}, BLOCKED, 400, "no address and no network"),
+    "a port that is none": (None, {"src": "10.0.0.1:99999"}, BLOCKED, 400, "no address and"),
+    "no address of IPv6": (None, {"src": "2001:db8::1::"}, BLOCKED, 400, "no address and"),
+    "no address of a policy": ("login", {"src": "10.0.0.300"}, BLOCKED, 400, "no address and"),
+    "no length of a policy": ("login", {"src": "10.0.0.0/"}, BLOCKED, 400, "no address and"),
+    "no address as key": ("login", {"key": "10.0.0.300"}, BLOCKED, 400,
+          'key: "10.0.0.300" is no address'),
+    "no address is raised": ("login", {"src": "10.0.0.300"}, {"limit": 9}, 400, "no address and"),
     "a network of a policy": ("login", {"src": "10.0.0.0/24"}, BLOCKED, 400,
           "without a policy only"),
     "everybody": ("everybody", {}, BLOCKED, 400, "--wide"),
@@ -323,6 +336,17 @@ def test_a_bad_change_is_refused_with_its_reason(client, policy, names, body, st
     assert_is_described(answer, "put", "/exceptions/{policy}" if policy else "/exceptions")
     assert client.listed() == []
     assert client.reason(src="x", tenant="y") == "ok"
+
+
+def test_texts_that_no_address_was_meant_by_and_all_forms_of_addresses_are_accepted(client):
+    for names in ({"src": "unix"}, {"src": "1234"}, {"src": "host.example"},
+                  {"src": "192.0.2.1:4711"}, {"src": "[2001:db8::1]:443"}, {"src": "fe80::1%eth0"},
+                  {"src": "::ffff:10.0.0.0/104"}, {"tenant": "10.0.0.300"}, {"path": "10.0.0.0/"}):
+        client.set(None, {"blocked": True}, **names)
+        assert client.reason(**{name: value.replace("/104", "") for name, value in names.items()}) \
+            == "blocked", names
+    client.set("tenant", {"blocked": True}, tenant="10.0.0.300")
+    assert client.reason(tenant="10.0.0.300") == "blocked"
 
 
 def test_bodies_and_ids_that_are_refused(client):

@@ -289,6 +289,56 @@ static void set_id(struct exception *exception, struct bytes identity)
 	(void)sodium_bin2hex(exception->id, sizeof exception->id, hash, EXCEPTION_ID_MAX / 2);
 }
 
+/* ---- what is meant as an address ---- */
+
+/* Digits and dots, or hexadecimal digits and colons, with at least one dot or colon. */
+static bool has_characters_of_address(struct bytes text)
+{
+	bool has_colon = text.len > 0 && memchr(text.data, ':', text.len) != NULL;
+	bool has_dot = text.len > 0 && memchr(text.data, '.', text.len) != NULL;
+	const char *characters = has_colon ? "0123456789abcdefABCDEF.:[]" : "0123456789.";
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] == '\0' || strchr(characters, text.data[i]) == NULL)
+			return false;
+	return has_colon || has_dot;
+}
+
+static bool is_address(struct bytes name, struct bytes text)
+{
+	struct value value = value_text(text);
+
+	value = attribute_canonical(name, &value);
+	return value_is_address(&value);
+}
+
+/*
+ * A text of `src` that somebody wrote as an address or a network, and that is none: as a text it
+ * would be the name of no client, and the change would have no effect.
+ */
+static bool is_failed_address(struct bytes name, struct bytes text)
+{
+	struct bytes rest = text, address;
+	unsigned prefix;
+
+	if (!bytes_equal(name, BYTES("src")) || is_address(name, text))
+		return false;
+	struct value network = network_read(text, name, &prefix);
+	if (value_is_address(&network))
+		return false;
+	(void)bytes_next_item(&rest, '/', &address);
+	return has_characters_of_address(address) ||
+	       (rest.data != NULL && is_address(name, address));
+}
+
+static bool refuse_failed_address(struct bytes name, struct bytes text, struct err *err)
+{
+	return err_set(err,
+		       "%s: %s is no address and no network; accepted are such as \"192.0.2.1\", "
+		       "\"192.0.2.0/24\" and \"2001:db8::/32\"",
+		       quoted_unless_plain(name).text, quoted(text).text);
+}
+
 /* ---- the names, of a policy ---- */
 
 static bool refuse_networks(const struct attributes *attributes, struct err *err)
@@ -335,6 +385,20 @@ static bool keep_names(const struct exception_request *request, const struct pol
 	return true;
 }
 
+/* Of a policy that counts by `src`, which `key` may stand for. */
+static bool refuse_failed_addresses(const struct attributes *attributes,
+				    const struct policy *policy, bool is_inline, struct err *err)
+{
+	for (size_t i = 0; i < attributes->count; i++) {
+		const struct attribute *attribute = &attributes->items[i];
+		if (attribute->value.kind == VALUE_TEXT &&
+		    is_failed_address(own_name(policy, attribute->name, is_inline),
+				      attribute->value.text))
+			return refuse_failed_address(attribute->name, attribute->value.text, err);
+	}
+	return true;
+}
+
 static bool name_policy(const struct exception_request *request, const struct policy *policy,
 			const struct key_names *key, struct exception_draft *draft)
 {
@@ -371,6 +435,7 @@ static unsigned read_policy(const struct exception_request *request, const struc
 	}
 	if (!refuse_networks(request->attributes, err) ||
 	    !key_names_read(policy, is_inline, request->attributes, &key, err) ||
+	    !refuse_failed_addresses(request->attributes, policy, is_inline, err) ||
 	    !check_numbers(&draft->exception, body, policy, &key, err))
 		return 400;
 	if (!is_inline && policy->key_count == 0 && !body->is_wide) {
@@ -407,6 +472,8 @@ static bool read_value(const struct attribute *attribute, const struct exception
 	unsigned least = network.kind == VALUE_IPV4 ? WIDE_IPV4_PREFIX : WIDE_IPV6_PREFIX;
 	if (text_is_written_as_network(text) && !value_is_address(&network))
 		return err_set(err, "%s: %s is no network", name.text, quoted(text).text);
+	if (is_failed_address(attribute->name, text))
+		return refuse_failed_address(attribute->name, text, err);
 	if (is_network && request->hash_keys)
 		return err_set(err, "%s: with --hash-keys a network is not accepted", name.text);
 	if (is_network && prefix < least && !is_wide)
