@@ -159,8 +159,11 @@ bool condition_compile(struct condition *condition)
 	ASSERT(condition->set == NULL);
 	condition->set = pattern_set_new();
 	bool is_whole = condition->set != NULL;
-	for (size_t i = 0; i < condition->count && is_whole; i++)
+	for (size_t i = 0; i < condition->count && is_whole; i++) {
+		/* So find_in_set knows which pattern fits. */
+		pattern_set_at_line(condition->set, (uint32_t)i + 1);
 		is_whole = add_to_set(condition->set, &condition->patterns[i]);
+	}
 	return is_whole && pattern_set_build(condition->set);
 }
 
@@ -265,17 +268,91 @@ static bool condition_fits(const struct condition *condition, const struct value
 	return false;
 }
 
+/* What a condition is about; NULL when the request does not have it. */
+static const struct value *find_value(const struct condition *condition,
+				      const struct attributes *attributes,
+				      const struct attribute *instead)
+{
+	bool is_instead = instead != NULL && bytes_equal(instead->name, condition->attribute);
+
+	return is_instead ? &instead->value : attributes_find(attributes, condition->attribute);
+}
+
 bool conditions_fit(const struct conditions *conditions, const struct attributes *attributes,
 		    const struct attribute *instead)
 {
 	for (size_t i = 0; i < conditions->count; i++) {
 		const struct condition *condition = &conditions->items[i];
-		bool is_instead =
-			instead != NULL && bytes_equal(instead->name, condition->attribute);
-		if (!condition_fits(condition,
-				    is_instead ? &instead->value
-					       : attributes_find(attributes, condition->attribute)))
+		if (!condition_fits(condition, find_value(condition, attributes, instead)))
 			return false;
 	}
+	return true;
+}
+
+/* ---- what of them fits? ---- */
+
+/* Of few patterns, which are not in a set. */
+static bool find_pattern(const struct condition *condition, const struct value *value,
+			 struct bytes text, size_t *ret_position)
+{
+	for (size_t i = 0; i < condition->count; i++) {
+		if (!pattern_fits(&condition->patterns[i], value, text))
+			continue;
+		*ret_position = i;
+		return true;
+	}
+	return false;
+}
+
+/* condition_compile has told the set the positions, from 1 on, as lines. */
+static bool find_in_set(const struct condition *condition, const struct value *value,
+			struct bytes text, size_t *ret_position)
+{
+	uint32_t line = pattern_set_find_line(condition->set, value, text);
+
+	if (line == 0)
+		return false;
+	*ret_position = line - 1;
+	return true;
+}
+
+/* The sets of the files are in the order of the patterns that name them. */
+static bool find_in_files(const struct condition *condition, const struct value *value,
+			  struct bytes text, struct condition_fit *ret_fit)
+{
+	size_t file = 0;
+
+	for (size_t i = 0; i < condition->count && file < condition->file_count; i++) {
+		if (!condition->patterns[i].is_file)
+			continue;
+		const struct pattern_set *lines = condition->files[file++];
+		uint32_t line = pattern_set_find_line(lines, value, text);
+		if (line == 0)
+			continue;
+		*ret_fit = (struct condition_fit){.position = i, .lines = lines, .line = line};
+		return true;
+	}
+	return false;
+}
+
+bool condition_find(const struct condition *condition, const struct attributes *attributes,
+		    const struct attribute *instead, struct condition_fit *ret_fit)
+{
+	const struct value *given = find_value(condition, attributes, instead);
+	char memory[VALUE_SHORT_TEXT_MAX];
+	size_t position = 0;
+	bool is_found;
+
+	if (given == NULL)
+		return false;
+	struct value value = attribute_canonical(condition->attribute, given);
+	struct bytes text = value_to_text(&value, memory);
+	if (condition->set != NULL)
+		is_found = find_in_set(condition, &value, text, &position);
+	else
+		is_found = find_pattern(condition, &value, text, &position);
+	if (!is_found)
+		return find_in_files(condition, &value, text, ret_fit);
+	*ret_fit = (struct condition_fit){.position = position};
 	return true;
 }

@@ -66,6 +66,17 @@ void conditions_release(struct conditions *conditions);
 /* Frees a piece of conditions that nobody uses any more; false when nothing was left to free. */
 MUST_CHECK bool conditions_release_some(struct conditions *conditions);
 
+/* What of a condition a request fits: the first pattern, or file, of the list that does. */
+struct condition_fit {
+	size_t position;                 /* of the pattern in its list */
+	const struct pattern_set *lines; /* of a file; NULL: the pattern is none */
+	uint32_t line;                   /* the lowest line of the file that fits */
+};
+
+/* False when nothing fits, or nobody told the set of the file on which lines its patterns stand. */
+MUST_CHECK bool condition_find(const struct condition *condition,
+			       const struct attributes *attributes, const struct attribute *instead,
+			       struct condition_fit *ret_fit);
 /* `instead`, or NULL, is an attribute that takes the place of those of its name. */
 bool conditions_fit(const struct conditions *conditions, const struct attributes *attributes,
 		    const struct attribute *instead);

@@ -75,13 +75,20 @@ bool match_list_release_some(struct match_list *list)
 	return true;
 }
 
+size_t match_list_find(const struct match_list *list, const struct attributes *attributes,
+		       const struct attribute *instead)
+{
+	size_t i = 0;
+
+	if (list->index != NULL)
+		return policy_index_first(list->index, attributes, instead);
+	while (i < list->count && !conditions_fit(&list->matches[i], attributes, instead))
+		i++;
+	return i;
+}
+
 bool match_list_fits(const struct match_list *list, const struct attributes *attributes,
 		     const struct attribute *instead)
 {
-	if (list->index != NULL)
-		return policy_index_first(list->index, attributes, instead) < list->count;
-	for (size_t i = 0; i < list->count; i++)
-		if (conditions_fit(&list->matches[i], attributes, instead))
-			return true;
-	return false;
+	return match_list_find(list, attributes, instead) < list->count;
 }

@@ -32,6 +32,9 @@ void match_list_release(struct match_list *list);
 MUST_CHECK bool match_list_release_some(struct match_list *list);
 
 /* `instead`, or NULL, is an attribute that takes the place of those of its name. */
+/* The position of the first match that fits; at least the count when none does. */
+size_t match_list_find(const struct match_list *list, const struct attributes *attributes,
+		       const struct attribute *instead);
 bool match_list_fits(const struct match_list *list, const struct attributes *attributes,
 		     const struct attribute *instead);
 

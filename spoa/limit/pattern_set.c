@@ -8,7 +8,8 @@
  *     IPv4, 24 bits     [ -  192.0.2.0  198.51.100.0  - ]
  *
  * The texts stand one behind the other in one block, each behind its length, and are known by where
- * they begin.
+ * they begin. The line of a text stands behind the text, the line of a network in an array beside
+ * the table, at the same place: so whoever only asks whether something fits reads no line.
  */
 #include "limit/pattern_set.h"
 
@@ -23,10 +24,12 @@
 /* Networks of one family and one length. Keys have 4 or 16 bytes. */
 struct networks {
 	uint8_t *keys;
-	uint32_t count; /* of keys; the places of a table */
+	uint32_t *lines; /* of the keys; NULL: no lines are kept */
+	uint32_t count;  /* of keys; the places of a table */
 	uint8_t prefix;
 	bool is_ipv6;
-	bool has_zero; /* of a table: the network whose key is 0 */
+	bool has_zero;      /* of a table: the network whose key is 0 */
+	uint32_t zero_line; /* of that network */
 };
 
 /* Where texts begin in `texts`. */
@@ -38,6 +41,8 @@ struct places {
 struct pattern_set {
 	size_t references;
 	bool is_built;
+	uint32_t line; /* of what is added next; 0: no lines are kept */
+	uint64_t source;
 	struct networks *networks;
 	size_t networks_count;
 	size_t last; /* the networks that were added to last */
@@ -65,10 +70,28 @@ struct pattern_set *pattern_set_ref(struct pattern_set *set)
 	return set;
 }
 
+void pattern_set_at_line(struct pattern_set *set, uint32_t line)
+{
+	ASSERT(!set->is_built && line > 0);
+	set->line = line;
+}
+
+void pattern_set_set_source(struct pattern_set *set, uint64_t source)
+{
+	set->source = source;
+}
+
+uint64_t pattern_set_source(const struct pattern_set *set)
+{
+	return set->source;
+}
+
 static void free_all(struct pattern_set *set)
 {
-	for (size_t i = 0; i < set->networks_count; i++)
+	for (size_t i = 0; i < set->networks_count; i++) {
 		free(set->networks[i].keys);
+		free(set->networks[i].lines);
+	}
 	free(set->networks);
 	free(set->texts);
 	free(set->whole.items);
@@ -91,18 +114,26 @@ static bool shrink_places(struct places *places)
 	return true;
 }
 
+static bool shrink_networks(struct networks *networks)
+{
+	if (large_block_is_large(networks->keys))
+		networks->keys = large_block_shrink(networks->keys);
+	else if (large_block_is_large(networks->lines))
+		networks->lines = large_block_shrink(networks->lines);
+	else
+		return false;
+	return true;
+}
+
 bool pattern_set_unref_some(struct pattern_set *set)
 {
 	if (set->references > 1) {
 		set->references--;
 		return false;
 	}
-	for (size_t i = 0; i < set->networks_count; i++) {
-		if (!large_block_is_large(set->networks[i].keys))
-			continue;
-		set->networks[i].keys = large_block_shrink(set->networks[i].keys);
-		return true;
-	}
+	for (size_t i = 0; i < set->networks_count; i++)
+		if (shrink_networks(&set->networks[i]))
+			return true;
 	if (large_block_is_large(set->texts)) {
 		set->texts = large_block_shrink(set->texts);
 		return true;
@@ -128,8 +159,11 @@ size_t pattern_set_bytes(const struct pattern_set *set)
 {
 	size_t bytes = sizeof *set + set->networks_count * sizeof *set->networks + set->texts_room;
 
-	for (size_t i = 0; i < set->networks_count; i++)
-		bytes += set->networks[i].count * key_bytes(&set->networks[i]);
+	for (size_t i = 0; i < set->networks_count; i++) {
+		const struct networks *networks = &set->networks[i];
+		size_t of_line = networks->lines == NULL ? 0 : sizeof *networks->lines;
+		bytes += networks->count * (key_bytes(networks) + of_line);
+	}
 	return bytes + sizeof(uint32_t) * ((size_t)set->whole.count + set->beginnings.count +
 					   set->others.count);
 }
@@ -162,6 +196,23 @@ static struct networks *add_networks(struct pattern_set *set, bool is_ipv6, unsi
 	return &larger[set->networks_count++];
 }
 
+/* Room for one more key, and for its line when lines are kept. */
+static bool grow_networks(struct networks *networks, bool has_lines)
+{
+	uint8_t *keys = grow_by_one(networks->keys, networks->count, key_bytes(networks));
+
+	if (keys == NULL)
+		return false;
+	networks->keys = keys;
+	if (!has_lines)
+		return true;
+	uint32_t *lines = grow_by_one(networks->lines, networks->count, sizeof *lines);
+	if (lines == NULL)
+		return false;
+	networks->lines = lines;
+	return true;
+}
+
 bool pattern_set_add_network(struct pattern_set *set, const struct value *network, unsigned prefix)
 {
 	bool is_ipv6 = network->kind == VALUE_IPV6;
@@ -171,42 +222,62 @@ bool pattern_set_add_network(struct pattern_set *set, const struct value *networ
 	ASSERT(!set->is_built && value_is_address(network));
 	if (networks == NULL)
 		networks = add_networks(set, is_ipv6, prefix);
-	if (networks == NULL || networks->count == UINT32_MAX / 4)
+	if (networks == NULL || networks->count == UINT32_MAX / 4 ||
+	    !grow_networks(networks, set->line > 0))
 		return false;
 	size_t size = key_bytes(networks);
-	uint8_t *larger = grow_by_one(networks->keys, networks->count, size);
-	if (larger == NULL)
-		return false;
-	networks->keys = larger;
 	value_cut_address(&cut, prefix, prefix);
-	memcpy(larger + networks->count++ * size, is_ipv6 ? cut.ipv6 : cut.ipv4, size);
+	memcpy(networks->keys + networks->count * size, is_ipv6 ? cut.ipv6 : cut.ipv4, size);
+	if (networks->lines != NULL)
+		networks->lines[networks->count] = set->line;
+	networks->count++;
 	return true;
 }
 
-/* How many bytes the length of a text takes in front of the text: 7 bits each. */
-static size_t put_length(uint8_t *to, size_t len)
+/* A length or a line, 7 bits in each byte. Returns how many bytes it takes. */
+static size_t put_number(uint8_t *to, size_t number)
 {
 	size_t count = 0;
 
-	for (; len >= 0x80; len >>= 7)
-		to[count++] = (uint8_t)(len | 0x80);
-	to[count++] = (uint8_t)len;
+	for (; number >= 0x80; number >>= 7)
+		to[count++] = (uint8_t)(number | 0x80);
+	to[count++] = (uint8_t)number;
 	return count;
+}
+
+/* Returns where the number ends. */
+static const uint8_t *read_number(const uint8_t *at, size_t *ret_number)
+{
+	size_t number = 0;
+
+	for (unsigned shift = 0;; shift += 7) {
+		number |= (size_t)(*at & 0x7f) << shift;
+		if ((*at++ & 0x80) != 0)
+			continue;
+		*ret_number = number;
+		return at;
+	}
 }
 
 static struct bytes text_at(const struct pattern_set *set, uint32_t place)
 {
-	const uint8_t *at = set->texts + place;
-	size_t len = 0;
+	size_t len;
+	const uint8_t *text = read_number(set->texts + place, &len);
 
-	for (unsigned shift = 0;; shift += 7) {
-		len |= (size_t)(*at & 0x7f) << shift;
-		if ((*at++ & 0x80) == 0)
-			return bytes_from(at, len);
-	}
+	return bytes_from(text, len);
 }
 
-#define LENGTH_BYTES_MAX 5
+/* The line stands behind the text. */
+static uint32_t line_at(const struct pattern_set *set, uint32_t place)
+{
+	struct bytes text = text_at(set, place);
+	size_t line;
+
+	(void)read_number(text.data + text.len, &line);
+	return (uint32_t)line;
+}
+
+#define NUMBER_BYTES_MAX 5
 
 static bool reserve_texts(struct pattern_set *set, size_t more)
 {
@@ -228,7 +299,7 @@ static bool reserve_texts(struct pattern_set *set, size_t more)
 
 static bool add_place(struct pattern_set *set, struct places *places, struct bytes text)
 {
-	if (text.len >= TEXTS_MAX || !reserve_texts(set, text.len + LENGTH_BYTES_MAX) ||
+	if (text.len >= TEXTS_MAX || !reserve_texts(set, text.len + 2 * NUMBER_BYTES_MAX) ||
 	    places->count == UINT32_MAX / 4)
 		return false;
 	uint32_t *larger = grow_by_one(places->items, places->count, sizeof *larger);
@@ -236,10 +307,12 @@ static bool add_place(struct pattern_set *set, struct places *places, struct byt
 		return false;
 	places->items = larger;
 	larger[places->count++] = (uint32_t)set->texts_len;
-	set->texts_len += put_length(set->texts + set->texts_len, text.len);
+	set->texts_len += put_number(set->texts + set->texts_len, text.len);
 	if (text.len > 0)
 		memcpy(set->texts + set->texts_len, text.data, text.len);
 	set->texts_len += text.len;
+	if (set->line > 0)
+		set->texts_len += put_number(set->texts + set->texts_len, set->line);
 	return true;
 }
 
@@ -301,6 +374,21 @@ static uint32_t next_place(uint32_t place, uint32_t count)
 	return place + 1 < count ? place + 1 : 0;
 }
 
+/* Key `i` of `from` has its first place in the table. Of networks that come twice the first counts.
+ */
+static void set_line(struct networks *table, uint32_t at, const struct networks *from, uint32_t i)
+{
+	if (from->lines != NULL)
+		table->lines[at] = from->lines[i];
+}
+
+static void set_zero(struct networks *table, const struct networks *from, uint32_t i)
+{
+	if (!table->has_zero && from->lines != NULL)
+		table->zero_line = from->lines[i];
+	table->has_zero = true;
+}
+
 static void fill_ipv4(struct networks *table, const struct networks *from)
 {
 	uint32_t *places = (uint32_t *)(void *)table->keys;
@@ -308,10 +396,16 @@ static void fill_ipv4(struct networks *table, const struct networks *from)
 
 	for (uint32_t i = 0; i < from->count; i++) {
 		uint32_t at = place_of(hash_ipv4(keys[i]), table->count);
-		table->has_zero = table->has_zero || keys[i] == 0;
+		if (keys[i] == 0) {
+			set_zero(table, from, i);
+			continue;
+		}
 		while (places[at] != 0 && places[at] != keys[i])
 			at = next_place(at, table->count);
+		if (places[at] != 0)
+			continue;
 		places[at] = keys[i];
+		set_line(table, at, from, i);
 	}
 }
 
@@ -322,11 +416,17 @@ static void fill_ipv6(struct networks *table, const struct networks *from)
 
 	for (uint32_t i = 0; i < from->count; i++) {
 		uint32_t at = place_of(hash_ipv6(keys[i]), table->count);
-		table->has_zero = table->has_zero || (keys[i][0] == 0 && keys[i][1] == 0);
+		if (keys[i][0] == 0 && keys[i][1] == 0) {
+			set_zero(table, from, i);
+			continue;
+		}
 		while ((places[at][0] != 0 || places[at][1] != 0) &&
 		       memcmp(places[at], keys[i], sizeof keys[i]) != 0)
 			at = next_place(at, table->count);
+		if (places[at][0] != 0 || places[at][1] != 0)
+			continue;
 		memcpy(places[at], keys[i], sizeof keys[i]);
+		set_line(table, at, from, i);
 	}
 }
 
@@ -336,10 +436,15 @@ static bool build_networks(struct networks *networks)
 
 	table.count = table_size(networks->count);
 	table.keys = calloc(table.count, key_bytes(networks));
-	if (table.keys == NULL)
+	table.lines = networks->lines == NULL ? NULL : calloc(table.count, sizeof *table.lines);
+	if (table.keys == NULL || (table.lines == NULL && networks->lines != NULL)) {
+		free(table.keys);
+		free(table.lines);
 		return false;
+	}
 	(networks->is_ipv6 ? fill_ipv6 : fill_ipv4)(&table, networks);
 	free(networks->keys);
+	free(networks->lines);
 	*networks = table;
 	return true;
 }
@@ -359,7 +464,8 @@ static bool build_whole(struct pattern_set *set)
 		while (table.items[at] != 0 &&
 		       !bytes_equal(text_at(set, table.items[at] - 1), text))
 			at = next_place(at, table.count);
-		table.items[at] = set->whole.items[i] + 1;
+		if (table.items[at] == 0)
+			table.items[at] = set->whole.items[i] + 1;
 	}
 	free(set->whole.items);
 	set->whole = table;
@@ -374,10 +480,13 @@ static int compare_texts(struct bytes a, struct bytes b)
 	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+/* Of equal texts the one that was added first comes first. */
 static int compare_places(const void *a, const void *b, void *set)
 {
-	return compare_texts(text_at(set, *(const uint32_t *)a),
-			     text_at(set, *(const uint32_t *)b));
+	uint32_t place = *(const uint32_t *)a, other = *(const uint32_t *)b;
+	int order = compare_texts(text_at(set, place), text_at(set, other));
+
+	return order != 0 ? order : (place > other) - (place < other);
 }
 
 /* Then none is the beginning of another: what stands last before a text is the only one to fit. */
@@ -503,18 +612,20 @@ static bool is_in_networks(const struct pattern_set *set, const struct value *va
 	return false;
 }
 
-static bool is_whole(const struct pattern_set *set, struct bytes text)
+/* The place + 1 of the text that fits, or 0. */
+static uint32_t find_whole(const struct pattern_set *set, struct bytes text)
 {
 	if (set->whole.count == 0)
-		return false;
+		return 0;
 	for (uint32_t at = place_of(hash_text(text), set->whole.count); set->whole.items[at] != 0;
 	     at = next_place(at, set->whole.count))
 		if (bytes_equal(text_at(set, set->whole.items[at] - 1), text))
-			return true;
-	return false;
+			return set->whole.items[at];
+	return 0;
 }
 
-static bool has_beginning(const struct pattern_set *set, struct bytes text)
+/* The place + 1 of the beginning that fits, or 0. */
+static uint32_t find_beginning(const struct pattern_set *set, struct bytes text)
 {
 	uint32_t low = 0, high = set->beginnings.count;
 
@@ -525,7 +636,9 @@ static bool has_beginning(const struct pattern_set *set, struct bytes text)
 		else
 			high = middle;
 	}
-	return low > 0 && bytes_begin_with(text, text_at(set, set->beginnings.items[low - 1]));
+	return low > 0 && bytes_begin_with(text, text_at(set, set->beginnings.items[low - 1]))
+		       ? set->beginnings.items[low - 1] + 1
+		       : 0;
 }
 
 bool pattern_set_fits(const struct pattern_set *set, const struct value *value, struct bytes text)
@@ -534,12 +647,78 @@ bool pattern_set_fits(const struct pattern_set *set, const struct value *value, 
 		return false;
 	if (value_is_address(value) && is_in_networks(set, value))
 		return true;
-	if (is_whole(set, text) || has_beginning(set, text))
+	if (find_whole(set, text) != 0 || find_beginning(set, text) != 0)
 		return true;
 	for (uint32_t i = 0; i < set->others.count; i++)
 		if (pattern_text_fits(text_at(set, set->others.items[i]), text))
 			return true;
 	return false;
+}
+
+/* ---- looking for the line ---- */
+
+/* 0 when the table does not have the network. */
+static uint32_t line_of_probe(const struct probe *probe)
+{
+	static const uint8_t zero[sizeof probe->ipv6] = {0};
+	const struct networks *table = probe->table;
+	const uint8_t *key = (const uint8_t *)probe->ipv6;
+	size_t size = key_bytes(table);
+	uint32_t at = probe->at;
+
+	if (table->lines == NULL || !end_probe(probe))
+		return 0;
+	if (memcmp(key, zero, size) == 0)
+		return table->zero_line;
+	while (memcmp(table->keys + at * size, key, size) != 0)
+		at = next_place(at, table->count);
+	return table->lines[at];
+}
+
+static void take_lower(uint32_t *line, uint32_t other)
+{
+	if (other != 0 && (*line == 0 || other < *line))
+		*line = other;
+}
+
+static uint32_t line_of_network(const struct pattern_set *set, const struct value *value)
+{
+	uint32_t line = 0;
+
+	for (size_t i = 0; i < set->networks_count; i++) {
+		if (set->networks[i].is_ipv6 != (value->kind == VALUE_IPV6))
+			continue;
+		const struct probe probe = begin_probe(&set->networks[i], value);
+		take_lower(&line, line_of_probe(&probe));
+	}
+	return line;
+}
+
+/* Texts are kept in the order of their lines, so the first of several that fits has the lowest. */
+static uint32_t line_of_other(const struct pattern_set *set, struct bytes text)
+{
+	for (uint32_t i = 0; i < set->others.count; i++)
+		if (pattern_text_fits(text_at(set, set->others.items[i]), text))
+			return line_at(set, set->others.items[i]);
+	return 0;
+}
+
+uint32_t pattern_set_find_line(const struct pattern_set *set, const struct value *value,
+			       struct bytes text)
+{
+	uint32_t line = 0;
+
+	if (!set->is_built || set->line == 0)
+		return 0;
+	if (value_is_address(value))
+		line = line_of_network(set, value);
+	uint32_t whole = find_whole(set, text), beginning = find_beginning(set, text);
+	if (whole != 0)
+		take_lower(&line, line_at(set, whole - 1));
+	if (beginning != 0)
+		take_lower(&line, line_at(set, beginning - 1));
+	take_lower(&line, line_of_other(set, text));
+	return line;
 }
 
 /* When the text does not go on as the pattern does, the last star takes one character more. */

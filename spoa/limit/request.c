@@ -404,6 +404,47 @@ static void look_by_given_key(struct request *request, const struct reserved *re
 	}
 }
 
+static bool find_entry(const struct request *request, const struct attributes *attributes,
+		       const struct attribute *instead, struct request_entry *ret_entry)
+{
+	const struct match_list *list = policies_get_list(request->policies, request->listed);
+	size_t position = match_list_find(list, attributes, instead);
+
+	if (position >= list->count)
+		return false;
+	*ret_entry = (struct request_entry){
+		.position = position,
+		.match = &list->matches[position],
+		.has_instead = instead != NULL,
+	};
+	if (instead != NULL)
+		ret_entry->instead = *instead;
+	return true;
+}
+
+/* Looks where look_before_policies looked, in the same order. */
+bool request_find_entry(const struct request *request, const struct reserved *reserved,
+			const struct attributes *attributes, struct request_entry *ret_entry)
+{
+	struct bytes names = reserved->policy, name;
+
+	if (request->listed == LISTED_NOT)
+		return false;
+	if (find_entry(request, attributes, NULL, ret_entry))
+		return true;
+	if (!reserved->has_policy || reserved->key == NULL)
+		return false;
+	for (size_t i = 0; i < REQUEST_CHECKS_MAX && bytes_next_item(&names, ',', &name); i++) {
+		const struct policy *policy = policies_find(request->policies, bytes_trim(name));
+		if (policy == NULL || policy->key_count != 1)
+			continue;
+		const struct attribute instead = {policy->key[0], *reserved->key};
+		if (find_entry(request, attributes, &instead, ret_entry))
+			return true;
+	}
+	return false;
+}
+
 /* `reserved` is NULL when the message is invalid. */
 static void look_before_policies(struct request *request, const struct reserved *reserved,
 				 const struct attributes *attributes)

@@ -48,6 +48,16 @@ struct request {
 
 struct reserved;
 
+/* The entry of `allow` or `block` that decided. */
+struct request_entry {
+	size_t position; /* in its list */
+	const struct conditions *match;
+	/* The given key, in place of the attribute that a named policy counts by, if there is one.
+	 */
+	bool has_instead;
+	struct attribute instead;
+};
+
 /*
  * The values that `policy` counts by, of the attributes or of the given key; false when an
  * attribute is absent. *ret_is_explicit: a given key stands for none or several attributes
@@ -66,6 +76,13 @@ void request_drop_checks(struct request *request);
  * list that is in shadow takes nothing away from the policies.
  */
 bool request_is_settled(const struct request *request);
+/*
+ * Which entry it was that set `listed`, of a request that has this one message. False when no list
+ * has decided.
+ */
+MUST_CHECK bool request_find_entry(const struct request *request, const struct reserved *reserved,
+				   const struct attributes *attributes,
+				   struct request_entry *ret_entry);
 /*
  * The exception of `policy` for a message with these attributes, whether or not it has an effect;
  * false when there is none.

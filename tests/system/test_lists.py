@@ -1,12 +1,14 @@
 """The lists `allow` and `block` of the policy file, over SPOP, HTTP, /auth, replay and HAProxy."""
 
 import json
+import signal
 
 import pytest
 
 from agent import bucket, run
 from examples import PATIENT
 from http_client import HttpClient
+from test_http_openapi import assert_is_described
 from web import get, get_asked
 
 ALLOW = [{"src": "192.0.2.10"}, {"src": "10.0.0.0/8", "path": "/health"}]
@@ -243,6 +245,115 @@ def test_a_file_that_the_policies_name_after_a_reload_is_watched_too(files, star
     agent.wait_for_event("reloaded")
     (files / "friends.txt").write_text("192.0.2.11\n")
     agent.wait_for_event("reloaded", lists="allow")
+
+
+# ---- explain names the entry, the file and the line ----
+
+
+def explain(client, **question):
+    answer = client.post(question, "/explain")
+    assert answer.status == 200, answer
+    assert_is_described(answer, "post", "/explain")
+    return answer.json
+
+
+def line(place, file, number, changed=False):
+    return {"place": place, "file": file, "line": number, "changed": changed}
+
+
+def test_explain_names_the_entry_that_decided(agent):
+    with HttpClient(agent) as client:
+        for attributes, entry in (
+                ({"src": "192.0.2.10"}, {"name": "allow", "entry": 0, "fits": [
+                    {"place": "allow[0].src", "value": "192.0.2.10"}]}),
+                ({"src": "10.1.2.3", "path": "/health"}, {"name": "allow", "entry": 1, "fits": [
+                    {"place": "allow[1].src", "value": "10.0.0.0/8"},
+                    {"place": "allow[1].path", "value": "/health"}]}),
+                ({"src": "2001:db8:bad::1"}, {"name": "block", "entry": 0, "fits": [
+                    {"place": "block[0].src[1]", "value": "2001:db8:bad::/48"}]}),
+                ({"apikey": "leaked-7"}, {"name": "block", "entry": 1, "fits": [
+                    {"place": "block[1].apikey", "value": "leaked-*"}]}),
+                ({"src": "198.51.100.1"}, None)):
+            assert explain(client, attributes=attributes).get("list") == entry
+        by_key = explain(client, policy="p", key="192.0.2.11")["list"]
+        assert by_key["fits"] == [{"place": "block[0].src[0]", "value": "192.0.2.0/24"}]
+
+
+def test_explain_names_one_of_many_entries_and_values(start_agent):
+    block = [{"src": [f"10.{n}.{i}.0/24" for i in range(100)]} for n in range(40)]
+    agent = start_agent("--shadow-all", "on", http=True, policies=policies(block=block))
+    with HttpClient(agent) as client:
+        explanation = explain(client, attributes={"src": "10.30.77.1"})
+    assert explanation["list"] == {"name": "block", "entry": 30, "shadow": True, "fits": [
+        {"place": "block[30].src[77]", "value": "10.30.77.0/24"}]}
+
+
+def start_operated(directory, start_agent, text, *options):
+    (directory / "policies.json").write_text(text)
+    return start_agent("--policies", directory / "policies.json", *options, http=True)
+
+
+def test_explain_names_file_and_line_and_never_the_text_of_a_line(files, start_agent):
+    (files / "bad/ips.txt").write_text("# secret-note\n\n192.0.2.0/24 # x\r\n192.0.2.7\n"
+                                       "2001:db8:bad::/48\n")
+    with HttpClient(start_operated(files, start_agent, FILE_POLICIES)) as client:
+        for attributes, name, entry, fits in (
+                ({"src": "192.0.2.10"}, "allow", 0, line("allow[0].src", "friends.txt", 2)),
+                ({"src": "192.0.2.7"}, "block", 0, line("block[0].src[0]", "bad/ips.txt", 3)),
+                ({"src": "2001:db8:bad::1"}, "block", 0,
+                 line("block[0].src[0]", "bad/ips.txt", 5)),
+                ({"path": "/.env"}, "block", 1, line("block[1].path", "paths.txt", 1)),
+                ({"path": "/wp-login.php"}, "block", 1, line("block[1].path", "paths.txt", 2)),
+                ({"path": "/x.bak"}, "block", 1, line("block[1].path", "paths.txt", 3))):
+            told = explain(client, attributes=attributes)
+            assert told["list"] == {"name": name, "entry": entry, "fits": [fits]}
+            assert "secret-note" not in json.dumps(told) and "wp-*" not in json.dumps(told)
+        told = explain(client, policy="p", key="192.0.2.7")
+        assert told["list"]["fits"] == [line("block[0].src[0]", "bad/ips.txt", 3)]
+        gold = explain(client, attributes={"src": "203.0.113.1", "tenant": "big-1"})
+        assert "list" not in gold
+        assert gold["policies"][0]["fits"] == [
+            line("policies.p.overrides[0].match.tenant", "gold.txt", 2)]
+        plain = explain(client, attributes={"src": "203.0.113.1", "tenant": "small"})
+        assert "fits" not in plain["policies"][0]
+
+
+def test_explain_names_the_lines_of_a_match_and_of_what_is_unlimited(files, start_agent):
+    text = json.dumps({"policies": {"p": {
+        **bucket(100), "match": {"path": "@paths.txt"},
+        "overrides": [{"match": {"tenant": "@gold.txt"}, "unlimited": True}]}}})
+    with HttpClient(start_operated(files, start_agent, text)) as client:
+        by_path = explain(client, attributes={"src": "192.0.2.1", "path": "/.env"})["policies"][0]
+        both = explain(client, attributes={"src": "192.0.2.1", "path": "/.env", "tenant": "acme"})
+        named = explain(client, policy="p", attributes={"src": "192.0.2.1", "tenant": "acme"})
+    of_path = line("policies.p.match.path", "paths.txt", 1)
+    of_tenant = line("policies.p.overrides[0].match.tenant", "gold.txt", 1)
+    assert by_path["fits"] == [of_path]
+    assert both["policies"][0]["why"] == "overrides[0]: unlimited"
+    assert both["policies"][0]["fits"] == [of_path, of_tenant]
+    assert named["policies"][0]["fits"] == [of_tenant]
+
+
+def test_explain_says_that_a_file_has_changed_since_it_was_read(files, start_agent):
+    agent = start_operated(files, start_agent, FILE_POLICIES, "--policies-watch", "off")
+    with HttpClient(agent) as client:
+        (files / "bad/new.txt").write_text("# one more line\n192.0.2.0/24\n")
+        (files / "bad/new.txt").rename(files / "bad/ips.txt")
+        told = explain(client, attributes={"src": "192.0.2.7"})["list"]["fits"]
+        assert told == [line("block[0].src[0]", "bad/ips.txt", 1, changed=True)]
+        shown = run("explain", "src=192.0.2.7", "--agent", f"http://{agent.http_address}")
+        assert "block[0] of the policy file comes before all policies\n" \
+            "  block[0].src[0]: bad/ips.txt, line 1 of the file as the agent read it; " \
+            "the file has changed since\n" in shown.stdout
+        (files / "bad/ips.txt").unlink()
+        assert explain(client, attributes={"src": "192.0.2.7"})["list"]["fits"] == told
+        (files / "bad/ips.txt").write_text("# one more line\n192.0.2.0/24\n")
+        agent.signal(signal.SIGHUP)
+        agent.wait_for_event("reloaded")
+        told = explain(client, attributes={"src": "192.0.2.7"})["list"]["fits"]
+        assert told == [line("block[0].src[0]", "bad/ips.txt", 2)]
+        shown = run("explain", "src=192.0.2.7", "--agent", f"http://{agent.http_address}")
+        assert "  block[0].src[0]: bad/ips.txt, line 2\n" in shown.stdout
 
 
 def check(directory, value):

@@ -140,6 +140,61 @@ static void add_applying(struct text_table *table, struct json_value policy)
 	text_table_add_text(table, policy, "key");
 }
 
+/* `  block[0].src[1]: blocked.txt, line 7` */
+static void print_fit(struct json_value fit, FILE *to)
+{
+	fputs("  ", to);
+	answer_print_text(fit, "place", to);
+	if (answer_field(fit, "file").kind == JSON_STRING) {
+		fputs(": ", to);
+		answer_print_text(fit, "file", to);
+		fprintf(to, ", line %lld", (long long)answer_number(fit, "line"));
+	} else if (answer_field(fit, "value").kind == JSON_STRING) {
+		fputs(": ", to);
+		answer_print_text(fit, "value", to);
+	}
+	if (answer_is_true(fit, "changed"))
+		fputs(" of the file as the agent read it; the file has changed since", to);
+	fputc('\n', to);
+}
+
+static void print_fits(struct json_value of, FILE *to)
+{
+	struct json_value list = answer_field(of, "fits"), fit;
+
+	while (list.kind == JSON_ARRAY && json_next_item(&list, &fit))
+		print_fit(fit, to);
+}
+
+/* The entry of `allow` or `block` that decided. */
+static void print_list_entry(struct json_value answer, FILE *to)
+{
+	struct json_value list = answer_field(answer, "list");
+
+	if (list.kind != JSON_OBJECT)
+		return;
+	answer_print_text(list, "name", to);
+	fprintf(to, "[%lld] of the policy file %s\n", (long long)answer_number(list, "entry"),
+		answer_is_true(list, "shadow") ? "would deny (shadow)"
+					       : "comes before all policies");
+	print_fits(list, to);
+}
+
+/* The lines of list files that the policies' matches and overrides fit by. */
+static void print_lines(struct json_value answer, FILE *to)
+{
+	struct json_value list = answer_field(answer, "policies"), policy;
+	bool is_first = true;
+
+	while (list.kind == JSON_ARRAY && json_next_item(&list, &policy)) {
+		if (answer_field(policy, "fits").kind != JSON_ARRAY)
+			continue;
+		fputs(is_first ? "\nLINES OF LIST FILES\n" : "", to);
+		is_first = false;
+		print_fits(policy, to);
+	}
+}
+
 static void print(struct json_value answer, FILE *to)
 {
 	static const char *const heads[] = {"POLICY",    "RESULT",    "COST",
@@ -155,6 +210,7 @@ static void print(struct json_value answer, FILE *to)
 		answer_print_text(answer_field(answer, "exception"), "id", to);
 		fputs(" comes before all policies\n", to);
 	}
+	print_list_entry(answer, to);
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		text_table_add(applying, "%s", heads[i]);
 	text_table_add(others, "POLICY");
@@ -174,6 +230,7 @@ static void print(struct json_value answer, FILE *to)
 	if (answer_number(answer, "policies_left_out") > 0)
 		fprintf(to, "and %lld more policies that do not apply\n",
 			(long long)answer_number(answer, "policies_left_out"));
+	print_lines(answer, to);
 }
 
 const struct command command_explain = {

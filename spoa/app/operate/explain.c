@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/operate/exception_text.h"
+#include "app/operate/explain_lists.h"
 #include "app/operate/operate.h"
 #include "app/policies/policy_text.h"
 #include "base/clock.h"
@@ -193,13 +194,15 @@ static void put_settled(struct writer *w, const struct policy *policy,
 	put_exception_id(w, &overruled);
 }
 
-void explain_put_why(struct writer *w, const struct policy *policy, const struct request *request,
-		     const struct attributes *attributes)
+/* *ret_override: the override that is the reason, or NULL. */
+static void put_why(struct writer *w, const struct policy *policy, const struct request *request,
+		    const struct attributes *attributes, const struct override **ret_override)
 {
 	struct exception_hit exception;
 	struct reserved reserved;
 	const char *why;
 
+	*ret_override = NULL;
 	if (find_check(request, policy) != NULL)
 		return;
 	bool is_read = reserved_read(attributes, &reserved, &why);
@@ -223,13 +226,24 @@ void explain_put_why(struct writer *w, const struct policy *policy, const struct
 		   exception.kind == EXCEPTION_ALLOW) {
 		put_exception_id(w, &exception);
 	} else if (terms->is_unlimited) {
+		size_t override = find_override(policy, terms);
 		writer_put_text(w, "overrides[");
-		writer_put_unsigned(w, find_override(policy, terms));
+		writer_put_unsigned(w, override);
 		writer_put_text(w, "]: unlimited");
+		if (override != NO_OVERRIDE)
+			*ret_override = &policy->overrides[override];
 	} else {
 		writer_put_text(w, "more than 16 policies fit, and only the first 16 of the file "
 				   "apply");
 	}
+}
+
+void explain_put_why(struct writer *w, const struct policy *policy, const struct request *request,
+		     const struct attributes *attributes)
+{
+	const struct override *override;
+
+	put_why(w, policy, request, attributes, &override);
 }
 
 /* ---- the JSON ---- */
@@ -345,26 +359,26 @@ static void put_applying(struct writer *w, const struct check *check, const stru
 	put_outcome(w, check);
 	put_quota(w, check->quota);
 	put_key(w, check, prefix);
-	writer_put_u8(w, '}');
 }
 
 static void put_other(struct writer *w, const struct policy *policy, const struct request *request,
-		      const struct attributes *attributes)
+		      const struct attributes *attributes, const struct override **ret_override)
 {
 	char memory[EXPLAIN_WHY_MAX];
 	struct writer why = writer_on(memory, sizeof memory);
 
-	explain_put_why(&why, policy, request, attributes);
+	put_why(&why, policy, request, attributes, ret_override);
 	put_text(w, "{\"policy\":", bytes_from_text(policy->name));
 	put_bool(w, ",\"applies\":", false);
 	put_text(w, ",\"why\":", writer_bytes(&why));
 	put_number(w, ",\"limit\":", policy->terms.quota.limit);
 	put_quota(w, &policy->terms.quota);
-	writer_put_u8(w, '}');
 }
 
+/* The items are written as far as their size is bounded; what lists say is written behind that. */
 struct list_of_policies {
 	FILE *to;
+	struct explain_lists *lists;
 	size_t count;
 };
 
@@ -381,18 +395,47 @@ static void end_item(struct list_of_policies *list, const struct writer *w)
 	(void)fwrite(w->data, 1, w->len, list->to);
 }
 
+static void add_applying(struct list_of_policies *list, const struct check *check,
+			 const struct request *request, struct bytes prefix)
+{
+	const struct policy *policy = check->policy;
+	size_t override = find_override(policy, check->terms);
+	uint8_t memory[POLICY_MAX];
+	struct writer w;
+
+	begin_item(list, &w, memory);
+	put_applying(&w, check, request, prefix);
+	end_item(list, &w);
+	explain_lists_put_files(list->lists, policy,
+				override == NO_OVERRIDE ? NULL : &policy->overrides[override]);
+	fputc('}', list->to);
+}
+
+static void add_other(struct list_of_policies *list, const struct policy *policy,
+		      const struct request *request)
+{
+	const struct override *override;
+	uint8_t memory[POLICY_MAX];
+	struct writer w;
+
+	begin_item(list, &w, memory);
+	put_other(&w, policy, request, list->lists->attributes, &override);
+	end_item(list, &w);
+	if (override != NULL)
+		explain_lists_put_files(list->lists, policy, override);
+	fputc('}', list->to);
+}
+
 /*
  * In file order. Policies that apply are always in the list; of the others there are as many as fit
  * into EXPLAIN_POLICIES_MAX. Returns how many are left out.
  */
-static size_t put_policies(FILE *to, const struct request *request,
-			   const struct attributes *attributes, struct bytes prefix)
+static size_t put_policies(struct explain_lists *lists, const struct request *request,
+			   struct bytes prefix)
 {
 	const struct policies *policies = request->policies;
-	struct list_of_policies list = {.to = to};
+	struct list_of_policies list = {.to = lists->to, .lists = lists};
 	size_t others = EXPLAIN_POLICIES_MAX - request->count, left_out = 0;
-	uint8_t memory[POLICY_MAX];
-	struct writer w;
 
 	for (size_t i = 0; i < policies_count(policies); i++) {
 		const struct policy *policy = policies_at(policies, i);
@@ -401,39 +444,47 @@ static size_t put_policies(FILE *to, const struct request *request,
 			left_out++;
 			continue;
 		}
-		begin_item(&list, &w, memory);
 		if (check != NULL)
-			put_applying(&w, check, request, prefix);
+			add_applying(&list, check, request, prefix);
 		else
-			put_other(&w, policy, request, attributes);
+			add_other(&list, policy, request);
 		others -= check == NULL;
-		end_item(&list, &w);
 	}
 	const struct check *own = find_check(request, policies_inline(policies));
-	if (own != NULL) {
-		begin_item(&list, &w, memory);
-		put_applying(&w, own, request, prefix);
-		end_item(&list, &w);
-	}
+	if (own != NULL)
+		add_applying(&list, own, request, prefix);
 	return left_out;
 }
 
-void explain_put(FILE *to, const struct verdict *verdict, const struct attributes *attributes,
-		 struct bytes prefix)
+bool explain_put(FILE *to, const struct verdict *verdict, const struct attributes *attributes,
+		 struct bytes prefix, const char *policy_file)
 {
 	uint8_t memory[HTTP_VERDICT_MAX + EXCEPTION_ITEM_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
 	const struct request *request = verdict->request;
+	struct reserved reserved;
+	const char *why;
+	struct explain_lists lists = {
+		.to = to,
+		.policy_file = policy_file,
+		.attributes = attributes,
+		.reserved = &reserved,
+	};
 
+	/* An operator is told of an invalid request before; in one nothing stands for anything. */
+	if (!reserved_read(attributes, &reserved, &why))
+		reserved = (struct reserved){0};
 	http_reply_put_verdict(&w, verdict);
 	if (request->exception.id[0] != '\0')
 		put_exception(&w, request->exception.id, request->exceptions);
 	ASSERT(!w.full);
 	fputs("{\"verdict\":", to);
 	(void)fwrite(w.data, 1, w.len, to);
+	explain_lists_put_entry(&lists, request);
 	fputs(",\"policies\":[", to);
-	size_t left_out = put_policies(to, request, attributes, prefix);
+	size_t left_out = put_policies(&lists, request, prefix);
 	fprintf(to, "],\"policies_left_out\":%zu}", left_out);
+	return !lists.has_failed;
 }
 
 /* ---- the answer ---- */
@@ -483,9 +534,10 @@ static void answer_verdict(struct operate *operate, struct http_exchange *exchan
 	ASSERT(is_read);
 	const struct attributes attributes = http_question_attributes(&operate->question);
 	if (to != NULL) {
-		explain_put(to, verdict, &attributes,
-			    bytes_from_text(operate->options->key_prefix));
-		bool is_whole = !ferror(to);
+		bool is_whole = explain_put(to, verdict, &attributes,
+					    bytes_from_text(operate->options->key_prefix),
+					    operate->options->policies);
+		is_whole = is_whole && !ferror(to);
 		if (fclose(to) != 0 || !is_whole) {
 			free(text);
 			text = NULL;

@@ -22,8 +22,13 @@
  */
 void explain_put_why(struct writer *w, const struct policy *policy, const struct request *request,
 		     const struct attributes *attributes);
-/* {"verdict":…,"policies":[…],"policies_left_out":…}; `prefix` begins the keys in Redis. */
-void explain_put(FILE *to, const struct verdict *verdict, const struct attributes *attributes,
-		 struct bytes prefix);
+/*
+ * {"verdict":…,"policies":[…],"policies_left_out":…}; `prefix` begins the keys in Redis, and
+ * `policy_file`, or NULL, is the path of the file of the policies. False when memory is short: what
+ * was written then is no JSON.
+ */
+MUST_CHECK bool explain_put(FILE *to, const struct verdict *verdict,
+			    const struct attributes *attributes, struct bytes prefix,
+			    const char *policy_file);
 
 #endif

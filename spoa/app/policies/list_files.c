@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/policies/text_file.h"
 #include "base/grow.h"
@@ -67,6 +68,7 @@ static bool add_line(struct reading *reading, struct bytes text)
 	struct value network = network_read(text, BYTES(""), &prefix);
 	bool is_added;
 
+	pattern_set_at_line(reading->set, (uint32_t)reading->line);
 	if (network.kind != VALUE_ABSENT)
 		is_added = pattern_set_add_network(reading->set, &network, prefix);
 	else if (text_is_written_as_network(text))
@@ -141,8 +143,24 @@ static struct pattern_set *make_set(const struct place *place, const char *shown
 	return NULL;
 }
 
+/* What stat() tells of a file that was written or replaced. */
+static uint64_t state_of(const char *path)
+{
+	struct stat stat_of;
+
+	if (stat(path, &stat_of) != 0)
+		return 0;
+	const int64_t told[] = {
+		(int64_t)stat_of.st_dev,          (int64_t)stat_of.st_ino,
+		(int64_t)stat_of.st_size,         (int64_t)stat_of.st_mtim.tv_sec,
+		(int64_t)stat_of.st_mtim.tv_nsec,
+	};
+	return fingerprint_of(bytes_from((const uint8_t *)told, sizeof told)) | 1;
+}
+
 static void read_file(struct list_file *file, const struct place *place, const char *shown)
 {
+	uint64_t state = state_of(file->path); /* before: a write meanwhile is a change */
 	size_t len;
 	char *text = text_file_read(file->path, LIST_FILE_MAX_BYTES, &len);
 
@@ -155,6 +173,8 @@ static void read_file(struct list_file *file, const struct place *place, const c
 	}
 	file->fingerprint = fingerprint_of(bytes_from(text, len));
 	file->lines = make_set(place, shown, bytes_from(text, len));
+	if (file->lines != NULL)
+		pattern_set_set_source(file->lines, state);
 	free(text);
 }
 
@@ -195,6 +215,15 @@ static char *make_path(const char *policy_file, struct bytes name)
 	memcpy(path + len, name.data, name.len);
 	path[len + name.len] = '\0';
 	return path;
+}
+
+uint64_t list_files_state(const char *policy_file, struct bytes name)
+{
+	char *path = make_path(policy_file, name);
+	uint64_t state = path == NULL ? 0 : state_of(path);
+
+	free(path);
+	return state;
 }
 
 static struct list_file *find_path(const struct list_files *files, const char *path)

@@ -42,6 +42,12 @@ void list_files_release(struct list_files *files);
 void list_files_forget_lines(struct list_files *files);
 
 /*
+ * A number that changes when the file of that name is written or replaced, and is 0 while it can't
+ * be looked at. The lines have the number that their file had before it was read
+ * (pattern_set_source). It costs one system call.
+ */
+uint64_t list_files_state(const char *policy_file, struct bytes name);
+/*
  * The file of a value "@FILE", with its lines, which are good until list_files_forget_lines. NULL
  * when it is refused; the problem was added at `place`, or before, when the file was named first.
  */

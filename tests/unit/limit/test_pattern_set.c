@@ -207,6 +207,177 @@ TEST(condition_compile_changes_nothing)
 	assert_in_range(fitting, looks / 10, looks * 9 / 10);
 }
 
+/* ---- lines ---- */
+
+static uint32_t find_line(const struct pattern_set *set, const char *text)
+{
+	char memory[VALUE_SHORT_TEXT_MAX];
+	struct value value = value_text(bytes_from_text(text));
+
+	value = value_canonical(&value);
+	return pattern_set_find_line(set, &value, value_to_text(&value, memory));
+}
+
+/* "PATTERN PATTERN": built, with a line for each. */
+static struct pattern_set *lines_of(const char *patterns)
+{
+	struct bytes rest = bytes_from_text(patterns), item;
+	struct pattern_set *set = pattern_set_new();
+	char pattern[256];
+	uint32_t line = 0;
+
+	assert_non_null(set);
+	while (bytes_next_item(&rest, ' ', &item)) {
+		snprintf(pattern, sizeof pattern, "%.*s", (int)item.len, (const char *)item.data);
+		pattern_set_at_line(set, ++line);
+		assert_true(add(set, pattern));
+	}
+	assert_true(pattern_set_build(set));
+	return set;
+}
+
+static const struct {
+	const char *name; /* the patterns */
+	const char *text;
+	uint32_t line;
+} line_rows[] = {
+	{"192.0.2.2 192.0.2.1", "192.0.2.1", 2},
+	{"192.0.2.2 192.0.2.1", "192.0.2.3", 0},
+	{"192.0.2.1 192.0.2.1 192.0.2.1", "192.0.2.1", 1},
+	{"10.0.0.0/8 10.1.0.0/16", "10.1.2.3", 1},
+	{"10.1.0.0/16 10.0.0.0/8", "10.1.2.3", 1},
+	{"10.1.0.0/16 10.0.0.0/8", "10.2.2.3", 2},
+	{"x 0.0.0.0 0.0.0.0 0.0.0.1", "0.0.0.0", 2},
+	{"x 0.0.0.0/0 1.2.3.4", "1.2.3.4", 2},
+	{"x 0.0.0.0/0", "::", 0},
+	{"x ::/0 ::", "::1", 2},
+	{"2001:db8::1 :: ::", "::", 2},
+	{"2001:db8::2 2001:db8::1 2001:db8::1", "2001:db8::1", 2},
+	{"::1 ::ffff:10.0.0.0/104", "10.1.2.3", 2},
+	{"a b a b", "b", 2},
+	{"/abc* /a* /b* /a*", "/abcd", 2},
+	{"/z* /b* /a* /b*", "/bx", 2},
+	{"x *.php *y.php", "y.php", 2},
+	{"*.php y* y.php", "y.php", 1},
+	{"10.* 10.0.0.1 10.0.0.0/8", "10.0.0.1", 1},
+};
+
+TEST_ROWS(line_rows)
+{
+	struct pattern_set *set = lines_of(row->name);
+
+	assert_int_equal(find_line(set, row->text), row->line);
+	while (pattern_set_unref_some(set))
+		continue;
+}
+
+TEST(pattern_set_find_line_finds_nothing_when_no_lines_are_kept)
+{
+	struct pattern_set *set = set_of("192.0.2.1 x y*");
+
+	assert_true(fits(set, "192.0.2.1") && fits(set, "x") && fits(set, "yz"));
+	assert_int_equal(find_line(set, "192.0.2.1"), 0);
+	assert_int_equal(find_line(set, "x") + find_line(set, "yz"), 0);
+	pattern_set_unref(set);
+}
+
+/* The line is that of a pattern that fits, and there is one whenever something fits. */
+TEST(pattern_set_find_line_agrees_with_a_look_at_each)
+{
+	static char patterns[PATTERNS_MAX][TEXT_MAX];
+	char text[TEXT_MAX];
+	size_t found = 0;
+
+	for (int round = 0; round < 40; round++) {
+		struct pattern_set *set = pattern_set_new();
+		uint32_t count = 1 + (uint32_t)chance_below(PATTERNS_MAX - 1);
+		assert_non_null(set);
+		for (uint32_t i = 0; i < count; i++) {
+			random_pattern(patterns[i]);
+			pattern_set_at_line(set, i + 1);
+			assert_true(add(set, patterns[i]));
+		}
+		assert_true(pattern_set_build(set));
+		for (int i = 0; i < 300; i++) {
+			(void)(i % 2 == 0 ? random_address(text) : random_pattern(text));
+			uint32_t line = find_line(set, text);
+			assert_int_equal(line > 0, fits(set, text));
+			if (line == 0)
+				continue;
+			struct pattern_set *one = pattern_set_new();
+			assert_true(one != NULL && add(one, patterns[line - 1]) &&
+				    pattern_set_build(one));
+			if (!fits(one, text))
+				fail_msg("%s does not fit %s", text, patterns[line - 1]);
+			pattern_set_unref(one);
+			found++;
+		}
+		pattern_set_unref(set);
+	}
+	assert_true(found > 1000);
+}
+
+static size_t position_of(const struct conditions *conditions, const char *value)
+{
+	struct condition_fit fit;
+
+	assert_true(
+		condition_find(&conditions->items[0], &ATTRIBUTES(text("a", value)), NULL, &fit));
+	assert_null(fit.lines);
+	return fit.position;
+}
+
+/* Of few patterns, and of many, which are in a set. */
+TEST(condition_find_names_the_pattern)
+{
+	char pattern[TEXT_MAX];
+
+	for (size_t count = 5; count <= 500; count *= 10) {
+		struct conditions conditions = {0};
+		struct condition *condition = conditions_add(&conditions, BYTES("a"));
+		struct condition_fit fit;
+		for (size_t i = 0; i < count; i++) {
+			snprintf(pattern, sizeof pattern, "10.0.%zu.0/24", i);
+			assert_true(condition_add_pattern(condition, bytes_from_text(pattern)));
+		}
+		assert_true(condition_compile(condition));
+		assert_int_equal(position_of(&conditions, "10.0.0.9"), 0);
+		assert_int_equal(position_of(&conditions, "10.0.3.9"), 3);
+		assert_int_equal(position_of(&conditions, "10.0.4.0/24"), 4);
+		assert_false(
+			condition_find(condition, &ATTRIBUTES(text("a", "10.1.0.0")), NULL, &fit));
+		assert_false(
+			condition_find(condition, &ATTRIBUTES(text("b", "10.0.0.9")), NULL, &fit));
+		conditions_release(&conditions);
+	}
+}
+
+TEST(condition_find_names_the_line_of_the_first_file_that_has_one)
+{
+	struct conditions conditions = {0};
+	struct condition *condition = conditions_add(&conditions, BYTES("a"));
+	struct pattern_set *first = lines_of("192.0.2.1 x*"), *second = lines_of("y xz 192.0.2.9");
+	struct condition_fit fit;
+
+	assert_true(condition_add_file(condition, BYTES("@first"), first));
+	assert_true(condition_add_pattern(condition, BYTES("z")));
+	assert_true(condition_add_file(condition, BYTES("@second"), second));
+	assert_true(condition_compile(condition));
+
+	assert_true(condition_find(condition, &ATTRIBUTES(text("a", "xz")), NULL, &fit));
+	assert_int_equal(fit.position, 0);
+	assert_int_equal(fit.line, 2);
+	assert_ptr_equal(fit.lines, first);
+	assert_true(condition_find(condition, &ATTRIBUTES(text("a", "192.0.2.9")), NULL, &fit));
+	assert_int_equal(fit.position, 2);
+	assert_int_equal(fit.line, 3);
+	assert_ptr_equal(fit.lines, second);
+	assert_int_equal(position_of(&conditions, "z"), 1);
+	pattern_set_unref(first);
+	pattern_set_unref(second);
+	conditions_release(&conditions);
+}
+
 /* ---- files ---- */
 
 TEST(condition_add_file_fits_by_its_lines)
@@ -240,11 +411,13 @@ TEST(pattern_set_unref_some_leaves_it_to_the_others)
 
 /* ---- size ---- */
 
-static struct pattern_set *many_addresses(size_t count, bool is_ipv6)
+static struct pattern_set *many_addresses(size_t count, bool is_ipv6, bool has_lines)
 {
 	struct pattern_set *set = pattern_set_new();
 
 	for (size_t i = 0; i < count; i++) {
+		if (has_lines)
+			pattern_set_at_line(set, (uint32_t)i + 1);
 		struct value value = {.kind = is_ipv6 ? VALUE_IPV6 : VALUE_IPV4};
 		uint32_t number = (uint32_t)i * 2654435761u;
 		memcpy(is_ipv6 ? value.ipv6 + 12 : value.ipv4, &number, sizeof number);
@@ -257,8 +430,9 @@ static struct pattern_set *many_addresses(size_t count, bool is_ipv6)
 TEST(pattern_set_takes_at_most_32_bytes_an_address)
 {
 	for (size_t count = 1000; count <= 262144; count *= 4)
-		for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
-			struct pattern_set *set = many_addresses(count, is_ipv6);
+		for (int kind = 0; kind < 4; kind++) {
+			bool is_ipv6 = kind % 2 == 1, has_lines = kind >= 2;
+			struct pattern_set *set = many_addresses(count, is_ipv6, has_lines);
 			assert_in_range(pattern_set_bytes(set), 4 * count, 32 * count);
 			size_t pieces = 1;
 			while (pattern_set_unref_some(set))

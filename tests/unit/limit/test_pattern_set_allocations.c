@@ -27,8 +27,10 @@ TEST(pattern_set_without_memory_says_so)
 		allocations_fail_at(index);
 		struct pattern_set *set = pattern_set_new();
 		bool is_good = set != NULL;
-		for (size_t i = 0; i < ARRAY_SIZE(patterns) && is_good; i++)
+		for (size_t i = 0; i < ARRAY_SIZE(patterns) && is_good; i++) {
+			pattern_set_at_line(set, (uint32_t)i + 1);
 			is_good = add(set, patterns[i]);
+		}
 		is_good = is_good && pattern_set_build(set);
 		is_reached = allocations_end();
 		/* A text's block that can't be made smaller stays as it is. */

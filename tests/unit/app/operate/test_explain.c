@@ -234,7 +234,7 @@ TEST(explain_put_names_terms_and_keys)
 	size_t len = 0;
 	FILE *to = open_memstream(&text, &len);
 
-	explain_put(to, engine_verdict(look), &attributes, BYTES("rl:"));
+	assert_true(explain_put(to, engine_verdict(look), &attributes, BYTES("rl:"), NULL));
 	assert_int_equal(fclose(to), 0);
 
 	assert_non_null(strstr(text, "{\"policy\":\"tenant\",\"applies\":true,\"override\":0,"));
