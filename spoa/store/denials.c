@@ -32,6 +32,7 @@
 
 #include "base/pool.h"
 #include "limit/request.h"
+#include "store/front_store.h"
 #include "store/server_clock.h"
 
 #define WAYS  4
@@ -66,8 +67,7 @@ struct clock {
 };
 
 struct denials {
-	struct store store;
-	struct store *asked;
+	struct front_store front;
 	int64_t longest_us;
 	int64_t (*mono_us)(void);
 	struct denial *table; /* SETS times WAYS */
@@ -81,7 +81,7 @@ struct denials {
 
 static struct denials *denials_of(const struct store *store)
 {
-	return CONTAINER_OF(store, struct denials, store);
+	return CONTAINER_OF(store, struct denials, front.store);
 }
 
 /* ---- forgetting ---- */
@@ -107,7 +107,7 @@ static void forget_known(struct store *store)
 /* Over a connection that has ended there comes no reply any more. */
 static void notice_connection(struct denials *denials)
 {
-	uint64_t now = store_connection(denials->asked);
+	uint64_t now = store_connection(denials->front.asked);
 
 	if (now == denials->connection)
 		return;
@@ -195,7 +195,7 @@ static void remember(struct denials *denials, const struct clock *clock, const s
 {
 	int64_t longest_us = denials->longest_us, mono_us = clock->read_us;
 
-	if (denials->asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
+	if (denials->front.asked->gives_back && longest_us > DENIALS_GIVEN_BACK_US)
 		longest_us = DENIALS_GIVEN_BACK_US;
 	if (check->terms->lease_us > 0 && longest_us > check->terms->lease_us)
 		longest_us = check->terms->lease_us;
@@ -338,66 +338,26 @@ static bool answer_known(struct store *store, struct store_op *op)
 static enum store_state ask(struct store *store, struct store_op *op)
 {
 	if (op->taken_us != NULL)
-		return store_ask(denials_of(store)->asked, op);
+		return store_ask(denials_of(store)->front.asked, op);
 	/* What is asked for from now on gets to the server after the reset. */
 	if (op->is_reset)
 		forget_known(store);
 	else if (!op->is_settling && answer_known(store, op))
 		return STORE_DONE;
 	if (op->is_look || op->is_reset || op->is_settling)
-		return store_ask(denials_of(store)->asked, op);
+		return store_ask(denials_of(store)->front.asked, op);
 	op->wrapped.store = store;
 	op->wrapped.seen = op->seen;
 	op->seen = on_seen;
-	return store_ask(denials_of(store)->asked, op);
+	return store_ask(denials_of(store)->front.asked, op);
 }
 
-/* ---- what the other store does alone ---- */
-
-static uint64_t connection(const struct store *store)
-{
-	return store_connection(denials_of(store)->asked);
-}
-
-static void catch_up(struct store *store)
-{
-	store_catch_up(denials_of(store)->asked);
-}
-
-static void expired(struct store *store, struct store_op *op, int64_t mono_us)
-{
-	store_expired(denials_of(store)->asked, op, mono_us);
-}
-
-static void settled(struct store *store, struct store_op *op, bool is_denied)
-{
-	store_settled(denials_of(store)->asked, op, is_denied);
-}
-
-static void set_password(struct store *store, const char *password)
-{
-	store_set_password(denials_of(store)->asked, password);
-}
-
-static void set_sentinel_password(struct store *store, const char *password)
-{
-	store_set_sentinel_password(denials_of(store)->asked, password);
-}
-
-static void reread_files(struct store *store)
-{
-	store_reread_files(denials_of(store)->asked);
-}
-
-static void count_agents(struct store *store, bool is_counting)
-{
-	store_count_agents(denials_of(store)->asked, is_counting);
-}
+/* ---- the store ---- */
 
 static struct store_description describe(const struct store *store)
 {
 	const struct denials *denials = denials_of(store);
-	struct store_description description = store_describe(denials->asked);
+	struct store_description description = store_describe(denials->front.asked);
 
 	description.stats.deny_cache_hits = denials->hits;
 	return description;
@@ -407,7 +367,7 @@ static void release(struct store *store)
 {
 	struct denials *denials = denials_of(store);
 
-	store_free(denials->asked); /* which still answers what waits in it */
+	store_free(denials->front.asked); /* which still answers what waits in it */
 	pages_release(denials->table, DENIALS_MAX * sizeof *denials->table);
 	free(denials);
 }
@@ -423,24 +383,15 @@ struct store *denials_new(struct store *asked, int64_t longest_us, int64_t (*mon
 		store_free(asked);
 		return NULL;
 	}
-	denials->store = (struct store){.ask = ask,
-					.answer_known = answer_known,
-					.forget_known = forget_known,
-					.connection = connection,
-					.catch_up = catch_up,
-					.expired = expired,
-					.settled = settled,
-					.set_password = set_password,
-					.set_sentinel_password = set_sentinel_password,
-					.reread_files = reread_files,
-					.count_agents = count_agents,
-					.describe = describe,
-					.records = asked->records,
-					.free = release};
-	denials->asked = asked;
+	front_store_init(&denials->front, asked);
+	denials->front.store.ask = ask;
+	denials->front.store.answer_known = answer_known;
+	denials->front.store.forget_known = forget_known;
+	denials->front.store.describe = describe;
+	denials->front.store.free = release;
 	denials->longest_us = longest_us;
 	denials->mono_us = mono_us;
 	denials->round = 1;
 	denials->forgotten_us = INT64_MIN;
-	return &denials->store;
+	return &denials->front.store;
 }

@@ -26,6 +26,7 @@
 
 #include "base/pool.h"
 #include "limit/request.h"
+#include "store/front_store.h"
 #include "store/leases.h"
 
 #define LOOK_EVERY_S 0.01
@@ -47,8 +48,7 @@ struct back_op {
 };
 
 struct lease_store {
-	struct store store;
-	struct store *asked;
+	struct front_store front;
 	int64_t (*mono_us)(void);
 	struct leases *leases;
 	struct pool ops, backs;
@@ -60,12 +60,12 @@ struct lease_store {
 
 static struct lease_store *leased_of(const struct store *store)
 {
-	return CONTAINER_OF(store, struct lease_store, store);
+	return CONTAINER_OF(store, struct lease_store, front.store);
 }
 
 static void notice_connection(struct lease_store *leased)
 {
-	uint64_t now = store_connection(leased->asked);
+	uint64_t now = store_connection(leased->front.asked);
 
 	if (now == leased->connection)
 		return;
@@ -166,13 +166,13 @@ static enum store_state ask_with_leases(struct lease_store *leased, struct store
 	/* A turn of the loop may have begun a while ago, and leases end on time. */
 	int64_t mono_us = leased->mono_us();
 
-	if (decide_here(leased, op, mono_us) || store_answer_known(leased->asked, op))
+	if (decide_here(leased, op, mono_us) || store_answer_known(leased->front.asked, op))
 		return STORE_DONE;
 	struct leased_op *own = pool_get(&leased->ops);
 	if (own == NULL)
-		return store_ask(leased->asked, op); /* an operator's, beside all others */
+		return store_ask(leased->front.asked, op); /* an operator's, beside all others */
 	begin_parts(leased, op, own, mono_us);
-	enum store_state state = store_ask(leased->asked, op);
+	enum store_state state = store_ask(leased->front.asked, op);
 	if (state == STORE_DONE)
 		undo_parts(leased, op, own, mono_us);
 	return state;
@@ -181,7 +181,7 @@ static enum store_state ask_with_leases(struct lease_store *leased, struct store
 static void forget_known(struct store *store)
 {
 	leases_forget(leased_of(store)->leases);
-	store_forget_known(leased_of(store)->asked);
+	store_forget_known(leased_of(store)->front.asked);
 }
 
 static enum store_state ask(struct store *store, struct store_op *op)
@@ -192,7 +192,7 @@ static enum store_state ask(struct store *store, struct store_op *op)
 		leases_forget(leased->leases);
 	else if (store_op_is_request(op) && has_lease(op))
 		return ask_with_leases(leased, op);
-	return store_ask(leased->asked, op);
+	return store_ask(leased->front.asked, op);
 }
 
 static bool answer_known(struct store *store, struct store_op *op)
@@ -200,7 +200,7 @@ static bool answer_known(struct store *store, struct store_op *op)
 	struct lease_store *leased = leased_of(store);
 
 	return (has_lease(op) && decide_here(leased, op, leased->mono_us())) ||
-	       store_answer_known(leased->asked, op);
+	       store_answer_known(leased->front.asked, op);
 }
 
 /* ---- leases that have ended ---- */
@@ -260,7 +260,8 @@ static void give_back_ended(struct lease_store *leased, int64_t mono_us)
 	while (is_full && (back = pool_get(&leased->backs)) != NULL) {
 		fill_back_op(leased, back, mono_us);
 		is_full = back->op.count == REQUEST_CHECKS_MAX;
-		if (back->op.count > 0 && store_ask(leased->asked, &back->op) == STORE_PENDING)
+		if (back->op.count > 0 &&
+		    store_ask(leased->front.asked, &back->op) == STORE_PENDING)
 			continue;
 		hold_all_back(leased, back, mono_us);
 		pool_put(&leased->backs, back);
@@ -279,52 +280,12 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 		ev_timer_stop(loop, timer);
 }
 
-/* ---- what the other store does alone ---- */
-
-static uint64_t connection(const struct store *store)
-{
-	return store_connection(leased_of(store)->asked);
-}
-
-static void catch_up(struct store *store)
-{
-	store_catch_up(leased_of(store)->asked);
-}
-
-static void expired(struct store *store, struct store_op *op, int64_t mono_us)
-{
-	store_expired(leased_of(store)->asked, op, mono_us);
-}
-
-static void settled(struct store *store, struct store_op *op, bool is_denied)
-{
-	store_settled(leased_of(store)->asked, op, is_denied);
-}
-
-static void set_password(struct store *store, const char *password)
-{
-	store_set_password(leased_of(store)->asked, password);
-}
-
-static void set_sentinel_password(struct store *store, const char *password)
-{
-	store_set_sentinel_password(leased_of(store)->asked, password);
-}
-
-static void reread_files(struct store *store)
-{
-	store_reread_files(leased_of(store)->asked);
-}
-
-static void count_agents(struct store *store, bool is_counting)
-{
-	store_count_agents(leased_of(store)->asked, is_counting);
-}
+/* ---- the store ---- */
 
 static struct store_description describe(const struct store *store)
 {
 	const struct lease_store *leased = leased_of(store);
-	struct store_description description = store_describe(leased->asked);
+	struct store_description description = store_describe(leased->front.asked);
 
 	description.stats.lease_hits = leased->hits;
 	return description;
@@ -334,7 +295,7 @@ static void release(struct store *store)
 {
 	struct lease_store *leased = leased_of(store);
 
-	store_free(leased->asked); /* which still answers what waits in it */
+	store_free(leased->front.asked); /* which still answers what waits in it */
 	ev_timer_stop(leased->loop, &leased->timer);
 	leases_free(leased->leases);
 	pool_release(&leased->ops);
@@ -360,27 +321,18 @@ struct store *lease_store_new(struct ev_loop *loop, struct store *asked, size_t 
 		store_free(asked);
 		return NULL;
 	}
-	leased->store = (struct store){.ask = ask,
-				       .answer_known = answer_known,
-				       .forget_known = forget_known,
-				       .connection = connection,
-				       .catch_up = catch_up,
-				       .expired = expired,
-				       .settled = settled,
-				       .set_password = set_password,
-				       .set_sentinel_password = set_sentinel_password,
-				       .reread_files = reread_files,
-				       .count_agents = count_agents,
-				       .describe = describe,
-				       .records = asked->records,
-				       .free = release};
-	leased->asked = asked;
+	front_store_init(&leased->front, asked);
+	leased->front.store.ask = ask;
+	leased->front.store.answer_known = answer_known;
+	leased->front.store.forget_known = forget_known;
+	leased->front.store.describe = describe;
+	leased->front.store.free = release;
 	leased->mono_us = mono_us;
 	leased->loop = loop;
 	ev_timer_init(&leased->timer, on_timer, 0, LOOK_EVERY_S);
 	if (!open_leases(leased, max_in_flight)) {
-		release(&leased->store);
+		release(&leased->front.store);
 		return NULL;
 	}
-	return &leased->store;
+	return &leased->front.store;
 }
