@@ -70,7 +70,10 @@ static struct policies *load_with(const struct options *options, struct list_fil
 	return policies;
 }
 
-/* The policies of a replay are those of a file: nobody would know which version a run was of. */
+/*
+ * A replay reads its policies from a file. Those of the store change, and its report could not say
+ * which version it tried.
+ */
 static int report_stored(const char *command)
 {
 	struct err err;

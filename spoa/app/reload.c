@@ -294,7 +294,7 @@ static void on_loaded(struct ev_loop *loop, struct ev_async *watcher, int events
 	judge(reload, job);
 }
 
-/* Returns 0, or the errno that says why the file can't be read now. Takes the text over then. */
+/* Returns 0, and the reload then owns the text; or the errno that says why no reload can begin. */
 static int try_job(struct reload *reload, bool is_asked_for, bool is_retry,
 		   const struct reload_text *text)
 {

@@ -291,7 +291,7 @@ bool conditions_fit(const struct conditions *conditions, const struct attributes
 
 /* ---- what of them fits? ---- */
 
-/* Of few patterns, which are not in a set. */
+/* Looks through a list that is too short to have a set. */
 static bool find_pattern(const struct condition *condition, const struct value *value,
 			 struct bytes text, size_t *ret_position)
 {

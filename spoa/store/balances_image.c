@@ -13,9 +13,9 @@
  *     numbers:    those of a union plain_state, then zeros
  *                 of a log: the total before its first entry, how many entries it has, and 0
  *
- * A million balances are 48 MB. They come class by class, and in a class the one first that was
- * used least recently: so whoever reads them has the same order, and a smaller memory keeps those
- * that this store would have kept.
+ * A million balances are 48 MB. They are written class by class, and within a class from the least
+ * recently used to the most recently used. So a store that reads them has the same order, and a
+ * smaller one keeps those that this store would have kept.
  */
 #include "store/balances_image.h"
 

@@ -241,7 +241,7 @@ static void fill_back_op(struct lease_store *leased, struct back_op *back, int64
 		add_back(back, &ended);
 }
 
-/* The other store can't be asked just now. */
+/* The store behind refused the op, so the units go back to the leases, to be offered later. */
 static void hold_all_back(struct lease_store *leased, const struct back_op *back, int64_t mono_us)
 {
 	for (size_t i = 0; i < back->op.count; i++) {

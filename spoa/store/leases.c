@@ -85,7 +85,10 @@ static bool is_in_use(const struct leases *leases, const struct lease *lease)
 	return lease->round == leases->round && (lease->is_asked || lease->units > 0);
 }
 
-/* The one that is of an earlier round, or was needed least lately. NULL: all are in use. */
+/*
+ * Finds a lease to replace: one of an earlier round, else the one whose need was noted longest ago.
+ * NULL: all are in use.
+ */
 static struct lease *find_room(const struct leases *leases, struct key_hash id)
 {
 	struct lease *set = &leases->table[id.low % SETS * WAYS], *best = NULL;
@@ -277,7 +280,7 @@ void leases_undo(struct leases *leases, const struct check *check, const struct 
 		hold(leases, lease, part->back, mono_us);
 }
 
-/* For how long the units may be spent after the server took them. */
+/* Returns how long after the server's taking this agent may spend the units. */
 static int64_t lease_life_us(const struct check *check, int64_t taken_us,
 			     bool *ret_ends_with_window)
 {

@@ -2,11 +2,11 @@
  * leases.h - the units that this agent has taken ahead of need, of balances whose policy has a
  * lease, and until when it may spend them.
  *
- * A question to the server about such a balance takes as many units as the last lease's time needed
- * here. Further requests are allowed out of these units, until they are used up or the lease's time
- * is over. What is left is given back: by the next question about the balance, or soon after the
- * end by an op of its own (docs/reference.md, section "Leases"). For example, with a lease of
- * 100 ms and 400 requests a second:
+ * When the agent asks the server about such a balance, it takes as many units as its requests
+ * needed in the last lease's time. It allows further requests out of these units, until they are
+ * used up or the lease's time is over. It gives back what is left: with its next question about the
+ * balance, or soon after the end by an op of its own (docs/reference.md, section "Leases"). For
+ * example, with a lease of 100 ms and 400 requests a second:
  *
  *     at 0 ms     a question takes 40 units: 1 for its request, 39 are held
  *     ..90 ms     36 requests are allowed out of them
@@ -22,7 +22,8 @@
  * less than that has passed here since the question was asked. For the difference between the two
  * clocks LEASE_DRIFT_IN is taken off. The lease of a window ends with its window.
  *
- * Time is an argument, and nothing is asked here. What is asked, and when, knows lease_store.h.
+ * Callers pass the time, and this module asks no store: lease_store.h decides what to ask, and
+ * when.
  */
 #ifndef STORE_LEASES_H
 #define STORE_LEASES_H
@@ -78,7 +79,7 @@ void leases_learn(struct leases *leases, const struct check *check, const struct
 /* A check that was asked without a part, or was answered by one, took so much. */
 void leases_note_need(struct leases *leases, const struct check *check, int64_t mono_us);
 
-/* The units of a lease that ended LEASES_GRACE_US ago, which are not held from now on. */
+/* Takes out the units of one lease that ended LEASES_GRACE_US ago. False: there is none. */
 MUST_CHECK bool leases_next_back(struct leases *leases, int64_t mono_us,
 				 struct lease_back *ret_back);
 /* These could not be given back: they are offered again later, if the balance has none by now. */

@@ -140,7 +140,7 @@ static char *receive_all(int fd, int64_t until_us, size_t *ret_len)
 	return text;
 }
 
-/* The value of a field, whose name is given as "\r\nName:". */
+/* Returns the value of a header field. The caller writes its name as "\r\nName:". */
 static bool find_field(const char *head, const char *end, const char *name, struct bytes *ret_value)
 {
 	for (const char *at = head; at < end; at++) {

@@ -212,8 +212,8 @@ void command_print_refusal(const char *agent, const struct agent_reply *reply)
 	fputc('\n', stderr);
 }
 
-static void print_json(const struct command_line *line, const char *agent,
-		       const struct agent_reply *reply)
+void command_print_reply(const struct command_line *line, const char *agent,
+			 const struct agent_reply *reply)
 {
 	if (line->flags.agent_count > 1)
 		printf("{\"agent\":\"%s\",\"answer\":", agent);
@@ -241,7 +241,7 @@ static bool print_answer(const struct command *command, const struct command_lin
 	if (!json_read(bytes_from(reply->body, reply->len), &root, err))
 		return err_at(err, "the answer is no JSON: ");
 	if (line->flags.json) {
-		print_json(line, agent, reply);
+		command_print_reply(line, agent, reply);
 		return true;
 	}
 	if (line->flags.agent_count > 1)

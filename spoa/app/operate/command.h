@@ -93,6 +93,9 @@ MUST_CHECK bool command_split(const char *word, struct bytes *ret_name, struct b
 			      struct err *err);
 /* Puts the words as a query behind `w`; the first separator is `?`. */
 MUST_CHECK bool command_put_query(struct writer *w, char **words, struct err *err);
+/* For machines: the answer of the agent as it is, with the agent if several are asked. */
+void command_print_reply(const struct command_line *line, const char *agent,
+			 const struct agent_reply *reply);
 /* The value of a JSON field that may stand in an answer as it is. */
 void command_print_json(struct json_value value, FILE *to);
 void command_put_encoded(struct writer *w, struct bytes text);

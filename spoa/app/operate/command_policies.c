@@ -93,15 +93,6 @@ static void print_agent(const struct command_line *line, const char *agent)
 		printf("%s:\n", agent);
 }
 
-static void print_json(const struct command_line *line, const char *agent,
-		       const struct agent_reply *reply)
-{
-	if (line->flags.agent_count > 1)
-		printf("{\"agent\":\"%s\",\"answer\":", agent);
-	(void)fwrite(reply->body, 1, reply->len, stdout);
-	fputs(line->flags.agent_count > 1 ? "}\n" : "\n", stdout);
-}
-
 /* ---- get ---- */
 
 static bool run_get(const struct command_line *line, const char *agent, const char *token)
@@ -163,7 +154,7 @@ static bool run_history(const struct command_line *line, const char *agent, cons
 		return false;
 	bool is_good = read_answer(agent, &reply, &root);
 	if (is_good && line->flags.json) {
-		print_json(line, agent, &reply);
+		command_print_reply(line, agent, &reply);
 	} else if (is_good) {
 		print_agent(line, agent);
 		print_history(root, stdout);
@@ -178,7 +169,7 @@ static void print_put(const struct command_line *line, const char *agent,
 		      const struct agent_reply *reply, struct json_value answer)
 {
 	if (line->flags.json) {
-		print_json(line, agent, reply);
+		command_print_reply(line, agent, reply);
 		return;
 	}
 	print_agent(line, agent);

@@ -313,8 +313,8 @@ static bool is_address(struct bytes name, struct bytes text)
 }
 
 /*
- * A text of `src` that somebody wrote as an address or a network, and that is none: as a text it
- * would be the name of no client, and the change would have no effect.
+ * Whether somebody wrote `src` as an address or a network, and made a mistake. No client has such a
+ * text as its address, so the change would have no effect.
  */
 static bool is_failed_address(struct bytes name, struct bytes text)
 {

@@ -1,6 +1,7 @@
 /*
- * What changes something: a block or an allowance for a time, and a reset. It is for the client
- * that is looked at, not for what has been typed since. Without a token there are no buttons.
+ * The buttons that block a client, allow it for a time, or reset its balances. They change the
+ * client whose answer is on the page, even if another one has been typed into the field since.
+ * Without a token the page shows no buttons.
  */
 let isChanging = false;    // the second click of two is left out
 

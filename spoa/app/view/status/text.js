@@ -27,7 +27,7 @@ function makeButton(text, onclick) {
 	button.addEventListener('click', onclick);
 	return button;
 }
-/* For the axis: 50,000 is 50k. */
+/* Shortens a number for the labels of the axis: 50,000 becomes 50k. */
 function brief(number) {
 	const [divisor, unit] = number >= 1e6 ? [1e6, 'M'] : number >= 1e4 ? [1e3, 'k'] : [1, ''];
 	return whole(+(number / divisor).toPrecision(3)) + unit;
