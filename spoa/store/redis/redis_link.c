@@ -34,19 +34,9 @@
  * not be freed. So a failure is noted, the first one with its reason, and acted on when the loop
  * is about to wait and no callback runs.
  *
- * While the link is up a timer beats four times a second, else ten times. Each beat sends a PING,
- * unless the last one is still on its way. If something is outstanding and no reply at all came for
- * half a second, the link fails. It fails as well when something else than PONG answers a PING:
- * then replies and commands are out of step.
- *
- * Once a second a beat also asks for the server's role, whatever else is on its way. A master that
- * was demoted would not tell it by itself to agents whose requests are all denied, since those
- * write nothing. The link fails when the server has become a replica. The command is INFO, which
- * every user for the agent may call already; a user without it is asked no more on that connection.
- *
- * A beat also authenticates the connection again when another password was set. The server may not
- * know that password yet. Then the connection stays what it was, and the link tries again every 5 s
- * until the server takes the password or yet another one is set.
+ * While the link is GREETED a timer beats, four times a second when it is up, else ten times. At
+ * each beat redis_heartbeat asks whether the server still answers as a master, and redis_auth
+ * sends another password if one was set.
  */
 #include "store/redis/redis_link.h"
 
@@ -59,7 +49,10 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/writer.h"
+#include "store/redis/redis_auth.h"
 #include "store/redis/redis_greeting.h"
+#include "store/redis/redis_heartbeat.h"
+#include "store/redis/redis_link_news.h"
 #include "store/redis/redis_route.h"
 #include "store/redis/redis_sentinels.h"
 
@@ -68,17 +61,11 @@
 #define LOST_FAILURES   2   /* so many rounds in a row have failed: the server is lost */
 #define HEARTBEAT_US    INT64_C(250000)
 #define SILENCE_US      (2 * HEARTBEAT_US)
-#define ROLE_US         US_PER_SECOND /* between two questions for the role */
 #define PAUSE_MIN_MS    20
 #define PAUSE_MAX_MS    800
-#define TELL_AGAIN_US   (60 * US_PER_SECOND)
-#define AUTH_AGAIN_US   (5 * US_PER_SECOND) /* after a password was refused */
-#define WHY_MAX         200
-#define STILL_NAMED                                                                           \
-	BYTES("it is a replica, though the Sentinels name it as the master; the agent waits " \
-	      "until "                                                                        \
-	      "they name another one")
-#define NO_ANSWER    BYTES("no answer in time")
+#define STILL_NAMED                                                                     \
+	BYTES("it is a replica, though the Sentinels name it as the master; the agent " \
+	      "waits until they name another one")
 #define NO_HANDSHAKE BYTES("TLS: no handshake in time; the server may speak no TLS at this port")
 
 enum link_state {
@@ -109,91 +96,21 @@ struct redis_link {
 	struct redis_connection *connection;
 	struct redis_greeting greeting;
 	struct redis_health health;
-	bool has_been_up;       /* this connection */
-	bool are_warnings_told; /* of this connection */
-	bool lacked_pttl;       /* at the last connection that warnings were told of */
-	struct redis_asked ping, reload, auth, role;
-	bool is_role_asked; /* the question is on its way, or the user may not ask it */
-	int64_t role_us;    /* when the role was asked for, or told in the greeting */
-	bool is_pinged;     /* a PING is on its way */
-	int64_t pinged_us;
-	int64_t heartbeat_us; /* what the last PING took */
-	uint64_t replies;     /* how many had come at the last heartbeat */
-	int64_t silent_us;    /* since a heartbeat that found a new one, or nothing outstanding */
+	bool has_been_up; /* this connection */
+	struct redis_heartbeat heartbeat;
+	struct redis_auth auth;
+	struct redis_asked reload;
 
-	/* Generations of redis_credentials.h: what this connection has, and what was told. */
-	uint64_t authenticated, told_taken, told_refused;
-	struct redis_password_try tried; /* the last one on this connection */
-	bool is_authenticating;          /* its AUTH is on its way */
-	int64_t tried_us;
-
+	/* Why it is not up, or was not when it was last down. */
 	enum store_error error;
-	char why[WHY_MAX];
-	bool is_told_up;
-	bool is_told[STORE_ERROR_COUNT]; /* since it was up; only at store_error_first */
-	char told_why[WHY_MAX];
-	int64_t told_us;
+	char why[REDIS_LINK_WHY_MAX];
+	struct redis_link_news news;
 };
 
 static void set_timer(struct redis_link *link, double seconds)
 {
 	link->timer.repeat = seconds;
 	ev_timer_again(link->loop, &link->timer);
-}
-
-/* ---- telling the owner ---- */
-
-static void tell_up(struct redis_link *link)
-{
-	if (link->is_told_up)
-		return;
-	link->is_told_up = true;
-	memset(link->is_told, 0, sizeof link->is_told);
-	link->config.changed(link->config.owner, true, STORE_OK, "");
-}
-
-/*
- * With a proxy in between the reasons may differ at every try: closed, reset, closed. So that the
- * log is not flooded, an error of a name that was told before has to wait for a minute.
- */
-static bool is_news(const struct redis_link *link)
-{
-	if (link->is_told_up || !link->is_told[store_error_first(link->error)])
-		return true;
-	return strcmp(link->told_why, link->why) != 0 &&
-	       clock_mono_us() - link->told_us >= TELL_AGAIN_US;
-}
-
-#define LACKS_PTTL                                                                                 \
-	"a raised capacity may let clients whose bucket was drained start with a full one, while " \
-	"agents with the old capacity still run; allow +pttl"
-
-static void tell_warnings(struct redis_link *link)
-{
-	if (link->are_warnings_told)
-		return;
-	link->are_warnings_told = true;
-	if (link->greeting.lacks_pttl && link->config.lacks_right != NULL)
-		link->config.lacks_right(link->config.owner, "PTTL", LACKS_PTTL);
-	else if (link->lacked_pttl && link->config.regained_right != NULL)
-		link->config.regained_right(link->config.owner, LACKS_PTTL);
-	link->lacked_pttl = link->greeting.lacks_pttl;
-	if (link->config.told_eviction != NULL)
-		link->config.told_eviction(link->config.owner, link->greeting.eviction);
-	if (link->greeting.forgets != NULL && link->config.forgets != NULL)
-		link->config.forgets(link->config.owner, link->greeting.forgets->policy,
-				     link->greeting.forgets->hint);
-}
-
-static void tell_down(struct redis_link *link)
-{
-	if (!is_news(link))
-		return;
-	link->is_told_up = false;
-	link->is_told[store_error_first(link->error)] = true;
-	link->told_us = clock_mono_us();
-	memcpy(link->told_why, link->why, sizeof link->why);
-	link->config.changed(link->config.owner, false, link->error, link->why);
 }
 
 /* ---- FAILED and PAUSED ---- */
@@ -215,7 +132,27 @@ static void fail_link(struct redis_link *link, enum store_error error, struct by
 	if (redis_link_is_up(link))
 		link->since_us = clock_mono_us();
 	link->state = LINK_FAILED;
+	redis_heartbeat_end(&link->heartbeat);
+	redis_auth_end(&link->auth);
 	set_reason(link, error, why);
+}
+
+/* Between half of the pause and all of it, by chance. */
+static double pause_seconds(unsigned failures)
+{
+	uint32_t pause_ms = (uint32_t)PAUSE_MIN_MS << (failures < 6 ? failures : 6);
+
+	if (pause_ms > PAUSE_MAX_MS)
+		pause_ms = PAUSE_MAX_MS;
+	return (pause_ms / 2 + randombytes_uniform(pause_ms / 2)) / 1e3;
+}
+
+static void begin_pause(struct redis_link *link)
+{
+	link->state = LINK_PAUSED;
+	set_timer(link, pause_seconds(link->failures));
+	link->failures++;
+	redis_link_news_down(&link->news, link->error, link->why);
 }
 
 /* ---- slowness ---- */
@@ -241,93 +178,12 @@ void redis_link_put_slowness(const struct redis_link *link, struct writer *w)
 /* The connection stays: PINGs find out when Redis is fast enough again. */
 static void be_down_for_slowness(struct redis_link *link)
 {
-	char why[WHY_MAX];
+	char why[REDIS_LINK_WHY_MAX];
 	struct writer w = writer_on(why, sizeof why);
 
 	redis_link_put_slowness(link, &w);
 	set_reason(link, STORE_TIMEOUT, writer_bytes(&w));
-	tell_down(link);
-}
-
-/* Between half of the pause and all of it, by chance. */
-static double pause_seconds(unsigned failures)
-{
-	uint32_t pause_ms = (uint32_t)PAUSE_MIN_MS << (failures < 6 ? failures : 6);
-
-	if (pause_ms > PAUSE_MAX_MS)
-		pause_ms = PAUSE_MAX_MS;
-	return (pause_ms / 2 + randombytes_uniform(pause_ms / 2)) / 1e3;
-}
-
-static void begin_pause(struct redis_link *link)
-{
-	link->state = LINK_PAUSED;
-	set_timer(link, pause_seconds(link->failures));
-	link->failures++;
-	tell_down(link);
-}
-
-/* ---- passwords ---- */
-
-static void tell_authenticated(struct redis_link *link, bool is_taken, struct bytes why)
-{
-	uint64_t *told = is_taken ? &link->told_taken : &link->told_refused;
-
-	if (*told >= link->tried.generation)
-		return;
-	*told = link->tried.generation;
-	if (link->config.authenticated != NULL)
-		link->config.authenticated(link->config.owner, is_taken, why);
-}
-
-static void note_password(struct redis_link *link, bool is_taken, struct bytes why)
-{
-	link->tried_us = clock_mono_us();
-	if (is_taken) {
-		link->authenticated = link->tried.generation;
-		redis_credentials_took(link->config.credentials, &link->tried);
-	}
-	tell_authenticated(link, is_taken, why);
-}
-
-static void on_auth(struct redis_asked *asked, const struct redis_reply *reply)
-{
-	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, auth);
-
-	link->is_authenticating = false;
-	if (reply == NULL || link->state != LINK_GREETED)
-		return;
-	bool is_taken = !redis_reply_is_error(reply);
-	note_password(link, is_taken, is_taken ? BYTES("") : reply->items[0].text);
-}
-
-/* Another password was set since this connection was authenticated. */
-static void authenticate_again(struct redis_link *link)
-{
-	const struct redis_credentials *credentials = link->config.credentials;
-	bool is_new = credentials->generation != link->tried.generation;
-
-	if (credentials->generation == link->authenticated || link->is_authenticating)
-		return;
-	if (!is_new && clock_mono_us() - link->tried_us < AUTH_AGAIN_US)
-		return;
-	link->is_authenticating = true;
-	redis_credentials_send(credentials, link->connection, &link->auth, &link->tried);
-}
-
-/* The greeting has authenticated the connection, by one of two passwords. */
-static void note_greeting(struct redis_link *link)
-{
-	const struct redis_greeting *greeting = &link->greeting;
-
-	link->is_authenticating = false;
-	if (!redis_credentials_are_given(link->config.credentials)) {
-		link->authenticated = link->config.credentials->generation;
-		return;
-	}
-	link->authenticated = 0;
-	link->tried = greeting->tried;
-	note_password(link, greeting->is_password_taken, bytes_from_text(greeting->refusal));
+	redis_link_news_down(&link->news, link->error, link->why);
 }
 
 /* ---- GREETING and GREETED ---- */
@@ -350,16 +206,8 @@ static const char *on_slots(struct redis_greeting *greeting, const struct redis_
 	return link->config.told_slots(link->config.owner, reply);
 }
 
-static void send_ping(struct redis_link *link)
-{
-	if (link->is_pinged)
-		return;
-	link->is_pinged = true;
-	link->pinged_us = clock_mono_us();
-	REDIS_ASK(link->connection, &link->ping, BYTES("PING"));
-}
-
-static void fail_greeting(struct redis_link *link, enum store_error error, struct bytes why)
+/* The server's own words, in its greeting or later, say that it can't be used. */
+static void fail_server(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	bool is_replica = error == STORE_READONLY && link->sentinels != NULL;
 
@@ -371,33 +219,16 @@ static void on_greeted(struct redis_greeting *greeting, enum store_error error, 
 	struct redis_link *link = CONTAINER_OF(greeting, struct redis_link, greeting);
 
 	if (error != STORE_OK) {
-		fail_greeting(link, error, why);
+		fail_server(link, error, why);
 	} else if (link->state == LINK_GREETING) {
 		link->state = LINK_GREETED;
-		note_greeting(link);
 		redis_health_restart(&link->health);
 		link->has_been_up = false;
-		link->are_warnings_told = false;
-		link->silent_us = 0;
-		link->is_role_asked = false;
-		link->role_us = clock_mono_us();
+		redis_link_news_begin(&link->news);
+		redis_auth_begin(&link->auth, &link->greeting);
+		redis_heartbeat_begin(&link->heartbeat, link->greeting.takes_cluster);
 		set_timer(link, REDIS_HEALTH_PING_US / 1e6);
-		send_ping(link);
 	}
-}
-
-/*
- * True for a reply that the command was sent for. An error fails the link; a reply that comes in
- * another state belongs to a link that has failed already.
- */
-static bool check_reply(struct redis_link *link, const struct redis_reply *reply)
-{
-	if (reply == NULL || link->state != LINK_GREETED)
-		return false;
-	if (!redis_reply_is_error(reply))
-		return true;
-	fail_link(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
-	return false;
 }
 
 static void come_up(struct redis_link *link)
@@ -407,21 +238,6 @@ static void come_up(struct redis_link *link)
 	redis_route_set_good(&link->route);
 	link->since_us = clock_mono_us();
 	set_timer(link, HEARTBEAT_US / 1e6);
-}
-
-/*
- * A reply that was lost, or came twice, shifts all that follow: each then answers another command
- * than the one that it came for. Only a new connection ends that, and no time-out would: replies
- * keep coming.
- */
-static bool check_pong(struct redis_link *link, const struct redis_reply *reply)
-{
-	const struct redis_item *item = &reply->items[0];
-
-	if (item->kind == REDIS_TEXT && bytes_equal(item->text, BYTES("PONG")))
-		return true;
-	fail_link(link, STORE_OTHER, BYTES("a PING was not answered by PONG"));
-	return false;
 }
 
 /* What a PING or a call said may have made the link up or down. */
@@ -438,46 +254,29 @@ static void follow_health(struct redis_link *link, bool was_up)
 	}
 }
 
-static void on_ping(struct redis_asked *asked, const struct redis_reply *reply)
+static void on_ponged(struct redis_heartbeat *heartbeat, int64_t took_us)
 {
-	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, ping);
+	struct redis_link *link = CONTAINER_OF(heartbeat, struct redis_link, heartbeat);
 	bool was_up = redis_link_is_up(link);
 
-	link->is_pinged = false;
-	if (!check_reply(link, reply) || !check_pong(link, reply))
-		return;
-	link->heartbeat_us = clock_mono_us() - link->pinged_us;
-	redis_health_add_ping(&link->health, link->heartbeat_us);
+	redis_health_add_ping(&link->health, took_us);
 	follow_health(link, was_up);
-	if (!was_up && link->heartbeat_us > link->config.timeout_us)
+	if (!was_up && took_us > link->config.timeout_us)
 		be_down_for_slowness(link);
 }
 
-/* ---- the role ---- */
-
-static void on_role(struct redis_asked *asked, const struct redis_reply *reply)
+static void on_heartbeat_failed(struct redis_heartbeat *heartbeat, enum store_error error,
+				struct bytes why)
 {
-	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, role);
-	enum store_error error;
-	const char *why;
-
-	if (reply == NULL || link->state != LINK_GREETED || redis_reply_is_error(reply))
-		return;
-	link->is_role_asked = false;
-	if (!redis_greeting_accepts(reply->items[0].text, link->greeting.takes_cluster, &error,
-				    &why))
-		fail_greeting(link, error, bytes_from_text(why));
+	fail_server(CONTAINER_OF(heartbeat, struct redis_link, heartbeat), error, why);
 }
 
-static void ask_for_role(struct redis_link *link)
+static void on_authenticated(struct redis_auth *auth, bool is_taken, struct bytes why)
 {
-	int64_t now_us = clock_mono_us();
+	const struct redis_link *link = CONTAINER_OF(auth, struct redis_link, auth);
 
-	if (link->is_role_asked || now_us - link->role_us < ROLE_US)
-		return;
-	link->is_role_asked = true;
-	link->role_us = now_us;
-	REDIS_ASK(link->connection, &link->role, BYTES("INFO"), BYTES("replication"));
+	if (link->config.authenticated != NULL)
+		link->config.authenticated(link->config.owner, is_taken, why);
 }
 
 /* ---- while it is greeted ---- */
@@ -492,31 +291,23 @@ void redis_link_add_call(struct redis_link *link, uint32_t checks, int64_t sent_
 
 static void beat(struct redis_link *link)
 {
-	int64_t silence_us = link->config.silence_us > 0 ? link->config.silence_us : SILENCE_US;
-	size_t outstanding = redis_connection_outstanding(link->connection);
-	uint64_t replies = redis_connection_replies(link->connection);
-	bool is_silent = outstanding > 0 && replies == link->replies;
-	int64_t beat_us = redis_link_is_up(link) ? HEARTBEAT_US : REDIS_HEALTH_PING_US;
-
-	link->silent_us = is_silent ? link->silent_us + beat_us : 0;
-	if (link->silent_us >= silence_us) {
-		fail_link(link, STORE_TIMEOUT, NO_ANSWER);
+	redis_heartbeat_beat(&link->heartbeat,
+			     redis_link_is_up(link) ? HEARTBEAT_US : REDIS_HEALTH_PING_US);
+	if (link->state != LINK_GREETED)
 		return;
-	}
-	link->replies = replies;
-	authenticate_again(link);
-	ask_for_role(link);
-	send_ping(link);
+	redis_auth_follow(&link->auth);
 	if (!redis_link_is_up(link))
 		return;
 	link->failures = 0;
-	tell_up(link);
-	tell_warnings(link);
+	redis_link_news_up(&link->news, &link->greeting);
 }
 
 static void on_reload(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	(void)check_reply(CONTAINER_OF(asked, struct redis_link, reload), reply);
+	struct redis_link *link = CONTAINER_OF(asked, struct redis_link, reload);
+
+	if (reply != NULL && link->state == LINK_GREETED && redis_reply_is_error(reply))
+		fail_link(link, redis_error_kind(reply->items[0].text), reply->items[0].text);
 }
 
 void redis_link_send(struct redis_link *link, struct bytes command, struct redis_asked *asked)
@@ -566,7 +357,7 @@ static bool is_master_named(const struct redis_link *link)
 
 static void fail_without_master(struct redis_link *link)
 {
-	char why[WHY_MAX];
+	char why[REDIS_LINK_WHY_MAX];
 	struct writer w = writer_on(why, sizeof why);
 
 	redis_sentinels_put_why(link->sentinels, &w);
@@ -617,7 +408,7 @@ static bool is_lost(const void *owner)
 
 static void leave_server(struct redis_link *link)
 {
-	char why[WHY_MAX];
+	char why[REDIS_LINK_WHY_MAX];
 	struct writer w = writer_on(why, sizeof why);
 
 	writer_put_text(&w, "the Sentinels name another master: ");
@@ -701,7 +492,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 		break;
 	case LINK_GREETING:
 		fail_link(link, STORE_TIMEOUT,
-			  redis_connection_is_verified(link->connection) ? NO_ANSWER
+			  redis_connection_is_verified(link->connection) ? REDIS_NO_ANSWER
 									 : NO_HANDSHAKE);
 		break;
 	case LINK_GREETED:
@@ -746,7 +537,7 @@ const struct redis_health *redis_link_health_seen(const struct redis_link *link)
 
 int64_t redis_link_heartbeat_us(const struct redis_link *link)
 {
-	return link->heartbeat_us;
+	return link->heartbeat.took_us;
 }
 
 void redis_link_read_all(struct redis_link *link)
@@ -792,12 +583,8 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 	set_route(link);
 	link->greeting.ended = on_greeted;
 	link->greeting.told_slots = config->told_slots == NULL ? NULL : on_slots;
-	link->ping.replied = on_ping;
 	redis_health_init(&link->health, config->timeout_us, config->window_max);
 	link->reload.replied = on_reload;
-	link->auth.replied = on_auth;
-	link->role.replied = on_role;
-	link->told_taken = config->credentials->generation; /* not worth a word: it is usual */
 	link->connection =
 		redis_connection_new(loop, &(struct redis_connection_config){
 						   .connected = on_connected,
@@ -815,6 +602,16 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_link_
 		free(link);
 		return NULL;
 	}
+	redis_heartbeat_init(
+		&link->heartbeat,
+		&(struct redis_heartbeat_config){
+			.connection = link->connection,
+			.silence_us = config->silence_us > 0 ? config->silence_us : SILENCE_US,
+			.ponged = on_ponged,
+			.failed = on_heartbeat_failed,
+		});
+	redis_auth_init(&link->auth, config->credentials, link->connection, on_authenticated);
+	redis_link_news_init(&link->news, &link->config);
 	ev_init(&link->timer, on_timer);
 	ev_prepare_init(&link->before_wait, before_wait);
 	/* Before the streams: what is answered here leaves in their write of the same turn. */
