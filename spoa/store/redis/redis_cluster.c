@@ -16,13 +16,6 @@
  * the slot migrates. A call with one key never does. So the requests of such a call are sent again
  * one by one.
  *
- * Nodes:
- *
- *     the hosts of --store, at the start and while no owner is up ---.
- *     the owners of slots in the newest map ------------------------+--> a node, with its link
- *     the place that ASK or MOVED names ----------------------------'
- *
- * A node that owns nothing and was not needed for UNUSED_US is given up, as long as an owner is up.
  * A node that a request was sent to before it was ever connected keeps the request until the
  * connection is there or has failed, or the request is late: to a node that has just joined, the
  * first request comes by ASK.
@@ -37,96 +30,58 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/writer.h"
+#include "store/redis/redis_cluster_nodes.h"
 #include "store/redis/redis_parts.h"
 #include "store/redis/redis_slots.h"
 
 #define TICK_SECONDS  0.1 /* the map is asked for at most so often */
 #define MAP_AGAIN_US  (5 * US_PER_SECOND)
 #define MAP_SOON_US   (US_PER_SECOND / 4) /* while a slot can't be asked */
-#define UNUSED_US     (10 * US_PER_SECOND)
 #define REDIRECTS_MAX 6
-#define NODES_MAX     (REDIS_OWNERS_MAX + REDIS_PLACES_MAX)
 #define WHY_MAX       600
-_Static_assert(NODES_MAX <= STORE_SERVERS_MAX, "each node has a number");
-#define NO_MAP   "the slots of the cluster are not known yet"
-#define NO_OWNER "CLUSTERDOWN no node of the cluster owns the slot"
-
-struct cluster_node {
-	struct redis_node node;
-	struct redis_cluster *cluster;
-	struct list link;
-	struct redis_target target;
-	char name[REDIS_HOST_MAX]; /* that it announces, or else its host */
-	struct redis_asked refresh;
-	bool is_refreshing; /* CLUSTER SLOTS is on its way */
-	bool is_owner;
-	bool is_told_down;
-	int64_t used_us; /* when it last was an owner or a request was sent to it */
-};
+#define NO_MAP        "the slots of the cluster are not known yet"
+#define NO_OWNER      "CLUSTERDOWN no node of the cluster owns the slot"
 
 struct redis_cluster {
 	struct redis_cluster_config config;
 	struct ev_loop *loop;
 	struct ev_timer tick;
-	struct list nodes;
-	size_t count;
-	struct cluster_node *owner[REDIS_SLOTS]; /* NULL: nobody */
-	struct redis_slot_map *map;              /* memory for a map that is being read */
+	struct redis_cluster_nodes nodes;
+	struct redis_slot_map *map; /* memory for a map that is being read */
 	bool has_map;
-	uint64_t changes; /* of owners of slots, and those that removed nodes had counted */
 	bool wants_map;
-	int64_t asked_us;              /* for a map */
-	struct cluster_node *moved_to; /* who knows the newest map, as far as MOVED says; or NULL */
-	struct redis_parts parts;      /* requests over several slots */
-	bool has_parted;               /* there was one that was not only a look */
+	int64_t asked_us;         /* for a map */
+	struct redis_parts parts; /* requests over several slots */
+	bool has_parted;          /* there was one that was not only a look */
 	bool is_told_up, is_told;
 	enum store_error error;
 	char why[WHY_MAX];
 	int64_t since_us;
 };
 
-static struct cluster_node *node_at(const struct list *link)
+static struct redis_cluster *cluster_of(const struct redis_cluster_node *cn)
 {
-	return CONTAINER_OF(link, struct cluster_node, link);
-}
-
-static bool is_up(const struct cluster_node *cn)
-{
-	return redis_link_is_up(cn->node.link);
-}
-
-/*
- * How often a connection was made, and how often one has ended. It only grows: a node that is down
- * for slowness keeps its connection. If it fell, the fall at one node could hide the end of a
- * connection to another one.
- */
-static uint64_t connections_of(const struct cluster_node *cn)
-{
-	uint64_t made = redis_link_connects(cn->node.link);
-
-	return 2 * made - (redis_link_connection(cn->node.link) != 0);
-}
-
-static bool has_owner_up(const struct redis_cluster *cluster)
-{
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		if (node_at(l)->is_owner && is_up(node_at(l)))
-			return true;
-	return false;
+	return CONTAINER_OF(cn->nodes, struct redis_cluster, nodes);
 }
 
 /* ---- telling the owner ---- */
 
-static void set_reason(struct redis_cluster *cluster, const struct cluster_node *cn,
-		       enum store_error error, const char *why)
+static void put_place(const struct redis_cluster_node *cn, struct writer *w)
 {
 	struct redis_place place;
-	struct writer w = writer_on(cluster->why, sizeof cluster->why);
 
 	memcpy(place.host, cn->target.host, sizeof place.host);
 	memcpy(place.port, cn->target.port, sizeof place.port);
+	redis_place_put(&place, w);
+}
+
+static void set_reason(struct redis_cluster *cluster, const struct redis_cluster_node *cn,
+		       enum store_error error, const char *why)
+{
+	struct writer w = writer_on(cluster->why, sizeof cluster->why);
+
 	cluster->error = error;
-	redis_place_put(&place, &w);
+	put_place(cn, &w);
 	writer_put_text(&w, ": ");
 	writer_put_text(&w, why);
 	(void)writer_text(&w);
@@ -143,19 +98,16 @@ static void tell(struct redis_cluster *cluster, bool is_up_now)
 			is_up_now ? "" : cluster->why);
 }
 
-static void tell_node(const struct redis_cluster *cluster, const struct cluster_node *cn,
+static void tell_node(const struct redis_cluster *cluster, const struct redis_cluster_node *cn,
 		      bool is_up_now)
 {
 	const struct store_config *config = &cluster->config.common->config;
 	char text[REDIS_HOST_MAX + 16];
 	struct writer w = writer_on(text, sizeof text);
-	struct redis_place place;
 
 	if (config->node_changed == NULL)
 		return;
-	memcpy(place.host, cn->target.host, sizeof place.host);
-	memcpy(place.port, cn->target.port, sizeof place.port);
-	redis_place_put(&place, &w);
+	put_place(cn, &w);
 	config->node_changed(config->owner, writer_text(&w), is_up_now,
 			     is_up_now ? STORE_OK : redis_link_error(cn->node.link),
 			     is_up_now ? "" : redis_link_why(cn->node.link));
@@ -168,9 +120,9 @@ static void tell_node(const struct redis_cluster *cluster, const struct cluster_
 static void on_changed(struct redis_node *node, bool is_up_now, enum store_error error,
 		       const char *why)
 {
-	struct cluster_node *cn = CONTAINER_OF(node, struct cluster_node, node);
-	struct redis_cluster *cluster = cn->cluster;
-	bool has_up = has_owner_up(cluster);
+	struct redis_cluster_node *cn = CONTAINER_OF(node, struct redis_cluster_node, node);
+	struct redis_cluster *cluster = cluster_of(cn);
+	bool has_up = redis_cluster_nodes_have_owner_up(&cluster->nodes);
 
 	if (is_up_now) {
 		if (cn->is_told_down && cluster->is_told_up)
@@ -182,8 +134,7 @@ static void on_changed(struct redis_node *node, bool is_up_now, enum store_error
 	}
 	cluster->wants_map = true;
 	if (cluster->has_map && !cn->is_owner)
-		return; /* a replica, or a place of --store that is no part of the cluster any more
-			 */
+		return; /* a replica, or a place of --store that has left the cluster */
 	if (has_up) {
 		if (cn->is_owner && !cn->is_told_down)
 			tell_node(cluster, cn, false);
@@ -197,191 +148,34 @@ static void on_changed(struct redis_node *node, bool is_up_now, enum store_error
 		tell(cluster, false);
 }
 
-/* ---- nodes ---- */
-
-static const char *on_told_slots(struct redis_node *node, const struct redis_reply *reply);
-static bool on_redirected(struct redis_node *node, struct store_op *op, struct bytes why,
-			  bool is_alone);
-static void on_refreshed(struct redis_asked *asked, const struct redis_reply *reply);
-
-static struct cluster_node *find_node(const struct redis_cluster *cluster,
-				      const struct redis_place *place)
-{
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
-		struct cluster_node *cn = node_at(l);
-		if (strcmp(cn->target.host, place->host) == 0 &&
-		    strcmp(cn->target.port, place->port) == 0)
-			return cn;
-	}
-	return NULL;
-}
-
-/*
- * Whom TLS expects there from the next connection on: --redis-tls-name, the announced host name, or
- * the host. A node that ASK or MOVED names has no name until a map comes that announces one.
- */
-static void set_name(struct cluster_node *cn, const char *name)
-{
-	const char *expected = *name != '\0' ? name : cn->target.host;
-
-	memcpy(cn->name, expected, strlen(expected) + 1);
-}
-
-/* A node to which there was a connection keeps the name by which it was verified. */
-static void learn_name(struct cluster_node *cn, const char *name)
-{
-	if (*name != '\0' && redis_link_connects(cn->node.link) == 0)
-		set_name(cn, name);
-}
-
-static void set_target(struct cluster_node *cn, const struct redis_place *place, const char *name)
-{
-	const struct redis_target *target = cn->cluster->config.target;
-
-	cn->target.topology = REDIS_ONE_SERVER;
-	cn->target.is_tls = target->is_tls;
-	cn->target.tls = target->tls;
-	memcpy(cn->target.host, place->host, sizeof cn->target.host);
-	memcpy(cn->target.port, place->port, sizeof cn->target.port);
-	set_name(cn, name);
-	if (cn->target.tls.name == NULL)
-		cn->target.tls.name = cn->name;
-}
-
-static bool has_number(const struct redis_cluster *cluster, uint16_t number)
-{
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		if (node_at(l)->node.number == number)
-			return true;
-	return false;
-}
-
-/*
- * The number of a removed node is used again. What is known of that one's clock is forgotten by
- * then, since its connections have ended.
- */
-static uint16_t find_number(const struct redis_cluster *cluster)
-{
-	uint16_t number = 0;
-
-	while (has_number(cluster, number))
-		number++;
-	return number;
-}
-
-/* NULL when there are too many, or memory is short. */
-static struct cluster_node *add_node(struct redis_cluster *cluster, const struct redis_place *place,
-				     const char *name)
-{
-	struct cluster_node *cn = cluster->count < NODES_MAX ? calloc(1, sizeof *cn) : NULL;
-
-	if (cn == NULL)
-		return NULL;
-	cn->cluster = cluster;
-	cn->refresh.replied = on_refreshed;
-	cn->used_us = clock_mono_us();
-	set_target(cn, place, name);
-	if (!redis_node_init(&cn->node, cluster->loop,
-			     &(struct redis_node_config){
-				     .common = cluster->config.common,
-				     .target = &cn->target,
-				     .changed = on_changed,
-				     .redirected = on_redirected,
-				     .told_slots = on_told_slots,
-			     })) {
-		free(cn);
-		return NULL;
-	}
-	cn->node.is_awaited = true;
-	cn->node.number = find_number(cluster);
-	list_init(&cn->link);
-	list_append(&cluster->nodes, &cn->link);
-	cluster->count++;
-	return cn;
-}
-
-static struct cluster_node *find_or_add_node(struct redis_cluster *cluster,
-					     const struct redis_place *place, const char *name)
-{
-	struct cluster_node *cn = find_node(cluster, place);
-
-	return cn != NULL ? cn : add_node(cluster, place, name);
-}
-
-/* Never from a callback of the node. */
-static void remove_node(struct redis_cluster *cluster, struct cluster_node *cn)
-{
-	for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
-		if (cluster->owner[slot] == cn)
-			cluster->owner[slot] = NULL;
-	if (cluster->moved_to == cn)
-		cluster->moved_to = NULL;
-	cluster->changes += connections_of(cn);
-	list_remove(&cn->link);
-	cluster->count--;
-	redis_node_release(&cn->node);
-	free(cn);
-}
-
 /* ---- the map ---- */
-
-/* True when it was another one. */
-static bool set_owner(struct redis_cluster *cluster, size_t slot, struct cluster_node *cn)
-{
-	bool is_other = cluster->owner[slot] != cn;
-
-	cluster->owner[slot] = cn;
-	return is_other;
-}
-
-static void use_map(struct redis_cluster *cluster, const struct redis_slot_map *map)
-{
-	struct cluster_node *owners[REDIS_OWNERS_MAX];
-	int64_t now_us = clock_mono_us();
-
-	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		node_at(l)->is_owner = false;
-	for (size_t i = 0; i < map->count; i++) {
-		owners[i] = find_or_add_node(cluster, &map->owners[i].place, map->owners[i].name);
-		if (owners[i] == NULL)
-			continue;
-		learn_name(owners[i], map->owners[i].name);
-		owners[i]->is_owner = true;
-		owners[i]->used_us = now_us;
-	}
-	bool is_changed = false;
-	for (size_t slot = 0; slot < REDIS_SLOTS; slot++) {
-		size_t owner = map->owner[slot];
-		is_changed |= set_owner(cluster, slot, owner == 0 ? NULL : owners[owner - 1]);
-	}
-	cluster->changes += is_changed;
-	cluster->has_map = true;
-}
 
 /*
  * A node that knows no slots at all has just been made, or has forgotten the cluster: what others
  * said goes on to hold.
  */
-static const char *read_map(struct cluster_node *cn, const struct redis_reply *reply)
+static const char *read_map(struct redis_cluster_node *cn, const struct redis_reply *reply)
 {
-	struct redis_cluster *cluster = cn->cluster;
+	struct redis_cluster *cluster = cluster_of(cn);
 	const char *why;
 
 	if (!redis_slot_map_read(cluster->map, reply, cn->target.host, &why))
 		return why;
-	if (cluster->map->covered > 0)
-		use_map(cluster, cluster->map);
+	if (cluster->map->covered > 0) {
+		redis_cluster_nodes_use_map(&cluster->nodes, cluster->map);
+		cluster->has_map = true;
+	}
 	return NULL;
 }
 
 static const char *on_told_slots(struct redis_node *node, const struct redis_reply *reply)
 {
-	return read_map(CONTAINER_OF(node, struct cluster_node, node), reply);
+	return read_map(CONTAINER_OF(node, struct redis_cluster_node, node), reply);
 }
 
 static void on_refreshed(struct redis_asked *asked, const struct redis_reply *reply)
 {
-	struct cluster_node *cn = CONTAINER_OF(asked, struct cluster_node, refresh);
+	struct redis_cluster_node *cn = CONTAINER_OF(asked, struct redis_cluster_node, refresh);
 
 	cn->is_refreshing = false;
 	if (reply == NULL)
@@ -396,43 +190,15 @@ static void on_refreshed(struct redis_asked *asked, const struct redis_reply *re
 		redis_link_drop(cn->node.link, STORE_OTHER, bytes_from_text(why));
 }
 
-static bool is_slot_lost(const struct redis_cluster *cluster)
-{
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		if (node_at(l)->is_owner && !is_up(node_at(l)))
-			return true;
-	return false;
-}
-
-/* The node that MOVED named; else each of those that are up in turn, so that one of them which
- * knows an old map is not believed for long. */
-static struct cluster_node *find_who_tells(struct redis_cluster *cluster)
-{
-	struct cluster_node *cn = cluster->moved_to;
-
-	cluster->moved_to = NULL;
-	if (cn != NULL && is_up(cn))
-		return cn;
-	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
-		cn = node_at(l);
-		if (!is_up(cn) || cn->is_refreshing)
-			continue;
-		list_remove(&cn->link);
-		list_append(&cluster->nodes, &cn->link);
-		return cn;
-	}
-	return NULL;
-}
-
 static void ask_for_map(struct redis_cluster *cluster, int64_t now_us)
 {
 	int64_t age_us = now_us - cluster->asked_us;
-	struct cluster_node *cn;
+	struct redis_cluster_node *cn;
 
 	if (!cluster->wants_map && age_us < MAP_AGAIN_US &&
-	    (age_us < MAP_SOON_US || !is_slot_lost(cluster)))
+	    (age_us < MAP_SOON_US || !redis_cluster_nodes_have_owner_down(&cluster->nodes)))
 		return;
-	cn = find_who_tells(cluster);
+	cn = redis_cluster_nodes_next_teller(&cluster->nodes);
 	if (cn == NULL || cn->is_refreshing)
 		return;
 	cluster->wants_map = false;
@@ -444,28 +210,6 @@ static void ask_for_map(struct redis_cluster *cluster, int64_t now_us)
 
 /* ---- the clock ---- */
 
-static void add_places(struct redis_cluster *cluster)
-{
-	const struct redis_target *target = cluster->config.target;
-
-	for (size_t i = 0; i < target->place_count; i++) {
-		struct cluster_node *cn = find_or_add_node(cluster, &target->places[i], "");
-		if (cn != NULL)
-			cn->used_us = clock_mono_us();
-	}
-}
-
-static void remove_unused(struct redis_cluster *cluster, int64_t now_us)
-{
-	for (struct list *l = cluster->nodes.next, *next; l != &cluster->nodes; l = next) {
-		struct cluster_node *cn = node_at(l);
-		next = l->next;
-		if (!cn->is_owner && now_us - cn->used_us >= UNUSED_US &&
-		    redis_node_is_idle(&cn->node))
-			remove_node(cluster, cn);
-	}
-}
-
 static void on_tick(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct redis_cluster *cluster = CONTAINER_OF(timer, struct redis_cluster, tick);
@@ -473,27 +217,25 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 	(void)loop, (void)events;
 	ask_for_map(cluster, now_us);
-	if (has_owner_up(cluster))
-		remove_unused(cluster, now_us);
+	if (redis_cluster_nodes_have_owner_up(&cluster->nodes))
+		redis_cluster_nodes_remove_unused(&cluster->nodes, now_us);
 	else
-		add_places(cluster);
+		redis_cluster_nodes_add_places(&cluster->nodes);
 }
 
 /* ---- ops ---- */
 
-static bool send_on(struct cluster_node *from, struct store_op *op,
+static bool send_on(struct redis_cluster_node *from, struct store_op *op,
 		    const struct redis_redirect *redirect)
 {
-	struct redis_cluster *cluster = from->cluster;
-	struct cluster_node *to = find_or_add_node(cluster, &redirect->place, "");
+	struct redis_cluster *cluster = cluster_of(from);
+	struct redis_cluster_node *to = redis_cluster_nodes_get(&cluster->nodes, &redirect->place);
 
 	if (to == NULL || redirect->slot != op->slot)
 		return false;
 	to->used_us = clock_mono_us();
 	if (!redirect->is_ask) {
-		to->is_owner = true;
-		cluster->changes += set_owner(cluster, redirect->slot, to);
-		cluster->moved_to = to;
+		redis_cluster_nodes_move_slot(&cluster->nodes, redirect->slot, to);
 		cluster->wants_map = true;
 	}
 	op->is_asking = redirect->is_ask;
@@ -504,7 +246,7 @@ static bool send_on(struct cluster_node *from, struct store_op *op,
 static bool on_redirected(struct redis_node *node, struct store_op *op, struct bytes why,
 			  bool is_alone)
 {
-	struct cluster_node *cn = CONTAINER_OF(node, struct cluster_node, node);
+	struct redis_cluster_node *cn = CONTAINER_OF(node, struct redis_cluster_node, node);
 	struct redis_redirect redirect;
 
 	/* What was taken at a node is given back there, or not at all. */
@@ -513,12 +255,12 @@ static bool on_redirected(struct redis_node *node, struct store_op *op, struct b
 	op->redirects++;
 	if (redis_redirect_read(why, cn->target.host, &redirect))
 		return send_on(cn, op, &redirect);
-	cn->cluster->wants_map = true;
+	cluster_of(cn)->wants_map = true;
 	if (!bytes_begin_with(why, BYTES("TRYAGAIN")))
 		return false;
 	if (is_alone) /* by its own keys, since it was in a call of its own */
 		return op->count > 1 &&
-		       redis_parts_ask(&cn->cluster->parts, op, true) == STORE_PENDING;
+		       redis_parts_ask(&cluster_of(cn)->parts, op, true) == STORE_PENDING;
 	op->is_alone = true;
 	redis_node_repeat(node, op);
 	return true;
@@ -556,7 +298,7 @@ static enum store_state ask_slot(void *owner, struct store_op *op)
 {
 	struct redis_cluster *cluster = owner;
 	const struct store_config *config = &cluster->config.common->config;
-	struct cluster_node *cn = cluster->owner[op->slot];
+	struct redis_cluster_node *cn = cluster->nodes.slot_owner[op->slot];
 
 	op->redirects = 0;
 	op->is_asking = false;
@@ -575,7 +317,7 @@ static enum store_state ask_slot(void *owner, struct store_op *op)
 static uint64_t place_of(void *owner, uint16_t slot)
 {
 	const struct redis_cluster *cluster = owner;
-	const struct cluster_node *cn = cluster->owner[slot];
+	const struct redis_cluster_node *cn = cluster->nodes.slot_owner[slot];
 	uint64_t connection = cn == NULL ? 0 : redis_link_connection(cn->node.link);
 
 	return connection == 0 ? 0 : connection << 16 | cn->node.number;
@@ -585,9 +327,9 @@ static uint64_t place_of(void *owner, uint16_t slot)
 static enum store_state give_back(void *owner, struct store_op *op)
 {
 	struct redis_cluster *cluster = owner;
-	struct cluster_node *cn = cluster->owner[op->slot];
+	struct redis_cluster_node *cn = cluster->nodes.slot_owner[op->slot];
 
-	if (cn == NULL || !is_up(cn))
+	if (cn == NULL || !redis_cluster_node_is_up(cn))
 		return STORE_DONE;
 	op->redirects = 0;
 	op->is_asking = false;
@@ -626,16 +368,16 @@ bool redis_cluster_gives_back(const struct redis_cluster *cluster)
 
 void redis_cluster_read_all(struct redis_cluster *cluster)
 {
-	for (struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		if (!redis_node_is_idle(&node_at(l)->node))
-			redis_link_read_all(node_at(l)->node.link);
+	for (struct list *l = cluster->nodes.all.next; l != &cluster->nodes.all; l = l->next)
+		if (!redis_node_is_idle(&redis_cluster_node_at(l)->node))
+			redis_link_read_all(redis_cluster_node_at(l)->node.link);
 }
 
 /* ---- questions of others than the engine ---- */
 
 struct redis_link *redis_cluster_find_link(struct redis_cluster *cluster, uint16_t slot)
 {
-	struct cluster_node *cn = cluster->has_map ? cluster->owner[slot] : NULL;
+	struct redis_cluster_node *cn = cluster->has_map ? cluster->nodes.slot_owner[slot] : NULL;
 
 	return cn == NULL ? NULL : cn->node.link;
 }
@@ -649,11 +391,9 @@ void redis_cluster_ask_for_map(struct redis_cluster *cluster)
 
 uint64_t redis_cluster_connection(const struct redis_cluster *cluster)
 {
-	uint64_t number = 1 + cluster->changes;
-
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next)
-		number += connections_of(node_at(l));
-	return has_owner_up(cluster) ? number : 0;
+	if (!redis_cluster_nodes_have_owner_up(&cluster->nodes))
+		return 0;
+	return 1 + redis_cluster_nodes_number(&cluster->nodes);
 }
 
 void redis_cluster_describe(const struct redis_cluster *cluster,
@@ -661,17 +401,18 @@ void redis_cluster_describe(const struct redis_cluster *cluster,
 {
 	int64_t now_us = clock_mono_us();
 
-	description->is_up = has_owner_up(cluster);
+	description->is_up = redis_cluster_nodes_have_owner_up(&cluster->nodes);
 	description->is_shedding = false;
 	description->error = cluster->error;
 	description->why = cluster->why;
 	description->since_us = cluster->since_us;
-	for (const struct list *l = cluster->nodes.next; l != &cluster->nodes; l = l->next) {
-		const struct cluster_node *cn = node_at(l);
+	for (const struct list *l = cluster->nodes.all.next; l != &cluster->nodes.all;
+	     l = l->next) {
+		const struct redis_cluster_node *cn = redis_cluster_node_at(l);
 		const struct redis_health *health = redis_link_health_seen(cn->node.link);
 		int64_t heartbeat_us = redis_link_heartbeat_us(cn->node.link);
 		description->stats.connects += redis_link_connects(cn->node.link);
-		if (!cn->is_owner || !is_up(cn))
+		if (!cn->is_owner || !redis_cluster_node_is_up(cn))
 			continue;
 		description->stats.window += health->window;
 		if (heartbeat_us > description->stats.heartbeat_us)
@@ -698,7 +439,15 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 		return NULL;
 	cluster->config = *config;
 	cluster->loop = loop;
-	list_init(&cluster->nodes);
+	redis_cluster_nodes_init(&cluster->nodes, loop,
+				 &(struct redis_cluster_nodes_config){
+					 .node = {.common = config->common,
+						  .changed = on_changed,
+						  .redirected = on_redirected,
+						  .told_slots = on_told_slots},
+					 .target = config->target,
+					 .refreshed = on_refreshed,
+				 });
 	cluster->error = STORE_CONNECTION;
 	cluster->since_us = clock_mono_us();
 	(void)strcpy(cluster->why, NO_MAP);
@@ -714,8 +463,8 @@ struct redis_cluster *redis_cluster_new(struct ev_loop *loop,
 								       .failed = on_parts_failed,
 								       .owner = cluster});
 	if (cluster->map != NULL && has_parts)
-		add_places(cluster);
-	if (cluster->count == 0) {
+		redis_cluster_nodes_add_places(&cluster->nodes);
+	if (cluster->nodes.count == 0) {
 		redis_cluster_free(cluster);
 		return NULL;
 	}
@@ -728,8 +477,7 @@ void redis_cluster_free(struct redis_cluster *cluster)
 		return;
 	ev_timer_stop(cluster->loop, &cluster->tick);
 	cluster->has_map = false; /* who is answered now and asks again is answered at once */
-	while (!list_is_empty(&cluster->nodes))
-		remove_node(cluster, node_at(cluster->nodes.next));
+	redis_cluster_nodes_release(&cluster->nodes);
 	redis_parts_release(&cluster->parts);
 	free(cluster->map);
 	free(cluster);
