@@ -6,6 +6,7 @@
 #include "base/grow.h"
 #include "base/large_block.h"
 #include "base/parse.h"
+#include "limit/pattern_texts.h"
 
 #define RELEASED_AT_ONCE 256 /* patterns: some 10 us */
 #define PATTERNS_FEW     32  /* so few are looked at one by one */

@@ -79,7 +79,4 @@ bool pattern_set_fits(const struct pattern_set *set, const struct value *value, 
 uint32_t pattern_set_find_line(const struct pattern_set *set, const struct value *value,
 			       struct bytes text);
 
-/* Whether the text is what the pattern says, in which each `*` is any run of characters. */
-bool pattern_text_fits(struct bytes pattern, struct bytes text);
-
 #endif
