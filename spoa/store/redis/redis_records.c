@@ -41,19 +41,19 @@
 
 #include "base/clock.h"
 #include "limit/quota.h"
-#include "store/records_table.h"
 #include "store/redis/redis_command.h"
 #include "store/redis/redis_greeting.h"
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_records_call.h"
+#include "store/redis/redis_records_copy.h"
+#include "store/redis/redis_records_errors.h"
 #include "store/redis/redis_records_puts.h"
 #include "store/redis/redis_slots.h"
 #include "store/server_clock.h"
 
 #define POLL_SECONDS    0.25
 #define SOON_SECONDS    0.01
-#define REFUSED_SECONDS 5    /* between questions that Redis refuses: it may log each refusal */
-#define ADVANCE_AT_ONCE 5000 /* records that are looked at in a poll, whether they have ended */
+#define REFUSED_SECONDS 5 /* between questions that Redis refuses: it may log each refusal */
 #define SPARE_GONE      20000
 
 enum question { ASK_NOTHING = 0, ASK_LOAD, ASK_READ, ASK_MERGE };
@@ -63,10 +63,8 @@ struct redis_records {
 	struct redis_records_config config;
 	struct ev_loop *loop;
 	struct ev_timer timer;
-	records_changed_fn *changed; /* NULL: nobody listens, and nothing is asked */
-	void *owner;
-	struct records_table table;
-	size_t next; /* which record is looked at next, whether it has ended */
+	bool is_listened_to; /* else nothing is asked */
+	struct records_copy copy;
 	struct server_clock clock;
 
 	/* What is known of the store. */
@@ -82,7 +80,6 @@ struct redis_records {
 	/* Other agents that merge give the history another run, which is the same loss. */
 	bool is_loss_told;
 	bool is_doubted; /* count and sum differ: is something lacking? */
-	uint32_t round;
 
 	/* The question that waits for its reply. */
 	enum question question;
@@ -90,14 +87,10 @@ struct redis_records {
 	int64_t asked_us;
 	char hash[REDIS_HASH_LEN + 1]; /* of the script; empty: it is not loaded */
 	char merged[RECORDS_MERGE_MAX][RECORD_ID_MAX + 1];
-	size_t merged_count, merge_at;
+	size_t merged_count;
 
 	struct redis_records_puts puts;
-	int64_t told_since_us;   /* of the link that was told to fail */
-	int64_t told_lacking_us; /* and to lack a right */
-	/* Rights that were missing, until the call that lacked them succeeds. */
-	bool lacks_right, put_lacks_right;
-	int64_t read_since_us; /* of the link that has answered a read */
+	struct records_errors errors;
 	uint8_t command[RECORDS_CALL_MAX];
 };
 
@@ -136,128 +129,6 @@ static uint64_t now_ms(const struct records *base)
 	return us > 0 ? (uint64_t)(us / US_PER_MS) : 0;
 }
 
-/* It is there no more by its own words, though nobody has removed it. */
-static bool has_ended(const struct record *record, uint64_t now)
-{
-	return !record->is_removed && !record_is_reset(record) && record->until_ms != 0 &&
-	       record->until_ms <= now;
-}
-
-/* As the store keeps a record that has ended. */
-static struct record ended(const struct record *record)
-{
-	struct record removed = *record;
-
-	removed.is_removed = true;
-	removed.value = BYTES("");
-	return removed;
-}
-
-static struct record as_of(const struct record *record, uint64_t now)
-{
-	return has_ended(record, now) ? ended(record) : *record;
-}
-
-/* It is not in force, and nobody needs to know any more that it was. */
-static bool is_to_be_forgotten(const struct record *record, uint64_t now)
-{
-	return (record->is_removed || record_is_reset(record)) &&
-	       record->changed_ms + RECORDS_KEPT_MS <= now;
-}
-
-/* ---- what is known ---- */
-
-static void tell(const struct redis_records *records, const struct record *record)
-{
-	if (records->changed != NULL)
-		records->changed(records->owner, record);
-}
-
-/* When memory is short the record stays as it was, until a later change. */
-static struct kept_record *keep(struct redis_records *records, const struct record *record,
-				uint64_t counter)
-{
-	struct kept_record *kept = records_table_put(&records->table, record);
-
-	if (kept == NULL)
-		return NULL;
-	kept->counter = counter;
-	kept->round = records->round;
-	tell(records, &kept->record);
-	return kept;
-}
-
-/* The record that the agent knows is none of the store's: it is as if it was removed. */
-static void drop(struct redis_records *records, struct kept_record *kept)
-{
-	const struct record removed = ended(&kept->record);
-
-	if (!kept->record.is_removed && !record_is_reset(&kept->record))
-		tell(records, &removed);
-	records_table_remove(&records->table, kept);
-}
-
-static void tell_outdated(const struct redis_records *records, const struct kept_record *kept)
-{
-	if (records->config.outdated != NULL)
-		records->config.outdated(records->config.owner, &kept->record);
-}
-
-/* What the store says of a record. */
-static void take_record(struct redis_records *records, const struct record *said, uint64_t counter)
-{
-	struct kept_record *kept = records_table_find(&records->table, said->id);
-	uint64_t now = now_ms(&records->records);
-	struct record record = as_of(said, now);
-
-	if (kept == NULL || kept->is_from_file) {
-		if (kept != NULL && !kept->record.is_removed &&
-		    record_compare(&kept->record, &record) != 0)
-			tell_outdated(records, kept);
-		if (kept != NULL || !is_to_be_forgotten(&record, now))
-			(void)keep(records, &record, counter);
-		return;
-	}
-	const struct record mine = as_of(&kept->record, now);
-	int order = record_compare(&record, &mine);
-	if (order > 0) {
-		(void)keep(records, &record, counter);
-		return;
-	}
-	kept->round = records->round;
-	kept->counter = counter;
-	records_table_set_lacking(&records->table, kept, order < 0);
-}
-
-static void advance(struct records *base)
-{
-	struct redis_records *records = redis_records_of(base);
-	struct records_table *table = &records->table;
-	uint64_t now = now_ms(base);
-
-	for (size_t looked = 0; looked < ADVANCE_AT_ONCE && looked < table->count; looked++) {
-		if (records->next >= table->count)
-			records->next = 0;
-		struct kept_record *kept = table->items[records->next];
-		const struct record removed = ended(&kept->record);
-		if (has_ended(&kept->record, now)) {
-			struct kept_record before = *kept;
-			struct kept_record *new = records_table_put(table, &removed);
-			if (new == NULL)
-				return;
-			new->counter = before.counter;
-			new->round = before.round;
-			new->is_from_file = before.is_from_file;
-			records_table_set_lacking(table, new, before.is_lacking);
-			tell(records, &new->record);
-		} else if (is_to_be_forgotten(&kept->record, now)) {
-			records_table_remove(table, kept);
-			continue;
-		}
-		records->next++;
-	}
-}
-
 /* ---- calls ---- */
 
 static struct records_form form_of(const struct redis_records *records)
@@ -294,30 +165,8 @@ static void send_read(struct redis_records *records, struct redis_link *link)
 	redis_command_put_number(&w, records->is_full);
 	redis_command_put_number(&w, RECORDS_READ_MAX);
 	redis_command_put_number(&w, RECORDS_READ_BYTES);
-	redis_command_put_number(&w, since_of(records) != records->read_since_us);
+	redis_command_put_number(&w, since_of(records) != records->errors.read_since_us);
 	send(records, link, ASK_READ, &w);
-}
-
-/* Chooses the records that the next merge writes, because the store lacks them; returns how many.
- */
-static size_t choose_lacking(struct redis_records *records,
-			     const struct record *ret_chosen[RECORDS_MERGE_MAX])
-{
-	const struct records_table *table = &records->table;
-	size_t chosen = 0, bytes = 0;
-
-	for (size_t looked = 0; looked < table->count && chosen < table->lacking &&
-				chosen < RECORDS_MERGE_MAX && bytes < RECORDS_MERGE_BYTES;
-	     looked++) {
-		if (records->merge_at >= table->count)
-			records->merge_at = 0;
-		const struct kept_record *kept = table->items[records->merge_at++];
-		if (!kept->is_lacking)
-			continue;
-		ret_chosen[chosen++] = &kept->record;
-		bytes += kept->record.value.len;
-	}
-	return chosen;
 }
 
 static void send_merge(struct redis_records *records, struct redis_link *link)
@@ -325,7 +174,7 @@ static void send_merge(struct redis_records *records, struct redis_link *link)
 	const struct records_form form = form_of(records);
 	const struct record *chosen[RECORDS_MERGE_MAX];
 	struct writer w = writer_on(records->command, sizeof records->command);
-	size_t count = choose_lacking(records, chosen);
+	size_t count = records_copy_choose_lacking(&records->copy, chosen);
 
 	records_call_begin(&w, &form, "merge", 4 + 5 * count);
 	redis_command_put(&w, bytes_from_text(records->run));
@@ -349,7 +198,7 @@ static void go_on(struct redis_records *records)
 {
 	struct redis_link *link = find_link(records);
 
-	if (link == NULL || records->question != ASK_NOTHING || records->changed == NULL)
+	if (link == NULL || records->question != ASK_NOTHING || !records->is_listened_to)
 		return;
 	if (*records->hash == '\0')
 		send_load(records, link);
@@ -376,55 +225,19 @@ static void begin_full(struct redis_records *records, const struct records_versi
 	memcpy(records->run, found->run, sizeof records->run);
 	records->counter = 0;
 	records->is_full = true;
-	records->round++;
+	records_copy_begin_round(&records->copy);
 }
 
-/* Nothing is left of what the store had: all that is known here is lacking. */
-static void find_all_lacking(struct redis_records *records)
+/* Nothing is left of what the store had. */
+static void begin_anew(struct redis_records *records)
 {
-	struct records_table *table = &records->table;
-
 	*records->run = '\0';
 	records->counter = 0;
 	records->is_full = false;
-	for (size_t i = 0; i < table->count; i++) {
-		table->items[i]->is_from_file = false;
-		records_table_set_lacking(table, table->items[i], true);
-	}
-}
-
-/* All of the store was read: what is known beside it? */
-static void look_at_rest(struct redis_records *records, const struct records_version *version)
-{
-	struct records_table *table = &records->table;
-	uint64_t now = now_ms(&records->records);
-	size_t i = 0;
-
-	while (i < table->count) {
-		struct kept_record *kept = table->items[i];
-		bool is_forgotten = (records->is_same_run && kept->counter <= version->cut) ||
-				    is_to_be_forgotten(&kept->record, now);
-		if (kept->round == records->round) {
-			i++;
-		} else if (kept->is_from_file || is_forgotten) {
-			if (kept->is_from_file && !kept->record.is_removed)
-				tell_outdated(records, kept);
-			drop(records, kept);
-		} else {
-			records_table_set_lacking(table, kept, true);
-			i++;
-		}
-	}
-	records->is_full = false;
-	records->has_been_read = true;
+	records_copy_lack_all(&records->copy);
 }
 
 /* ---- replies ---- */
-
-#define LACKS_COMMANDS                                                                       \
-	"exceptions and resets can't be shared by the agents of this Redis; allow the user " \
-	"+hget +hset +hdel +hlen +zadd +zrem +zcard +zscore +zrangebyscore +unlink +get "    \
-	"+set +time, and the keys that begin with --key-prefix"
 
 /* True: the script is loaded again, or the records are found elsewhere, and the call repeated. */
 static bool can_repeat(struct redis_records *records, struct bytes why)
@@ -438,50 +251,12 @@ static bool can_repeat(struct redis_records *records, struct bytes why)
 	return error == STORE_NOSCRIPT || error == STORE_MOVED;
 }
 
-static bool contains(struct bytes text, const char *part)
-{
-	return memmem(text.data, text.len, part, strlen(part)) != NULL;
-}
-
-/* What a script may not call, Redis 7.0 says in other words than 8. */
-static bool lacks_right(struct bytes why)
-{
-	return bytes_begin_with(why, BYTES("NOPERM")) || contains(why, "can't run this command") ||
-	       contains(why, "permissions to run");
-}
-
-/* The script names the command, if it has tried it (try_rights). */
-static void tell_lacking(const struct redis_records_config *config, struct bytes why)
-{
-	const struct bytes start = BYTES("NOPERM the user of Redis may not run ");
-	char command[32] = "EVALSHA";
-	struct writer w = writer_on(command, sizeof command);
-
-	if (bytes_begin_with(why, start)) {
-		writer_put(&w, bytes_skip(why, start.len));
-		(void)writer_text(&w);
-	}
-	config->lacks_right(config->owner, command, LACKS_COMMANDS);
-}
-
 static void note_error(struct redis_records *records, struct bytes why)
 {
-	const struct redis_records_config *config = &records->config;
-
 	if (can_repeat(records, why))
 		return;
 	ask_again_in(records, REFUSED_SECONDS);
-	int64_t *told_us = lacks_right(why) ? &records->told_lacking_us : &records->told_since_us;
-	if (*told_us == since_of(records))
-		return;
-	*told_us = since_of(records);
-	if (lacks_right(why)) {
-		records->lacks_right = true;
-		if (config->lacks_right != NULL)
-			tell_lacking(config, why);
-	} else if (config->failed != NULL) {
-		config->failed(config->owner, why);
-	}
+	records_errors_note(&records->errors, why, since_of(records));
 }
 
 static void on_loaded(struct redis_records *records, const struct redis_reply *reply)
@@ -514,19 +289,6 @@ static void note_compared(struct redis_records *records)
 	records->checked_since_us = since_of(records);
 }
 
-#define SUM_OF (UINT64_C(1) << 31)
-
-static bool has_same_records(const struct redis_records *records,
-			     const struct records_version *version)
-{
-	const struct records_table *table = &records->table;
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < table->count; i++)
-		sum += table->items[i]->record.changed_ms % SUM_OF;
-	return table->count == version->count && sum == version->sum;
-}
-
 #define EMPTIED "it has no records any more"
 #define OTHER   "its records have another history"
 #define OLDER   "it has less changes than before"
@@ -539,10 +301,10 @@ static bool follow_version(struct redis_records *records, const struct records_v
 	bool is_other = strcmp(found->run, records->run) != 0;
 
 	if (*found->run == '\0') {
-		if (is_known || records->table.count > 0) {
+		if (is_known || records->copy.table.count > 0) {
 			if (is_known && !records->is_full)
 				tell_lost(records, EMPTIED, found);
-			find_all_lacking(records);
+			begin_anew(records);
 		}
 		records->has_been_read = true;
 		return false;
@@ -554,8 +316,8 @@ static bool follow_version(struct redis_records *records, const struct records_v
 		begin_full(records, found);
 		return false;
 	}
-	if (!records->is_full &&
-	    (records->counter < found->cut || records->table.count > found->count + SPARE_GONE)) {
+	if (!records->is_full && (records->counter < found->cut ||
+				  records->copy.table.count > found->count + SPARE_GONE)) {
 		begin_full(records, found);
 		return false;
 	}
@@ -567,11 +329,14 @@ static void be_in_step(struct redis_records *records, struct redis_link *link,
 		       const struct records_version *version)
 {
 	if (records->is_full) {
-		look_at_rest(records, version);
+		records_copy_end_round(&records->copy, records->is_same_run, version->cut,
+				       now_ms(&records->records));
+		records->is_full = false;
+		records->has_been_read = true;
 		note_compared(records);
 	} else if (is_other_connection(records)) {
 		note_compared(records);
-		if (!has_same_records(records, version)) {
+		if (!records_copy_agrees(&records->copy, version)) {
 			begin_full(records, version);
 			records->is_renewed = true;
 			records->is_doubted = true;
@@ -579,7 +344,7 @@ static void be_in_step(struct redis_records *records, struct redis_link *link,
 			return;
 		}
 	}
-	if (records->table.lacking > 0) {
+	if (records->copy.table.lacking > 0) {
 		if (records->is_doubted)
 			tell_lost(records, DIFFERS, version);
 		send_merge(records, link);
@@ -600,13 +365,14 @@ static void on_read(struct redis_records *records, struct redis_link *link,
 	if (!follow_version(records, &reply->version)) {
 		if (*reply->version.run != '\0')
 			send_read(records, link);
-		else if (records->table.lacking > 0)
+		else if (records->copy.table.lacking > 0)
 			send_merge(records, link);
 		return;
 	}
 	for (;;) {
 		if (records_reply_next(reply, &record, &counter, &is_foreign))
-			take_record(records, &record, counter);
+			records_copy_take(&records->copy, &record, counter,
+					  now_ms(&records->records));
 		else if (!is_foreign)
 			break;
 		else
@@ -631,37 +397,12 @@ static void on_merged(struct redis_records *records, struct redis_link *link,
 	records->is_renewed = false;
 	memcpy(records->run, reply->version.run, sizeof records->run);
 	records->counter = reply->version.counter;
-	for (size_t i = 0; i < records->merged_count; i++) {
-		struct kept_record *kept =
-			records_table_find(&records->table, bytes_from_text(records->merged[i]));
-		if (kept != NULL)
-			records_table_set_lacking(&records->table, kept, false);
-	}
-	if (records->table.lacking > 0)
+	for (size_t i = 0; i < records->merged_count; i++)
+		records_copy_note_merged(&records->copy, bytes_from_text(records->merged[i]));
+	if (records->copy.table.lacking > 0)
 		send_merge(records, link);
 	else
 		send_read(records, link);
-}
-
-static void note_right(struct redis_records *records)
-{
-	if (!records->lacks_right)
-		return;
-	records->lacks_right = false;
-	records->put_lacks_right = false;
-	records->told_lacking_us = 0; /* a right that is taken away again is told again */
-	if (records->config.regained_right != NULL)
-		records->config.regained_right(records->config.owner, LACKS_COMMANDS);
-}
-
-/* A read can do without some rights that a put needs. While there are no records, it tries all. */
-static void note_read(struct redis_records *records, const struct records_version *version)
-{
-	bool is_tried = version->counter == 0 && records->read_since_us != since_of(records);
-
-	records->read_since_us = since_of(records);
-	if (is_tried || !records->put_lacks_right)
-		note_right(records);
 }
 
 static void on_replied(struct redis_asked *asked, const struct redis_reply *from)
@@ -671,7 +412,7 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 	struct records_reply reply;
 
 	records->question = ASK_NOTHING;
-	if (from == NULL || records->changed == NULL)
+	if (from == NULL || !records->is_listened_to)
 		return;
 	struct redis_link *link = find_link(records);
 	if (link == NULL)
@@ -686,7 +427,8 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 		server_clock_learn(&records->clock, reply.now_us, records->asked_us,
 				   clock_mono_us());
 		if (question == ASK_READ) {
-			note_read(records, &reply.version);
+			records_errors_note_read(&records->errors, reply.version.counter == 0,
+						 since_of(records));
 			on_read(records, link, &reply);
 		} else {
 			on_merged(records, link, &reply);
@@ -704,7 +446,7 @@ static struct records_form form_for_puts(void *owner)
 static uint64_t known_change_ms(void *owner, struct bytes id)
 {
 	struct redis_records *records = owner;
-	const struct kept_record *kept = records_table_find(&records->table, id);
+	const struct kept_record *kept = records_table_find(&records->copy.table, id);
 
 	return kept == NULL ? 0 : kept->record.changed_ms;
 }
@@ -718,26 +460,22 @@ static struct redis_link *link_for_puts(void *owner)
 static enum records_outcome on_put_refused(void *owner, struct bytes why)
 {
 	struct redis_records *records = owner;
-	bool is_right = !lacks_right(why);
-
 	if (can_repeat(records, why) && find_link(records) != NULL) {
 		ask_again_in(records, SOON_SECONDS);
 		return RECORDS_DONE;
 	}
-	records->put_lacks_right = records->put_lacks_right || !is_right;
+	records_errors_note_refused_put(&records->errors, why);
 	note_error(records, why);
-	return is_right ? RECORDS_UNAVAILABLE : RECORDS_FORBIDDEN;
+	return records_error_is_of_rights(why) ? RECORDS_FORBIDDEN : RECORDS_UNAVAILABLE;
 }
 
 static void on_put_taken(void *owner, const struct record *record,
 			 const struct records_version *version)
 {
 	struct redis_records *records = owner;
-	const struct kept_record *kept = records_table_find(&records->table, record->id);
 
-	note_right(records);
-	if (kept == NULL || record_compare(record, &kept->record) > 0)
-		(void)keep(records, record, version->counter);
+	records_errors_note_put(&records->errors);
+	records_copy_put(&records->copy, record, version->counter);
 	if (strcmp(version->run, records->run) == 0 && version->counter == records->counter + 1 &&
 	    !records->is_full)
 		records->counter = version->counter;
@@ -779,49 +517,41 @@ static void on_change(struct records *base, records_changed_fn *changed, void *o
 {
 	struct redis_records *records = redis_records_of(base);
 
-	records->changed = changed;
-	records->owner = owner;
-	for (size_t i = 0; i < records->table.count; i++)
-		tell(records, &records->table.items[i]->record);
+	records->is_listened_to = true;
+	records_copy_listen(&records->copy, changed, owner);
 	ask_again_in(records, SOON_SECONDS);
 }
 
 static bool restore(struct records *base, const struct record *record)
 {
-	struct redis_records *records = redis_records_of(base);
-	uint64_t now = (uint64_t)(clock_now_us() / US_PER_MS);
-	const struct record as_now = as_of(record, now);
-	struct kept_record *kept;
-
-	ASSERT(records->changed == NULL);
-	if (records->table.count >= RECORDS_MAX + RECORDS_GONE_MAX)
-		return false;
-	if (is_to_be_forgotten(record, now))
-		return true;
-	kept = records_table_put(&records->table, &as_now);
-	if (kept != NULL)
-		kept->is_from_file = true;
-	return kept != NULL;
+	return records_copy_restore(&redis_records_of(base)->copy, record,
+				    (uint64_t)(clock_now_us() / US_PER_MS));
 }
 
 static bool at(const struct records *base, size_t place, struct record *ret_record)
 {
-	const struct redis_records *records = redis_records_of(base);
+	const struct records_table *table = &redis_records_of(base)->copy.table;
 
-	if (place >= records->table.count)
+	if (place >= table->count)
 		return false;
-	*ret_record = records->table.items[place]->record;
+	*ret_record = table->items[place]->record;
 	return true;
 }
 
 static bool find_record(const struct records *base, struct bytes id, struct record *ret_record)
 {
-	const struct kept_record *kept = records_table_find(&redis_records_of(base)->table, id);
+	const struct kept_record *kept =
+		records_table_find(&redis_records_of(base)->copy.table, id);
 
 	if (kept == NULL)
 		return false;
 	*ret_record = kept->record;
 	return true;
+}
+
+static void advance(struct records *base)
+{
+	records_copy_advance(&redis_records_of(base)->copy, now_ms(base));
 }
 
 static bool are_known(const struct records *base)
@@ -835,7 +565,7 @@ static void release(struct records *base)
 
 	redis_records_puts_end(&records->puts);
 	ev_timer_stop(records->loop, &records->timer);
-	records_table_release(&records->table);
+	records_copy_release(&records->copy);
 	free(records);
 }
 
@@ -868,7 +598,8 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 							.taken = on_put_taken,
 							.owner = records,
 						});
-	records_table_init(&records->table);
+	records_copy_init(&records->copy, config->outdated, config->owner);
+	records->errors.config = &records->config;
 	ev_init(&records->timer, on_timer);
 	return &records->records;
 }

@@ -1,9 +1,10 @@
 /*
  * redis_records_puts.h - the puts of records that wait for Redis.
  *
- * A put waits for the script to be loaded, is sent, and ends once: when Redis has answered, when
- * the connection is lost, or at redis_records_puts_end. A put that Redis refuses may be sent again:
- * the script was lost, or the records have moved to another server.
+ * A put is a call of lua/records/records.lua that writes one record. The agent sends the put as
+ * soon as Redis has the script, and calls `done` once: when Redis has answered, when the connection
+ * is lost, or at redis_records_puts_end. When Redis has lost the script, or says that another
+ * server has the records (MOVED), the agent sends the put again.
  */
 #ifndef STORE_REDIS_RECORDS_PUTS_H
 #define STORE_REDIS_RECORDS_PUTS_H
@@ -21,13 +22,19 @@ struct redis_link;
 struct redis_records_puts_config {
 	/* The link to the server that has the records, if it is up; else NULL. */
 	struct redis_link *(*find_link)(void *owner);
-	/* Its hash is empty while the script is not loaded. */
+	/* What all calls begin with. The hash of the script is empty while it is not loaded. */
 	struct records_form (*form)(void *owner);
-	/* When the record was changed last, as far as this agent knows; 0: it knows none. */
+	/* The time of the last change of a record that this agent knows; 0: it knows none. */
 	uint64_t (*known_change_ms)(void *owner, struct bytes id);
-	/* Redis has refused a put, in these words. RECORDS_DONE: it is sent again later. */
+	/*
+	 * Redis has refused a put, in these words. Returns the outcome of the put, or RECORDS_DONE:
+	 * then the put waits, and redis_records_puts_send sends it again.
+	 */
 	enum records_outcome (*refused)(void *owner, struct bytes why);
-	/* Redis has the record, with its time, and has this version since. */
+	/*
+	 * Redis has written the record; `record` has the time that Redis gave it, and `version` is
+	 * the one that Redis has since then. Called before `done`.
+	 */
 	void (*taken)(void *owner, const struct record *record,
 		      const struct records_version *version);
 	void *owner;
@@ -42,13 +49,19 @@ struct redis_records_puts {
 
 void redis_records_puts_init(struct redis_records_puts *puts,
 			     const struct redis_records_puts_config *config);
-/* All that wait end. */
+/* Ends all puts that wait, and calls their `done`. */
 void redis_records_puts_end(struct redis_records_puts *puts);
 
-/* Takes a copy of the record. False, and `done` is not called: there is no link, or no room. */
+/*
+ * Adds a put, with a copy of the record; redis_records_puts_send sends it. False when there is no
+ * link or too many puts wait: then `done` is not called.
+ */
 MUST_CHECK bool redis_records_puts_add(struct redis_records_puts *puts, const struct record *record,
 				       records_done_fn *done, void *owner);
-/* Sends those that wait for the script, or for a server that the records have moved to. */
+/*
+ * Sends the puts that were not sent yet: those that waited for the script, or for the server that
+ * the records have moved to. Puts that have waited too long, or without a link, end.
+ */
 void redis_records_puts_send(struct redis_records_puts *puts);
 
 #endif
