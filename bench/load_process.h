@@ -16,7 +16,8 @@
 struct load_process {
 	pid_t pid;
 	char name[LOAD_PROCESS_NAME_MAX]; /* letters, digits, `.`, `_` and `-`; others are `?` */
-	int64_t user_us, system_us;       /* since load_process_begin */
+	int64_t user_us, system_us;       /* since load_process_begin, in ticks of 10 ms */
+	int64_t cpu_us;                   /* both together, exactly */
 	uint64_t rss_kb;
 };
 

@@ -54,9 +54,10 @@ static void print_table(const struct load_report *report)
 static void print_json_process(const struct load_report *report, const struct load_process *p)
 {
 	printf("{\"pid\":%d,\"name\":\"%s\",\"user_us_per_check\":%.4f,"
-	       "\"system_us_per_check\":%.4f,\"cpu_percent\":%.1f,\"rss_kb\":%" PRIu64 "}",
+	       "\"system_us_per_check\":%.4f,\"cpu_us_per_check\":%.4f,\"cpu_percent\":%.1f,"
+	       "\"rss_kb\":%" PRIu64 "}",
 	       (int)p->pid, p->name, per_check(report, p->user_us), per_check(report, p->system_us),
-	       cpu_percent(report, p), p->rss_kb);
+	       per_check(report, p->cpu_us), cpu_percent(report, p), p->rss_kb);
 }
 
 static void print_json(const struct load_report *report)
