@@ -134,8 +134,8 @@ uint64_t exception_hash_of_check(const struct exception_secret *secret, const st
 
 void exception_lookup_put_check(struct writer *w, const struct check *check)
 {
-	if (check->quota ==
-	    &check->own_quota) { /* of an inline policy the numbers are in the key */
+	/* Of an inline policy the key has the numbers. */
+	if (check->quota == &check->own_quota) {
 		writer_put(w, check_key(check));
 		return;
 	}

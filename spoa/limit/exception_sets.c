@@ -156,11 +156,8 @@ static struct exception_set *add_set(struct exception_sets *sets, const struct e
 	if (set == NULL)
 		return NULL;
 	*set = (struct exception_set){.members = 0};
-	if (!copy_names(set, exception)) {
-		free(set);
-		sets->items[at] = NULL;
-		return NULL;
-	}
+	if (!copy_names(set, exception))
+		return NULL; /* the set stays for the next one: others may stand behind it */
 	if (at == sets->count)
 		sets->count++;
 	return set;

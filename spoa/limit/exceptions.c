@@ -2,8 +2,9 @@
  * What lies where:
  *
  *     items    every exception, by id: for lists, and to find one by its id
- *     buckets  a hash table of the same exceptions, by lookup key (exception_lookup.h): for
- * requests sets     the sets of names of those without a policy (exception_sets.h)
+ *     buckets  the same exceptions in a hash table, by lookup key (exception_lookup.h): in it
+ *              requests look for theirs
+ *     sets     the sets of names of those without a policy (exception_sets.h)
  */
 #include "limit/exceptions.h"
 
@@ -89,7 +90,7 @@ static struct entry **bucket_of(const struct exceptions *exceptions, uint64_t ha
 	return &exceptions->buckets[(hash ^ hash >> 32) & (exceptions->bucket_count - 1)];
 }
 
-/* With too few buckets the table is slower and not wrong: so it may be that memory is short. */
+/* When memory is short the buckets stay as they are: the table is slower then, and not wrong. */
 static void add_buckets(struct exceptions *exceptions)
 {
 	size_t before = exceptions->bucket_count;
@@ -430,7 +431,7 @@ bool exception_hit_overrules(const struct exception_hit *a, const struct excepti
 	return strcmp(a->id, b->id) > 0; /* so that all agents choose the same one */
 }
 
-/* Not inline: a large buffer on the stack costs, and few requests come here. */
+/* Not inline: a large buffer on the stack costs time, and few requests come here. */
 static __attribute__((noinline)) const struct exception *
 look_closely(const struct exceptions *exceptions, size_t at, const struct exception_shape *shape,
 	     const struct value *values, uint64_t hash)

@@ -31,7 +31,10 @@ void exceptions_free(struct exceptions *exceptions);
  */
 MUST_CHECK bool exceptions_have_room(const struct exceptions *exceptions,
 				     const struct exception *exception, struct err *err);
-/* Puts a copy, in place of one with the same id. False when memory is short: nothing is changed. */
+/*
+ * Puts a copy, in place of one with the same id. False when memory is short for the copy: nothing
+ * is changed. When memory is short for its lookup key or its set of names, the exception is void.
+ */
 MUST_CHECK bool exceptions_put(struct exceptions *exceptions, const struct exception *exception,
 			       const struct policies *policies);
 void exceptions_remove(struct exceptions *exceptions, struct bytes id);
@@ -45,7 +48,7 @@ const struct exception *exceptions_at(const struct exceptions *exceptions, size_
 size_t exceptions_position(const struct exceptions *exceptions, struct bytes id);
 /* NULL when there is none. */
 const struct exception *exceptions_by_id(const struct exceptions *exceptions, struct bytes id);
-/* Whether the one at `position` fits no policy now, and so has no effect. */
+/* Whether the one at `position` has no effect: it fits no policy now, or memory was short. */
 bool exceptions_is_void(const struct exceptions *exceptions, size_t position);
 bool exception_has_ended(const struct exceptions *exceptions, const struct exception *exception);
 
