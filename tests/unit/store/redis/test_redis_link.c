@@ -373,16 +373,18 @@ TEST(reply_unasked_gives_the_connection_up)
 /* Nothing is asked; that nothing works is found out by itself, by one PING. */
 TEST(heartbeat_finds_a_silent_server)
 {
+	int64_t begun_us = clock_mono_us();
 	struct world *world = world_up();
+	size_t probes = commands(world, FAKE_PING);
 
 	fake_redis_say(world->fake, FAKE_PING, FAKE_SILENCE, FAKE_ALWAYS);
 	assert_true(await_change(world, 1)->is_up);
-	int64_t sent_us = clock_mono_us();
 	assert_false(await_change(world, 2)->is_up);
 
 	assert_int_equal(world->changes[1].error, STORE_TIMEOUT);
-	assert_true(clock_mono_us() - sent_us > 450 * US_PER_MS); /* two of 250 ms */
-	assert_int_equal(commands(world, FAKE_PING), 2);          /* the probe, and a heartbeat */
+	/* The beat with the PING, and two more: each is at most late, by however slow a machine. */
+	assert_true(clock_mono_us() - begun_us > 700 * US_PER_MS);
+	assert_int_equal(commands(world, FAKE_PING), probes + 1);
 	assert_true(is_down(world));
 	world_close(world);
 }
