@@ -2,9 +2,13 @@
  * The life of a query, which asks for its balances in batches of BATCH_CHECKS:
  *
  *     begun --> a batch is asked --> all of its ops are answered --> the last batch: answered,
- * freed ^      |                              | |      `-- the client goes away:      | |
- * `exchange` is NULL         |
- *                     `------------ more balances ----------'
+ *                ^      |                |                           then freed
+ *                |      |                |
+ *                |      |                `-- more balances --.
+ *                |      |                                    |
+ *                |      `-- the client goes away:            |
+ *                |          `exchange` is NULL               |
+ *                `-------------------------------------------'
  *
  * The ops are the store's until it has answered them, so a query lives on without its client: a
  * reset goes on to its end and is logged, of a look only the batch that was asked is waited for.

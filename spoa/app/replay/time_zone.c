@@ -73,8 +73,8 @@ static int64_t offset_at(time_t at_s)
  * this offset at that moment.
  *
  *     Europe/Berlin, 25 October 2026, 2:30:  offsets +2 h, +1 h   both hold: 0:30 and 1:30 UTC
- *     Europe/Berlin, 29 March 2026, 2:30:    offsets +1 h, +2 h   none holds: the clock never shows
- * it
+ *     Europe/Berlin, 29 March 2026, 2:30:    offsets +1 h, +2 h   none holds: a time that is
+ *                                                                 never shown
  */
 static struct time_zone_moments moments_of(time_t as_utc_s)
 {

@@ -5,8 +5,8 @@
  *       v
  *     SERVING      a NOTIFY is answered by an ACK, now or when its verdict comes
  *       |
- *       |  nothing is in flight, and HAProxy sent DISCONNECT or the server drains: DISCONNECT is
- * sent |  nothing is in flight, and HAProxy sends no more
+ *       |  nothing is in flight, and HAProxy sent DISCONNECT, or the server drains: a DISCONNECT
+ *       |  is sent; or nothing is in flight, and HAProxy sends no more
  *       v
  *     ENDED        the stream sends its output and ends; then the peer is freed
  *

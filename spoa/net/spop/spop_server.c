@@ -1,14 +1,17 @@
 /*
- *     SERVING -------------------------------------.
- *       |                                          |  spop_server_hand_over
- *       |  spop_server_begin_drain:                v
- *       |  health checks fail                    HANDING OVER   all is served as before, and each
- *       v                                          |            connection ends with its next
- * answer DRAINING     connections are accepted        | |          and NOTIFYs answered as before
- * |  the connections that there were have ended: |                                          |
- * newcomers wait for the next agent |  spop_server_end_connections:            | |  the listeners
- * close, every 10 ms a      | v  share is asked to end with an answer    v ENDING       over when
- * no connection is left; the agent then calls spop_server_free
+ *     SERVING -----------------------------.
+ *       |                                  |  spop_server_hand_over
+ *       |  spop_server_begin_drain:        v
+ *       |  health checks fail            HANDING OVER   all is served as before, and each
+ * connection v                                  |            ends with its next answer DRAINING |
+ *       |  connections are accepted and    |  the connections that there were have ended:
+ *       |  NOTIFYs answered as before      |  newcomers wait for the next agent
+ *       |                                  |
+ *       |  spop_server_end_connections: the listeners close, and
+ *       |  every 10 ms a share is asked to end with an answer
+ *       v                                  |
+ *     ENDING <-----------------------------'
+ *       over when no connection is left; the agent then calls spop_server_free
  *
  * Why the connections in use don't end at once: HAProxy up to 3.0 goes on using the connections
  * that it has. A NOTIFY that crosses our DISCONNECT is lost, and when the last connection of a
@@ -52,7 +55,8 @@
 #define LISTENERS_MAX ADDRESS_LIST_MAX
 #define ENDING_US     (10 * US_PER_MS) /* from one share of the connections to the next */
 #define SPARED_US     (20 * US_PER_MS) /* so long an extra is not displaced after a sign of it */
-#define HAND_OVER_US (1 * US_PER_MS) /* in a hand-over: from one look at the connections to the next */
+#define HAND_OVER_US \
+	(1 * US_PER_MS) /* in a hand-over: from one look at the connections to the next */
 /* In a hand-over: so long after its last frame a connection counts as not in use. */
 #define SILENT_US (4 * US_PER_MS)
 /* The same for one that has not said HELLO, which HAProxy does at once when it connects. */

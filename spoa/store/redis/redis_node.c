@@ -12,8 +12,8 @@
  *      |        |                  | late                        |
  *      |        `------------------+-----------------------------'  STORE_TIMEOUT, not sent
  *      |
- *      `--> STORE_DONE with the link's error while it is down, with STORE_FULL when the request
- * does not fit into the window of the link's health
+ *      `--> STORE_DONE: with the link's error while it is down, with STORE_FULL when the request
+ *           does not fit into the window of the link's health
  *
  * An op hangs on exactly one list: `asked`, `repeated`, or the list of its call. Before the loop
  * waits (on_before_wait) `repeated` is sent whole. From `asked` full calls are sent; a call that is
