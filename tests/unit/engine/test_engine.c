@@ -5,7 +5,7 @@
 
 #include <sodium.h>
 
-#include "engine/engine.h"
+#include "engines.h"
 #include "store/memory.h"
 #include "support/test.h"
 
@@ -13,10 +13,6 @@ BEFORE_ALL
 {
 	assert_true(sodium_init() >= 0);
 }
-
-#define NOW_US     INT64_C(1700000000000000)
-#define MONO_US    INT64_C(5000000)
-#define TIMEOUT_US INT64_C(2000)
 
 /* ---- what happened, in words that stand in the order in which it happened ---- */
 
@@ -256,18 +252,15 @@ static struct world *world_new(enum behaviour behaviour, enum on_error on_error,
 	world->fake.behaviour = behaviour;
 	world->local = memory_store_new(MEMORY_LIMIT_MIN);
 	list_init(&world->open);
-	world->engine = engine_new(
-		&(struct engine_config){
+	world->engine = engine_on(
+		(struct engine_config){
 			.store = &world->fake.store,
 			.local = world->local,
 			.on_error = on_error,
 			.max_in_flight = max_in_flight,
-			.store_timeout_us = TIMEOUT_US,
 			.mono_us = mono_us,
 		},
 		policies);
-	assert_non_null(world->engine);
-	policies_unref(policies);
 	return world;
 }
 

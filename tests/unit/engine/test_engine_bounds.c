@@ -7,13 +7,10 @@
 
 #include <sodium.h>
 
-#include "engine/engine.h"
+#include "engines.h"
 #include "store/memory.h"
 #include "support/test.h"
 
-#define NOW_US     INT64_C(1700000000000000)
-#define MONO_US    INT64_C(5000000)
-#define TIMEOUT_US INT64_C(2000)
 #define LATENCY_US INT64_C(700) /* when the answer leaves, after MONO_US */
 #define ASKED_MAX  64
 
@@ -80,15 +77,12 @@ static struct world *world_of(size_t policy_count, enum on_error on_error, size_
 	world->slow.store.ask = ask_slow;
 	world->local = memory_store_new(MEMORY_LIMIT_MIN);
 	list_init(&world->open);
-	world->engine = engine_new(&(struct engine_config){.store = &world->slow.store,
-							   .local = world->local,
-							   .on_error = on_error,
-							   .max_in_flight = max_in_flight,
-							   .store_timeout_us = TIMEOUT_US,
-							   .mono_us = mono_us},
-				   policies);
-	assert_non_null(world->engine);
-	policies_unref(policies);
+	world->engine = engine_on((struct engine_config){.store = &world->slow.store,
+							 .local = world->local,
+							 .on_error = on_error,
+							 .max_in_flight = max_in_flight,
+							 .mono_us = mono_us},
+				  policies);
 	return world;
 }
 

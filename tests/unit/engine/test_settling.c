@@ -9,17 +9,14 @@
 #include <sodium.h>
 
 #include "base/least.h"
-#include "engine/engine.h"
+#include "engines.h"
 #include "store/memory.h"
 #include "support/test.h"
 
-#define NOW_US     INT64_C(1700000000000000)
-#define MONO_US    INT64_C(5000000)
-#define TIMEOUT_US INT64_C(2000)
-#define SECOND_US  INT64_C(1000000)
-#define LIMIT      10
-#define ASKED_MAX  64
-#define IN_FLIGHT  512
+#define SECOND_US INT64_C(1000000)
+#define LIMIT     10
+#define ASKED_MAX 64
+#define IN_FLIGHT 512
 
 BEFORE_ALL
 {
@@ -147,15 +144,12 @@ static struct world *world_of(struct quota quota)
 					  .window = 30};
 	world->local = memory_store_new(MEMORY_LIMIT_MIN);
 	list_init(&world->open);
-	world->engine = engine_new(&(struct engine_config){.store = &world->fake.store,
-							   .local = world->local,
-							   .on_error = ON_ERROR_LOCAL,
-							   .max_in_flight = IN_FLIGHT,
-							   .store_timeout_us = TIMEOUT_US,
-							   .mono_us = mono_us},
-				   policies);
-	assert_non_null(world->engine);
-	policies_unref(policies);
+	world->engine = engine_on((struct engine_config){.store = &world->fake.store,
+							 .local = world->local,
+							 .on_error = ON_ERROR_LOCAL,
+							 .max_in_flight = IN_FLIGHT,
+							 .mono_us = mono_us},
+				  policies);
 	return world;
 }
 
