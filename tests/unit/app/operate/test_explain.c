@@ -10,9 +10,6 @@
 #include "support/test.h"
 #include "unit/app/view/world.h"
 
-#define NOW_US  INT64_C(1700000000000000)
-#define MONO_US INT64_C(5000000)
-
 static const char policies[] =
 	"{\"policies\":{"
 	"\"per-ip\":{\"algorithm\":\"token_bucket\",\"capacity\":5,\"refill_rate\":\"1/1h\","
@@ -66,27 +63,6 @@ static struct attributes attributes_of(const struct asked *asked, struct attribu
 	return (struct attributes){items, count};
 }
 
-static void no_verdict(const struct asker *asker, const struct verdict *verdict)
-{
-	(void)asker, (void)verdict;
-	fail();
-}
-
-/* The memory store answers at once. */
-static struct inquiry *submit(const struct attributes *attributes, bool is_look)
-{
-	struct inquiry *inquiry = engine_begin(world.engine);
-	struct list open;
-	const struct asker asker = {.done = no_verdict, .open = &open};
-
-	list_init(&open);
-	if (is_look)
-		engine_look(inquiry);
-	engine_add(inquiry, attributes);
-	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
-	return inquiry;
-}
-
 static const struct {
 	const char *name;
 	struct asked asked;
@@ -125,7 +101,7 @@ TEST_ROWS(reasons)
 {
 	struct attribute items[ATTRIBUTES_MAX];
 	const struct attributes attributes = attributes_of(&row->asked, items);
-	struct inquiry *inquiry = submit(&attributes, true);
+	struct inquiry *inquiry = world_submit(&world, &attributes, true);
 	const struct request *request = engine_request(inquiry);
 	uint8_t memory[EXPLAIN_WHY_MAX];
 	struct writer why = writer_on(memory, sizeof memory);
@@ -189,8 +165,8 @@ TEST(explain_and_verdict_agree)
 		struct attribute items[ATTRIBUTES_MAX];
 		struct asked asked = random_question(&chance);
 		const struct attributes attributes = attributes_of(&asked, items);
-		struct inquiry *look = submit(&attributes, true);
-		struct inquiry *real = submit(&attributes, false);
+		struct inquiry *look = world_submit(&world, &attributes, true);
+		struct inquiry *real = world_submit(&world, &attributes, false);
 		struct answer looked = answer_of(look), answered = answer_of(real);
 		assert_string_equal(looked.text, answered.text);
 		denied += !engine_verdict(real)->allowed;
@@ -211,7 +187,7 @@ TEST(explain_counts_nothing)
 	const struct attributes attributes = attributes_of(&asked, items);
 
 	for (int i = 0; i < 9; i++)
-		engine_end(submit(&attributes, true));
+		engine_end(world_submit(&world, &attributes, true));
 
 	const struct policies *set = engine_policies(world.engine);
 	for (size_t i = 0; i < policies_count(set); i++) {
@@ -229,7 +205,7 @@ TEST(explain_put_names_terms_and_keys)
 	const struct asked asked = {{"tenant"}, {"acme"}};
 	struct attribute items[ATTRIBUTES_MAX];
 	const struct attributes attributes = attributes_of(&asked, items);
-	struct inquiry *look = submit(&attributes, true);
+	struct inquiry *look = world_submit(&world, &attributes, true);
 	char *text = NULL;
 	size_t len = 0;
 	FILE *to = open_memstream(&text, &len);

@@ -15,7 +15,6 @@
 #include "unit/app/view/world.h"
 
 #define NOW_US    INT64_C(1700000000000000)
-#define MONO_US   INT64_C(5000000)
 #define NAMES_MAX 3
 #define ASKED_MAX 6
 
@@ -166,26 +165,6 @@ static struct asked random_question(struct chance *chance)
 	return asked;
 }
 
-static void no_verdict(const struct asker *asker, const struct verdict *verdict)
-{
-	(void)asker, (void)verdict;
-	fail();
-}
-
-static struct inquiry *submit(const struct attributes *attributes, bool is_look)
-{
-	struct inquiry *inquiry = engine_begin(world.engine);
-	struct list open;
-	const struct asker asker = {.done = no_verdict, .open = &open};
-
-	list_init(&open);
-	if (is_look)
-		engine_look(inquiry);
-	engine_add(inquiry, attributes);
-	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, MONO_US), ENGINE_DONE);
-	return inquiry;
-}
-
 /* ---- what they say ---- */
 
 static struct json_value field_of(struct json_value object, const char *name)
@@ -267,8 +246,8 @@ static void explain_pairs(const char *file, int64_t pairs)
 			change_exceptions(&chance, (uint64_t)i);
 		struct asked asked = random_question(&chance);
 		const struct attributes attributes = {asked.items, asked.count};
-		struct inquiry *look = submit(&attributes, true);
-		struct inquiry *real = submit(&attributes, false);
+		struct inquiry *look = world_submit(&world, &attributes, true);
+		struct inquiry *real = world_submit(&world, &attributes, false);
 		assert_explained(engine_verdict(look), &attributes, engine_verdict(real));
 		denied += !engine_verdict(real)->allowed;
 		excepted += engine_request(real)->exception.id[0] != '\0';

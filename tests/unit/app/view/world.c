@@ -62,17 +62,36 @@ void world_release(struct world *world)
 	exceptions_free(world->exceptions);
 }
 
-static void ask(struct world *world, enum source source, const struct attribute *attributes,
-		size_t count)
+static void no_verdict(const struct asker *asker, const struct verdict *verdict)
+{
+	(void)asker, (void)verdict;
+	fail(); /* the memory store answers at once */
+}
+
+static struct inquiry *submit(struct world *world, enum source source,
+			      const struct attributes *attributes, bool is_look)
 {
 	struct inquiry *inquiry = engine_begin(world->engine);
 	struct list open;
-	struct asker asker = {.open = &open, .source = source};
+	const struct asker asker = {.done = no_verdict, .open = &open, .source = source};
 
 	list_init(&open);
-	engine_add(inquiry, &(struct attributes){attributes, count});
+	if (is_look)
+		engine_look(inquiry);
+	engine_add(inquiry, attributes);
 	assert_int_equal(engine_submit(inquiry, &asker, NOW_US, 0), ENGINE_DONE);
-	engine_end(inquiry);
+	return inquiry;
+}
+
+struct inquiry *world_submit(struct world *world, const struct attributes *attributes, bool is_look)
+{
+	return submit(world, SOURCE_SPOP, attributes, is_look);
+}
+
+static void ask(struct world *world, enum source source, const struct attribute *attributes,
+		size_t count)
+{
+	engine_end(submit(world, source, &(struct attributes){attributes, count}, false));
 }
 
 void world_ask_all(struct world *world, const struct attribute *attributes, size_t count)

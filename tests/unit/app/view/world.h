@@ -29,6 +29,9 @@ void world_release(struct world *world);
 void world_ask(struct world *world, enum source source, const char *policy, const char *key,
 	       size_t times);
 void world_ask_all(struct world *world, const struct attribute *attributes, size_t count);
+/* Asks, and returns the inquiry that the engine has answered at once; the test ends it. */
+struct inquiry *world_submit(struct world *world, const struct attributes *attributes,
+			     bool is_look);
 /* The statistics, with constants in place of values that a test can't know. */
 struct agent_stats world_stats(const struct world *world);
 
