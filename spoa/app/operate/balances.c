@@ -68,19 +68,15 @@ struct query {
 	} ops[BATCH_OPS];
 	size_t op_count, pending;
 	/* What is shown. */
-	FILE *items;
-	char *text;
-	size_t text_len;
-	size_t existing; /* items that were written */
+	struct memory_file items;
+	size_t existing; /* that were written */
 };
 
 static void free_query(struct query *query)
 {
 	if (query == NULL)
 		return;
-	if (query->items != NULL)
-		(void)fclose(query->items);
-	free(query->text);
+	free(memory_file_end(&query->items));
 	policies_unref(query->policies);
 	free(query->checks);
 	free(query->overrides);
@@ -104,9 +100,8 @@ static bool allocate(struct query *query, size_t count)
 	query->checks = calloc(count, sizeof *query->checks);
 	query->overrides = calloc(count, sizeof *query->overrides);
 	query->asked = calloc(count, sizeof(struct check *));
-	query->items = open_memstream(&query->text, &query->text_len);
-	return query->checks != NULL && query->overrides != NULL && query->asked != NULL &&
-	       query->items != NULL;
+	return memory_file_begin(&query->items) && query->checks != NULL &&
+	       query->overrides != NULL && query->asked != NULL;
 }
 
 /* The numbers of a raise hold for the balance, whichever terms it is of: see request.c. */
@@ -218,7 +213,7 @@ static void put_balance(const struct query *query, size_t i)
 	writer_put_json_string(&w, writer_bytes(&key));
 	writer_put_u8(&w, '}');
 	ASSERT(!w.full && !key.full);
-	(void)fwrite(w.data, 1, w.len, query->items);
+	(void)fwrite(w.data, 1, w.len, query->items.to);
 }
 
 /* A balance of which nothing is used is none. */
@@ -242,7 +237,7 @@ static const char *scope_of(const struct query *query)
 	return query->operate->store == query->operate->memory ? "this agent" : "all agents";
 }
 
-static void put_answer(FILE *to, const struct query *query, const char *id)
+static void put_answer(FILE *to, const struct query *query, struct bytes items, const char *id)
 {
 	fprintf(to, "{\"policy\":\"%s\"", query->policy->name);
 	if (query->is_reset)
@@ -251,36 +246,25 @@ static void put_answer(FILE *to, const struct query *query, const char *id)
 	if (query->is_stale)
 		fputs(",\"stale\":true", to);
 	fputs(",\"balances\":[", to);
-	(void)fwrite(query->text, 1, query->text_len, to);
+	(void)fwrite(items.data, 1, items.len, to);
 	fputs("]", to);
 	operate_put_warnings(query->operate, to);
 	fputs("}", to);
 }
 
-static bool end_items(struct query *query)
-{
-	bool is_whole = !ferror(query->items);
-
-	is_whole = fclose(query->items) == 0 && is_whole;
-	query->items = NULL;
-	return is_whole;
-}
-
 static void send_answer(struct query *query, const char *id)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = end_items(query) ? open_memstream(&text, &len) : NULL;
+	char *items = memory_file_end(&query->items);
+	struct memory_file file;
 
-	if (to != NULL) {
-		put_answer(to, query, id);
-		bool is_whole = !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
+	if (items == NULL) {
+		http_answer_problem(query->exchange, 503, "out of memory");
+		return;
 	}
-	operate_send_json(query->exchange, text, len);
+	if (memory_file_begin(&file))
+		put_answer(file.to, query, bytes_from(items, query->items.len), id);
+	free(items);
+	operate_send_json(query->exchange, &file);
 }
 
 /* The key itself may be personal, and is found in the log by this hash. */

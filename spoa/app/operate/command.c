@@ -7,6 +7,7 @@
 
 #include "app/options.h"
 #include "app/secret_file.h"
+#include "base/memory_file.h"
 #include "net/http/http_access.h"
 
 #define EXIT_USAGE      2
@@ -305,21 +306,19 @@ static bool join_pieces(const struct command *command, struct agent_reply *reply
 			struct bytes items)
 {
 	struct json_value answer;
+	struct memory_file file;
 	struct err err;
-	char *text = NULL;
-	size_t len = 0;
 
 	if (!json_read(bytes_from(reply->body, reply->len), &answer, &err))
 		return true;
-	FILE *to = open_memstream(&text, &len);
-	if (to == NULL)
-		return false;
-	put_whole(command, answer, items, to);
-	if (fclose(to) != 0)
+	if (memory_file_begin(&file))
+		put_whole(command, answer, items, file.to);
+	char *text = memory_file_end(&file);
+	if (text == NULL)
 		return false;
 	free(reply->body);
 	reply->body = text;
-	reply->len = len;
+	reply->len = file.len;
 	return true;
 }
 
@@ -327,23 +326,22 @@ static bool ask_pieces(const struct command *command, const struct command_line 
 		       const char *agent, const char *token, const struct agent_request *request,
 		       struct agent_reply *ret_reply, struct err *err)
 {
-	char target[COMMAND_TARGET_MAX], *text = NULL;
+	char target[COMMAND_TARGET_MAX];
 	struct agent_request next = *request;
-	size_t len = 0;
-	FILE *items = open_memstream(&text, &len);
+	struct memory_file items;
 
-	if (items == NULL)
+	if (!memory_file_begin(&items))
 		return err_set(err, "out of memory");
 	next.target = target;
 	bool is_asked = agent_client_ask(agent, token, request, ret_reply, err);
 	while (is_asked && ret_reply->status == 200 &&
-	       take_piece(command, line, ret_reply, items, target)) {
+	       take_piece(command, line, ret_reply, items.to, target)) {
 		free(ret_reply->body);
 		is_asked = agent_client_ask(agent, token, &next, ret_reply, err);
 	}
-	bool is_whole = fclose(items) == 0;
+	char *text = memory_file_end(&items);
 	if (is_asked && ret_reply->status == 200 &&
-	    (!is_whole || !join_pieces(command, ret_reply, bytes_from(text, len)))) {
+	    (text == NULL || !join_pieces(command, ret_reply, bytes_from(text, items.len)))) {
 		free(ret_reply->body);
 		is_asked = err_set(err, "out of memory");
 	}

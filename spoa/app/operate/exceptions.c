@@ -147,19 +147,11 @@ static void put_answer(FILE *to, const struct change *change)
 
 static void send_answer(const struct change *change)
 {
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
+	struct memory_file file;
 
-	if (to != NULL) {
-		put_answer(to, change);
-		bool is_whole = !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
-	}
-	operate_send_json(change->exchange, text, len);
+	if (memory_file_begin(&file))
+		put_answer(file.to, change);
+	operate_send_json(change->exchange, &file);
 }
 
 static void keep_item(struct change *change, const struct exception *exception)
@@ -507,22 +499,14 @@ static void put_list(FILE *to, const struct listing *list)
 void exceptions_list(void *owner, struct http_exchange *exchange)
 {
 	struct listing list = {.operate = owner};
-	char *text = NULL;
-	size_t len = 0;
+	struct memory_file file;
 	struct err err;
 
 	if (!read_list(&list, exchange->head.query, &err)) {
 		http_answer_problem(exchange, 400, err.text);
 		return;
 	}
-	FILE *to = open_memstream(&text, &len);
-	if (to != NULL) {
-		put_list(to, &list);
-		bool is_whole = !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
-	}
-	operate_send_json(exchange, text, len);
+	if (memory_file_begin(&file))
+		put_list(file.to, &list);
+	operate_send_json(exchange, &file);
 }

@@ -524,26 +524,23 @@ static void answer_verdict(struct operate *operate, struct http_exchange *exchan
 			   const struct verdict *verdict)
 {
 	const struct asked *asked = exchange->data;
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
+	struct memory_file file;
 	struct err err;
 
 	/* It was good before. */
 	bool is_read = read_question(&operate->question, bytes_from(asked->body, asked->len), &err);
 	ASSERT(is_read);
 	const struct attributes attributes = http_question_attributes(&operate->question);
-	if (to != NULL) {
-		bool is_whole = explain_put(to, verdict, &attributes,
-					    bytes_from_text(operate->options->key_prefix),
-					    operate->options->policies);
-		is_whole = is_whole && !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
+	bool is_whole = memory_file_begin(&file) &&
+			explain_put(file.to, verdict, &attributes,
+				    bytes_from_text(operate->options->key_prefix),
+				    operate->options->policies);
+	if (is_whole) {
+		operate_send_json(exchange, &file);
+		return;
 	}
-	operate_send_json(exchange, text, len);
+	free(memory_file_end(&file));
+	http_answer_problem(exchange, 503, "out of memory");
 }
 
 static void on_verdict(const struct asker *asker, const struct verdict *verdict)

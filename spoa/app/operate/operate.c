@@ -99,12 +99,13 @@ void operate_put_warnings(const struct operate *operate, FILE *to)
 		fputc(']', to);
 }
 
-void operate_send_json(struct http_exchange *exchange, char *text, size_t len)
+void operate_send_json(struct http_exchange *exchange, struct memory_file *file)
 {
 	struct http_answer answer = {.status = 200};
+	char *text = memory_file_end(file);
 
 	if (text != NULL)
-		answer.large = stream_body_new(exchange->streams, text, len);
+		answer.large = stream_body_new(exchange->streams, text, file->len);
 	if (answer.large == NULL) {
 		http_answer_problem(exchange, 503, "out of memory");
 		return;

@@ -13,6 +13,7 @@
 #include "app/operate/operate_stats.h"
 #include "app/options.h"
 #include "app/store_warnings.h"
+#include "base/memory_file.h"
 #include "engine/engine.h"
 #include "net/http/http_access.h"
 #include "net/http/http_question.h"
@@ -47,7 +48,7 @@ void explain_answer(void *operate, struct http_exchange *exchange);
 /* `,"warnings":["…"]`: what is to be mended at the store. Nothing when all is well there. */
 void operate_put_warnings(const struct operate *operate, FILE *to);
 
-/* Sends the JSON that `open_memstream` wrote; takes it over. NULL: memory was short. */
-void operate_send_json(struct http_exchange *exchange, char *text, size_t len);
+/* Ends the file, and sends the JSON that was written to it: 503 when memory was short. */
+void operate_send_json(struct http_exchange *exchange, struct memory_file *file);
 
 #endif

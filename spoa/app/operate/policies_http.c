@@ -175,35 +175,20 @@ static void put_history(FILE *to, const struct operate *operate)
 	fputs(is_stale(operate) ? ",\"stale\":true}" : "}", to);
 }
 
-/* Sends what `put` writes. */
-static void send_written(struct http_exchange *exchange, const struct operate *operate,
-			 void (*put)(FILE *to, const struct operate *operate))
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
-
-	if (to != NULL) {
-		put(to, operate);
-		bool is_whole = !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
-	}
-	operate_send_json(exchange, text, len);
-}
-
 void policies_history(void *owner, struct http_exchange *exchange)
 {
 	const struct operate *operate = owner;
+	struct memory_file file;
 
 	if (!is_in_store(operate, exchange))
 		return;
-	if (exchange->head.query.len > 0)
+	if (exchange->head.query.len > 0) {
 		http_answer_problem(exchange, 400, "no parameter is accepted here");
-	else
-		send_written(exchange, operate, put_history);
+		return;
+	}
+	if (memory_file_begin(&file))
+		put_history(file.to, operate);
+	operate_send_json(exchange, &file);
 }
 
 /* ---- PUT /policies ---- */
@@ -251,18 +236,15 @@ static void refuse_policies(const struct change *change, const struct problems *
 {
 	struct http_exchange *exchange = change->exchange;
 	struct http_answer answer = {.status = 422};
-	char *text = NULL;
-	size_t len = 0;
-	FILE *to = open_memstream(&text, &len);
+	struct memory_file file;
 
-	if (to != NULL) {
-		put_problems(to, problems);
-		if (fclose(to) == 0)
-			answer.body = bytes_from(text, len);
-	}
-	if (answer.body.len == 0) {
+	if (memory_file_begin(&file))
+		put_problems(file.to, problems);
+	char *text = memory_file_end(&file);
+	if (text == NULL) {
 		http_answer_problem(exchange, 503, "out of memory");
 	} else {
+		answer.body = bytes_from(text, file.len);
 		http_answer_add(&answer, "Content-Type", "application/problem+json");
 		http_answer_add(&answer, "Cache-Control", "no-store");
 		exchange->stats->problems[4]++;

@@ -1,7 +1,6 @@
 #include "app/operate/top_now.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "app/operate/operate.h"
 #include "base/clock.h"
@@ -124,22 +123,14 @@ void top_now_answer(void *owner, struct http_exchange *exchange)
 {
 	struct operate *operate = owner;
 	struct question question = {TOP_BY_DENIED, TOP_LAST_MINUTE};
-	char *text = NULL;
-	size_t len = 0;
+	struct memory_file file;
 	struct err err;
 
 	if (!read_query(&operate->question, exchange->head.query, &question, &err)) {
 		http_answer_problem(exchange, 400, err.text);
 		return;
 	}
-	FILE *to = open_memstream(&text, &len);
-	if (to != NULL) {
-		put_top(to, operate, &question);
-		bool is_whole = !ferror(to);
-		if (fclose(to) != 0 || !is_whole) {
-			free(text);
-			text = NULL;
-		}
-	}
-	operate_send_json(exchange, text, len);
+	if (memory_file_begin(&file))
+		put_top(file.to, operate, &question);
+	operate_send_json(exchange, &file);
 }
