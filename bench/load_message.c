@@ -36,6 +36,7 @@ bool load_question_init(struct load_question *question, const struct load_option
 	question->address_at = options->keys > 0 ? w.len - 4 : 0;
 	question->keys = options->keys;
 	question->random = UINT64_C(0x9e3779b97f4a7c15);
+	question->fill_next = options->fill ? 0 : options->keys;
 	return true;
 }
 
@@ -51,10 +52,19 @@ static uint32_t random_below(struct load_question *question, uint64_t limit)
 	return (uint32_t)(((x * UINT64_C(0x2545f4914f6cdd1d)) >> 32) * limit >> 32);
 }
 
+bool load_question_is_filling(const struct load_question *question)
+{
+	return question->fill_next < question->keys;
+}
+
 static void write_address(struct load_question *question)
 {
-	uint32_t address = FIRST_ADDRESS + random_below(question, question->keys);
+	uint32_t address = FIRST_ADDRESS;
 
+	if (load_question_is_filling(question))
+		address += (uint32_t)question->fill_next++;
+	else
+		address += random_below(question, question->keys);
 	for (size_t i = 0; i < 4; i++)
 		question->memory[question->address_at + i] = (uint8_t)(address >> (24 - 8 * i));
 }

@@ -25,7 +25,7 @@ struct text_flag {
 #define NUMBER(field) offsetof(struct load_options, field)
 
 static const struct number_flag number_flags[] = {
-	{"--connections", NUMBER(connections), 1, 1000, "connections (4)"},
+	{"--connections", NUMBER(connections), 1, 10000, "connections (4)"},
 	{"--in-flight", NUMBER(in_flight), 1, 100000,
 	 "unanswered checks of each connection at most (20)"},
 	{"--rate", NUMBER(rate), 1, 10000000,
@@ -152,6 +152,8 @@ bool load_options_read(char **args, struct load_options *ret_options, struct err
 	for (; *args != NULL; args++) {
 		if (strcmp(*args, "--json") == 0) {
 			ret_options->json = true;
+		} else if (strcmp(*args, "--fill") == 0) {
+			ret_options->fill = true;
 		} else if (strcmp(*args, "--help") == 0) {
 			ret_options->help = true;
 		} else {
@@ -172,6 +174,7 @@ void load_options_print_help(void)
 		printf("  %-13s N      %s\n", number_flags[i].name, number_flags[i].help);
 	for (size_t i = 0; i < ARRAY_SIZE(text_flags); i++)
 		printf("  %-13s VALUE  %s\n", text_flags[i].name, text_flags[i].help);
+	printf("  %-19s  the warm-up goes on until every address was asked about once\n", "--fill");
 	printf("  %-19s  one JSON object instead of a table\n", "--json");
 	printf("\nExit status: 0 done, 1 an answer was wrong or missing, 2 wrong usage.\n");
 }

@@ -37,6 +37,7 @@ struct load_options {
 	size_t argument_count;
 	pid_t pids[LOAD_PIDS_MAX];
 	size_t pid_count;
+	bool fill; /* the warm-up asks for every address once */
 	bool json;
 	bool help;
 };

@@ -7,7 +7,8 @@
  * less time. With --rate checks are asked by the clock, 5,000 times a second, whether others are
  * answered or not, as long as a connection has one of its --in-flight left.
  *
- *     WARMUP --(time)--> MEASURED --(time, or enough checks)--> DRAIN --(all answered)--> done
+ *     WARMUP --(time, and --fill is done)--> MEASURED --(time, or enough checks)--> DRAIN --(all
+ * answered)--> done
  */
 #include <errno.h>
 #include <stdio.h>
@@ -166,7 +167,8 @@ static bool step(struct load *load, int64_t now_us, struct err *err)
 
 	switch (load->phase) {
 	case LOAD_WARMUP:
-		return now_us < load->phase_end_us || begin_measured(load, now_us, err);
+		return now_us < load->phase_end_us || load_question_is_filling(&load->question) ||
+		       begin_measured(load, now_us, err);
 	case LOAD_MEASURED:
 		if (now_us < load->phase_end_us && (enough == 0 || load->tally.checks < enough))
 			return true;

@@ -19,7 +19,7 @@ COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df")
 
 
 def fail(text):
-    sys.exit(f"{Path(sys.argv[0]).name}: {text}")
+    sys.exit(f"bench/{Path(sys.argv[0]).name}: {text}")
 
 
 def build():

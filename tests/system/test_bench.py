@@ -57,6 +57,18 @@ def test_of_what_it_asks_in_the_warm_up_nothing_counts(start_agent, checks):
     assert said["checks"] == said["allowed"] == checks
 
 
+def test_it_asks_about_every_address_before_it_measures(start_agent):
+    agent = start_agent(policies=policies_text(p=bucket(2)))
+
+    done = load(agent, "--connections", 1, "--in-flight", 7, "--warmup", 0, "--fill", "--keys", 500,
+                "--checks", 1)
+
+    assert done.returncode == 0, done.stderr
+    with agent.connect() as peer:
+        left = [peer.ask(src=spop.ip(f"10.0.{n // 256}.{n % 256}"), cost=0).remaining for n in range(500)]
+    assert left.count(1) >= 492 and max(left) == 1  # the measured check and those in flight are random
+
+
 def test_it_fails_when_the_agent_is_gone(start_agent, tmp_path):
     agent = start_agent(policies=policies_text(p=bucket(7)))
     running = Process([LOAD, "--address", agent.address, "--seconds", 60], tmp_path / "load.log")

@@ -9,6 +9,7 @@ import pytest
 from processes import PATIENCE, ROOT, clean_environment
 
 HAPROXY = ROOT / "bench/run-haproxy"
+GROWTH = ROOT / "bench/run-growth"
 ROUND = 200  # seconds that a short run may take on a busy machine
 
 
@@ -54,6 +55,21 @@ def test_a_short_run_through_haproxy_has_a_figure_in_each_row(server_trees, tmp_
     assert kept.keys() == {"none", *some}
     rate, _, _ = ratios["memory to the null agent: requests a second"][0].partition(" ")
     assert float(rate) == pytest.approx(kept["memory"]["rate"] / kept["null"]["rate"], abs=0.006)
+
+
+@pytest.mark.alone
+def test_a_short_run_of_growth_compares_its_points(tmp_path):
+    drawn = tmp_path / "drawn.svg"
+
+    done = run(GROWTH, "--only", "policies", "--points", 2, "--rounds", 1, "--svg", drawn, timeout=ROUND)
+
+    assert done.returncode == 0, done.stderr
+    table, = rows(done.stdout)
+    (one, ten, growth, spread, _), = table.values()
+    assert float(one) > 0 and float(ten) > 0
+    assert float(growth.split()[0]) == pytest.approx(float(ten) / float(one), rel=0.05)
+    assert float(spread.split()[0]) >= 1
+    assert f">{ten}<" in drawn.read_text()
 
 
 @pytest.mark.parametrize("options", [["--rounds", 0], ["--haproxy", "1.8"], ["--rows", "some"]], ids=str)
