@@ -10,6 +10,7 @@ from processes import PATIENCE, ROOT, clean_environment
 
 HAPROXY = ROOT / "bench/run-haproxy"
 GROWTH = ROOT / "bench/run-growth"
+REDIS = ROOT / "bench/run-redis"
 ROUND = 200  # seconds that a short run may take on a busy machine
 
 
@@ -70,6 +71,19 @@ def test_a_short_run_of_growth_compares_its_points(tmp_path):
     assert float(growth.split()[0]) == pytest.approx(float(ten) / float(one), rel=0.05)
     assert float(spread.split()[0]) >= 1
     assert f">{ten}<" in drawn.read_text()
+
+
+@pytest.mark.alone
+def test_a_short_run_with_redis_has_a_figure_in_each_row():
+    done = run(REDIS, "--only", "attack", "one-in-flight", "--rounds", 1, "--seconds", 1, timeout=ROUND)
+
+    assert done.returncode == 0, done.stderr
+    table, = rows(done.stdout)
+    figures = {title: float(cell.split()[0]) for title, (cell, _) in table.items()}
+    assert len(figures) == 6 and all(value > 0 for value in figures.values())
+    allowed = figures["one client at 5,000/s of a policy of 50/s: requests allowed a second"]
+    assert allowed <= 100  # in a second of which the bucket may be full at the start
+    assert figures["one client at 5,000/s of a policy of 50/s: requests sent to Redis a second"] >= allowed
 
 
 @pytest.mark.parametrize("options", [["--rounds", 0], ["--haproxy", "1.8"], ["--rows", "some"]], ids=str)
