@@ -289,7 +289,7 @@ static enum store_state refuse_op(struct redis_cluster *cluster, struct store_op
 				  enum store_error error)
 {
 	store_op_fail(op, error);
-	cluster->config.common->stats.errors[error] += !op->is_part;
+	cluster->config.common->stats.errors[error] += !op->is_part && store_op_is_request(op);
 	return STORE_DONE;
 }
 
@@ -308,7 +308,8 @@ static enum store_state ask_slot(void *owner, struct store_op *op)
 	if (cn == NULL) {
 		cluster->wants_map = true;
 		(void)refuse_op(cluster, op, STORE_MOVED);
-		config->refused(config->owner, op, STORE_MOVED, BYTES(NO_OWNER));
+		if (store_op_is_request(op))
+			config->refused(config->owner, op, STORE_MOVED, BYTES(NO_OWNER));
 		return STORE_DONE;
 	}
 	return redis_node_ask(&cn->node, op);

@@ -203,8 +203,10 @@ void redis_cluster_nodes_remove_unused(struct redis_cluster_nodes *nodes, int64_
 		struct redis_cluster_node *cn = redis_cluster_node_at(l);
 		next = l->next;
 		if (!cn->is_owner && now_us - cn->used_us >= UNUSED_US &&
-		    redis_node_is_idle(&cn->node))
+		    redis_node_is_idle(&cn->node)) {
+			redis_warnings_withdraw(&cn->node.warnings);
 			remove_node(nodes, cn);
+		}
 	}
 }
 

@@ -454,26 +454,18 @@ static void on_forgets(void *owner, const char *policy, const char *hint)
 
 static void on_lacks_right(void *owner, const char *command, const char *hint)
 {
-	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
-
-	if (config->lacks_right != NULL)
-		config->lacks_right(config->owner, command, hint);
+	redis_warnings_lack(&((struct redis_node *)owner)->warnings, command, hint);
 }
 
 static void on_regained_right(void *owner, const char *hint)
 {
-	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
-
-	if (config->regained_right != NULL)
-		config->regained_right(config->owner, hint);
+	(void)hint; /* the link tells of one right only */
+	redis_warnings_regain(&((struct redis_node *)owner)->warnings);
 }
 
 static void on_eviction(void *owner, const char *policy)
 {
-	const struct store_config *config = &((const struct redis_node *)owner)->common->config;
-
-	if (config->told_eviction != NULL)
-		config->told_eviction(config->owner, policy);
+	redis_warnings_set_eviction(&((struct redis_node *)owner)->warnings, policy);
 }
 
 static void on_authenticated(void *owner, bool is_taken, struct bytes why)
@@ -580,6 +572,7 @@ bool redis_node_init(struct redis_node *node, struct ev_loop *loop,
 				    .late_turns = common->late_turns};
 	list_init(&node->asked);
 	list_init(&node->repeated);
+	redis_warnings_add(&common->warnings, &node->warnings);
 	node->link = redis_link_new(
 		loop, &(struct redis_link_config){
 			      .target = node_config->target,
@@ -602,6 +595,8 @@ bool redis_node_init(struct redis_node *node, struct ev_loop *loop,
 			      .told_slots = node_config->told_slots == NULL ? NULL : on_told_slots,
 			      .owner = node,
 		      });
+	if (node->link == NULL)
+		redis_warnings_remove(&node->warnings);
 	return node->link != NULL;
 }
 
@@ -612,4 +607,5 @@ void redis_node_release(struct redis_node *node)
 	node->asked_checks = 0;
 	redis_link_free(node->link);
 	node->link = NULL;
+	redis_warnings_remove(&node->warnings);
 }

@@ -19,6 +19,7 @@
 #include "base/pool.h"
 #include "store/redis/redis_link.h"
 #include "store/redis/redis_script.h"
+#include "store/redis/redis_warnings.h"
 #include "store/store.h"
 
 struct ev_loop;
@@ -34,6 +35,7 @@ struct redis_common {
 	int64_t turn_us;     /* the monotonic clock in this turn of the loop; 0: not read yet */
 	uint64_t late_turns; /* how often ops became late */
 	struct redis_terms_memory terms;
+	struct redis_warnings warnings;
 	uint8_t command[REDIS_CALL_MAX];
 };
 
@@ -66,6 +68,7 @@ struct redis_node {
 	struct list repeated; /* ops that NOSCRIPT or another node brought back, sent at once */
 	bool is_script_asked; /* in this turn of the loop */
 	struct redis_asked asking;
+	struct redis_node_warnings warnings;
 	bool is_awaited;     /* its ops wait for its first connection, until they are late */
 	uint64_t late_turns; /* those of which no op waits here any more */
 };

@@ -350,6 +350,7 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 				      .describe = describe,
 				      .free = release};
 	redis->common.config = *config;
+	redis_warnings_init(&redis->common.warnings, &redis->common.config);
 	redis->target = target;
 	redis_credentials_init(&redis->common.credentials, target->user, target->password);
 	if (!open_records(redis, loop) || !open_servers(redis, loop) || !open_agents(redis, loop)) {
