@@ -13,6 +13,11 @@
  * While a debt is asked for it is in no list, so it is neither asked for again nor dropped. Units
  * that are granted meanwhile are added to it and wait for the next settlement.
  *
+ * Of a cluster one node may be away while the others are not. A debt whose node can't be asked goes
+ * to the list `away`, so that the debts behind it have their turn. When none of these waits any
+ * more, and at most ten times a second, all of that list wait again. As long as a node is away its
+ * debts are not overdue.
+ *
  * The local store has a grant of each such balance (engine.c): all units that it granted there and
  * that count still, those that are unsure too. A settlement is never of more units than the grant
  * has. When the store has charged them they leave the grant, and what the store says of the balance
@@ -36,12 +41,13 @@
 _Static_assert((DEBTS_MAX & PLACE_MASK) == 0, "a mask makes a place of a hash");
 
 struct debt {
-	struct list link; /* in settling.newest; in no list while it is asked for */
+	struct list link; /* in settling.newest or .away; in no list while it is asked for */
 	struct debt *chain;
 	struct key_hash hash;
 	struct quota quota;        /* as it was when units were granted last */
 	int64_t units;             /* that wait; not those that are asked for */
 	int64_t local_us, mono_us; /* when units were granted last, by both clocks */
+	int64_t away_us;           /* when its server could not be asked last */
 	bool is_asked;
 	uint16_t key_len;
 	char key[CHECK_KEY_MAX];
@@ -65,6 +71,7 @@ bool settling_init(struct settling *settling, const struct settling_config *conf
 
 	*settling = (struct settling){.config = *config};
 	list_init(&settling->newest);
+	list_init(&settling->away);
 	list_init(&settling->asked);
 	settling->is_possible =
 		store != local && store->connection != NULL && local->granted != NULL;
@@ -111,11 +118,13 @@ static void drop_debt(struct settling *settling, struct debt *debt)
 	forget_debt(settling, debt);
 }
 
+/* Where no other debt waits, the one of a server that is away. */
 static struct debt *oldest_debt(const struct settling *settling)
 {
-	if (list_is_empty(&settling->newest))
-		return NULL;
-	return CONTAINER_OF(settling->newest.prev, struct debt, link);
+	const struct list *list =
+		list_is_empty(&settling->newest) ? &settling->away : &settling->newest;
+
+	return list_is_empty(list) ? NULL : CONTAINER_OF(list->prev, struct debt, link);
 }
 
 /* NULL when all debts are asked for. */
@@ -131,6 +140,7 @@ static struct debt *make_debt(struct settling *settling, const struct check *che
 	debt->chain = NULL;
 	debt->hash = check->hash;
 	debt->units = 0;
+	debt->away_us = 0;
 	debt->is_asked = false;
 	debt->key_len = (uint16_t)check->key_len;
 	memcpy(debt->key, check->key, check->key_len);
@@ -180,6 +190,13 @@ void settling_give_up(struct settling *settling, const struct check *check)
 
 static void settle_some(struct settling *settling, int64_t mono_us);
 
+static void wait_while_away(struct settling *settling, struct debt *debt)
+{
+	debt->away_us = settling->config.mono_us();
+	list_remove(&debt->link);
+	list_append(&settling->away, &debt->link);
+}
+
 static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
 		    bool is_charged, int64_t now_us)
 {
@@ -208,10 +225,12 @@ static void end_settlement(struct settlement *settlement)
 	else if (!settlement->is_charged)
 		debt->units += settlement->units;
 	debt->is_asked = false;
-	if (debt->units > 0)
-		make_newest(settling, debt);
-	else
+	if (debt->units == 0)
 		forget_debt(settling, debt);
+	else if (!settlement->is_charged && settlement->check.error == STORE_MOVED)
+		wait_while_away(settling, debt);
+	else
+		make_newest(settling, debt);
 	list_remove(&settlement->link);
 	settling->asked_count--;
 	--*settling->config.in_flight;
@@ -264,9 +283,14 @@ static int64_t units_to_settle(const struct settling *settling, const struct deb
 	return least_i64(debt->units, local->granted(local, debt->hash, &debt->quota, local_us));
 }
 
-/* False when the store does not take it now: then the debt waits on. */
-static bool settle(struct settling *settling, struct debt *debt, int64_t local_us, int64_t mono_us,
-		   size_t room_behind)
+enum settled { SETTLE_NO_ROOM = 0, SETTLE_AWAY, SETTLE_BEGUN };
+
+/*
+ * SETTLE_BEGUN: it is asked for, or there is nothing to ask for any more. Else the debt waits on:
+ * there is no room for now, or the server of this balance can't be asked.
+ */
+static enum settled settle(struct settling *settling, struct debt *debt, int64_t local_us,
+			   int64_t mono_us, size_t room_behind)
 {
 	const struct settling_config *config = &settling->config;
 	int64_t units = units_to_settle(settling, debt, local_us);
@@ -275,10 +299,10 @@ static bool settle(struct settling *settling, struct debt *debt, int64_t local_u
 	debt->units = units;
 	if (units == 0) {
 		forget_debt(settling, debt);
-		return true;
+		return SETTLE_BEGUN;
 	}
 	if (*config->in_flight + 1 + room_behind > config->in_flight_max)
-		return false;
+		return SETTLE_NO_ROOM;
 	struct settlement *settlement = pool_get(&settling->settlements);
 	ASSERT(settlement != NULL); /* there are as many as checks in flight */
 	settlement->settling = settling;
@@ -290,8 +314,9 @@ static bool settle(struct settling *settling, struct debt *debt, int64_t local_u
 	fill_settlement(settlement, debt);
 	settlement->op.room_behind = (uint8_t)room_behind;
 	if (store_ask(config->store, &settlement->op) == STORE_DONE) {
+		bool is_full = settlement->check.error == STORE_FULL;
 		pool_put(&settling->settlements, settlement);
-		return false;
+		return is_full ? SETTLE_NO_ROOM : SETTLE_AWAY;
 	}
 	list_remove(&debt->link);
 	debt->is_asked = true;
@@ -299,7 +324,7 @@ static bool settle(struct settling *settling, struct debt *debt, int64_t local_u
 	list_append(&settling->asked, &settlement->link);
 	settling->asked_count++;
 	++*config->in_flight;
-	return true;
+	return SETTLE_BEGUN;
 }
 
 void settling_ask(struct settling *settling, const struct request *request, int64_t local_us,
@@ -323,7 +348,8 @@ void settling_ask(struct settling *settling, const struct request *request, int6
 
 static bool is_overdue(const struct settling *settling, const struct debt *debt, int64_t mono_us)
 {
-	int64_t since_us = debt->mono_us > settling->back_us ? debt->mono_us : settling->back_us;
+	int64_t since_us =
+		greatest_i64(greatest_i64(debt->mono_us, debt->away_us), settling->back_us);
 
 	return mono_us - since_us >= SETTLING_UNTIL_US;
 }
@@ -343,11 +369,35 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 	     step < STEPS_MAX && settling->asked_count < max && !list_is_empty(&settling->newest);
 	     step++) {
 		struct debt *debt = CONTAINER_OF(settling->newest.next, struct debt, link);
-		if (is_overdue(settling, debt, mono_us))
+		if (is_overdue(settling, debt, mono_us)) {
 			drop_debt(settling, debt);
-		else if (!settle(settling, debt, local_time(debt, mono_us), mono_us, 0))
+			continue;
+		}
+		switch (settle(settling, debt, local_time(debt, mono_us), mono_us, 0)) {
+		case SETTLE_NO_ROOM:
 			return;
+		case SETTLE_AWAY:
+			wait_while_away(settling, debt);
+			break;
+		case SETTLE_BEGUN:
+			break;
+		}
 	}
+}
+
+/* Those of servers that were away have their turn again. */
+static void look_at_away(struct settling *settling, int64_t mono_us)
+{
+	struct list *first = settling->away.next, *last = settling->away.prev;
+
+	if (!list_is_empty(&settling->newest) || list_is_empty(&settling->away) ||
+	    mono_us - settling->looked_us < LOOK_US)
+		return;
+	settling->looked_us = mono_us;
+	first->prev = last->next = &settling->newest;
+	settling->newest.next = first;
+	settling->newest.prev = last;
+	list_init(&settling->away);
 }
 
 static void drop_overdue(struct settling *settling, int64_t mono_us)
@@ -390,5 +440,6 @@ void settling_expire(struct settling *settling, int64_t mono_us)
 	if (!is_up)
 		return;
 	drop_overdue(settling, mono_us);
+	look_at_away(settling, mono_us);
 	settle_some(settling, mono_us);
 }

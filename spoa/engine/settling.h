@@ -7,6 +7,9 @@
  *     nobody asks about it        the same charge is made without a request, newest debts first
  *     10 s later                  what is still not charged is dropped
  *
+ * Of a cluster the same goes for each node: while one node is away its debts wait, and those of the
+ * other nodes are charged.
+ *
  * Nothing is charged twice. So a debt has only units of which it is certain that the store did not
  * charge them: the request was never sent, or the store replied that it charged nothing. If the
  * reply of a request or of a settlement never came, nobody knows: those units are counted as
@@ -57,6 +60,8 @@ struct settling {
 	struct pool debts;
 	struct debt **index; /* DEBTS_MAX chains of debts, by the hash of their key */
 	struct list newest;  /* debts that wait, the newest first */
+	struct list away;    /* those whose server could not be asked */
+	int64_t looked_us;   /* when those were moved to `newest` last */
 	size_t count;        /* of all debts, those that are asked for too */
 	struct pool settlements;
 	struct list asked; /* settlements, oldest first */

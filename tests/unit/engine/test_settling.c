@@ -27,6 +27,7 @@ struct fake_store {
 	struct store store;
 	bool is_up;
 	bool is_refusing; /* though it is up: there is no room */
+	const char *away; /* balances whose key ends so are at a server that can't be asked */
 	size_t window;
 	struct store_op *asked[ASKED_MAX]; /* those that were taken; NULL: answered */
 	size_t asked_count;
@@ -54,12 +55,23 @@ static int64_t now_us(const struct world *world)
 	return NOW_US + (world->mono_us - MONO_US);
 }
 
+static bool ends_with(const struct check *check, const char *end)
+{
+	size_t len = strlen(end);
+
+	return check->key_len >= len && memcmp(check->key + check->key_len - len, end, len) == 0;
+}
+
 static enum store_state fake_ask(struct store *store, struct store_op *op)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
 	if (!fake->is_up || fake->is_refusing) {
 		store_op_fail(op, fake->is_up ? STORE_FULL : STORE_CONNECTION);
+		return STORE_DONE;
+	}
+	if (fake->away != NULL && ends_with(op->checks[0], fake->away)) {
+		store_op_fail(op, STORE_CONNECTION);
 		return STORE_DONE;
 	}
 	assert_true(fake->asked_count < ASKED_MAX);
@@ -550,6 +562,60 @@ TEST(debt_of_an_overload_is_dropped_after_its_own_time)
 	pass(world, SETTLING_UNTIL_US / 2);
 
 	assert_int_equal(stats_of(world).dropped, 5);
+	world_free(world);
+}
+
+/* Of a cluster, one server of several. */
+TEST(debts_of_a_server_that_is_away_hold_up_no_others)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 3);
+	grant(world, "192.0.2.99", 2); /* the newest one */
+	world->fake.is_up = true;
+	world->fake.away = ".99";
+	pass(world, SECOND_US / 10);
+
+	assert_settlement(world, 0, 3);
+	assert_int_equal(world->fake.asked_count, 1);
+	world_free(world);
+}
+
+TEST(debts_of_a_server_that_is_away_are_charged_when_it_is_back)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.99", 2);
+	world->fake.is_up = true;
+	world->fake.away = ".99";
+	for (int tenths = 0; tenths < 300; tenths++) /* much longer than SETTLING_UNTIL_US */
+		pass(world, SECOND_US / 10);
+	assert_int_equal(stats_of(world).dropped, 0);
+	assert_int_equal(world->fake.asked_count, 0);
+
+	world->fake.away = NULL;
+	pass(world, SECOND_US / 10);
+
+	assert_settlement(world, 0, 2);
+	world_free(world);
+}
+
+/* A node of a cluster that has come back may refuse for some seconds more (CLUSTERDOWN). */
+TEST(debts_that_a_node_refuses_are_not_overdue)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 2);
+	world->fake.is_up = true;
+	for (size_t tenths = 0; tenths < 3 * ASKED_MAX / 4; tenths++) {
+		pass(world, SECOND_US / 3);
+		assert_int_equal(world->fake.asked_count, tenths + 1);
+		answer_error(world, tenths, STORE_MOVED, false);
+	}
+
+	assert_int_equal(stats_of(world).dropped, 0);
+	pass(world, SECOND_US / 3);
+	assert_settlement(world, 3 * ASKED_MAX / 4, 2);
 	world_free(world);
 }
 
