@@ -4,7 +4,7 @@
 # everybody only appends:
 #   counts    a line `PASSED FAILED` of each binary, step or report
 #   failures  the list for the end: `FAILED NAME - REASON`, the first lines of it
-#   times     a line `SECONDS PART` of each job of a part
+#   times     a line `SECONDS SECONDS_OF_PROCESSOR PART` of each job of a part
 # shellcheck shell=bash
 
 results=$(mktemp -d)
@@ -32,13 +32,20 @@ note_failure() { # note_failure NAME <REASON
 	printf 'FAILED %s - %s\n' "$1" "${reason//$'\n'/$'\n'    }" >>"$results/failures"
 }
 
-# Runs a function or a command as a part of the run, or as one job of it, and notes how long it takes.
+# Runs a function or a command as a part of the run, or as one job of it, and notes how long it takes,
+# and for how long its programs had a processor.
 part() { # part NAME COMMAND...
-	local name=$1 start=$SECONDS
+	local name=$1 start=$SECONDS cpu
 	shift
+	cpu=$(mktemp -p "$results")
+	times >"$cpu"
 	heading "$name"
 	"$@"
-	echo "$((SECONDS - start)) $name" >>"$results/times"
+	times >>"$cpu"
+	# Each `times` has two lines, as in `0m1.000s 0m2.000s`.
+	awk -F '[ms ]' -v took=$((SECONDS - start)) -v name="$name" '
+		{ sum += (NR > 2 ? 1 : -1) * ($1 * 60 + $2 + $4 * 60 + $5) }
+		END { printf "%d %.2f %s\n", took, sum, name }' "$cpu" >>"$results/times"
 }
 
 # --- jobs that run side by side ---
@@ -73,18 +80,27 @@ end_jobs() {
 	exit 130
 }
 
-# Runs the jobs in their order, so many at once as there are workers, and forgets them.
+# Runs so many jobs at once as there are workers, and forgets them. One worker takes the jobs from the front, where
+# those are that keep several processors busy; the others take them from the back, where tests wait for something most
+# of the time. So no two of the former run at once, and none of the processors idles for long.
 run_jobs() {
-	local job running=0
+	local first=0 last=$((${#jobs[@]} - 1)) of_front='' running=0 ended next
 	set -m # each job is a process group, so that end_jobs reaches all of it
 	trap end_jobs INT TERM
-	for job in "${jobs[@]}"; do
+	while [ "$first" -le "$last" ]; do
 		if [ "$running" -ge "$workers" ]; then
-			wait -n
+			wait -n -p ended
 			running=$((running - 1))
+			[ "$ended" != "$of_front" ] || of_front=
 		fi
-		eval "run_job $job" &
+		if [ -z "$of_front" ]; then
+			next=${jobs[first++]}
+		else
+			next=${jobs[last--]}
+		fi
+		eval "run_job $next" &
 		running=$((running + 1))
+		of_front=${of_front:-$!}
 	done
 	wait
 	trap - INT TERM
@@ -200,18 +216,22 @@ run_pytest() { # run_pytest BINARY ARGUMENTS...
 # Prints the time of each part and all failures. The last line is `N passed, M failed`.
 finish() {
 	local passed failed
-	heading "times of the parts, of which $workers run side by side"
+	heading "times of the parts, of which $workers run side by side; then their time of processor"
 	awk '{
 		seconds = $1
-		sub(/^[0-9]+ /, "")
+		cpu = $2
+		sub(/^[0-9]+ [0-9.]+ /, "")
 		if (!($0 in sum))
 			order[++parts] = $0
 		sum[$0] += seconds
+		cpus[$0] += cpu
 	} END {
-		for (i = 1; i <= parts; i++)
-			printf "%3d:%02d  %s\n", sum[order[i]] / 60, sum[order[i]] % 60, order[i]
+		for (i = 1; i <= parts; i++) {
+			part = order[i]
+			printf "%3d:%02d %3d:%02d  %s\n", sum[part] / 60, sum[part] % 60, cpus[part] / 60, cpus[part] % 60, part
+		}
 	}' "$results/times"
-	printf '%3d:%02d  from begin to end\n' $((SECONDS / 60)) $((SECONDS % 60))
+	printf '%3d:%02d         from begin to end\n' $((SECONDS / 60)) $((SECONDS % 60))
 	if [ -s "$results/failures" ]; then
 		heading 'all that failed'
 		cat "$results/failures"
