@@ -4,34 +4,63 @@
 
 #define LOOKS       4  /* for each new balance */
 #define DUE_SHIFT   16 /* struct balance_due */
-#define INDEX_START 64
+#define PAGE_BYTES  4096
 #define FULL_US_MAX ((INT64_C(1) << 53) - 1) /* what the cell has room for */
 
 _Static_assert(sizeof(struct balance_cell) == CELL_BYTES, "a balance is a cell");
 _Static_assert(ALGORITHM_COUNT <= 4, "balance_cell has 2 bits for the algorithm");
 
+/* ---- the memory ---- */
+
+static size_t to_next_page(size_t at)
+{
+	return (at + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+struct balances_places balances_places(uint32_t cells_max)
+{
+	struct balances_places places = {.cells = BALANCES_HEAD_BYTES};
+
+	places.index = to_next_page(places.cells + (size_t)cells_max * CELL_BYTES);
+	places.due = to_next_page(places.index + cells_max * sizeof(uint32_t));
+	places.end = to_next_page(places.due + cells_max * sizeof(struct balance_due));
+	return places;
+}
+
+uint32_t balances_cells_max(uint64_t memory_limit)
+{
+	return (uint32_t)(memory_limit / BALANCE_BYTES);
+}
+
+void balances_init_on(struct balances *b, uint8_t *memory, uint32_t cells_max)
+{
+	struct balances_places places = balances_places(cells_max);
+
+	*b = (struct balances){
+		.memory = memory,
+		.memory_bytes = places.end,
+		.index = (uint32_t *)(memory + places.index),
+		.index_size = BALANCES_INDEX_START,
+		.due = (struct balance_due *)(memory + places.due),
+		.due_base_us = INT64_MIN,
+	};
+	cells_init(&b->cells, memory + places.cells, cells_max);
+}
+
 bool balances_init(struct balances *b, uint64_t memory_limit)
 {
-	uint32_t cells = (uint32_t)(memory_limit / BALANCE_BYTES);
-	struct balances new = {.index_size = INDEX_START, .due_base_us = INT64_MIN};
+	uint32_t cells_max = balances_cells_max(memory_limit);
+	uint8_t *memory = pages_reserve(balances_places(cells_max).end);
 
-	if (!cells_init(&new.cells, cells))
+	if (memory == NULL)
 		return false;
-	new.index = pages_reserve(cells * sizeof *b->index);
-	new.due = pages_reserve(cells * sizeof *b->due);
-	if (new.index == NULL || new.due == NULL) {
-		balances_release(&new);
-		return false;
-	}
-	*b = new;
+	balances_init_on(b, memory, cells_max);
 	return true;
 }
 
 void balances_release(struct balances *b)
 {
-	pages_release(b->due, b->cells.max * sizeof *b->due);
-	pages_release(b->index, b->cells.max * sizeof *b->index);
-	cells_release(&b->cells);
+	pages_release(b->memory, b->memory_bytes);
 }
 
 uint64_t balances_bytes(const struct balances *b)

@@ -17,6 +17,13 @@
  *
  * While a request is decided, its balances are held: they are in no class, so that none of them is
  * forgotten to make room for another one.
+ *
+ * All balances are in one block of memory, in which they name one another by numbers and never by
+ * addresses. So another process can map the block and find them (balances_handover.h):
+ *
+ *     0                    a page that this module leaves alone
+ *     BALANCES_HEAD_BYTES  the cells, the places of the index, and those of the heap, each from the
+ *                          begin of a page
  */
 #ifndef STORE_BALANCES_H
 #define STORE_BALANCES_H
@@ -72,10 +79,15 @@ struct balance_due {
 	uint32_t when; /* in units of 2^16 us, some 66 ms */
 };
 
+#define BALANCES_HEAD_BYTES  4096
+#define BALANCES_INDEX_START 64 /* places of the index, at first */
+
 /* What a balance takes of the memory limit: its cell, a place of the index, and of the heap. */
 #define BALANCE_BYTES (CELL_BYTES + sizeof(uint32_t) + sizeof(struct balance_due))
 
 struct balances {
+	uint8_t *memory; /* of so many bytes */
+	size_t memory_bytes;
 	struct cells cells;
 	/*
 	 * Linear hashing: with each balance the index grows by one place, which takes its share of
@@ -94,8 +106,19 @@ struct balances {
 	uint32_t grants;     /* how many of `count` are grants */
 };
 
+/* Where in the block everything begins, when it has room for so many cells. */
+struct balances_places {
+	size_t cells, index, due, end;
+};
+struct balances_places balances_places(uint32_t cells_max);
+/* How many cells `memory_limit` bytes have room for. */
+uint32_t balances_cells_max(uint64_t memory_limit);
+
 /* Never takes more than `memory_limit` bytes; false when there is not so much address space. */
 MUST_CHECK bool balances_init(struct balances *b, uint64_t memory_limit);
+/* The same on a block of zeros, as large as balances_places says, which is the caller's. */
+void balances_init_on(struct balances *b, uint8_t *memory, uint32_t cells_max);
+/* Frees the block that balances_init reserved. */
 void balances_release(struct balances *b);
 
 /* So many are about to come, of which there are none yet: the index is made for them. */

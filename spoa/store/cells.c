@@ -2,22 +2,11 @@
 
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/compiler.h"
 
-bool cells_init(struct cells *cells, uint32_t max)
+void cells_init(struct cells *cells, uint8_t *memory, uint32_t max)
 {
-	void *memory = pages_reserve((size_t)max * CELL_BYTES);
-
-	if (memory == NULL)
-		return false;
 	*cells = (struct cells){.memory = memory, .max = max, .touched = 1, .unused = max - 1};
-	return true;
-}
-
-void cells_release(struct cells *cells)
-{
-	pages_release(cells->memory, (size_t)cells->max * CELL_BYTES);
-	*cells = (struct cells){0};
 }
 
 uint32_t cells_get(struct cells *cells)

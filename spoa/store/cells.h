@@ -2,17 +2,15 @@
  * cells.h - memory in cells of one size, with a fixed upper limit.
  *
  * All that the memory store keeps is made of cells of 64 bytes (a cache line). A cell is named by
- * its number; 0 means none. The address space is reserved at start; a page of it takes memory from
- * its first use on. There is no fragmentation: a cell that is put back serves for any purpose.
+ * its number; 0 means none. The address space is the caller's, which reserves it at start; a page
+ * of it takes memory from its first use on. There is no fragmentation: a cell that is put back
+ * serves for any purpose.
  */
 #ifndef STORE_CELLS_H
 #define STORE_CELLS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/compiler.h"
 
 #define CELL_BYTES 64
 
@@ -24,8 +22,8 @@ struct cells {
 	uint32_t unused;  /* how many times cells_get can be called now */
 };
 
-MUST_CHECK bool cells_init(struct cells *cells, uint32_t max);
-void cells_release(struct cells *cells);
+/* `memory` is max * CELL_BYTES zeros, of which the cells own nothing. */
+void cells_init(struct cells *cells, uint8_t *memory, uint32_t max);
 /* A cell of zeros. There must be one: `unused` is above 0. */
 uint32_t cells_get(struct cells *cells);
 void cells_put(struct cells *cells, uint32_t cell);
