@@ -75,10 +75,7 @@ uint64_t balances_bytes(const struct balances *b)
 
 static uint32_t place_of(const struct balances *b, struct key_hash id)
 {
-	uint32_t rounded_up = UINT32_C(1) << (32 - __builtin_clz(b->index_size - 1));
-	uint32_t place = (uint32_t)id.low & (rounded_up - 1);
-
-	return place < b->index_size ? place : place & (rounded_up / 2 - 1);
+	return balances_place_of(b->index_size, id);
 }
 
 void balances_expect(struct balances *b, uint64_t count)
@@ -174,6 +171,18 @@ static void enter_class(struct balances *b, uint32_t cell)
 	class->cells += cells_of(entry);
 }
 
+static void enter_class_as_oldest(struct balances *b, uint32_t cell)
+{
+	struct balance_cell *entry = balances_at(b, cell);
+	struct balance_class *class = &b->classes[entry->share];
+
+	entry->older = 0;
+	entry->newer = class->oldest;
+	*(class->oldest != 0 ? &balances_at(b, class->oldest)->older : &class->newest) = cell;
+	class->oldest = cell;
+	class->cells += cells_of(entry);
+}
+
 void balances_hold(struct balances *b, uint32_t cell)
 {
 	struct balance_cell *entry = balances_at(b, cell);
@@ -199,6 +208,12 @@ void balances_let_go(struct balances *b, uint32_t cell)
 {
 	balances_at(b, cell)->is_held = false;
 	enter_class(b, cell);
+}
+
+void balances_let_go_as_oldest(struct balances *b, uint32_t cell)
+{
+	balances_at(b, cell)->is_held = false;
+	enter_class_as_oldest(b, cell);
 }
 
 /* ---- the heap of those that will be full ---- */
@@ -336,27 +351,27 @@ void balances_forget_due(struct balances *b, int64_t now_us)
 	b->looks_due = 0;
 }
 
-static struct balance_class *class_to_forget_of(struct balances *b)
+int balances_class_to_forget(const struct balances *b)
 {
-	struct balance_class *first = NULL;
+	int first = -1;
 
-	for (size_t i = 0; i < BALANCE_CLASSES; i++) {
-		struct balance_class *class = &b->classes[i];
-		if (class->cells > b->cells.max / 32)
-			return class;
-		if (first == NULL && class->cells > 0)
-			first = class;
+	for (int i = 0; i < BALANCE_CLASSES; i++) {
+		if (b->classes[i].cells > b->cells.max / 32)
+			return i;
+		if (first < 0 && b->classes[i].cells > 0)
+			first = i;
 	}
 	return first;
 }
 
 bool balances_forget_one(struct balances *b, int64_t now_us)
 {
-	const struct balance_class *class = class_to_forget_of(b);
+	int class = balances_class_to_forget(b);
 
-	if (class == NULL)
+	if (class < 0)
 		return false;
-	b->evicted += balances_at(b, class->oldest)->full_us > now_us;
-	balances_forget(b, class->oldest);
+	uint32_t oldest = b->classes[class].oldest;
+	b->evicted += balances_at(b, oldest)->full_us > now_us;
+	balances_forget(b, oldest);
 	return true;
 }

@@ -139,6 +139,8 @@ void balances_hold(struct balances *b, uint32_t cell);
 void balances_set_share(struct balances *b, uint32_t cell, int64_t remaining, int64_t limit);
 /* It is the most recently used of its class, and may be pushed out. */
 void balances_let_go(struct balances *b, uint32_t cell);
+/* It is the least recently used of its class. */
+void balances_let_go_as_oldest(struct balances *b, uint32_t cell);
 /* Says when a held one will be full; to be called after each write. */
 void balances_set_full(struct balances *b, uint32_t cell, int64_t full_us);
 
@@ -149,11 +151,23 @@ void balances_forget_full(struct balances *b, int64_t now_us, unsigned max);
 /* Forgets one that is not held; false when there is none. */
 bool balances_forget_one(struct balances *b, int64_t now_us);
 
+/* The class of the one that balances_forget_one would forget; -1 when there is none. */
+int balances_class_to_forget(const struct balances *b);
+
 /* Forgets this one, held or not. */
 void balances_forget(struct balances *b, uint32_t cell);
 
 /* Bytes in use, with the index and the heap. */
 uint64_t balances_bytes(const struct balances *b);
+
+/* In which place of an index of so many places the balance is. */
+static inline uint32_t balances_place_of(uint32_t index_size, struct key_hash id)
+{
+	uint32_t rounded_up = UINT32_C(1) << (32 - __builtin_clz(index_size - 1));
+	uint32_t place = (uint32_t)id.low & (rounded_up - 1);
+
+	return place < index_size ? place : place & (rounded_up / 2 - 1);
+}
 
 static inline struct balance_cell *balances_at(const struct balances *b, uint32_t cell)
 {

@@ -16,6 +16,8 @@ struct memory_store {
 	struct ratio share; /* of what another store has, when this one stands in for it */
 	int64_t keep_full_us;
 	int64_t since_us;
+	struct shared_memory shared;         /* where the balances are; or zeros */
+	struct balances_handover *inherited; /* what may still come from there; or NULL */
 };
 
 /* What the store found for one check, before it charges. */
@@ -554,7 +556,13 @@ static void forget_all(struct balances *balances, const struct store_op *op)
 
 void memory_store_forget(struct store *store, struct bytes key)
 {
-	forget_key(&memory_of(store)->balances, key_hash_of_key(key));
+	struct memory_store *m = memory_of(store);
+	struct key_hash id = key_hash_of_key(key);
+
+	/* So that it does not come from there later. */
+	if (m->inherited != NULL)
+		balances_handover_take(m->inherited, &m->balances, id, clock_now_us());
+	forget_key(&m->balances, id);
 }
 
 /* A balance stays in its class if nothing was decided about it. */
@@ -587,6 +595,12 @@ static void give_all_back(struct balances *balances, const struct store_op *op)
 	}
 }
 
+static void take_inherited(struct memory_store *m, const struct store_op *op)
+{
+	for (size_t i = 0; i < op->count; i++)
+		balances_handover_take(m->inherited, &m->balances, op->checks[i]->hash, op->now_us);
+}
+
 static enum store_state ask(struct store *store, struct store_op *op)
 {
 	struct memory_store *m = memory_of(store);
@@ -596,6 +610,8 @@ static enum store_state ask(struct store *store, struct store_op *op)
 
 	ASSERT(op->count <= REQUEST_CHECKS_MAX);
 	balances_forget_due(balances, op->now_us - m->keep_full_us);
+	if (m->inherited != NULL)
+		take_inherited(m, op);
 	if (op->taken_us != NULL) {
 		give_all_back(balances, op);
 		return STORE_DONE;
@@ -623,13 +639,16 @@ static void release(struct store *store)
 {
 	struct memory_store *m = memory_of(store);
 
-	balances_release(&m->balances);
+	if (m->shared.data != NULL)
+		shared_memory_release(&m->shared);
+	else
+		balances_release(&m->balances);
 	free(m);
 }
 
-struct store *memory_store_new(uint64_t memory_limit)
+static struct memory_store *make(void)
 {
-	struct memory_store *m = malloc(sizeof *m);
+	struct memory_store *m = calloc(1, sizeof *m);
 
 	if (m == NULL)
 		return NULL;
@@ -643,12 +662,48 @@ struct store *memory_store_new(uint64_t memory_limit)
 	};
 	m->since_us = clock_mono_us();
 	m->share = (struct ratio){1, 1};
-	m->keep_full_us = 0;
-	if (!balances_init(&m->balances, memory_limit)) {
-		free(m);
-		return NULL;
+	return m;
+}
+
+struct store *memory_store_new(uint64_t memory_limit)
+{
+	struct memory_store *m = make();
+
+	if (m != NULL && balances_init(&m->balances, memory_limit))
+		return &m->store;
+	free(m);
+	return NULL;
+}
+
+struct store *memory_store_new_shared(uint64_t memory_limit)
+{
+	uint32_t cells_max = balances_cells_max(memory_limit);
+	struct memory_store *m = make();
+
+	if (m != NULL &&
+	    shared_memory_make(&m->shared, "ratelimit-balances", balances_places(cells_max).end)) {
+		balances_init_on(&m->balances, m->shared.data, cells_max);
+		return &m->store;
 	}
-	return &m->store;
+	free(m);
+	return NULL;
+}
+
+int memory_store_descriptor(const struct store *store)
+{
+	const struct memory_store *m = memory_of(store);
+
+	return m->shared.data != NULL ? m->shared.fd : -1;
+}
+
+struct balances *memory_store_balances(struct store *store)
+{
+	return &memory_of(store)->balances;
+}
+
+void memory_store_inherit(struct store *store, struct balances_handover *from)
+{
+	memory_of(store)->inherited = from;
 }
 
 void memory_store_set_share(struct store *store, struct ratio share)

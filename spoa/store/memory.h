@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/parse.h"
+#include "store/balances_handover.h"
 #include "store/balances_image.h"
 #include "store/store.h"
 
@@ -25,6 +26,11 @@
 
 /* NULL when there is not so much address space. */
 struct store *memory_store_new(uint64_t memory_limit);
+/*
+ * The same, with the balances in memory that can be handed over to another process
+ * (balances_handover.h). NULL, with errno, when there is none.
+ */
+struct store *memory_store_new_shared(uint64_t memory_limit);
 /*
  * The part of what another store has left, and of each limit, that this store grants in place of
  * it; at first all. A change counts for what is kept from then on, and for the limits at once.
@@ -52,6 +58,16 @@ MUST_CHECK bool memory_store_write_image(const struct store *store, int64_t now_
  */
 void memory_store_read_image(struct store *store, int64_t now_us, balances_image_read_fn *read,
 			     void *owner, struct balances_image_counts *ret_counts);
+
+/* The descriptor of the shared memory, which is the store's; -1 when the store has no such memory.
+ */
+int memory_store_descriptor(const struct store *store);
+struct balances *memory_store_balances(struct store *store);
+/*
+ * From now on each balance that is asked for is taken from there first, if it is there. NULL: there
+ * is nothing left. `from` is not owned.
+ */
+void memory_store_inherit(struct store *store, struct balances_handover *from);
 
 struct memory_store_stats {
 	uint64_t balances;
