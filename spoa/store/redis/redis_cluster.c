@@ -40,7 +40,9 @@
 #define REDIRECTS_MAX 6
 #define WHY_MAX       600
 #define NO_MAP        "the slots of the cluster are not known yet"
-#define NO_OWNER      "CLUSTERDOWN no node of the cluster owns the slot"
+#define NO_OWNER                                                                   \
+	"CLUSTERDOWN no node of the cluster owns the slot; start its node again, " \
+	"or run `redis-cli --cluster fix`"
 
 struct redis_cluster {
 	struct redis_cluster_config config;

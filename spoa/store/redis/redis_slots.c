@@ -76,7 +76,11 @@ static bool set_port(struct redis_place *place, uint64_t port)
 
 /* ---- the map ---- */
 
-#define NO_SHAPE "the reply to CLUSTER SLOTS has another shape"
+/* What an operator does about a map that can't be: each reason ends with it. */
+#define CHECK_IT "; look at `redis-cli --cluster check`"
+#define NO_SHAPE                                                                               \
+	"the reply to CLUSTER SLOTS has another shape than that of Redis and Valkey; --store " \
+	"must name nodes of a Redis Cluster"
 
 struct reader {
 	const struct redis_item *next, *end;
@@ -135,7 +139,8 @@ static bool next_slot(struct reader *reader, size_t *ret_slot)
 	if (item == NULL)
 		return refuse_map(reader, NO_SHAPE);
 	if (item->number < 0 || item->number >= REDIS_SLOTS)
-		return refuse_map(reader, "CLUSTER SLOTS names a slot that does not exist");
+		return refuse_map(reader,
+				  "CLUSTER SLOTS names a slot that does not exist" CHECK_IT);
 	*ret_slot = (size_t)item->number;
 	return true;
 }
@@ -172,7 +177,8 @@ static bool set_place(struct reader *reader, struct bytes host, const struct ann
 	if (host.len == 0)
 		*ret_is_known = false;
 	else if (!set_host(owner->place.host, host))
-		return refuse_map(reader, "CLUSTER SLOTS has a server whose address is none");
+		return refuse_map(reader,
+				  "CLUSTER SLOTS has a server without a valid address" CHECK_IT);
 	if (announced->hostname.len > 0)
 		(void)set_host(owner->name, announced->hostname);
 	return true;
@@ -196,7 +202,8 @@ static bool read_owner(struct reader *reader, struct redis_owner *owner, bool *r
 	if (port == NULL)
 		return refuse_map(reader, NO_SHAPE);
 	if (!set_port(&owner->place, (uint64_t)port->number))
-		return refuse_map(reader, "CLUSTER SLOTS has a server whose port is none");
+		return refuse_map(reader,
+				  "CLUSTER SLOTS has a server without a valid port" CHECK_IT);
 	fields -= 2;
 	if (fields > 0) {
 		fields--;
@@ -236,17 +243,20 @@ static bool read_range(struct reader *reader, struct redis_slot_map *map)
 	if (!next_slot(reader, &first) || !next_slot(reader, &last))
 		return false;
 	if (first > last)
-		return refuse_map(reader, "CLUSTER SLOTS has a range that ends before it begins");
+		return refuse_map(reader,
+				  "CLUSTER SLOTS has a range that ends before it begins" CHECK_IT);
 	if (!read_owner(reader, &owner, &is_known) || !skip_values(reader, fields - 3))
 		return false;
 	if (!is_known)
 		return true;
 	uint16_t index = add_owner(map, &owner);
 	if (index == 0)
-		return refuse_map(reader, "CLUSTER SLOTS has more servers than a cluster can");
+		return refuse_map(
+			reader, "CLUSTER SLOTS has more servers than a cluster can have" CHECK_IT);
 	for (size_t slot = first; slot <= last; slot++) {
 		if (map->owner[slot] != 0)
-			return refuse_map(reader, "CLUSTER SLOTS gives a slot to two servers");
+			return refuse_map(reader,
+					  "CLUSTER SLOTS gives a slot to two servers" CHECK_IT);
 		map->owner[slot] = index;
 	}
 	map->covered += last - first + 1;
@@ -267,7 +277,7 @@ bool redis_slot_map_read(struct redis_slot_map *map, const struct redis_reply *r
 	map->covered = 0;
 	memset(map->owner, 0, sizeof map->owner);
 	if (reply->is_cut)
-		reader.why = "the reply to CLUSTER SLOTS is too long";
+		reader.why = "the reply to CLUSTER SLOTS is too long" CHECK_IT;
 	is_good = is_good && next_array(&reader, &ranges);
 	for (size_t i = 0; is_good && i < ranges; i++)
 		is_good = read_range(&reader, map);

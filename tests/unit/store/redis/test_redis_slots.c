@@ -131,6 +131,8 @@ static const struct {
 	{"a number for a range", "*1\r\n:1\r\n", "shape"},
 	{"a range without an owner", "*1\r\n*2\r\n:0\r\n:1\r\n", "shape"},
 	{"an owner that is a text", "*1\r\n" WHOLE "$" A "\r\n", "shape"},
+	{"an owner that is an empty array", "*1\r\n" WHOLE "*0\r\n", "shape"},
+	{"an owner that is nothing", "*1\r\n" WHOLE "$-1\r\n", "shape"},
 	{"an owner without a port", "*1\r\n" WHOLE "*1\r\n$" A "\r\n", "shape"},
 	{"a port that is a text", "*1\r\n" WHOLE "*2\r\n$" A "\r\n$1\r\n1\r\n", "shape"},
 	{"an address that is a number", "*1\r\n" WHOLE "*2\r\n:1\r\n:1\r\n", "shape"},
@@ -146,6 +148,21 @@ static const struct {
 	{"port 0", "*1\r\n" WHOLE OWNER(A, "0"), "port"},
 	{"a port above the last", "*1\r\n" WHOLE OWNER(A, "65536"), "port"},
 	{"a port below zero", "*1\r\n" WHOLE OWNER(A, "-1"), "port"},
+	{"ranges that overlap in the middle",
+	 "*2\r\n" RANGE("100", "16383") OWNER(A, "1") RANGE("0", "200") OWNER(B, "1"),
+	 "two servers"},
+	{"the same range twice", "*2\r\n" WHOLE OWNER(A, "1") WHOLE OWNER(A, "1"), "two servers"},
+	{"a range that is an array of arrays", "*1\r\n*3\r\n*1\r\n:0\r\n*1\r\n:1\r\n*0\r\n",
+	 "shape"},
+	{"slots that are nothing", "*1\r\n*3\r\n$-1\r\n$-1\r\n" OWNER(A, "1"), "shape"},
+	{"an error in the map", "*1\r\n-ERR no\r\n", "shape"},
+	{"what is announced is a text",
+	 "*1\r\n" WHOLE "*4\r\n$" A "\r\n:1\r\n$2\r\nid\r\n$2\r\nip\r\n", "shape"},
+	{"an announced text that is an array",
+	 "*1\r\n" WHOLE "*4\r\n$" A "\r\n:1\r\n$2\r\nid\r\n*2\r\n$2\r\nip\r\n*0\r\n", "shape"},
+	{"an unknown name with an announced address that is none",
+	 "*1\r\n" WHOLE "*4\r\n$1\r\n?\r\n:1\r\n$2\r\nid\r\n*2\r\n$2\r\nip\r\n$3\r\na b\r\n",
+	 "address"},
 	{"an address with a space", "*1\r\n" WHOLE OWNER("3\r\na b", "1"), "address"},
 	{"an address of a URL", "*1\r\n" WHOLE OWNER("6\r\nx@y/z?", "1"), "address"},
 };
@@ -189,6 +206,29 @@ TEST(redis_slot_map_read_too_many_owners_are_refused)
 		assert_int_equal(is_good, n == REDIS_OWNERS_MAX);
 	}
 	assert_non_null(strstr(why, "more servers"));
+}
+
+/* Each of them is a whole range; the last one of 10^5 is far beyond what a reply may have. */
+TEST(redis_slot_map_read_a_hundred_thousand_ranges_are_refused)
+{
+	static const char range[] = RANGE("0", "0") OWNER(A, "1");
+	const size_t ranges = 100000;
+	struct reply_reader r = {
+		.replies = redis_replies_new_with(REDIS_SLOTS_ITEMS, REDIS_SLOTS_TEXT),
+		.reader = redisReaderCreateWithFunctions(NULL)};
+	struct redis_reply reply;
+	const char *why;
+
+	redis_replies_collect(r.replies, r.reader);
+	reply_reader_feed(&r, BYTES("*100000\r\n"));
+	for (size_t i = 0; i < ranges; i++)
+		reply_reader_feed(&r, bytes_from(range, sizeof range - 1));
+	assert_int_equal(reply_reader_next(&r, &reply), REPLY_WHOLE);
+
+	assert_true(reply.count <= REDIS_SLOTS_ITEMS);
+	assert_false(redis_slot_map_read(&map, &reply, "asked", &why));
+	assert_non_null(strstr(why, "too long"));
+	reply_reader_free(&r);
 }
 
 TEST(redis_slot_map_read_a_reply_that_is_cut_is_refused)
