@@ -1,18 +1,22 @@
 """A Redis Cluster on loopback: its nodes, its slots, and what an operator does to it."""
 
 from processes import wait_until
-from redis import reserve_port
+from redis import Redis, reserve_port
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 1000
+PATIENCE = 60  # a promotion takes two seconds, and more when the machine stalls
 
 
 class Cluster:
-    """`primaries` nodes own the slots in equal parts; with `has_replicas` each has a replica."""
+    """`primaries` nodes own the slots in equal parts; with `has_replicas` each has a replica. A
+    node that is silent for `node_timeout_ms` counts as dead: a test in which none dies needs a long
+    time, since a busy machine holds nodes up."""
 
     def __init__(self, start_redis, flavour="redis-7.0", primaries=3, has_replicas=False,
-                 options=()):
+                 options=(), node_timeout_ms=NODE_TIMEOUT_MS):
         self.start_redis, self.flavour, self.options = start_redis, flavour, options
+        self.node_timeout_ms = node_timeout_ms
         self.bus_ports = {}
         self.primaries = [self._start() for _ in range(primaries)]
         self.replicas = [self._start() for _ in range(primaries)] if has_replicas else []
@@ -32,7 +36,7 @@ class Cluster:
         port, reserved = reserve_port()
         node = self.start_redis(self.flavour, options=[
             "--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout",
-            NODE_TIMEOUT_MS, "--cluster-replica-validity-factor", 0,
+            self.node_timeout_ms, "--cluster-replica-validity-factor", 0,
             "--repl-diskless-sync-delay", 0, "--cluster-allow-replica-migration", "no",
             *self.options])
         reserved.close()
@@ -77,6 +81,27 @@ class Cluster:
         self.primaries.append(node)
         wait_until(self._is_whole, "the new node")
         return node
+
+    def remove(self, node):
+        """A node without slots, which all forget."""
+        number = self.id_of(node)
+        self.primaries.remove(node)
+        node.ask("CLUSTER", "RESET", "HARD")
+        for other in self.nodes:
+            other.ask("CLUSTER", "FORGET", number)
+        wait_until(self._is_whole, "the cluster without that node")
+
+    def fail_over(self, replica):
+        """By command: the replica waits until it has all that its primary charged."""
+        replica.ask("CLUSTER", "FAILOVER")
+        self.wait_for_promotion(replica)
+
+    def wait_for_promotion(self, replica):
+        """Until all nodes that run send clients to it."""
+        def is_owner(node):
+            return any(range_[2][1] == replica.port for range_ in self.ranges_of(node))
+        wait_until(lambda: all(map(is_owner, filter(Redis.is_running, self.nodes))),
+                   "the promotion", PATIENCE)
 
     def slot_of(self, key):
         return self.nodes[0].ask("CLUSTER", "KEYSLOT", key)

@@ -16,9 +16,9 @@
  * the slot migrates. A call with one key never does. So the requests of such a call are sent again
  * one by one.
  *
- * A node that a request was sent to before it was ever connected keeps the request until the
- * connection is there or has failed, or the request is late: to a node that has just joined, the
- * first request comes by ASK.
+ * A node that was never connected yet keeps the requests for it until the connection is there or
+ * has failed, or the requests are late: to a node that has just joined, the first request comes by
+ * ASK, and those after MOVED come before the connection is there.
  */
 #include "store/redis/redis_cluster.h"
 

@@ -511,10 +511,28 @@ static bool has_room_behind(const struct redis_node *node, const struct store_op
 	return health->in_flight + op->count + op->room_behind <= health->window;
 }
 
+/*
+ * The first connection to the node is being made: a slot has just moved there, and MOVED has said
+ * so before any map did. Without this wait all requests of the slot would fail until the connection
+ * is there, though nothing is broken. As many wait as one window has.
+ */
+static bool can_wait_for_connection(const struct redis_node *node, const struct store_op *op)
+{
+	const struct redis_health *health = redis_link_health(node->link);
+
+	return node->is_awaited && !op->is_settling &&
+	       health->in_flight + op->count <= health->window;
+}
+
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 {
 	struct redis_common *common = node->common;
 
+	if (!redis_link_is_up(node->link) && can_wait_for_connection(node, op)) {
+		list_init(&op->link);
+		redis_node_repeat(node, op);
+		return STORE_PENDING;
+	}
 	if (!redis_link_is_up(node->link)) {
 		fail_op(node, op, redis_link_error(node->link));
 		return STORE_DONE;

@@ -83,7 +83,8 @@ void redis_node_release(struct redis_node *node);
 
 /*
  * STORE_DONE with the link's error while the node is down, and with STORE_FULL when the answer
- * would be late (redis_health.h); else STORE_PENDING.
+ * would be late (redis_health.h); else STORE_PENDING. An op waits for a connection that is_awaited
+ * until the op is late.
  */
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op);
 /*

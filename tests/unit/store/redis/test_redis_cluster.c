@@ -290,6 +290,38 @@ static void be_late_until_down(struct world *world, struct fake_redis *node)
 	}
 }
 
+/*
+ * The first request of a slot that has moved to a new node waits for the connection to that node.
+ * The next requests of the slot are asked there at once, so they wait too.
+ */
+TEST(redis_cluster_requests_for_a_new_node_wait_for_its_connection)
+{
+	struct world *world = cluster_up();
+	struct fake_redis *other = fake_redis_new(world->loop, true);
+	const char *port = strrchr(fake_redis_url(other), ':') + 1;
+	static char others_slots[sizeof slots_text];
+
+	snprintf(others_slots, sizeof others_slots,
+		 "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$2\r\nid\r\n", port);
+	fake_redis_say(other, FAKE_INFO, "$20\r\nredis_mode:cluster\r\n\r\n", FAKE_ALWAYS);
+	fake_redis_say(other, FAKE_OTHER, others_slots, FAKE_ALWAYS);
+	snprintf(moved_text, sizeof moved_text, "-MOVED %u 127.0.0.1:%s\r\n", slot_of_first(),
+		 port);
+	fake_redis_say(world->fake, FAKE_EVALSHA, moved_text, 1);
+	ask_many(world, 1);
+	AWAIT(world, fake_redis_counts(other)->connections > 0);
+	assert_int_equal(fake_redis_counts(other)->commands[FAKE_EVALSHA], 0);
+	strcpy(questions[1].key, "k0");
+	assert_int_equal(ask_it(world, &questions[1]), STORE_PENDING);
+	AWAIT(world, are_answered(2));
+
+	assert_errors(2, STORE_OK);
+	assert_int_equal(fake_redis_counts(other)->commands[FAKE_EVALSHA],
+			 1); /* one slot, one call */
+	*questions[1].key = '\0';
+	two_close(world, other);
+}
+
 /* What is remembered of answers by a connection holds as long as the connection. */
 TEST(redis_cluster_connection_is_the_same_while_a_node_is_slow)
 {
