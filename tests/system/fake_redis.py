@@ -101,9 +101,9 @@ class Forger(Server):
     returns the reply that the agent gets. With `is_piecemeal` each byte is sent by its own
     write."""
 
-    def __init__(self, target):
+    def __init__(self, target, handler=None):
         self.target, self.forge, self.is_piecemeal = target, None, False
-        super().__init__(ForgerHandler)
+        super().__init__(handler or ForgerHandler)
 
 
 class ForgerHandler(socketserver.StreamRequestHandler):
@@ -114,12 +114,18 @@ class ForgerHandler(socketserver.StreamRequestHandler):
             redis = stack.enter_context(socket.create_connection(self.server.target))
             replies = stack.enter_context(redis.makefile("rb"))
             while command := read_value(self.rfile):
+                if refused := self.refuse(command):
+                    self.wfile.write(refused)
+                    continue
                 redis.sendall(command)
                 reply = read_value(replies)
                 if self.server.forge and b"EVALSHA" in command[:20].upper():
                     reply = self.server.forge(reply)
                 for piece in self._pieces(reply):
                     self.wfile.write(piece)
+
+    def refuse(self, command):
+        """The error in place of a reply, or None."""
 
     def _pieces(self, reply):
         if not self.server.is_piecemeal:
