@@ -108,6 +108,7 @@ def test_a_map_that_lies_is_refused_and_told(start_node, start_agent, lie, says)
     assert len(agent.events("store_down", kind="other")) == 1
 
 
+@pytest.mark.alone
 def test_a_huge_map_again_and_again_needs_no_more_memory(start_node, start_agent):
     """5 MB of ranges at each connection."""
     node = start_node(lambda node: [[0, 0, node]] * 100_000)
@@ -146,7 +147,7 @@ def test_a_redirect_that_leads_nowhere_is_an_error_of_its_request(start_node, st
             assert (verdict.reason, verdict.allowed) == ("error", False)
 
     assert node.scripts <= 20 * scripts_max
-    assert len(agent.events("store_error")) <= 2
+    assert len(agent.events("store_error", kind="moved")) <= 1
 
 
 def test_slots_that_nobody_owns_are_told_with_what_to_do(start_node, start_agent):
@@ -157,5 +158,5 @@ def test_slots_that_nobody_owns_are_told_with_what_to_do(start_node, start_agent
         for n in range(50):
             assert peer.ask(k=f"x{n}").reason == "error"
 
-    (said,) = agent.events("store_error")
-    assert said["kind"] == "moved" and "redis-cli --cluster fix" in said["reason"]
+    (said,) = agent.events("store_error", kind="moved")
+    assert "redis-cli --cluster fix" in said["reason"]

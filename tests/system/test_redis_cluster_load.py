@@ -37,8 +37,12 @@ def start_agents_of(start_agent):
         agents = [start_agent(*PATIENT, store=cluster.url, policies=POLICIES) for _ in range(2)]
         for agent in agents:
             agent.wait_for_event("store_up")
-        return [agent.address for agent in agents]
+        return agents
     return start
+
+
+def start_load(agents):
+    return SpopLoad([agent.address for agent in agents], REQUESTS, clients=16, pause=0.002)
 
 
 def wait_for_keys(cluster, load):
@@ -53,28 +57,37 @@ def slots_of(cluster, node, count):
     return slots[:count]
 
 
-def assert_all_is_well(load, undecided_max=0):
-    """`undecided_max` is a share: of requests that no balance decided."""
+def has_stalled(agents):
+    """Whether the machine kept a node from answering for half a second: agents drop its connection
+    then, and what was in flight is decided by `on_error`, and maybe charged."""
+    return any(agent.events(name, kind="timeout") for agent in agents
+               for name in ("store_node_down", "store_down"))
+
+
+def assert_all_is_well(cluster, agents, load):
+    """Each request has one verdict, of a balance; no more than the limits passed; and Redis has
+    counted what was asked, no more and no less."""
     assert (load.wrong, load.lost) == ([], 0)
-    undecided = sum(answer.is_degraded for answer in load.answers)
-    assert undecided <= undecided_max * len(load.answers)
-    allowed = collections.Counter(answer.name for answer in load.answers
-                                  if answer.is_allowed and not answer.is_degraded)
-    asked = collections.Counter(answer.name for answer in load.answers if not answer.is_degraded)
-    for name in REQUESTS:
-        kind, _ = name
-        assert allowed[name] == (min(LIMIT, asked[name]) if kind == "small" else asked[name]), name
-
-
-def assert_charged_once(cluster, load):
-    """Of each wide client Redis counts what was answered, no more and no less."""
+    decided = [answer for answer in load.answers if not answer.is_degraded]
     asked = collections.Counter(answer.name for answer in load.answers)
+    allowed = collections.Counter(answer.name for answer in decided if answer.is_allowed)
+    at_least = collections.Counter(answer.name for answer in decided)
+    if not has_stalled(agents):
+        assert at_least == asked
+        assert all(allowed["small", n] == min(LIMIT, asked["small", n]) for n in range(CLIENTS))
+    assert all(allowed["small", n] <= LIMIT for n in range(CLIENTS))
+    for policy, name, used in charges(cluster):
+        assert at_least[name] <= used <= asked[name], (policy, name)
+
+
+def charges(cluster):
+    """What Redis has counted of the wide clients."""
     for node in cluster.primaries:
         for policy in ("wide", "also"):
             for key in node.keys(f"rl:{policy}:*"):
                 used = int.from_bytes(node.ask("GET", key)[:8], "big")
                 number = int(key.partition(b"{wide-")[2].partition(b"}")[0])
-                assert used == asked["wide", number], key
+                yield policy, ("wide", number), used
 
 
 @pytest.mark.parametrize("count", [25, pytest.param(100, marks=pytest.mark.long)])
@@ -82,7 +95,8 @@ def test_slots_move_there_and_back_under_load(start_cluster, start_agents, count
     """ASK, MOVED and TRYAGAIN alone leave no request to `on_error`, and charge none twice."""
     cluster = start_cluster()
     source, target, _ = cluster.primaries
-    with SpopLoad(start_agents(cluster), REQUESTS, clients=16, pause=0.002) as load:
+    agents = start_agents(cluster)
+    with start_load(agents) as load:
         wait_for_keys(cluster, load)
         slots = slots_of(cluster, source, count)
         for slot in slots:
@@ -92,8 +106,7 @@ def test_slots_move_there_and_back_under_load(start_cluster, start_agents, count
             cluster.move(slot, source)
         load.wait_for_more(200)
 
-    assert_all_is_well(load)
-    assert_charged_once(cluster, load)
+    assert_all_is_well(cluster, agents, load)
 
 
 def is_left_alone(node, load):
@@ -107,7 +120,8 @@ def is_left_alone(node, load):
 
 def test_a_node_joins_gets_slots_and_leaves_under_load(start_cluster, start_agents):
     cluster = start_cluster()
-    with SpopLoad(start_agents(cluster), REQUESTS, clients=16, pause=0.002) as load:
+    agents = start_agents(cluster)
+    with start_load(agents) as load:
         wait_for_keys(cluster, load)
         joined = cluster.add()
         slots = slots_of(cluster, cluster.primaries[0], 10)
@@ -121,5 +135,4 @@ def test_a_node_joins_gets_slots_and_leaves_under_load(start_cluster, start_agen
         joined.kill()
         load.wait_for_more(200)
 
-    assert_all_is_well(load)
-    assert_charged_once(cluster, load)
+    assert_all_is_well(cluster, agents, load)
