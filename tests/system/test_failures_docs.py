@@ -74,7 +74,9 @@ def is_undisturbed(tried):
 @pytest.mark.parametrize("fault, over_min, over_max", [
     ("redis-flushed", 50, 1000),  # half of the exhausted paths at least won their limit anew
     ("broken-policies", 0, 0),
-    ("agent-term", 0, 0)])
+    ("agent-term", 0, 0),
+    ("cluster-resharding", 0, 0),
+    pytest.param("cluster-node-joins", 0, 0, marks=pytest.mark.long)])
 def test_a_fault_is_tried_and_nothing_is_wrong(
         server_trees, fault, over_min, over_max):  # pylint: disable=unused-argument
     """Time-outs are long, so that only the faults count and not how busy the machine is. But an
@@ -86,6 +88,17 @@ def test_a_fault_is_tried_and_nothing_is_wrong(
     undecided, longest, again, over, _ = numbers
     assert undecided == again == 0 and longest > 0
     assert over_min <= over <= over_max
+
+
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.timeout(1100)
+@pytest.mark.parametrize("fault", ["cluster-failover", "cluster-primary-killed"])
+def test_a_promotion_in_a_cluster_is_tried(server_trees, fault):  # pylint: disable=unused-argument
+    """By the command's own judgement, as the table has it."""
+    done = undisturbed(lambda: run(fault, timeout=200), lambda done: done.returncode == 0)
+
+    assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def test_what_does_not_exist_is_refused():
