@@ -11,8 +11,9 @@ from processes import ROOT
 TEXT = (ROOT / "docs/policies.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```\n\n```\n(.*?)```", TEXT, re.S)
 LINE = re.compile(r" *(\d+) s   (\S+(?: \S+)*?)  +(none|(\S+) +(\S+) +(\d+ left|again in \d+ s|never))")
-FIELDS = {"algorithm", "capacity", "refill_rate", "limit", "window", "key", "match", "cost",
-          "allow", "block", "overrides", "ipv4_prefix", "ipv6_prefix", "shadow", "on_error", "unlimited", "blocked"}
+SCHEMA = json.loads((ROOT / "docs/policies.schema.json").read_text())
+FIELDS = {*SCHEMA["properties"], *SCHEMA["$defs"]["policy"]["properties"],
+          *SCHEMA["$defs"]["override"]["properties"]} - {"$schema"}
 
 
 def question(seconds, words):

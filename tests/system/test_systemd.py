@@ -13,7 +13,7 @@ import pytest
 import agent as agents
 import spop
 from agent import BINARY, bucket, policies_text
-from processes import PATIENCE, clean_environment
+from processes import PATIENCE, clean_environment, wait_until
 from systemd import Manager
 
 POLICIES = policies_text(p=bucket(10))
@@ -181,12 +181,10 @@ def test_info_is_6_and_a_warning_is_4(tmp_path):
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             env=clean_environment({"JOURNAL_STREAM": identity_of(log.fileno())}))
     try:
-        while '"started"' not in path.read_text():
-            assert agent.poll() is None
-            time.sleep(0.005)
+        wait_until(lambda: '"started"' in path.read_text() or agent.poll() is not None, "a start")
+        assert agent.poll() is None
         agent.send_signal(signal.SIGHUP)
-        while '"reload_ignored"' not in path.read_text():
-            time.sleep(0.005)
+        wait_until(lambda: '"reload_ignored"' in path.read_text(), "the line of the signal")
     finally:
         agent.terminate()
         assert agent.wait(PATIENCE) == 0
