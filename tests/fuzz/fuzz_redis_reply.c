@@ -18,6 +18,7 @@
 #include "store/memory.h"
 #include "store/redis/redis_reply.h"
 #include "store/redis/redis_script.h"
+#include "support/quotas.h"
 
 #define OPS_MAX    4
 #define CHECKS_MAX 4
@@ -26,26 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- what was asked ---- */
 
-static const struct quota quotas[] = {
-	{.algorithm = TOKEN_BUCKET, .limit = 10, .refill_tokens = 1, .refill_us = 1000000},
-	{.algorithm = SLIDING_WINDOW, .limit = 5, .window_us = 60000000},
-	{.algorithm = SLIDING_WINDOW_COUNTER, .limit = 10, .window_us = 60000000},
-	{.algorithm = FIXED_WINDOW, .limit = 5, .window_us = 60000000},
-	/* As large as they get. */
-	{.algorithm = TOKEN_BUCKET,
-	 .limit = QUOTA_EXACT_MAX / 2 - 1,
-	 .refill_tokens = 1,
-	 .refill_us = 1},
-	{.algorithm = SLIDING_WINDOW, .limit = 1000000, .window_us = QUOTA_WINDOW_MAX_US},
-	{.algorithm = SLIDING_WINDOW_COUNTER,
-	 .limit = QUOTA_EXACT_MAX / 2 / 1000000,
-	 .window_us = QUOTA_WINDOW_MAX_US},
-	{.algorithm = FIXED_WINDOW, .limit = QUOTA_EXACT_MAX / 2, .window_us = QUOTA_WINDOW_MAX_US},
-};
-
 /*
- * A letter for a quota, a digit for a cost; a comma between two requests. Behind a slash they are
- * in shadow; a request with an exclamation mark is denied already.
+ * A letter for one of the quotas, a digit for a cost; a comma between two requests. Behind a slash
+ * they are in shadow; a request with an exclamation mark is denied already.
  */
 static const char *const calls[] = {
 	"a1",

@@ -120,6 +120,6 @@ TEST(algorithms_are_compared_with_the_model_and_with_redis)
 				 ",");
 		assert_stands_in("tests/lua/test_lockstep.c", "compare(*state, ", value, ")");
 		assert_stands_in("tests/lua/unusable.c", "\", ", value, "}");
-		assert_stands_in("tests/fuzz/fuzz_redis_reply.c", ".algorithm = ", value, ", ");
+		assert_stands_in("tests/support/quotas.h", ".algorithm = ", value, ", ");
 	}
 }

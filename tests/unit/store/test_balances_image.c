@@ -10,70 +10,38 @@
 #include "limit/request.h"
 #include "store/memory.h"
 #include "support/chance.h"
+#include "support/image_buffer.h"
 #include "support/test.h"
 
-#define START_US  INT64_C(1700000000000000)
-#define SECOND    INT64_C(1000000)
-#define HOUR      (3600 * SECOND)
-#define IMAGE_MAX (1 << 20)
-#define HEAD      64
-#define ITEM      48
-#define WORD      16 /* the word in an item, and the numbers of its state */
-#define NUMBERS   24
+#define START_US INT64_C(1700000000000000)
+#define SECOND   INT64_C(1000000)
+#define HOUR     (3600 * SECOND)
+#define WORD     16 /* the word in an item, and the numbers of its state */
+#define NUMBERS  24
 
-/* An image in memory, and how it is read: in pieces of so many bytes. */
-struct image {
-	size_t len, at, piece, max;
-	uint8_t data[IMAGE_MAX];
-};
-
-static struct image image, other;
+static struct image_buffer image, other;
 
 BEFORE_ALL
 {
 	assert_true(sodium_init() >= 0);
 }
 
-static bool append(void *owner, struct bytes piece)
-{
-	struct image *to = owner;
-
-	if (piece.len > to->max - to->len)
-		return false;
-	memcpy(to->data + to->len, piece.data, piece.len);
-	to->len += piece.len;
-	return true;
-}
-
-static size_t read_piece(void *owner, uint8_t *to, size_t max)
-{
-	struct image *from = owner;
-	size_t len = from->len - from->at;
-
-	if (len > from->piece)
-		len = from->piece;
-	if (len > max)
-		len = max;
-	memcpy(to, from->data + from->at, len);
-	from->at += len;
-	return len;
-}
-
-static struct balances_image_counts write_to(struct image *to, const struct store *store,
+static struct balances_image_counts write_to(struct image_buffer *to, const struct store *store,
 					     int64_t now_us)
 {
 	struct balances_image_counts counts;
 
 	to->len = to->at = 0;
 	to->piece = to->max = IMAGE_MAX;
-	assert_true(memory_store_write_image(store, now_us, append, to, &counts));
+	assert_true(memory_store_write_image(store, now_us, image_buffer_append, to, &counts));
 	assert_int_equal(counts.bytes, to->len);
 	return counts;
 }
 
-static enum balances_image_state check_image(struct image *from, struct balances_image_counts *ret)
+static enum balances_image_state check_image(struct image_buffer *from,
+					     struct balances_image_counts *ret)
 {
-	struct balances_image_reader reader = {.read = read_piece, .owner = from};
+	struct balances_image_reader reader = {.read = image_buffer_read, .owner = from};
 
 	from->at = 0;
 	enum balances_image_state state = balances_image_read(&reader);
@@ -82,18 +50,18 @@ static enum balances_image_state check_image(struct image *from, struct balances
 	return state;
 }
 
-static struct balances_image_counts read_from(struct image *from, struct store *store,
+static struct balances_image_counts read_from(struct image_buffer *from, struct store *store,
 					      int64_t now_us)
 {
 	struct balances_image_counts counts;
 
 	from->at = 0;
-	memory_store_read_image(store, now_us, read_piece, from, &counts);
+	memory_store_read_image(store, now_us, image_buffer_read, from, &counts);
 	return counts;
 }
 
 /* Makes the end of an image right for what is in front of it. */
-static void seal(struct image *of)
+static void seal(struct image_buffer *of)
 {
 	crypto_generichash(of->data + of->len - 24, 24, of->data, of->len - 24, NULL, 0);
 }
@@ -303,7 +271,8 @@ TEST(image_that_can_not_be_written_is_no_image)
 	take(from, "k", &hour, 3, START_US);
 	image.len = 0;
 	image.max = 100;
-	assert_false(memory_store_write_image(from, START_US, append, &image, &counts));
+	assert_false(
+		memory_store_write_image(from, START_US, image_buffer_append, &image, &counts));
 	store_free(from);
 }
 
@@ -326,7 +295,7 @@ static void write_some(void)
 }
 
 /* Whatever it is, it can be read into a store, which then decides. */
-static void assert_reads_safely(struct image *from)
+static void assert_reads_safely(struct image_buffer *from)
 {
 	struct store *to = memory_store_new(MEMORY_LIMIT_MIN);
 
@@ -392,7 +361,7 @@ TEST(image_with_any_bit_changed_and_sealed_again_harms_nobody)
 TEST(image_with_more_balances_than_its_head_says_is_refused)
 {
 	write_some();
-	put_u64(image.data + HEAD - 8, ALGORITHM_COUNT - 1);
+	put_u64(image.data + IMAGE_HEAD - 8, ALGORITHM_COUNT - 1);
 	seal(&image);
 
 	assert_int_equal(check_image(&image, NULL), BALANCES_IMAGE_DAMAGED);
@@ -401,7 +370,7 @@ TEST(image_with_more_balances_than_its_head_says_is_refused)
 TEST(image_that_promises_more_than_it_has_is_good)
 {
 	write_some();
-	put_u64(image.data + HEAD - 8, UINT64_MAX);
+	put_u64(image.data + IMAGE_HEAD - 8, UINT64_MAX);
 	seal(&image);
 
 	assert_int_equal(check_image(&image, NULL), BALANCES_IMAGE_GOOD);
@@ -447,8 +416,8 @@ static const struct {
 	{"a log with 2^40 entries", SLIDING_WINDOW, NUMBERS + 8, UINT64_C(1) << 40},
 	{"a log with a total before it that is larger", SLIDING_WINDOW, NUMBERS, 100},
 	{"a log with a third number", SLIDING_WINDOW, NUMBERS + 16, 1},
-	{"a log whose times fall", SLIDING_WINDOW, ITEM + 16, 1},
-	{"a log whose totals stay", SLIDING_WINDOW, ITEM + 24, 1},
+	{"a log whose times fall", SLIDING_WINDOW, IMAGE_ITEM + 16, 1},
+	{"a log whose totals stay", SLIDING_WINDOW, IMAGE_ITEM + 24, 1},
 };
 
 TEST_ROWS(impossible)
@@ -460,7 +429,7 @@ TEST_ROWS(impossible)
 		take(from, "k", &quota, 1, START_US + n);
 	write_to(&image, from, START_US);
 	store_free(from);
-	put_u64(image.data + HEAD + row->at, row->value);
+	put_u64(image.data + IMAGE_HEAD + row->at, row->value);
 	seal(&image);
 
 	assert_int_equal(check_image(&image, NULL), BALANCES_IMAGE_DAMAGED);
@@ -494,10 +463,11 @@ TEST(image_with_the_same_key_twice_gives_it_once)
 
 	take(from, "k", &hour, 3, START_US);
 	write_to(&image, from, START_US);
-	memmove(image.data + HEAD + ITEM, image.data + HEAD, image.len - HEAD);
-	image.len += ITEM;
-	put_u64(image.data + HEAD - 8, 2);
-	put_u64(image.data + HEAD + 2 * ITEM, 2);
+	memmove(image.data + IMAGE_HEAD + IMAGE_ITEM, image.data + IMAGE_HEAD,
+		image.len - IMAGE_HEAD);
+	image.len += IMAGE_ITEM;
+	put_u64(image.data + IMAGE_HEAD - 8, 2);
+	put_u64(image.data + IMAGE_HEAD + 2 * IMAGE_ITEM, 2);
 	seal(&image);
 
 	assert_int_equal(check_image(&image, NULL), BALANCES_IMAGE_GOOD);
