@@ -30,6 +30,7 @@
 #include "store/leases.h"
 
 #define LOOK_EVERY_S 0.01
+#define LOOKS_MAX    1024 /* at leases that have ended, in one turn of the loop */
 
 /* An op that is with the other store. */
 struct leased_op {
@@ -227,7 +228,8 @@ static void add_back(struct back_op *back, const struct lease_back *ended)
 	memcpy(check->key, ended->key, ended->key_len);
 }
 
-static void fill_back_op(struct lease_store *leased, struct back_op *back, int64_t mono_us)
+static void fill_back_op(struct lease_store *leased, struct back_op *back, int64_t mono_us,
+			 size_t *looks_left)
 {
 	struct lease_back ended;
 
@@ -237,7 +239,7 @@ static void fill_back_op(struct lease_store *leased, struct back_op *back, int64
 				     .mono_us = mono_us,
 				     .answered = on_given_back};
 	while (back->op.count < REQUEST_CHECKS_MAX &&
-	       leases_next_back(leased->leases, mono_us, &ended))
+	       leases_next_back(leased->leases, mono_us, looks_left, &ended))
 		add_back(back, &ended);
 }
 
@@ -255,10 +257,11 @@ static void hold_all_back(struct lease_store *leased, const struct back_op *back
 static void give_back_ended(struct lease_store *leased, int64_t mono_us)
 {
 	struct back_op *back;
+	size_t looks_left = LOOKS_MAX;
 	bool is_full = true;
 
 	while (is_full && (back = pool_get(&leased->backs)) != NULL) {
-		fill_back_op(leased, back, mono_us);
+		fill_back_op(leased, back, mono_us, &looks_left);
 		is_full = back->op.count == REQUEST_CHECKS_MAX;
 		if (back->op.count > 0 &&
 		    store_ask(leased->front.asked, &back->op) == STORE_PENDING)

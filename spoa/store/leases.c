@@ -333,11 +333,13 @@ static void fill_back(struct lease_back *back, const struct lease *lease, int64_
 }
 
 /* Units of a window that is over count for nothing any more. */
-static bool take_from_slot(struct leases *leases, struct list *slot, struct lease_back *ret_back)
+static bool take_from_slot(struct leases *leases, struct list *slot, size_t *looks_left,
+			   struct lease_back *ret_back)
 {
-	while (!list_is_empty(slot)) {
+	while (!list_is_empty(slot) && *looks_left > 0) {
 		struct lease *lease = CONTAINER_OF(slot->next, struct lease, link);
 		int64_t units = let_go(leases, lease);
+		--*looks_left;
 		if (lease->ends_with_window)
 			continue;
 		fill_back(ret_back, lease, units);
@@ -347,15 +349,20 @@ static bool take_from_slot(struct leases *leases, struct list *slot, struct leas
 }
 
 /* A slot is due when its tick is over, so that all that stands in it is. */
-bool leases_next_back(struct leases *leases, int64_t mono_us, struct lease_back *ret_back)
+bool leases_next_back(struct leases *leases, int64_t mono_us, size_t *looks_left,
+		      struct lease_back *ret_back)
 {
 	int64_t now = mono_us / TICK_US;
 
 	if (now - leases->tick > TICKS)
 		leases->tick = now - TICKS; /* every slot once */
-	for (; leases->held > 0 && leases->tick < now; leases->tick++)
-		if (take_from_slot(leases, &leases->wheel[leases->tick % TICKS], ret_back))
+	for (; leases->held > 0 && leases->tick < now; leases->tick++) {
+		struct list *slot = &leases->wheel[leases->tick % TICKS];
+		if (take_from_slot(leases, slot, looks_left, ret_back))
 			return true;
+		if (!list_is_empty(slot))
+			return false; /* this tick goes on when the caller looks again */
+	}
 	return false;
 }
 

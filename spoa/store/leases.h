@@ -79,8 +79,13 @@ void leases_learn(struct leases *leases, const struct check *check, const struct
 /* A check that was asked without a part, or was answered by one, took so much. */
 void leases_note_need(struct leases *leases, const struct check *check, int64_t mono_us);
 
-/* Takes out the units of one lease that ended LEASES_GRACE_US ago. False: there is none. */
-MUST_CHECK bool leases_next_back(struct leases *leases, int64_t mono_us,
+/*
+ * Takes out the units of one lease that ended LEASES_GRACE_US ago. False: there is none, or
+ * `looks_left` is 0. Each lease that is taken out counts one off `looks_left`, also those of
+ * windows that are over, which are dropped here: up to LEASES_MAX of these may end at one moment,
+ * and the caller's turn of the loop is not to wait for all of them.
+ */
+MUST_CHECK bool leases_next_back(struct leases *leases, int64_t mono_us, size_t *looks_left,
 				 struct lease_back *ret_back);
 /* These could not be given back: they are offered again later, if the balance has none by now. */
 void leases_hold_back(struct leases *leases, const struct lease_back *back, int64_t mono_us);

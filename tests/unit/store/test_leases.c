@@ -90,6 +90,13 @@ static void lease_40(struct check *check, int64_t at_us)
 	answer(check, &part, 39, at_us, at_us);
 }
 
+static bool next_back(int64_t at_us, struct lease_back *ret_back)
+{
+	size_t looks_left = LEASES_MAX;
+
+	return leases_next_back(leases, at_us, &looks_left, ret_back);
+}
+
 TEST(begin_of_a_balance_that_was_not_needed_lately_is_no_lease)
 {
 	struct quota quota = bucket_of(1000, "100");
@@ -280,14 +287,14 @@ TEST(next_back_comes_after_the_lease_once)
 	make(&check, "a", &quota, 1);
 	lease_40(&check, SECOND);
 
-	assert_false(leases_next_back(leases, SECOND + LEASE_US, &back));
-	assert_true(leases_next_back(leases, SECOND + LEASE_US + 3 * LEASES_GRACE_US, &back));
+	assert_false(next_back(SECOND + LEASE_US, &back));
+	assert_true(next_back(SECOND + LEASE_US + 3 * LEASES_GRACE_US, &back));
 	assert_int_equal(back.units, 39);
 	assert_int_equal(back.taken_us, EPOCH_US);
 	assert_int_equal(back.key_len, 1);
 	assert_memory_equal(back.key, "a", 1);
 	assert_int_equal(back.quota.limit, 1000);
-	assert_false(leases_next_back(leases, 9 * SECOND, &back));
+	assert_false(next_back(9 * SECOND, &back));
 	assert_false(leases_are_held(leases));
 }
 
@@ -299,12 +306,12 @@ TEST(next_back_that_could_not_be_sent_comes_again)
 
 	make(&check, "a", &quota, 1);
 	lease_40(&check, SECOND);
-	assert_true(leases_next_back(leases, 2 * SECOND, &back));
+	assert_true(next_back(2 * SECOND, &back));
 	leases_hold_back(leases, &back, 2 * SECOND);
 
 	assert_false(spend(&check, 2 * SECOND));
-	assert_false(leases_next_back(leases, 2 * SECOND, &back));
-	assert_true(leases_next_back(leases, 2 * SECOND + 3 * LEASES_GRACE_US, &back));
+	assert_false(next_back(2 * SECOND, &back));
+	assert_true(next_back(2 * SECOND + 3 * LEASES_GRACE_US, &back));
 	assert_int_equal(back.units, 39);
 }
 
@@ -317,7 +324,7 @@ TEST(next_back_of_a_window_that_is_over_is_nothing)
 	make(&check, "a", &quota, 1);
 	lease_40(&check, SECOND);
 	assert_true(leases_are_held(leases));
-	assert_false(leases_next_back(leases, 2 * SECOND, &back));
+	assert_false(next_back(2 * SECOND, &back));
 	assert_false(leases_are_held(leases));
 }
 
@@ -364,9 +371,60 @@ TEST(balances_of_more_keys_than_fit_are_asked)
 	assert_true(held > LEASES_MAX / 2);
 	struct lease_back back;
 	size_t given = 0;
-	while (leases_next_back(leases, 2 * SECOND, &back))
+	while (next_back(2 * SECOND, &back))
 		given++;
 	assert_int_equal(given, held);
+}
+
+/* Holds units of so many balances as fit, all of one window; returns of how many. */
+static size_t lease_all(const struct quota *quota)
+{
+	struct check check;
+	char key[16];
+	size_t held = 0;
+
+	for (int i = 0; i < 2 * LEASES_MAX; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		make(&check, key, quota, 1);
+		need(&check, 40, SECOND);
+		struct lease_part part = leases_begin(leases, &check, false, SECOND);
+		if (!part.is_leased)
+			continue;
+		answer(&check, &part, 39, SECOND, SECOND);
+		held++;
+	}
+	return held;
+}
+
+TEST(next_back_looks_at_no_more_leases_than_it_may)
+{
+	struct quota quota = window_of(FIXED_WINDOW, 1000, 50 * MS);
+	struct lease_back back;
+	size_t held = lease_all(&quota), turns = 0;
+
+	assert_true(held > LEASES_MAX / 2);
+	while (leases_are_held(leases)) {
+		size_t looks_left = 1000;
+		assert_false(leases_next_back(leases, 2 * SECOND, &looks_left, &back));
+		assert_true(looks_left == 0 || !leases_are_held(leases));
+		turns++;
+	}
+	assert_int_equal(turns, (held + 999) / 1000);
+}
+
+TEST(next_back_counts_what_it_returns)
+{
+	struct quota quota = bucket_of(1000, "100");
+	struct lease_back back;
+	size_t held = lease_all(&quota), looks_left = 2;
+
+	assert_true(leases_next_back(leases, 2 * SECOND, &looks_left, &back));
+	assert_true(leases_next_back(leases, 2 * SECOND, &looks_left, &back));
+	assert_false(leases_next_back(leases, 2 * SECOND, &looks_left, &back));
+	looks_left = held;
+	while (leases_next_back(leases, 2 * SECOND, &looks_left, &back))
+		;
+	assert_int_equal(looks_left, 2);
 }
 
 /* ---- the walk: time, and the server ---- */
@@ -561,9 +619,10 @@ static struct pending *begin_pending(size_t agent, size_t key)
 
 static void give_back_ended(size_t agent)
 {
+	size_t looks_left = (size_t)chance_between(&chance, 1, 16);
 	struct lease_back back;
 
-	while (leases_next_back(agents[agent].leases, mono_us(), &back)) {
+	while (leases_next_back(agents[agent].leases, mono_us(), &looks_left, &back)) {
 		struct pending *pending = begin_pending(agent, (size_t)(back.key[0] - 'a'));
 		if (pending == NULL) {
 			leases_hold_back(agents[agent].leases, &back, mono_us());
