@@ -374,8 +374,8 @@ struct draft {
 	bool is_explicit;
 	size_t count;
 	struct draft_value {
-		enum value_kind kind;
-		int64_t number;
+		bool is_typed; /* typed_value(which), and not the text */
+		uint32_t which;
 		size_t len;
 		uint8_t text[TEXT_MAX];
 	} values[VALUES_MAX];
@@ -387,39 +387,41 @@ struct draft {
  */
 static const struct owner {
 	const char *notation;
-	unsigned ipv6_prefix;
+	unsigned ipv4_prefix, ipv6_prefix;
 	const char *override; /* its match; NULL: the policy itself */
 	int64_t window_us;    /* of the override; 0: it changes no number */
 } owners[] = {
-	{"p:a", 64, NULL, 0},
-	{"p:b", 64, NULL, 0},
-	{"p:a,b", 64, NULL, 0},
-	{"p:a,b,c", 64, NULL, 0},
-	{"p:", 64, NULL, 0},
-	{"p-:a", 64, NULL, 0},
-	{"pp:a", 64, NULL, 0},
-	{"pp:a,b", 64, NULL, 0},
-	{"p.0:a", 64, NULL, 0},
-	{"inline-:a", 64, NULL, 0},
-	{"Inline:a", 64, NULL, 0},
-	{"none-:a,b", 64, NULL, 0},
-	{"q:a,b,c", 64, NULL, 0},
-	{"q:", 64, NULL, 0},
-	{"p:a", 63, NULL, 0},
-	{"p:a,override,a,x", 64, NULL, 0},
-	{"p:a", 64, "a=x", 0}, /* as the first */
-	{"p:", 64, "a=x", 0},  /* as the fifth */
-	{"p:a", 64, "", 60000000},
-	{"p:a", 64, "a=x", 60000000},
-	{"p:a", 64, "a=x", 60000001},
-	{"p:a", 63, "a=x", 60000000},
-	{"p:a", 64, "b=x", 60000000},
-	{"p:a", 64, "a=x|", 60000000},
-	{"p:a", 64, "a=x;b=y", 60000000},
-	{"p:a", 64, "a=x||b|y", 60000000},
-	{"p:a,b", 64, "a=x", 60000000},
-	{"p:", 64, "a=x", 60000000},
-	{"pp:a", 64, "a=x", 60000000},
+	{"p:a", 32, 64, NULL, 0},
+	{"p:b", 32, 64, NULL, 0},
+	{"p:a,b", 32, 64, NULL, 0},
+	{"p:a,b,c", 32, 64, NULL, 0},
+	{"p:", 32, 64, NULL, 0},
+	{"p-:a", 32, 64, NULL, 0},
+	{"pp:a", 32, 64, NULL, 0},
+	{"pp:a,b", 32, 64, NULL, 0},
+	{"p.0:a", 32, 64, NULL, 0},
+	{"inline-:a", 32, 64, NULL, 0},
+	{"Inline:a", 32, 64, NULL, 0},
+	{"none-:a,b", 32, 64, NULL, 0},
+	{"q:a,b,c", 32, 64, NULL, 0},
+	{"q:", 32, 64, NULL, 0},
+	{"p:a", 32, 63, NULL, 0},
+	{"p:a", 31, 64, NULL, 0},
+	{"p:a", 0, 0, NULL, 0},
+	{"p:a,override,a,x", 32, 64, NULL, 0},
+	{"p:a", 32, 64, "a=x", 0}, /* as the first */
+	{"p:", 32, 64, "a=x", 0},  /* as the fifth */
+	{"p:a", 32, 64, "", 60000000},
+	{"p:a", 32, 64, "a=x", 60000000},
+	{"p:a", 32, 64, "a=x", 60000001},
+	{"p:a", 32, 63, "a=x", 60000000},
+	{"p:a", 32, 64, "b=x", 60000000},
+	{"p:a", 32, 64, "a=x|", 60000000},
+	{"p:a", 32, 64, "a=x;b=y", 60000000},
+	{"p:a", 32, 64, "a=x||b|y", 60000000},
+	{"p:a,b", 32, 64, "a=x", 60000000},
+	{"p:", 32, 64, "a=x", 60000000},
+	{"pp:a", 32, 64, "a=x", 60000000},
 };
 #define OWNERS ARRAY_SIZE(owners)
 
@@ -445,8 +447,15 @@ static const char *const words[] = {
 	"2001:DB8::1",
 	"2001:db8::1",
 	"true",
+	"false",
 	"-1",
+	"-5",
+	"0",
 	"1",
+	"5",
+	"192.0.2.2",
+	"2001:db8::2",
+	"2001:db8:0:1::1",
 	"%7c",
 	"%257c",
 	"=",
@@ -463,7 +472,6 @@ static void draft_text(struct draft_value *value)
 	static const uint32_t lengths[] = {0,  1,  1,   2,   2,   3,   4,   41,  42,      43,
 					   63, 64, 125, 126, 127, 128, 129, 130, TEXT_MAX};
 
-	value->kind = VALUE_TEXT;
 	if (random_below(4) == 0) {
 		const char *word = words[random_below(ARRAY_SIZE(words))];
 		value->len = strlen(word);
@@ -479,13 +487,36 @@ static void draft_text(struct draft_value *value)
 		value->text[random_below((uint32_t)value->len)] = (uint8_t)random_below(256);
 }
 
+#define TYPED_VALUES 13
+
+/* Of each type, values that some of `words` mean too. */
+static struct value typed_value(uint32_t which)
+{
+	static const struct value typed[] = {
+		{.kind = VALUE_NATURAL, .natural = 0},
+		{.kind = VALUE_NATURAL, .natural = 1},
+		{.kind = VALUE_NATURAL, .natural = 5},
+		{.kind = VALUE_NEGATIVE, .negative = -1},
+		{.kind = VALUE_NEGATIVE, .negative = -5},
+		{.kind = VALUE_BOOL, .boolean = false},
+		{.kind = VALUE_BOOL, .boolean = true},
+		{.kind = VALUE_IPV4, .ipv4 = {192, 0, 2, 1}},
+		{.kind = VALUE_IPV4, .ipv4 = {192, 0, 2, 2}},
+		{.kind = VALUE_IPV6, .ipv6 = {0x20, 1, 0xd, 0xb8, [15] = 1}},
+		{.kind = VALUE_IPV6, .ipv6 = {0x20, 1, 0xd, 0xb8, [15] = 2}},
+		{.kind = VALUE_IPV6, .ipv6 = {0x20, 1, 0xd, 0xb8, [7] = 1, [15] = 1}},
+		{.kind = VALUE_IPV6, .ipv6 = {[10] = 0xff, 0xff, 192, 0, 2, 1}},
+	};
+
+	_Static_assert(ARRAY_SIZE(typed) == TYPED_VALUES, "each is compared with each");
+	return typed[which % TYPED_VALUES];
+}
+
 static void draft_value(struct draft_value *value)
 {
 	draft_text(value);
-	if (random_below(8) == 0) {
-		value->kind = random_below(2) == 0 ? VALUE_NATURAL : VALUE_BOOL;
-		value->number = random_below(2);
-	}
+	value->is_typed = random_below(4) == 0;
+	value->which = random_below(256);
 }
 
 static void draft_shape(struct draft *draft)
@@ -554,21 +585,22 @@ static void draft_edit(struct draft *draft)
 	}
 }
 
-static struct value value_of(const struct draft_value *draft)
+/* As request_key_values makes it, by the prefixes of the policy. */
+static struct value value_of(const struct draft_value *draft, const struct policy *policy)
 {
-	struct value value = value_text(bytes_from(draft->text, draft->len));
+	struct value value = draft->is_typed ? typed_value(draft->which)
+					     : value_text(bytes_from(draft->text, draft->len));
 
-	if (draft->kind == VALUE_NATURAL)
-		value = value_integer(draft->number);
-	if (draft->kind == VALUE_BOOL)
-		value = (struct value){.kind = VALUE_BOOL, .boolean = draft->number != 0};
-	return value_canonical(&value);
+	value = value_canonical(&value);
+	value_cut_address(&value, policy->ipv4_prefix, policy->ipv6_prefix);
+	return value;
 }
 
-static bool are_equal_values(const struct draft_value *a, const struct draft_value *b)
+static bool are_equal_values(const struct draft_value *a, const struct draft_value *b,
+			     const struct policy *policy)
 {
 	char memory[2][VALUE_SHORT_TEXT_MAX];
-	struct value left = value_of(a), right = value_of(b);
+	struct value left = value_of(a, policy), right = value_of(b, policy);
 
 	return bytes_equal(value_to_text(&left, memory[0]), value_to_text(&right, memory[1]));
 }
@@ -580,22 +612,24 @@ static size_t owner_of_balances(size_t owner)
 	return strcmp(owners[owner].notation, "p:a") == 0 ? 0 : 4;
 }
 
-static bool are_the_same(const struct draft *a, const struct draft *b)
+/* `policy` is that of `a`, and so of `b` if they have one owner. */
+static bool are_the_same(const struct draft *a, const struct draft *b, const struct policy *policy)
 {
 	if (owner_of_balances(a->owner) != owner_of_balances(b->owner) ||
 	    a->is_explicit != b->is_explicit || a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
-		if (!are_equal_values(&a->values[i], &b->values[i]))
+		if (!are_equal_values(&a->values[i], &b->values[i], policy))
 			return false;
 	return true;
 }
 
-static struct policies *set_of(const struct owner *owner)
+static struct policies *set_of(const struct owner *owner, bool hash_keys)
 {
 	struct policies *policies = policies_new(ON_ERROR_ALLOW);
 	struct policy policy = policy_of(owner->notation);
 
+	policy.ipv4_prefix = owner->ipv4_prefix;
 	policy.ipv6_prefix = owner->ipv6_prefix;
 	if (owner->override != NULL) {
 		struct terms *terms = add_override(&policy, owner->override);
@@ -604,6 +638,8 @@ static struct policies *set_of(const struct owner *owner)
 		policy.overrides[0].has_own_balances = owner->window_us > 0;
 	}
 	add_policy(policies, &policy);
+	if (hash_keys)
+		policies_hash_keys(policies);
 	return policies;
 }
 
@@ -624,7 +660,7 @@ static void set_key(struct check *check, struct policies *const *sets, const str
 		check->quota = &check->own_quota;
 	}
 	for (size_t i = 0; i < draft->count; i++)
-		values[i] = value_of(&draft->values[i]);
+		values[i] = value_of(&draft->values[i], check->policy);
 	check_set_key(check, values, draft->count, draft->is_explicit);
 }
 
@@ -655,7 +691,8 @@ static void assert_alike(const struct check *a, const struct check *b, bool expe
 		 expected ? "" : "not ");
 }
 
-TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
+/* The random pairs go on from walk to walk: each has pairs of its own. */
+static void compare_random_pairs(bool hash_keys)
 {
 	struct policies *sets[OWNERS];
 	struct draft drafts[2];
@@ -663,7 +700,7 @@ TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
 	size_t same = 0;
 
 	for (size_t i = 0; i < OWNERS; i++)
-		sets[i] = set_of(&owners[i]);
+		sets[i] = set_of(&owners[i], hash_keys);
 	for (size_t i = 0; i < PAIRS; i++) {
 		draft_new(&drafts[0]);
 		drafts[1] = drafts[0];
@@ -673,16 +710,72 @@ TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
 			draft_edit(&drafts[1]);
 		set_key(&checks[0], sets, &drafts[0]);
 		set_key(&checks[1], sets, &drafts[1]);
+		bool are_same = are_the_same(&drafts[0], &drafts[1], checks[0].policy);
 
 		assert_printable(&checks[0]);
 		assert_printable(&checks[1]);
 		assert_hash_is_of_key(&checks[0]);
-		assert_alike(&checks[0], &checks[1], are_the_same(&drafts[0], &drafts[1]));
-		same += are_the_same(&drafts[0], &drafts[1]);
+		assert_alike(&checks[0], &checks[1], are_same);
+		same += are_same;
 	}
 
 	/* The pairs are worth something: many of both sorts. */
 	assert_in_range(same, PAIRS / 5, PAIRS * 4 / 5);
 	for (size_t i = 0; i < OWNERS; i++)
 		policies_unref(sets[i]);
+}
+
+TEST(check_set_key_is_equal_if_and_only_if_the_question_is)
+{
+	compare_random_pairs(false);
+}
+
+TEST(check_set_key_with_hash_keys_is_equal_if_and_only_if_the_question_is)
+{
+	compare_random_pairs(true);
+}
+
+/* Each value of each type beside each other one, and beside each word. */
+static void compare_all_values(struct policies *const *sets, size_t owner)
+{
+	struct draft all[64] = {{0}};
+	struct check checks[2];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < TYPED_VALUES; i++)
+		all[count++].values[0] = (struct draft_value){.is_typed = true, .which = i};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct draft_value *value = &all[count++].values[0];
+		value->len = strlen(words[i]);
+		memcpy(value->text, words[i], value->len);
+	}
+	assert_true(count <= ARRAY_SIZE(all));
+	for (size_t i = 0; i < count; i++) {
+		all[i].owner = owner;
+		all[i].count = 1;
+	}
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < count; j++) {
+			set_key(&checks[0], sets, &all[i]);
+			set_key(&checks[1], sets, &all[j]);
+			assert_alike(&checks[0], &checks[1],
+				     are_the_same(&all[i], &all[j], checks[0].policy));
+		}
+	}
+}
+
+TEST(check_set_key_of_all_pairs_of_types_is_equal_if_and_only_if_their_texts_are)
+{
+	struct policies *sets[OWNERS];
+
+	for (int hashed = 0; hashed < 2; hashed++) {
+		for (size_t i = 0; i < OWNERS; i++)
+			sets[i] = set_of(&owners[i], hashed != 0);
+		for (size_t i = 0; i < OWNERS; i++)
+			if (policies_at(sets[i], 0)->key_count == 1)
+				compare_all_values(sets, i);
+		compare_all_values(sets, OWNERS); /* inline */
+		for (size_t i = 0; i < OWNERS; i++)
+			policies_unref(sets[i]);
+	}
 }
