@@ -5,7 +5,6 @@ Everything listens on loopback ports that are free, or on Unix sockets, and is e
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -32,12 +31,6 @@ def build():
 
 def on_core(core, *command):
     return ["taskset", "-c", str(core), *map(str, command)]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:

@@ -1,8 +1,11 @@
 """docs/performance.md, and the programs of bench/ that made its figures."""
 
+import importlib.machinery
+import importlib.util
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +14,8 @@ from processes import PATIENCE, ROOT, clean_environment
 HAPROXY = ROOT / "bench/run-haproxy"
 GROWTH = ROOT / "bench/run-growth"
 REDIS = ROOT / "bench/run-redis"
+PAGE = (ROOT / "docs/performance.md").read_text()
+BENCH_PAGE = (ROOT / "bench/README.md").read_text()
 ROUND = 200  # seconds that a short run may take on a busy machine
 
 
@@ -25,6 +30,87 @@ def rows(text):
     return [{cells[0].strip(): [cell.strip() for cell in cells[1:]]
              for cells in (line.strip("|").split("|") for line in table.splitlines()[2:])}
             for table in found]
+
+
+def module_of(command, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    name = command.name.replace("-", "_")
+    loader = importlib.machinery.SourceFileLoader(name, str(command))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    monkeypatch.setitem(sys.modules, name, module)
+    loader.exec_module(module)
+    return module
+
+
+def sections(text):
+    """(title, what stands below it) of each section of a page, and of each one below a section."""
+    return re.findall(r"^##+ (.*)\n((?:(?!##+ ).*\n)*)", text, re.M)
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title, text", [pair for pair in sections(PAGE) if "|---" in pair[1]],
+                         ids=lambda value: value if "\n" not in value else "")
+def test_tables_of_figures_stand_below_the_command_that_made_them(title, text):
+    before_table = text.partition("|---")[0]
+    commands = re.findall(r"^(bench/run-\S+)(.*)$", before_table, re.M)
+
+    assert commands, f"{title}: no command"
+    for command, options in commands:
+        told = run(ROOT / command, "--help").stdout
+        assert "minute" in told, f"{command} --help does not say how long it takes"
+        assert set(re.findall(r"--\S+", options)) <= set(re.findall(r"--[\w-]+", told)), command
+
+
+def has_figures(text):
+    return re.search(r"^\|.*\| [\d., ]+ \|", text, re.M)
+
+
+@pytest.mark.parametrize("title, text", [pair for pair in sections(BENCH_PAGE) if has_figures(pair[1])],
+                         ids=lambda value: value if "\n" not in value else "")
+def test_figures_of_the_bench_come_with_a_command(title, text):
+    commands = re.findall(r"(?:^|`|sudo )((?:build/)?bench/[\w-]+|spop-load|time ratelimit-spoa)", text, re.M)
+
+    assert commands, f"{title}: no command"
+    for command in commands:
+        assert "/" not in command or command.startswith("build/") or (ROOT / command).exists(), command
+
+
+def test_the_page_has_every_row_that_is_measured_through_haproxy(monkeypatch):
+    module = module_of(HAPROXY, monkeypatch)
+    table, ratios = rows(dict(sections(PAGE))["Through HAProxy"])
+
+    newer, = rows(dict(sections(PAGE))["HAProxy 3.2"])
+
+    assert list(table) == listed()
+    assert len(newer) > 1 and newer.keys() <= set(listed())
+    assert list(ratios) == [title for title, *_ in module.RATIOS]
+    assert [cells[1] for cells in ratios.values()] == [aim for *_, aim in module.RATIOS]
+
+
+def test_the_page_has_every_kind_of_growth_and_every_figure_with_redis(monkeypatch):
+    growth, redis = module_of(GROWTH, monkeypatch), module_of(REDIS, monkeypatch)
+    parts = dict(sections(PAGE))
+
+    assert [title for table in rows(parts["How the cost grows"]) for title in table] == [
+        f"{kind.title}: CPU of {kind.who}, µs a check" for kind in growth.KINDS.values()]
+    table, = rows(parts["What reaches Redis"])
+    assert list(table) == [figure.title for figure in redis.FIGURES.values()]
+
+
+def test_the_pictures_show_the_figures_of_the_tables():
+    parts = dict(sections(PAGE))
+    drawn = (ROOT / "docs/performance.svg").read_text()
+    for title, (rate, *_) in rows(parts["Through HAProxy"])[0].items():
+        assert f">{title.replace('`', '')}<" in drawn and f">{rate}<" in drawn
+    drawn = (ROOT / "docs/growth.svg").read_text()
+    for table in rows(parts["How the cost grows"]):
+        for *values, _, _, _ in table.values():
+            assert all(f">{value}<" in drawn for value in values)
+
+
+# --- the programs ------------------------------------------------------------------------------
 
 
 def listed():
@@ -62,7 +148,7 @@ def test_a_short_run_through_haproxy_has_a_figure_in_each_row(server_trees, tmp_
 def test_a_short_run_of_growth_compares_its_points(tmp_path):
     drawn = tmp_path / "drawn.svg"
 
-    done = run(GROWTH, "--only", "policies", "--points", 2, "--rounds", 1, "--svg", drawn, timeout=ROUND)
+    done = run(GROWTH, "--only", "keys", "--points", 2, "--rounds", 1, "--svg", drawn, timeout=ROUND)
 
     assert done.returncode == 0, done.stderr
     table, = rows(done.stdout)
@@ -71,6 +157,7 @@ def test_a_short_run_of_growth_compares_its_points(tmp_path):
     assert float(growth.split()[0]) == pytest.approx(float(ten) / float(one), rel=0.05)
     assert float(spread.split()[0]) >= 1
     assert f">{ten}<" in drawn.read_text()
+    assert int(re.search(r"takes (\d+) kB of memory when it has started", done.stdout)[1]) <= 6 * 1024
 
 
 @pytest.mark.alone
