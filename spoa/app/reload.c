@@ -2,8 +2,8 @@
  * A reload, whoever asks for it, is a job:
  *
  *               the thread reads the file,     1 ms at a time, the new
- *     SIGHUP,   indexes the policies and       policies take over the
- *     file      compares them with the old     old ones' tallies
+ *     SIGHUP,   indexes the policies and       policies take over the old
+ *     file      compares them with the old     ones' tallies and exceptions
  *     -------> READING ------------------------> INHERITING -----------.
  *                 |                                                    | the engine gets the
  *                 |-- the file has an error:                           | pointer: `reloaded`
@@ -360,16 +360,20 @@ static void begin_text_job(struct reload *reload)
 
 /* ---- slices ---- */
 
-/* Work for one policy, which is some microseconds at most. */
+/* Work for one policy, or for some exceptions, which is some microseconds at most. */
 static void advance(struct reload *reload, struct reload_job *job)
 {
 	bool is_inheriting = job->state == RELOAD_INHERITING;
+	struct engine *engine = reload->config.engine;
 
 	if (job->position < policies_row_count(job->policies)) {
 		(is_inheriting ? policies_inherit_at : policies_forget_keys_at)(
 			job->policies, job->before, job->position++);
 		return;
 	}
+	if (is_inheriting ? engine_prepare_policies(engine, job->policies)
+			  : engine_tidy_policies(engine))
+		return;
 	if (!is_inheriting) {
 		leave(reload, job);
 		return;

@@ -118,6 +118,17 @@ void engine_set_policies(struct engine *engine, const struct policies *policies)
 	store_forget_known(engine->config.store);
 }
 
+bool engine_prepare_policies(struct engine *engine, const struct policies *policies)
+{
+	return engine->config.exceptions != NULL &&
+	       exceptions_prepare(engine->config.exceptions, policies);
+}
+
+bool engine_tidy_policies(struct engine *engine)
+{
+	return engine->config.exceptions != NULL && exceptions_tidy(engine->config.exceptions);
+}
+
 const struct policies *engine_policies(const struct engine *engine)
 {
 	return engine->policies;

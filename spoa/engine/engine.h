@@ -83,8 +83,14 @@ void engine_free(struct engine *engine);
  * From now on requests are checked by these policies; a reference is taken. They have inherited the
  * tallies of the old ones before (policies_inherit_at). The engine gives up its reference to the
  * old ones: if no request has another and the caller has none, all of them are freed at once.
+ *
+ * To keep the call short with many exceptions, engine_prepare_policies is called before, and
+ * engine_tidy_policies after it, until they return false: each call is a piece of the work, of some
+ * microseconds.
  */
 void engine_set_policies(struct engine *engine, const struct policies *policies);
+MUST_CHECK bool engine_prepare_policies(struct engine *engine, const struct policies *policies);
+MUST_CHECK bool engine_tidy_policies(struct engine *engine);
 
 struct inquiry *engine_begin(struct engine *engine);
 /*

@@ -1,10 +1,22 @@
 /*
  * What lies where:
  *
- *     items    every exception, by id: for lists, and to find one by its id
- *     buckets  the same exceptions in a hash table, by lookup key (exception_lookup.h): in it
- *              requests look for theirs
- *     sets     the sets of names of those without a policy (exception_sets.h)
+ *     items           every exception, by id: for lists, and to find one by its id
+ *     without_policy  a hash table of those without a policy, by lookup key: for requests
+ *     bound           the same of those of a policy, bound to the policies in use
+ *     sets            the sets of names of those without a policy (exception_sets.h)
+ *
+ * The lookup key of an exception of a policy depends on the policy. So other policies need another
+ * table `next`, which is made before these policies are used, some exceptions at a time, because
+ * 100,000 of them take some 100 ms. In the meantime requests look into `bound`, and a change is
+ * made in both:
+ *
+ *     exceptions_prepare --> `next` has the items before prepared_count
+ *     exceptions_bind -----> `next` becomes `bound`; the keys that the items had in the old table
+ *                            are not needed any more
+ *     exceptions_tidy -----> these keys are freed, some at a time
+ *
+ * Each exception has two nodes: nodes[side] is for `bound`, and the other one for `next`.
  */
 #include "limit/exceptions.h"
 
@@ -16,15 +28,16 @@
 #include "base/writer.h"
 #include "limit/check.h"
 #include "limit/exception_lookup.h"
+#include "limit/exception_table.h"
 
-#define KEY_MAX       4096 /* longer values of a request have no exception */
-#define BUCKETS_LEAST 64
+#define KEY_MAX 4096 /* longer values of a request have no exception */
+#define AT_ONCE 4    /* exceptions that a call of exceptions_prepare or exceptions_tidy takes */
 
 struct entry {
 	struct exception exception; /* its views are of `memory` */
-	struct entry *next;         /* in the bucket */
-	uint64_t hash;
-	struct bytes lookup;       /* its memory is from malloc; empty: the exception is void */
+	/* One without a policy has the first alone. When it is in no table, the exception is void.
+	 */
+	struct exception_node nodes[2];
 	struct exception_set *set; /* of one without a policy */
 	struct exception_shape *shape;
 	uint8_t memory[];
@@ -36,8 +49,12 @@ struct exceptions {
 	struct entry **items;
 	size_t count;
 	size_t of_policies; /* how many are of one, void or not */
-	struct entry **buckets;
-	size_t bucket_count; /* a power of two */
+	struct exception_table without_policy, bound, next;
+	unsigned side; /* which node of an exception of a policy is in `bound` */
+	const struct policies
+		*coming;       /* that `next` is for, a reference; NULL: there is no `next` */
+	size_t prepared_count; /* of the items, from the first one on */
+	size_t tidy_count;     /* of items whose other node may have a key, from the first on */
 	struct exception_sets sets;
 	struct exception_secret secret;
 };
@@ -50,12 +67,12 @@ struct exceptions *exceptions_new(uint64_t (*now_ms)(void *owner), void *owner)
 
 	if (exceptions == NULL)
 		return NULL;
-	exceptions->buckets = calloc(BUCKETS_LEAST, sizeof(struct entry *));
-	if (exceptions->buckets == NULL) {
+	if (!exception_table_init(&exceptions->without_policy, 0) ||
+	    !exception_table_init(&exceptions->bound, 0)) {
+		exception_table_release(&exceptions->without_policy);
 		free(exceptions);
 		return NULL;
 	}
-	exceptions->bucket_count = BUCKETS_LEAST;
 	exceptions->now_ms = now_ms;
 	exceptions->owner = owner;
 	randombytes_buf(&exceptions->secret, sizeof exceptions->secret);
@@ -63,71 +80,29 @@ struct exceptions *exceptions_new(uint64_t (*now_ms)(void *owner), void *owner)
 	return exceptions;
 }
 
-static void free_lookup(struct entry *entry)
+static void free_entry(struct entry *entry)
 {
-	free((void *)(uintptr_t)entry->lookup.data);
-	entry->lookup = (struct bytes){0};
+	exception_node_free_lookup(&entry->nodes[0]);
+	exception_node_free_lookup(&entry->nodes[1]);
+	free(entry);
 }
 
 void exceptions_free(struct exceptions *exceptions)
 {
 	if (exceptions == NULL)
 		return;
-	for (size_t i = 0; i < exceptions->count; i++) {
-		free_lookup(exceptions->items[i]);
-		free(exceptions->items[i]);
-	}
+	for (size_t i = 0; i < exceptions->count; i++)
+		free_entry(exceptions->items[i]);
 	exception_sets_release(&exceptions->sets);
+	exception_table_release(&exceptions->without_policy);
+	exception_table_release(&exceptions->bound);
+	exception_table_release(&exceptions->next);
+	policies_unref(exceptions->coming);
 	free(exceptions->items);
-	free(exceptions->buckets);
 	free(exceptions);
 }
 
-/* ---- the hash table ---- */
-
-static struct entry **bucket_of(const struct exceptions *exceptions, uint64_t hash)
-{
-	return &exceptions->buckets[(hash ^ hash >> 32) & (exceptions->bucket_count - 1)];
-}
-
-/* When memory is short the buckets stay as they are: the table is slower then, and not wrong. */
-static void add_buckets(struct exceptions *exceptions)
-{
-	size_t before = exceptions->bucket_count;
-	struct entry **old = exceptions->buckets;
-	struct entry **larger = calloc(2 * before, sizeof(struct entry *));
-
-	if (larger == NULL)
-		return;
-	exceptions->buckets = larger;
-	exceptions->bucket_count = 2 * before;
-	for (size_t i = 0; i < before; i++) {
-		for (struct entry *entry = old[i], *next; entry != NULL; entry = next) {
-			struct entry **bucket = bucket_of(exceptions, entry->hash);
-			next = entry->next;
-			entry->next = *bucket;
-			*bucket = entry;
-		}
-	}
-	free(old);
-}
-
-static void link_entry(struct exceptions *exceptions, struct entry *entry)
-{
-	struct entry **bucket = bucket_of(exceptions, entry->hash);
-
-	entry->next = *bucket;
-	*bucket = entry;
-}
-
-static void unlink_entry(struct exceptions *exceptions, const struct entry *entry)
-{
-	struct entry **at = bucket_of(exceptions, entry->hash);
-
-	while (*at != entry)
-		at = &(*at)->next;
-	*at = entry->next;
-}
+/* ---- look ---- */
 
 bool exception_has_ended(const struct exceptions *exceptions, const struct exception *exception)
 {
@@ -135,103 +110,194 @@ bool exception_has_ended(const struct exceptions *exceptions, const struct excep
 	       exception->until_ms <= exceptions->now_ms(exceptions->owner);
 }
 
-/* Most requests have no exception, and for these the lookup key is not even written. */
-static inline bool may_be_there(const struct exceptions *exceptions, uint64_t hash)
-{
-	const struct entry *entry = *bucket_of(exceptions, hash);
-
-	while (entry != NULL && entry->hash != hash)
-		entry = entry->next;
-	return entry != NULL;
-}
-
 /*
  * Different values may be one when a policy cuts addresses shorter than it did when the exceptions
  * were made: then the newest holds.
  */
-static const struct exception *look(const struct exceptions *exceptions, uint64_t hash,
+static const struct exception *look(const struct exceptions *exceptions,
+				    const struct exception_table *table, uint64_t hash,
 				    struct bytes lookup)
 {
 	const struct exception *found = NULL;
 
-	for (const struct entry *entry = *bucket_of(exceptions, hash); entry != NULL;
-	     entry = entry->next)
-		if (entry->hash == hash && bytes_equal(entry->lookup, lookup) &&
-		    (found == NULL || entry->exception.changed_ms > found->changed_ms) &&
-		    !exception_has_ended(exceptions, &entry->exception))
-			found = &entry->exception;
+	for (const struct exception_node *node = *exception_table_bucket(table, hash); node != NULL;
+	     node = node->next)
+		if (node->hash == hash && bytes_equal(node->lookup, lookup) &&
+		    (found == NULL || node->exception->changed_ms > found->changed_ms) &&
+		    !exception_has_ended(exceptions, node->exception))
+			found = node->exception;
 	return found;
 }
 
 /* ---- an entry and what it is found by ---- */
 
-static void unbind(struct exceptions *exceptions, struct entry *entry)
+static bool is_of_policy(const struct entry *entry)
 {
-	if (entry->lookup.data != NULL)
-		unlink_entry(exceptions, entry);
-	free_lookup(entry);
-	if (entry->set == NULL)
-		return;
-	exception_sets_leave(&exceptions->sets, entry->set, entry->shape);
-	entry->set = NULL;
+	return entry->exception.policy.len > 0;
 }
 
-static void put_names(struct writer *w, struct exceptions *exceptions, struct entry *entry)
+static uint64_t put_names(struct writer *w, struct exceptions *exceptions, struct entry *entry)
 {
 	const struct exception *exception = &entry->exception;
 	size_t at = exception_sets_position(&exceptions->sets, entry->set);
+	uint64_t hash = exception_hash_begin(&exceptions->secret, at);
 	struct exception_part part;
 
-	entry->hash = exception_hash_begin(&exceptions->secret, at);
 	exception_lookup_put_set(w, at);
 	for (size_t i = 0; i < exception->count; i++) {
 		struct value value =
 			exception_part_read(&exception->names[i], exception->is_hashed, &part);
 		exception_lookup_put_part(w, part, &value);
-		entry->hash = exception_hash_part(&exceptions->secret, entry->hash, part, &value);
+		hash = exception_hash_part(&exceptions->secret, hash, part, &value);
 	}
+	return hash;
 }
 
-static void set_lookup(struct exceptions *exceptions, struct entry *entry, struct bytes lookup)
-{
-	uint8_t *copy = malloc(lookup.len);
-
-	if (copy == NULL)
-		return;
-	memcpy(copy, lookup.data, lookup.len);
-	entry->lookup = bytes_from(copy, lookup.len);
-	link_entry(exceptions, entry);
-}
-
-static void bind_entry(struct exceptions *exceptions, struct entry *entry,
-		       const struct policies *policies)
+static void add_without_policy(struct exceptions *exceptions, struct entry *entry)
 {
 	uint8_t memory[KEY_MAX];
 	struct writer w = writer_on(memory, sizeof memory);
 
-	if (entry->exception.policy.len > 0) {
-		if (!exception_lookup_put_policy(&w, &entry->exception, policies))
-			return;
-		entry->hash = exception_hash_of_lookup(&exceptions->secret, writer_bytes(&w));
-	} else {
-		if (!exception_sets_join(&exceptions->sets, &entry->exception, &entry->set,
-					 &entry->shape))
-			return;
-		put_names(&w, exceptions, entry);
-	}
+	if (!exception_sets_join(&exceptions->sets, &entry->exception, &entry->set, &entry->shape))
+		return;
+	uint64_t hash = put_names(&w, exceptions, entry);
 	if (!w.full)
-		set_lookup(exceptions, entry, writer_bytes(&w));
+		exception_table_add(&exceptions->without_policy, &entry->nodes[0], hash,
+				    writer_bytes(&w));
+}
+
+static void remove_without_policy(struct exceptions *exceptions, struct entry *entry)
+{
+	exception_table_remove(&exceptions->without_policy, &entry->nodes[0]);
+	if (entry->set != NULL)
+		exception_sets_leave(&exceptions->sets, entry->set, entry->shape);
+	entry->set = NULL;
+}
+
+/* An exception that fits none of the policies stays out of the table. */
+static void add_to(struct exception_table *table, struct exception_node *node,
+		   const struct exceptions *exceptions, const struct policies *policies)
+{
+	uint8_t memory[KEY_MAX];
+	struct writer w = writer_on(memory, sizeof memory);
+
+	if (exception_lookup_put_policy(&w, node->exception, policies) && !w.full)
+		exception_table_add(table, node,
+				    exception_hash_of_lookup(&exceptions->secret, writer_bytes(&w)),
+				    writer_bytes(&w));
+}
+
+static void add_to_bound(struct exceptions *exceptions, struct entry *entry,
+			 const struct policies *policies)
+{
+	add_to(&exceptions->bound, &entry->nodes[exceptions->side], exceptions, policies);
+}
+
+static void add_to_next(struct exceptions *exceptions, struct entry *entry)
+{
+	struct exception_node *node = &entry->nodes[!exceptions->side];
+
+	if (!is_of_policy(entry))
+		return;
+	exception_node_free_lookup(node);
+	add_to(&exceptions->next, node, exceptions, exceptions->coming);
+}
+
+/* The item at this place is in the tables that it belongs to. */
+static void bind_at(struct exceptions *exceptions, size_t at, const struct policies *policies)
+{
+	struct entry *entry = exceptions->items[at];
+
+	if (!is_of_policy(entry)) {
+		add_without_policy(exceptions, entry);
+		return;
+	}
+	add_to_bound(exceptions, entry, policies);
+	if (at < exceptions->prepared_count)
+		add_to_next(exceptions, entry);
+}
+
+static void unbind_at(struct exceptions *exceptions, size_t at)
+{
+	struct entry *entry = exceptions->items[at];
+
+	if (!is_of_policy(entry)) {
+		remove_without_policy(exceptions, entry);
+		return;
+	}
+	exception_table_remove(&exceptions->bound, &entry->nodes[exceptions->side]);
+	if (at < exceptions->prepared_count)
+		exception_table_remove(&exceptions->next, &entry->nodes[!exceptions->side]);
+}
+
+/* ---- other policies ---- */
+
+static void forget_next(struct exceptions *exceptions)
+{
+	exception_table_release(&exceptions->next);
+	policies_unref(exceptions->coming);
+	exceptions->coming = NULL;
+	exceptions->prepared_count = 0;
+}
+
+/* False when memory is short. */
+static bool begin_next(struct exceptions *exceptions, const struct policies *policies)
+{
+	forget_next(exceptions);
+	if (!exception_table_init(&exceptions->next, exceptions->bound.bucket_count))
+		return false;
+	exceptions->coming = policies_ref(policies);
+	return true;
+}
+
+bool exceptions_prepare(struct exceptions *exceptions, const struct policies *policies)
+{
+	if (exceptions->coming != policies && !begin_next(exceptions, policies))
+		return false;
+	for (size_t i = 0; i < AT_ONCE && exceptions->prepared_count < exceptions->count; i++)
+		add_to_next(exceptions, exceptions->items[exceptions->prepared_count++]);
+	return exceptions->prepared_count < exceptions->count;
+}
+
+/* When memory is too short for a second table. */
+static void bind_in_place(struct exceptions *exceptions, const struct policies *policies)
+{
+	for (size_t i = 0; i < exceptions->count; i++) {
+		if (!is_of_policy(exceptions->items[i]))
+			continue;
+		unbind_at(exceptions, i);
+		bind_at(exceptions, i, policies);
+	}
 }
 
 void exceptions_bind(struct exceptions *exceptions, const struct policies *policies)
 {
-	for (size_t i = 0; i < exceptions->count; i++) {
-		struct entry *entry = exceptions->items[i];
-		if (entry->exception.policy.len == 0)
-			continue;
-		unbind(exceptions, entry);
-		bind_entry(exceptions, entry, policies);
+	while (exceptions_prepare(exceptions, policies)) {
 	}
+	if (exceptions->coming != policies) {
+		bind_in_place(exceptions, policies);
+		return;
+	}
+	exception_table_release(&exceptions->bound);
+	exceptions->bound = exceptions->next;
+	exceptions->next = (struct exception_table){0};
+	exceptions->side = !exceptions->side;
+	exceptions->tidy_count = exceptions->count;
+	forget_next(exceptions);
+}
+
+bool exceptions_tidy(struct exceptions *exceptions)
+{
+	if (exceptions->coming != NULL)
+		return false;
+	if (exceptions->tidy_count > exceptions->count)
+		exceptions->tidy_count = exceptions->count;
+	for (size_t i = 0; i < AT_ONCE && exceptions->tidy_count > 0; i++) {
+		struct entry *entry = exceptions->items[--exceptions->tidy_count];
+		if (is_of_policy(entry))
+			exception_node_free_lookup(&entry->nodes[!exceptions->side]);
+	}
+	return exceptions->tidy_count > 0;
 }
 
 bool exceptions_have_room(const struct exceptions *exceptions, const struct exception *exception,
@@ -287,6 +353,7 @@ static struct entry *copy_entry(const struct exception *exception)
 	entry->exception.policy = keep_bytes(&w, exception->policy);
 	entry->exception.hash = keep_bytes(&w, exception->hash);
 	entry->exception.text = keep_bytes(&w, exception->text);
+	entry->nodes[0].exception = entry->nodes[1].exception = &entry->exception;
 	return entry;
 }
 
@@ -314,11 +381,11 @@ static bool is_at(const struct exceptions *exceptions, size_t at, struct bytes i
 	return at < exceptions->count && compare_with_id(id, exceptions->items[at]) == 0;
 }
 
-static void drop(struct exceptions *exceptions, struct entry *entry)
+static void drop_at(struct exceptions *exceptions, size_t at)
 {
-	exceptions->of_policies -= entry->exception.policy.len > 0;
-	unbind(exceptions, entry);
-	free(entry);
+	exceptions->of_policies -= is_of_policy(exceptions->items[at]);
+	unbind_at(exceptions, at);
+	free_entry(exceptions->items[at]);
 }
 
 static bool make_room_at(struct exceptions *exceptions, size_t at)
@@ -331,6 +398,7 @@ static bool make_room_at(struct exceptions *exceptions, size_t at)
 	exceptions->items = larger;
 	memmove(larger + at + 1, larger + at, (exceptions->count - at) * sizeof *larger);
 	exceptions->count++;
+	exceptions->prepared_count += at < exceptions->prepared_count;
 	return true;
 }
 
@@ -344,16 +412,14 @@ bool exceptions_put(struct exceptions *exceptions, const struct exception *excep
 	if (entry == NULL)
 		return false;
 	if (is_at(exceptions, at, id)) {
-		drop(exceptions, exceptions->items[at]);
+		drop_at(exceptions, at);
 	} else if (!make_room_at(exceptions, at)) {
 		free(entry);
 		return false;
 	}
 	exceptions->items[at] = entry;
-	exceptions->of_policies += exception->policy.len > 0;
-	if (exceptions->count > exceptions->bucket_count)
-		add_buckets(exceptions);
-	bind_entry(exceptions, entry, policies);
+	exceptions->of_policies += is_of_policy(entry);
+	bind_at(exceptions, at, policies);
 	return true;
 }
 
@@ -363,7 +429,8 @@ void exceptions_remove(struct exceptions *exceptions, struct bytes id)
 
 	if (!is_at(exceptions, at, id))
 		return;
-	drop(exceptions, exceptions->items[at]);
+	drop_at(exceptions, at);
+	exceptions->prepared_count -= at < exceptions->prepared_count;
 	exceptions->count--;
 	memmove(exceptions->items + at, exceptions->items + at + 1,
 		(exceptions->count - at) * sizeof *exceptions->items);
@@ -388,7 +455,10 @@ const struct exception *exceptions_by_id(const struct exceptions *exceptions, st
 
 bool exceptions_is_void(const struct exceptions *exceptions, size_t position)
 {
-	return exceptions->items[position]->lookup.data == NULL;
+	const struct entry *entry = exceptions->items[position];
+	unsigned side = is_of_policy(entry) ? exceptions->side : 0;
+
+	return entry->nodes[side].lookup.data == NULL;
 }
 
 /* ---- what a request finds ---- */
@@ -431,7 +501,7 @@ bool exception_hit_overrules(const struct exception_hit *a, const struct excepti
 	return strcmp(a->id, b->id) > 0; /* so that all agents choose the same one */
 }
 
-/* Not inline: a large buffer on the stack costs time, and few requests come here. */
+/* Not inline: a large buffer on the stack costs, and few requests come here. */
 static __attribute__((noinline)) const struct exception *
 look_closely(const struct exceptions *exceptions, size_t at, const struct exception_shape *shape,
 	     const struct value *values, uint64_t hash)
@@ -442,7 +512,8 @@ look_closely(const struct exceptions *exceptions, size_t at, const struct except
 	exception_lookup_put_set(&w, at);
 	for (size_t i = 0; i < exceptions->sets.items[at]->count; i++)
 		exception_lookup_put_part(&w, shape->parts[i], &values[i]);
-	return w.full ? NULL : look(exceptions, hash, writer_bytes(&w));
+	return w.full ? NULL
+		      : look(exceptions, &exceptions->without_policy, hash, writer_bytes(&w));
 }
 
 static const struct exception *look_for_shape(const struct exceptions *exceptions, size_t at,
@@ -457,7 +528,7 @@ static const struct exception *look_for_shape(const struct exceptions *exception
 		return NULL;
 	for (size_t i = 0; i < set->count; i++)
 		hash = exception_hash_part(&exceptions->secret, hash, shape->parts[i], &values[i]);
-	if (!may_be_there(exceptions, hash))
+	if (!exception_table_may_have(&exceptions->without_policy, hash))
 		return NULL;
 	return look_closely(exceptions, at, shape, values, hash);
 }
@@ -519,7 +590,7 @@ static inline void search_for_value(struct search *search, size_t at, const stru
 		uint64_t hash = exception_hash_part(&exceptions->secret,
 						    exception_hash_begin(&exceptions->secret, at),
 						    shape->parts[0], value);
-		if (!may_be_there(exceptions, hash))
+		if (!exception_table_may_have(&exceptions->without_policy, hash))
 			continue;
 		const struct exception *exception =
 			look_closely(exceptions, at, shape, value, hash);
@@ -579,7 +650,8 @@ find_closely(const struct exceptions *exceptions, const struct check *check, uin
 	struct writer w = writer_on(memory, sizeof memory);
 
 	exception_lookup_put_check(&w, check);
-	const struct exception *found = look(exceptions, hash, writer_bytes(&w));
+	const struct exception *found =
+		look(exceptions, &exceptions->bound, hash, writer_bytes(&w));
 	if (found != NULL)
 		*ret_hit = hit_of(exceptions, found);
 	return found;
@@ -590,6 +662,7 @@ const struct exception *exceptions_find(const struct exceptions *exceptions,
 {
 	uint64_t hash = exception_hash_of_check(&exceptions->secret, check);
 
-	return may_be_there(exceptions, hash) ? find_closely(exceptions, check, hash, ret_hit)
-					      : NULL;
+	return exception_table_may_have(&exceptions->bound, hash)
+		       ? find_closely(exceptions, check, hash, ret_hit)
+		       : NULL;
 }

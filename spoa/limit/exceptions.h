@@ -38,8 +38,18 @@ MUST_CHECK bool exceptions_have_room(const struct exceptions *exceptions,
 MUST_CHECK bool exceptions_put(struct exceptions *exceptions, const struct exception *exception,
 			       const struct policies *policies);
 void exceptions_remove(struct exceptions *exceptions, struct bytes id);
-/* Requests are checked by other policies from now on. */
+/*
+ * Requests are checked by other policies from now on. This is quick when exceptions_prepare has
+ * prepared all exceptions for these policies, and else takes some microseconds for each of them.
+ */
 void exceptions_bind(struct exceptions *exceptions, const struct policies *policies);
+/*
+ * Prepares some exceptions for policies that will be bound; true when there are more of them. Until
+ * exceptions_bind nothing changes for requests. A reference to the policies is kept.
+ */
+MUST_CHECK bool exceptions_prepare(struct exceptions *exceptions, const struct policies *policies);
+/* After exceptions_bind: frees what some exceptions needed before; true when there are more. */
+MUST_CHECK bool exceptions_tidy(struct exceptions *exceptions);
 
 /* In the order of ids. They live until the next change of the table. */
 size_t exceptions_count(const struct exceptions *exceptions);

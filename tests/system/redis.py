@@ -18,6 +18,12 @@ class Refused(Exception):
     """An error reply."""
 
 
+def encoded(words):
+    data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(data) + b"".join(
+        b"$%d\r\n%s\r\n" % (len(word), word) for word in data)
+
+
 class Client:
     """One connection. An error reply is raised as an exception, unless it stands inside an
     array."""
@@ -39,13 +45,16 @@ class Client:
         self.socket.close()
 
     def ask(self, *words):
-        data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(data) + b"".join(
-            b"$%d\r\n%s\r\n" % (len(word), word) for word in data))
-        reply = self._read()
-        if isinstance(reply, Refused):
-            raise reply
-        return reply
+        return self.ask_all([words])[0]
+
+    def ask_all(self, commands):
+        """Sends all commands in one write; the replies."""
+        self.socket.sendall(b"".join(map(encoded, commands)))
+        replies = [self._read() for _ in commands]
+        for reply in replies:
+            if isinstance(reply, Refused):
+                raise reply
+        return replies
 
     def _read(self):
         line = self.reader.readline()

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import many_records
 import spop
 from agent import BINARY, SHIPPED_POLICIES, bucket, policies_text, window
 from http_client import HttpClient
@@ -694,6 +695,35 @@ def test_no_answer_waits_for_a_reload_of_10000_policies(start_agent):
 
     assert (load.wrong, load.lost) == ([], 0)
     assert {answer.vars["limit"] for answer in load.answers} == {1, 2, 3}
+    assert is_short(times), times
+
+
+@pytest.mark.alone
+def test_no_answer_waits_for_a_reload_with_100000_exceptions(start_agent, tmp_path):
+    """When all exceptions were bound to the new policies in one turn, answers waited 0.1 s."""
+    state = tmp_path / "state"
+    state.write_text(many_records.state_file(many_records.blocks(100_000, "flip")))
+    texts = [policies_text(flip=bucket(capacity, key=["src"])) for capacity in (2, 3)]
+    agent = start_agent("--policies-watch", "off", "--state-file", state, policies=texts[0])
+
+    def measure():
+        reloads, others = [], []
+        for turn in range(8):
+            reloads.append(worst_time(load, lambda t=turn: reload_policies(agent, texts[t % 2])))
+            others.append(worst_time(load, lambda: load.wait_for_more(100)))
+        return reloads, others
+
+    def is_short(times):
+        reloads, others = times
+        return quieter_half(reloads) < 2 * quieter_half(others) + 0.005
+
+    questions = {"flip": {"src": SRC}, "blocked": {"src": spop.ip("10.1.2.3")}}
+    with SpopLoad([agent.address], questions, clients=2, pause=0.001) as load:
+        load.wait_for_more(100)
+        times = undisturbed(measure, is_short)
+
+    assert (load.wrong, load.lost) == ([], 0)
+    assert {answer.vars["reason"] for answer in load.answers if answer.name == "blocked"} == {"blocked"}
     assert is_short(times), times
 
 

@@ -313,6 +313,91 @@ TEST(bind_to_another_algorithm_makes_void)
 	policies_unref(others);
 }
 
+/* ---- other policies in pieces ---- */
+
+/* In which `ip` counts by more, so that its exceptions are void. */
+static const struct policies *make_others(void)
+{
+	struct policies *others = policies_new(ON_ERROR_ALLOW);
+	struct policy ip = policy_of("ip:src,user"), pair = policy_of("pair:src,user");
+
+	assert_true(policies_add(others, &ip));
+	assert_true(policies_add(others, &pair));
+	assert_true(policies_compile(others));
+	return others;
+}
+
+static void assert_voids(bool ip_is_void)
+{
+	for (size_t i = 0; i < exceptions_count(exceptions); i++) {
+		bool is_ip = bytes_equal(exceptions_at(exceptions, i)->policy, BYTES("ip"));
+		assert_int_equal(exceptions_is_void(exceptions, i), is_ip && ip_is_void);
+	}
+}
+
+/* The exception of `pair` for 10.0.0.N and the user `x`, as a request finds it. */
+static void assert_pair_is(const struct policies *set, unsigned n, bool is_there)
+{
+	struct request request = request_on(policies_ref(set));
+	char message[64], id[16];
+
+	request.exceptions = exceptions;
+	snprintf(message, sizeof message, "src=10.0.0.%u&user=x", n);
+	snprintf(id, sizeof id, "p%02u", n);
+	add_message(&request, message);
+	assert_int_equal(request.count, 2);
+	assert_string_equal(request.checks[1]->exception, is_there ? id : "");
+	request_clear(&request);
+}
+
+static void change_of_policy(struct chance *chance, bool *pairs)
+{
+	unsigned n = (unsigned)chance_between(chance, 0, 19);
+	bool is_pair = chance_is_one_in(chance, 2);
+	char id[16], names[64];
+
+	snprintf(id, sizeof id, "%s%02u", is_pair ? "p" : "i", n);
+	snprintf(names, sizeof names, "src=10.0.0.%u%s", n, is_pair ? "&user=x" : "");
+	bool is_put = !chance_is_one_in(chance, 3);
+	if (is_put)
+		put(id, EXCEPTION_RAISE, is_pair ? "pair" : "ip", names);
+	else
+		exceptions_remove(exceptions, bytes_from_text(id));
+	if (is_pair)
+		pairs[n] = is_put;
+}
+
+TEST(prepare_in_pieces_while_exceptions_change)
+{
+	const struct policies *sets[2] = {policies, make_others()};
+	struct chance chance = {.state = 11};
+	bool pairs[20] = {false};
+	unsigned in_use = 0;
+
+	put("text", EXCEPTION_BLOCK, "", "user=y");
+	for (int round = 0; round < 300; round++) {
+		bool is_more = true;
+		while (is_more) {
+			is_more = exceptions_prepare(exceptions, sets[!in_use]);
+			/* A change is checked against the policies in use, by which it is made. */
+			if (in_use == 0)
+				change_of_policy(&chance, pairs);
+			assert_voids(in_use == 1);
+			is_more = is_more && !chance_is_one_in(&chance, 10);
+		}
+		exceptions_bind(exceptions, sets[!in_use]);
+		in_use = !in_use;
+		assert_voids(in_use == 1);
+		for (unsigned n = 0; n < 20; n++)
+			assert_pair_is(sets[in_use], n, pairs[n]);
+		while (exceptions_tidy(exceptions))
+			if (in_use == 0)
+				change_of_policy(&chance, pairs);
+	}
+	assert_found("user=y", "text");
+	policies_unref(sets[1]);
+}
+
 /* ---- bounds ---- */
 
 TEST(have_room_for_so_many_sets_of_names)
@@ -471,6 +556,7 @@ TEST(put_a_hundred_thousand_and_remove_them)
 	assert_int_equal(exceptions_count(exceptions), 100000);
 	assert_found("src=10.1.2.4", "618248c4");
 	exceptions_bind(exceptions, policies);
+	assert_found("src=10.1.2.4", "618248c4");
 	for (unsigned i = 0; i < 100000; i++) {
 		snprintf(id, sizeof id, "%08x", i * 2654435761U);
 		exceptions_remove(exceptions, bytes_from_text(id));
