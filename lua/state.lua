@@ -38,8 +38,10 @@ else
     now = tonumber(time_given)
 end
 
--- The time that a balance counts by: now, or its own when the clock stepped back. One that lies
--- further ahead than from empty to full is not believed: that balance is brought back to now.
+-- The time that a balance counts by. This is now; or the balance's own time, `last`, if the clock has
+-- stepped back since it was written. A wrong clock may have written a time far in the future: if `last`
+-- is ahead by more than the balance takes from empty to full, it is not believed, and the balance is
+-- mended: it counts by now, and is written with that time.
 local function time_of(last, full_us)
     local is_mended = last - now > full_us
     if last > now and not is_mended then
@@ -52,13 +54,15 @@ local function broken(algorithm)
     return {err = 'BROKENSTATE the value is not what a ' .. algorithm .. ' writes'}
 end
 
--- A write never shortens the life of its key: an agent with other terms may have written the key, and by
--- those the balance takes longer to be full. An old agent that lets a drained bucket of 10 end after
--- a second would give a new one, whose bucket has 10,000, all of them at once.
-local life_ms -- of the key that is written, before the write
+-- A write never shortens the life of its key. In a rollout, agents with a capacity of 10 and agents with
+-- a capacity of 10,000 may write the same bucket. By the terms of the first, an empty bucket is full
+-- after a second. If their write let the key expire then, the others would find no key, and so a full
+-- bucket of 10,000.
+local life_ms -- what the key had left to live before the write
 
--- The TTL of a balance that is as good as new in so many microseconds. Redis counts it from the begin
--- of the millisecond. What belongs to the balance may live for so much longer.
+-- The TTL of a balance that will be as good as new in `us` microseconds. A millisecond is added, since
+-- Redis counts the TTL from the begin of the current one. `longer_ms`, or nil, is for a key that belongs
+-- to a balance and has to outlive it.
 local function ttl_ms(us, longer_ms)
     local ms = math.max(math.ceil(us / 1000) + 1, life_ms, is_server_time and 0 or HOUR_MS)
     return string.format('%d', ms + (longer_ms or 0))
@@ -68,14 +72,20 @@ local function write(key, value, us_until_new)
     return redis.pcall('SET', key, value, 'PX', ttl_ms(us_until_new))
 end
 
--- Of a balance that gets back nothing, or the reply of a command that went well.
+-- What a function returns that had nothing to write: like the reply of a command that went well.
 local DONE = {ok = true}
 
--- By name, a function that returns an algorithm: `look`, `take`, `restore`, and `is_by_rate` if a check
--- has two numbers, tokens and us, where others have a window. `look` returns the numbers that the reply has of a
--- state, with `remaining`, and with `is_mended` if the state must be written even when nothing is taken;
--- or it returns an error. `take` takes units from what `look` returned and writes the rest. `restore`
--- undoes in that state a take at the time `taken`, as far as its units certainly count still, and returns
--- whether the state has changed and must be written; a log has `give_back`, which writes it. An algorithm
--- is made when a call has a check of it, since Redis makes every function of a script anew in each call.
+-- The algorithms, by name. Each entry is a function that makes the algorithm, and is called when the first
+-- check of that algorithm comes: Redis makes every function of a script anew in each call, and most calls
+-- have checks of one algorithm. An algorithm is a table of:
+--
+--     is_by_rate  whether its checks have two numbers, tokens and us, where others have a window
+--     look        reads the state and brings it up to now. Returns the numbers that the reply has of the
+--                 state, as a list; with `remaining`, the units that are left; and with `is_mended`, if
+--                 the state must be written even when nothing is taken. Or returns an error
+--     take        takes units from the state that `look` returned, and writes it
+--     restore     puts back into that state the units that were taken at the time `taken`, as far as they
+--                 still count for certain. Returns whether the state has changed; then `take` of 0 units
+--                 writes it
+--     give_back   of a log, in place of `restore`: does the same, and writes the state
 local algorithms = {}

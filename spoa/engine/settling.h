@@ -1,23 +1,28 @@
 /*
- * settling.h - what the local store granted in place of the store is charged in the store, once.
+ * settling.h - while the store is away, the local store grants units in its place (on_error
+ * `local`). When the store is back, the agent has it charge these units, once.
  *
- *     the store is away           the local store grants 3 units of a balance: a debt of 3
- *     the store is back           the next request about that balance comes: a charge of as many of
- *                                 the 3 units as are left goes before it, in the same call
- *     nobody asks about it        the same charge is made without a request, newest debts first
- *     10 s later                  what is still not charged is dropped
+ *     the store is away           The local store grants 3 units of a balance. The agent notes a
+ *                                 debt of 3 units.
+ *     the store is back           The next request about that balance comes. In the call that asks
+ *                                 for the request, the agent first asks the store to charge the 3
+ *                                 units, or as many as are left of them. This is a settlement.
+ *     nobody asks about it        The agent makes the settlement without a request, newest debts
+ *                                 first.
+ *     10 s later                  The agent drops the debts that are left.
  *
- * Of a cluster the same goes for each node: while one node is away its debts wait, and those of the
+ * In a cluster this holds for each node: while one node is away its debts wait, and those of the
  * other nodes are charged.
  *
- * Nothing is charged twice. So a debt has only units of which it is certain that the store did not
- * charge them: the request was never sent, or the store replied that it charged nothing. If the
- * reply of a request or of a settlement never came, nobody knows: those units are counted as
- * unsure, and are charged no more. The local store goes on taking them off what it grants.
+ * No unit is charged twice. So a debt has only units that the store certainly did not charge:
+ * either the request was never sent, or the store replied that it charged nothing. When the reply
+ * to a request or to a settlement never came, nobody knows whether the store charged the units. The
+ * agent counts these units as unsure, and never charges them; the local store goes on subtracting
+ * them from what it grants.
  *
- * Units that no longer count are not charged: of a window that is over, or that the bucket has
- * refilled since then. There are at most DEBTS_MAX debts; the oldest one makes room for a new one,
- * and is dropped.
+ * Units that would no longer count in the store are not charged: units of a window that is over,
+ * and units that the bucket has refilled since. There are at most DEBTS_MAX debts. For one more,
+ * the oldest debt is dropped.
  */
 #ifndef ENGINE_SETTLING_H
 #define ENGINE_SETTLING_H
@@ -39,16 +44,16 @@ struct debt;
 /* What became of units that were granted in place of the store. */
 struct settling_stats {
 	uint64_t charged;
-	uint64_t late; /* the request itself was charged, as the store said after the deadline */
+	uint64_t late; /* the store charged the request itself, and said so after the deadline */
 	uint64_t nothing_left; /* not charged, since the balance was used up */
-	uint64_t over;         /* no longer counted: the window is over, the bucket has refilled */
+	uint64_t over;         /* the window is over, or the bucket has refilled them */
 	uint64_t dropped;      /* not charged in time, or too many debts */
 	uint64_t unsure;       /* the store may have charged them, and its reply was lost */
 };
 
 struct settling_config {
 	struct store *store, *local;
-	size_t *in_flight; /* the engine's: a settlement counts as a check */
+	size_t *in_flight; /* the engine's; each settlement counts in it as one check */
 	size_t in_flight_max;
 	int64_t timeout_us;
 	int64_t (*mono_us)(void);
@@ -62,13 +67,13 @@ struct settling {
 	struct list newest;  /* debts that wait, the newest first */
 	struct list away;    /* those whose server could not be asked */
 	int64_t looked_us;   /* when those were moved to `newest` last */
-	size_t count;        /* of all debts, those that are asked for too */
+	size_t count;        /* of all debts, also of those in a settlement under way */
 	struct pool settlements;
 	struct list asked; /* settlements, oldest first */
 	size_t asked_count;
-	bool is_back;    /* the store can be asked, since back_us on the monotonic clock */
-	int64_t back_us; /* or what came later */
-	int64_t tick_us; /* when to look again */
+	bool is_back;    /* the store can be asked */
+	int64_t back_us; /* the 10 s of all debts begin then, on the monotonic clock */
+	int64_t tick_us; /* when settling_expire looks at the debts again */
 	struct settling_stats stats;
 };
 
@@ -78,12 +83,12 @@ MUST_CHECK bool settling_init(struct settling *settling, const struct settling_c
 void settling_release(struct settling *settling);
 
 /*
- * The local store has granted the check at `local_us` by its clock, `mono_us` by the monotonic one,
- * and the store did not charge it.
+ * Notes a debt: the local store granted the check, and the store certainly did not charge it. The
+ * grant was at `local_us` by the local store's clock, and at `mono_us` by the monotonic clock.
  */
 void settling_owe(struct settling *settling, const struct check *check, int64_t local_us,
 		  int64_t mono_us);
-/* The same, but nobody knows whether the store charged it. */
+/* The local store granted the check, and nobody knows whether the store charged it: no debt. */
 void settling_give_up(struct settling *settling, const struct check *check);
 
 static inline bool settling_has_debts(const struct settling *settling)
@@ -92,15 +97,15 @@ static inline bool settling_has_debts(const struct settling *settling)
 }
 
 /*
- * To be called just before the store is asked about the request: asks it to charge what is owed of
- * the same balances.
+ * Asks the store to charge what is owed of the balances that the request is about. The caller asks
+ * the store about the request right after this, so that both go in one call.
  */
 void settling_ask(struct settling *settling, const struct request *request, int64_t local_us,
 		  int64_t mono_us);
 
-/* When settling_expire wants to be called, on the monotonic clock; -1: there is nothing to do. */
+/* When settling_expire is to be called, on the monotonic clock; -1: there is nothing to do. */
 int64_t settling_next_us(const struct settling *settling);
-/* Charges what nobody asks about, drops what is overdue. */
+/* Makes settlements of debts that no request asks about, and drops debts that are overdue. */
 void settling_expire(struct settling *settling, int64_t mono_us);
 
 #endif

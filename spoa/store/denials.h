@@ -1,21 +1,22 @@
 /*
- * denials.h - a store that asks another store, and remembers for a moment whom that one denied.
+ * denials.h - a store in front of another store, which is Redis. It remembers for a moment which
+ * clients Redis denied, and denies their next requests by itself.
  *
  * Without this store, each request of a client far above its limit would cost Redis a question.
- * This store denies such requests by itself until the client's wait is over by the clock of the
- * other store (docs/reference.md, section "Denials that the agent remembers").
+ * With it, such requests are denied here until the client's wait is over by Redis' clock
+ * (docs/reference.md, section "Denials that the agent remembers").
  *
- * What it remembers of a balance is its state, so it knows what any cost would get: while nothing
- * is asked, a balance changes by its algorithm alone, and whoever else takes from it only makes the
- * wait longer. Of a sliding window it knows only what the one cost got that was asked for, since
- * Redis keeps the log.
+ * This store remembers the state of a balance, and computes from the state what a request of any
+ * cost would get. That is right although Redis is not asked: without requests a balance changes
+ * by its algorithm alone, and requests of other agents only make the wait longer. A sliding window
+ * is an exception, since Redis keeps its log: there only a request of the same cost is denied here.
  *
- * A look (store.h, is_look) is answered as the request would be, and what the other store says to
- * it is not remembered. A reset (is_reset) is neither answered nor remembered.
+ * A look (store.h, is_look) gets the answer that the request would get. What Redis answers to a
+ * look is not remembered. A reset (store.h, is_reset) always goes to Redis.
  *
- * It is bounded: DENIALS_MAX balances, the oldest of which make room. It allocates nothing after
- * denials_new, and forgets everything at once when the connection to the other store ends, when a
- * balance is reset (store.h, is_reset), and by store_forget_known.
+ * At most DENIALS_MAX balances are remembered; the oldest one makes room for a new one. Nothing is
+ * allocated after denials_new. Everything is forgotten at once when the connection to Redis ends,
+ * when a balance is reset, and by store_forget_known.
  */
 #ifndef STORE_DENIALS_H
 #define STORE_DENIALS_H
@@ -23,9 +24,12 @@
 #include "store/store.h"
 
 #define DENIALS_MAX 65536
-/* The longest that a denial is remembered if other agents give units back (store.h, gives_back). */
+/*
+ * Where agents give units back (store.h, gives_back), a client's wait may become shorter. So a
+ * denial is remembered for no longer than this there; of a policy with a lease, for no longer than
+ * the lease's time, since an agent holds units for so long.
+ */
 #define DENIALS_GIVEN_BACK_US INT64_C(10000)
-/* Of a policy with a lease that is the lease's time: so long may an agent hold units of it. */
 
 /*
  * Takes `asked` over: it is freed with this store, and if this fails. Each denial is remembered for

@@ -1,20 +1,24 @@
 /*
- * redis_parts.h - a request whose keys are in several slots of a Redis Cluster, as one question for
- * each slot.
+ * redis_parts.h - asks a Redis Cluster about a request whose keys are in several slots. No call can
+ * have keys of two slots, so the request is asked in parts, one for each slot, in two steps:
  *
- * The request is first looked at in each slot, and nothing is written. Only when none of its checks
- * denies, the checks of each slot are taken, those of one slot together. So denied requests take
- * nothing anywhere. When a slot denies in the second step all the same, because another request
- * came in between, the others give back what they took. Units may be lost so, and are never won.
+ *     1. look    Each slot says what its checks would get, and writes nothing. If one of them is
+ *                denied, the request is denied: nothing was taken anywhere, and step 2 is left out.
+ *     2. take    Each slot charges its checks, all together or none. Between the steps another
+ *                request may have taken the units. If a slot therefore denies its part now, the
+ *                request is denied, and the other slots give back what they took.
  *
- * A slot that can't be asked, or answers by an error, decides its own checks only: they have that
- * error, and so get their on_error. If that denies the request, nothing is taken. The same goes for
- * a slot that has not answered at the deadline: the checks of the others have their outcomes by
- * then, and what they are to take is taken, if need be after the deadline. If a request that is
- * late in the second step is denied, what was taken is given back, also when the reply that says so
- * comes later.
+ * Units that are given back may be lost in part (a bucket may be full by then), but no unit is ever
+ * won.
  *
- * How a slot is asked is not known here.
+ * When a slot can't be asked or answers with an error, only the checks of that slot have the error,
+ * and their on_error decides them. If on_error denies, nothing is taken from the other slots. A
+ * slot that has not answered at the deadline is treated the same. The checks of the other slots
+ * have their outcomes by then, and what they are to take is taken, after the deadline if need be.
+ * If the deadline comes in step 2 and the request is denied, every slot gives back what it took,
+ * even when its reply comes later.
+ *
+ * This module does not know how a slot is asked: `ask` of its configuration does that.
  */
 #ifndef STORE_REDIS_PARTS_H
 #define STORE_REDIS_PARTS_H
@@ -36,8 +40,9 @@ struct redis_parts_config {
 	/* Asks an op that gives back (store_op.taken_us), as store_ask says. */
 	enum store_state (*give_back)(void *owner, struct store_op *op);
 	/*
-	 * A request that was pending is about to be answered, not late, and some check of it has an
-	 * error: this one, or others after it. Who asks the parts counts none of theirs.
+	 * Called just before a request that was pending is answered in time, if one of its checks
+	 * has an error; `error` is the first one. Errors of parts are not counted by whoever asks
+	 * them, so each request with an error is counted once.
 	 */
 	void (*failed)(void *owner, enum store_error error);
 	void *owner;
@@ -55,14 +60,17 @@ MUST_CHECK bool redis_parts_init(struct redis_parts *parts,
 void redis_parts_release(struct redis_parts *parts);
 
 /*
- * As store_ask says. `is_by_key`: in a part for each check and not for each slot, since the slot
- * migrates and answers no call with two keys.
+ * The contract is that of store_ask. With `is_by_key` each check is a part of its own: a slot that
+ * is being migrated answers no call with two keys.
  */
 enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key);
-/* The op has become late: those of its parts that did not leave yet are not sent any more. */
+/* The op has become late. Its parts that have not been sent yet are not sent any more. */
 void redis_parts_note_late(struct store_op *op);
-/* The request of a late op was decided without the parts that have not answered. If it is allowed,
- * the others are taken, if they were not; if it is denied, they give back. */
+/*
+ * The request of a late op was decided without the parts that have not answered. If the request is
+ * allowed, the parts that have answered are taken, unless they were; if it is denied, they give
+ * back what they took.
+ */
 void redis_parts_settle(struct store_op *op, bool is_denied);
 
 #endif
