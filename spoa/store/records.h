@@ -89,6 +89,11 @@ struct records {
 	 * that they are what a state file had.
 	 */
 	bool (*are_known)(const struct records *records);
+	/*
+	 * Whether all that the store had at `mono_us`, by the monotonic clock, is known. Asks the
+	 * store for it if not, so that a later call may say yes.
+	 */
+	bool (*are_known_since)(struct records *records, int64_t mono_us);
 	/* To be called every few seconds: ends records whose time is over. */
 	void (*advance)(struct records *records);
 	/* The clock that `until_ms` is of, as far as it is known. */
@@ -125,6 +130,11 @@ static inline bool records_find(const struct records *records, struct bytes id,
 static inline bool records_are_known(const struct records *records)
 {
 	return records->are_known(records);
+}
+
+static inline bool records_are_known_since(struct records *records, int64_t mono_us)
+{
+	return records->are_known_since(records, mono_us);
 }
 
 static inline uint64_t records_now_ms(const struct records *records)

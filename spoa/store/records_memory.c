@@ -245,6 +245,12 @@ static bool records_memory_are_known(const struct records *records)
 	return true;
 }
 
+static bool records_memory_are_known_since(struct records *records, int64_t mono_us)
+{
+	(void)records, (void)mono_us;
+	return true;
+}
+
 static void records_memory_free(struct records *records)
 {
 	struct records_memory *memory = memory_of(records);
@@ -268,6 +274,7 @@ struct records *records_memory_new(int64_t (*now_us)(void))
 		.at = records_memory_at,
 		.find = records_memory_find,
 		.are_known = records_memory_are_known,
+		.are_known_since = records_memory_are_known_since,
 		.advance = records_memory_advance,
 		.now_ms = now_ms,
 		.free = records_memory_free,

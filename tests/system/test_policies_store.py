@@ -1,11 +1,13 @@
 """--policies store: -- the policy file is in the store: policies get, put, history and rollback."""
 
+import concurrent.futures
 import contextlib
 import json
 import signal
 
 import pytest
 
+import many_records
 from agent import policies_text, run, window
 from http_client import HttpClient, assert_problem
 from processes import ROOT, wait_until
@@ -366,11 +368,9 @@ def test_a_version_that_an_agent_cannot_read_is_refused_and_the_old_one_stays(tw
     one, other = two
     one.put(FIRST, 0)
     await_limit(other, 2)
-    newer = '{"policies":{"login":{"algorithm":"fixed_window","limit":9,"window":"1h","key":[],"burst":1}}}'
-    assert one.try_to_put(newer, 1).status == 422
+    assert one.try_to_put(NEWER, 1).status == 422
 
-    put_as_another_agent(redis, "policies.0123456789abcdef.0", "p" + newer)
-    put_as_another_agent(redis, "policies.2", f"p0123456789abcdef {len(newer)} eve")
+    put_version_as_another_agent(redis, 2)
     for client in two:
         line = client.agent.wait_for_event("policies_refused", version=2, used=1, level="error")
         assert "policies.login.burst" in line["reason"]
@@ -385,11 +385,102 @@ def test_a_version_that_an_agent_cannot_read_is_refused_and_the_old_one_stays(tw
     wait_until(lambda: "refused" not in other.history(), "the next version")
 
 
-def put_as_another_agent(redis, name, value):
+NEWER = '{"policies":{"login":{"algorithm":"fixed_window","limit":9,"window":"1h","key":[],"burst":1}}}'
+
+
+def put_as_another_agent(redis, name, value, kind=0):
     script = (ROOT / "lua/records/records.lua").read_text()
-    keys = [f"rl:{{records}}:{key}" for key in ("version", "values", "changes", "ends", "gone")]
-    redis.ask("EVAL", script, len(keys), *keys, "put", "0" * 16, name, 0, 0, value, 0, 100000, 100000,
-              1000000, 0)
+    keys = [f"rl:{{records}}:{key}" for key in many_records.KEYS]
+    redis.ask("EVAL", script, len(keys), *keys, "put", "0" * 16, name, 0, kind, value, 0, 100000,
+              100000, 1000000, 0)
+
+
+def put_version_as_another_agent(redis, number, text=NEWER):
+    upload = f"{number:016x}"
+    put_as_another_agent(redis, f"policies.{upload}.0", "p" + text)
+    put_as_another_agent(redis, f"policies.{number}", f"p{upload} {len(text)} eve")
+
+
+def test_an_agent_that_starts_uses_the_latest_version_that_it_can_read(two, start, redis, tmp_path):
+    """As one that is older than the agent that put the latest two versions."""
+    one, _ = two
+    one.put(FIRST, 0)
+    one.put(SECOND, 1)
+    put_version_as_another_agent(redis, 3)
+    put_version_as_another_agent(redis, 4)
+
+    def assert_uses_the_second(client):
+        wait_until(client.is_ready, "a version")
+        await_limit(client, 7)
+        for number in (4, 3):
+            line = client.agent.wait_for_event("policies_refused", version=number, used=0)
+            assert "policies.login.burst" in line["reason"] and "before this one" in line["hint"]
+        client.agent.wait_for_event("reloaded", policies_version=2)
+        history = client.history()
+        assert (history["version"], history["used"]) == (4, 2)
+        assert history["refused"]["version"] == 4
+        assert not client.agent.events("policies_store_empty")
+
+    with start(redis.url, "--state-file", tmp_path / "state") as client:
+        assert_uses_the_second(client)
+        wait_until(lambda: b"policies.4" in (tmp_path / "state").read_bytes(), "the file")
+        client.agent.stop()
+    redis.kill()
+    with start(redis.url, "--state-file", tmp_path / "state") as client:
+        assert_uses_the_second(client)
+        redis.start()  # it has nothing, and gets all of it back
+        wait_until(lambda: client.try_to_put(FIRST, 4).status == 200, "a change")
+        await_limit(client, 2)
+        assert "refused" not in client.history()
+
+
+def test_an_agent_that_can_read_no_version_is_not_ready(start, redis):
+    for number in (1, 2):
+        put_version_as_another_agent(redis, number)
+    with start(redis.url) as client:
+        client.agent.wait_for_event("policies_refused", version=1, used=0)
+        assert not client.is_ready()
+        assert client.check(attributes={"src": "192.0.2.1"}).json["reason"] == "error"
+        put_version_as_another_agent(redis, 3, FIRST)
+        await_limit(client, 2)
+        assert client.is_ready()
+
+
+def pieces_in_force(redis):
+    values = redis.ask("HGETALL", "rl:{records}:values")
+    return [name for name, value in zip(values[::2], values[1::2])
+            if name.count(b".") == 2 and value.split(b" ")[2] == b"0"]
+
+
+def test_a_put_that_is_refused_as_full_leaves_nothing(two, redis):
+    one, _ = two
+    one.put(FIRST, 0)
+    version = "rl:{records}:version"
+    words = redis.ask("GET", version).decode().split()
+    redis.ask("SET", version, " ".join([*words[:-1], "99999"]))  # so many are in force
+
+    answer = one.try_to_put(SECOND, 1)
+    assert_problem(answer, 409)
+    wait_until(lambda: len(pieces_in_force(redis)) == 1, "the end of the second text")
+    assert redis.ask("GET", version).decode().split()[-1] == "99999"
+    assert (one.version(), one.limit()) == ('"1"', 2)
+
+
+def test_an_agent_that_was_away_puts_nothing_below_the_latest_version(two, redis):
+    one, other = two
+    one.put(FIRST, 0)
+    await_limit(other, 2)
+    one.agent.signal(signal.SIGSTOP)
+    for number in range(2, 24):
+        put_version_as_another_agent(redis, number, SECOND)
+    put_as_another_agent(redis, "policies.2", "", kind=1)  # too old, so its number is free again
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(one.try_to_put, FIRST, 1)
+        one.agent.signal(signal.SIGCONT)
+        assert_problem(answer.result(), 412, "which is 23")
+    await_limit(one, 7)
+    await_limit(other, 7)
 
 
 # --- the commands --------------------------------------------------------------------------------

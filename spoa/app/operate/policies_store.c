@@ -14,20 +14,31 @@
  *              |                                                   with a file without policies
  *              `-- none, and the store has not answered ---------> looked at again later
  *
- * Before the store has answered, a version of the state file is used, once, at the start. While the
- * agent reads all records for the first time it would else use each version on its way.
+ * Before the store has answered, a version of the state file is used, once, at the start: the
+ * latest that the agent can read. While the agent reads all records for the first time it would
+ * else use each version on its way.
  *
  * How a version is put:
  *
  *     CHECKING   a thread reads the policies; with problems it ends here
- *     AWAITING   is `expected` the latest version? If it is a later one than this agent knows, the
- *                agent waits until its turn to read the store has come, for AWAIT_MS at most
+ *     AWAITING   is `expected` the latest version? The agent first reads what the store has now,
+ *                since it may have been away; and if `expected` is a later version than that, it
+ *                waits for AWAIT_MS at most
  *     SENDING    the pieces are put, then the head. The head is put only if nobody was faster
  *     USING      the store has it. The reload of this agent has its answer soon. If somebody was
  *                faster, the agent waits until it has read who
  *     done       answered; old versions are removed
  *
  * A version that was refused once is tried again every TRY_AGAIN_S: memory may have been short.
+ *
+ * An agent that has no version in use, and can't take the latest one, tries the next older one, and
+ * so on: such is an agent of an older version of this program that is started again after somebody
+ * has put policies that only newer ones can read. It goes on with what it could read, and tells of
+ * both numbers, as an agent does that runs on.
+ *
+ * After a put the store is cleaned: of versions that are too old, and of the pieces of a put that
+ * was refused in the end. That is a walk through all records, which is made some records at a time,
+ * with one removal under way: none of it makes a request wait.
  */
 #include "app/operate/policies_store.h"
 
@@ -50,8 +61,8 @@
 #define AWAIT_MS       1000
 #define PUTS_MAX       8
 #define PIECES_AT_ONCE 4
-#define THREAD_NICER   10   /* on one core, the loop runs first */
-#define REMOVED_MAX    1024 /* records, after a put */
+#define THREAD_NICER   10 /* on one core, the loop runs first */
+#define CLEAN_S        0.001
 #define NO_POLICIES    "{\"policies\":{}}"
 
 enum put_state { PUT_CHECKING = 0, PUT_AWAITING, PUT_SENDING, PUT_USING };
@@ -131,15 +142,48 @@ static bool use_none(struct policies_store *store)
 	return true;
 }
 
+/* Of the versions before `number` the latest one; NULL when there is none. */
+static const struct policy_version *find_before(const struct policies_store *store, uint64_t number)
+{
+	const struct policy_version *found = NULL;
+
+	for (size_t i = 0; i < store->versions.count && store->versions.items[i].number < number;
+	     i++)
+		found = &store->versions.items[i];
+	return found;
+}
+
+/*
+ * The latest version was refused, and nothing is in use. An older version whose text is not there
+ * is passed over when the store has told of all that it has.
+ */
+static bool use_older(struct policies_store *store)
+{
+	for (;;) {
+		const struct policy_version *older = find_before(store, store->tried_down_to);
+		char *text = older == NULL ? NULL : policy_version_text(older, store->records);
+		if (older == NULL)
+			return true;
+		if (text != NULL) {
+			ask_reload(store, older, text);
+			return true;
+		}
+		if (!policies_store_is_known(store))
+			return false;
+		store->tried_down_to = older->number;
+	}
+}
+
 static bool use_latest(struct policies_store *store)
 {
 	const struct policy_version *latest = policy_versions_latest(&store->versions);
 
 	if (latest == NULL)
 		return use_none(store);
-	if ((store->is_used && policy_version_is_same(latest, &store->used)) ||
-	    policy_version_is_same(latest, &store->refused))
+	if (store->is_used && policy_version_is_same(latest, &store->used))
 		return true;
+	if (policy_version_is_same(latest, &store->refused))
+		return store->is_used || use_older(store);
 	char *text = policy_version_text(latest, store->records);
 	if (text == NULL)
 		return false;
@@ -157,12 +201,20 @@ static void look(struct policies_store *store)
 
 static void go_on_with_puts(struct policies_store *store);
 
+/* Nothing is in use, and the latest version was refused. */
+static bool wants_older(const struct policies_store *store)
+{
+	const struct policy_version *latest = policy_versions_latest(&store->versions);
+
+	return !store->is_used && latest != NULL && policy_version_is_same(latest, &store->refused);
+}
+
 static void on_look(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct policies_store *store = CONTAINER_OF(timer, struct policies_store, look);
 
 	(void)loop, (void)events;
-	if (policies_store_is_known(store))
+	if (policies_store_is_known(store) || wants_older(store))
 		look(store);
 	else
 		look_in(store, LOOK_AGAIN_S);
@@ -179,20 +231,39 @@ static void on_try_again(struct ev_loop *loop, struct ev_timer *timer, int event
 	look_in(store, LOOK_S);
 }
 
+/*
+ * Each version is told once, though the latest one is tried again, and then the older ones are too.
+ * False when this one was told before.
+ */
+static bool begin_telling(struct policies_store *store)
+{
+	if (policy_version_is_same(&store->refused_told, &store->refused) &&
+	    store->asked.number >= store->told_down_to)
+		return false;
+	store->refused_told = store->refused;
+	store->told_down_to = store->asked.number;
+	return true;
+}
+
 static void note_refused(struct policies_store *store, const char *why)
 {
-	store->refused = store->asked;
-	store->is_none_refused = store->asked.number == 0;
-	(void)err_set(&store->refused_why, "%s", why);
+	if (store->asked.number >= store->refused.number) {
+		store->refused = store->asked;
+		store->is_none_refused = store->asked.number == 0;
+		(void)err_set(&store->refused_why, "%s", why);
+	}
+	store->tried_down_to = store->asked.number;
 	ev_timer_stop(store->loop, &store->try_again);
 	ev_timer_set(&store->try_again, TRY_AGAIN_S, 0.0);
 	ev_timer_start(store->loop, &store->try_again);
-	if (policy_version_is_same(&store->refused_told, &store->refused))
+	if (!begin_telling(store))
 		return;
-	store->refused_told = store->refused;
-	log_event(LOG_ERROR, "policies_refused", LOG_INT("version", store->refused.number),
+	log_event(LOG_ERROR, "policies_refused", LOG_INT("version", store->asked.number),
 		  LOG_INT("used", store->used.number), LOG_TEXT("reason", why),
-		  LOG_TEXT("hint", "the policies in use stay in use"));
+		  LOG_TEXT("hint", store->is_used
+					   ? "the policies in use stay in use"
+					   : "the agent has no policies in use, and tries the "
+					     "version before this one"));
 }
 
 /* The reload has taken the text that it was asked for, or not. */
@@ -205,7 +276,8 @@ static void on_taken(void *owner, uint64_t version, bool is_taken, const char *w
 	if (is_taken) {
 		store->is_used = true;
 		store->used = store->asked;
-		store->refused = (struct policy_version){0};
+		if (store->asked.number >= store->refused.number)
+			store->refused = (struct policy_version){0};
 		store->is_none_refused = false;
 		store->stats->policies_version = version;
 	} else {
@@ -264,25 +336,62 @@ static void end_put(struct policies_put *put, enum policies_put_outcome outcome)
 	free_put(put);
 }
 
-static void ignore_outcome(void *owner, enum records_outcome outcome)
+/* ---- what nobody needs ---- */
+
+static void begin_cleaning(struct policies_store *store)
 {
-	(void)owner, (void)outcome;
+	if (ev_is_active(&store->clean)) {
+		store->is_to_sweep_again = true;
+		return;
+	}
+	store->sweep = (struct policy_sweep){0};
+	ev_timer_start(store->loop, &store->clean);
 }
 
-/* What can't be removed now is found at the next put. */
-static void remove_unneeded(struct policies_store *store)
+/* What can't be removed now is found after the next put. */
+static void on_removed(void *owner, enum records_outcome outcome)
 {
-	struct policy_record_id *ids = calloc(REMOVED_MAX, sizeof *ids);
-	size_t count = ids == NULL ? 0
-				   : policy_versions_find_unneeded(&store->versions, store->records,
-								   ids, REMOVED_MAX);
+	struct policies_store *store = owner;
 
-	for (size_t i = 0; i < count; i++)
-		records_put(
-			store->records,
-			&(struct record){.id = bytes_from_text(ids[i].text), .is_removed = true},
-			ignore_outcome, NULL);
-	free(ids);
+	store->is_removing = false;
+	if (outcome == RECORDS_DONE)
+		return;
+	ev_timer_stop(store->loop, &store->clean);
+	store->is_to_sweep_again = false;
+}
+
+/* One removal at a time is under way, since they share a connection with the checks. */
+static void on_clean(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct policies_store *store = CONTAINER_OF(timer, struct policies_store, clean);
+	struct policy_record_id id;
+
+	(void)events;
+	if (store->is_removing)
+		return;
+	if (policy_versions_sweep(&store->versions, store->records, &store->sweep,
+				  &store->abandoned, &id)) {
+		store->is_removing = true;
+		records_put(store->records,
+			    &(struct record){.id = bytes_from_text(id.text), .is_removed = true},
+			    on_removed, store);
+	}
+	if (!policy_sweep_is_over(&store->sweep))
+		return;
+	ev_timer_stop(loop, &store->clean);
+	if (store->is_to_sweep_again) {
+		store->is_to_sweep_again = false;
+		begin_cleaning(store);
+	}
+}
+
+/* The head will not come. When its answer was lost, the store may have it. */
+static void abandon_pieces(struct policies_put *put)
+{
+	if (put->next == 0 || put->outcome == RECORDS_UNCERTAIN)
+		return;
+	policy_uploads_note(&put->store->abandoned, &put->version);
+	begin_cleaning(put->store);
 }
 
 /* ---- sending ---- */
@@ -389,19 +498,36 @@ static void compare_versions(struct policies_put *put)
 	struct policies_store *store = put->store;
 	uint64_t latest = policies_store_latest(store);
 	bool is_late = has_waited_enough(put);
+	bool is_known = records_are_known_since(store->records, put->began_us);
 
-	if (policies_store_is_known(store) && put->expected == latest) {
+	if (is_known && put->expected == latest) {
 		put->version.number = latest + 1;
 		put->state = PUT_SENDING;
 		put->outcome = RECORDS_DONE;
 		send_pieces(put);
-	} else if (policies_store_is_known(store) && (put->expected < latest || is_late)) {
+	} else if (is_known && (put->expected < latest || is_late)) {
 		end_put(put, POLICIES_NOT_LATEST);
 	} else if (is_late) {
 		end_put(put, POLICIES_UNAVAILABLE);
 	} else {
 		look_in(store, LOOK_AGAIN_S);
 	}
+}
+
+/*
+ * The store has taken the version; but another one, which was there before and had got lost, or was
+ * put at an agent that could not reach this one, has come in its place or above it.
+ */
+static bool is_overtaken(const struct policies_put *put)
+{
+	const struct policy_versions *versions = &put->store->versions;
+	const struct policy_version *latest = policy_versions_latest(versions);
+	const struct policy_version *own = policy_versions_find(versions, put->version.number);
+
+	if (own == NULL || latest == NULL)
+		return false;
+	return !policy_version_is_same(own, &put->version) ||
+	       (latest->number > own->number && latest->changed_ms < own->changed_ms);
 }
 
 /* The version is answered when this agent uses it, or a later one, or has refused it. */
@@ -414,11 +540,12 @@ static void await_use(struct policies_put *put)
 	    !has_waited_enough(put)) {
 		look_in(store, LOOK_AGAIN_S); /* so that the answer can name the latest version */
 	} else if (put->outcome != RECORDS_DONE) {
+		abandon_pieces(put);
 		end_put(put, outcome_of(put->outcome));
 	} else if (store->used.number >= number || store->refused.number >= number ||
 		   policies_store_latest(store) < number) {
-		end_put(put, POLICIES_PUT);
-		remove_unneeded(store);
+		end_put(put, is_overtaken(put) ? POLICIES_NOT_LATEST : POLICIES_PUT);
+		begin_cleaning(store);
 	}
 }
 
@@ -498,6 +625,7 @@ struct policies_store *policies_store_new(struct ev_loop *loop, const struct opt
 	list_init(&store->puts);
 	ev_init(&store->look, on_look);
 	ev_init(&store->try_again, on_try_again);
+	ev_timer_init(&store->clean, on_clean, CLEAN_S, CLEAN_S);
 	return store;
 }
 
@@ -514,6 +642,7 @@ void policies_store_free(struct policies_store *store)
 		return;
 	ev_timer_stop(store->loop, &store->look);
 	ev_timer_stop(store->loop, &store->try_again);
+	ev_timer_stop(store->loop, &store->clean);
 	for (struct list *at = store->puts.next, *next; at != &store->puts; at = next) {
 		struct policies_put *put = CONTAINER_OF(at, struct policies_put, link);
 		next = at->next;

@@ -32,16 +32,27 @@ struct policies_store {
 	struct ev_timer look;      /* active while there may be something to do */
 	struct ev_timer try_again; /* active after a version was refused */
 	struct policy_versions versions;
-	bool is_used;                       /* a set from the store is in use */
-	struct policy_version used;         /* number 0: the empty set of an empty store */
-	bool is_asked;                      /* the reload has a text that it has not answered */
-	struct policy_version asked;        /* the last one that it got */
-	struct policy_version refused;      /* number 0: none */
-	struct policy_version refused_told; /* of which the log has a line */
+	bool is_used;                  /* a set from the store is in use */
+	struct policy_version used;    /* number 0: the empty set of an empty store */
+	bool is_asked;                 /* the reload has a text that it has not answered */
+	struct policy_version asked;   /* the last one that it got */
+	struct policy_version refused; /* the latest that was; number 0: none */
+	/*
+	 * While nothing is in use and the latest version was refused, older ones are tried: this
+	 * one and all later ones were. 0: none was tried.
+	 */
+	uint64_t tried_down_to;
+	struct policy_version refused_told; /* of which the log has a line; */
+	uint64_t told_down_to;              /* and of the older ones down to this number */
 	bool is_none_refused;               /* the empty set could not be taken */
 	struct err refused_why;
 	struct list puts;
 	size_t put_count;
+	struct ev_timer clean;           /* active while the store is cleaned */
+	struct policy_sweep sweep;       /* how far that is */
+	bool is_removing;                /* a removal waits for the store's answer */
+	bool is_to_sweep_again;          /* something came while it was cleaned */
+	struct policy_uploads abandoned; /* of puts that were refused */
 };
 
 /* NULL when memory is short. Nothing of what it gets is owned, and all of it outlives this. */

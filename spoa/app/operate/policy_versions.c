@@ -250,6 +250,20 @@ static bool is_old(const struct policy_versions *versions, uint64_t number)
 	return latest != NULL && number + POLICY_VERSIONS_KEPT <= latest->number;
 }
 
+void policy_uploads_note(struct policy_uploads *uploads, const struct policy_version *version)
+{
+	memcpy(uploads->items[uploads->next], version->upload, sizeof version->upload);
+	uploads->next = (uploads->next + 1) % POLICY_UPLOADS_MAX;
+}
+
+static bool is_noted(const struct policy_uploads *uploads, struct bytes upload)
+{
+	for (size_t i = 0; i < POLICY_UPLOADS_MAX; i++)
+		if (bytes_equal(upload, bytes_from_text(uploads->items[i])))
+			return true;
+	return false;
+}
+
 static bool is_unneeded_piece(const struct policy_versions *versions, struct bytes upload,
 			      bool is_abandoned)
 {
@@ -260,7 +274,7 @@ static bool is_unneeded_piece(const struct policy_versions *versions, struct byt
 }
 
 static bool is_unneeded(const struct policy_versions *versions, const struct record *record,
-			uint64_t now_ms, bool is_head)
+			const struct policy_uploads *refused, uint64_t now_ms, bool is_head)
 {
 	uint64_t number;
 	struct bytes upload;
@@ -270,24 +284,43 @@ static bool is_unneeded(const struct policy_versions *versions, const struct rec
 		return false;
 	return is_head ? is_old(versions, number)
 		       : is_unneeded_piece(versions, upload,
-					   record->changed_ms + ABANDONED_MS < now_ms);
+					   record->changed_ms + ABANDONED_MS < now_ms ||
+						   is_noted(refused, upload));
 }
 
-size_t policy_versions_find_unneeded(const struct policy_versions *versions,
-				     const struct records *records, struct policy_record_id *ids,
-				     size_t max)
+#define PLACE_OVER SIZE_MAX
+
+bool policy_sweep_is_over(const struct policy_sweep *sweep)
+{
+	return sweep->place == PLACE_OVER;
+}
+
+/* One pass is over: the next one begins, or the walk is over. */
+static void end_pass(struct policy_sweep *sweep)
+{
+	sweep->place = sweep->is_for_heads ? PLACE_OVER : 0;
+	sweep->is_for_heads = true;
+}
+
+bool policy_versions_sweep(const struct policy_versions *versions, const struct records *records,
+			   struct policy_sweep *sweep, const struct policy_uploads *refused,
+			   struct policy_record_id *ret_id)
 {
 	uint64_t now_ms = records_now_ms(records);
-	size_t count = 0;
 	struct record record;
 
-	for (int pass = 0; pass < 2; pass++)
-		for (size_t place = 0; count < max && records->at(records, place, &record);
-		     place++) {
-			if (!is_unneeded(versions, &record, now_ms, pass == 0))
-				continue;
-			memcpy(ids[count].text, record.id.data, record.id.len);
-			ids[count++].text[record.id.len] = '\0';
+	for (size_t i = 0; i < POLICY_SWEEP_LOOKS && !policy_sweep_is_over(sweep); i++) {
+		if (!records->at(records, sweep->place, &record)) {
+			end_pass(sweep);
+			continue;
 		}
-	return count;
+		if (!is_unneeded(versions, &record, refused, now_ms, sweep->is_for_heads)) {
+			sweep->place++;
+			continue;
+		}
+		memcpy(ret_id->text, record.id.data, record.id.len);
+		ret_id->text[record.id.len] = '\0';
+		return true;
+	}
+	return false;
 }

@@ -31,6 +31,7 @@
 #define POLICY_UPLOAD_LEN    16
 /* More than are kept, since an agent that removes the oldest may be interrupted. */
 #define POLICY_VERSIONS_MAX 64
+#define POLICY_SWEEP_LOOKS  1000
 
 struct policy_version {
 	uint64_t number; /* from 1 on */
@@ -84,12 +85,39 @@ struct policy_record_id {
 	char text[RECORD_ID_MAX + 1];
 };
 
+/* The uploads that were noted last. All zeros: none. */
+#define POLICY_UPLOADS_MAX 8
+
+struct policy_uploads {
+	char items[POLICY_UPLOADS_MAX][POLICY_UPLOAD_LEN + 1];
+	size_t next;
+};
+
+void policy_uploads_note(struct policy_uploads *uploads, const struct policy_version *version);
+
 /*
- * Ids of records that nobody needs: of versions older than the POLICY_VERSIONS_KEPT latest, heads
- * first, and of pieces without a head that are older than ten minutes. Returns how many of `max`.
+ * A walk through all records, for those that nobody needs: of versions older than the
+ * POLICY_VERSIONS_KEPT latest, and pieces without a head. The walk goes through the records twice,
+ * for pieces first, because the head of a version tells that its pieces are old. All zeros at the
+ * beginning.
  */
-size_t policy_versions_find_unneeded(const struct policy_versions *versions,
-				     const struct records *records, struct policy_record_id *ids,
-				     size_t max);
+struct policy_sweep {
+	bool is_for_heads;
+	size_t place; /* of the next record */
+};
+
+/*
+ * Goes on with the walk: looks at POLICY_SWEEP_LOOKS records at most, and stops at the first that
+ * nobody needs. True: it is *ret_id, and the caller removes it before the next call, which begins
+ * with the record that is at its place then. A piece without a head is unneeded
+ * when it is older than ten minutes, or of one of the `refused` uploads, whose head nobody will
+ * put.
+ */
+MUST_CHECK bool policy_versions_sweep(const struct policy_versions *versions,
+				      const struct records *records, struct policy_sweep *sweep,
+				      const struct policy_uploads *refused,
+				      struct policy_record_id *ret_id);
+/* Whether the walk has come to the end of all records. */
+bool policy_sweep_is_over(const struct policy_sweep *sweep);
 
 #endif

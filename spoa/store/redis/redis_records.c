@@ -71,6 +71,7 @@ struct redis_records {
 	char run[RECORDS_RUN_LEN + 1]; /* empty: it has nothing, or nothing was read yet */
 	uint64_t counter;
 	bool has_been_read;               /* all of it, by this agent */
+	int64_t known_since_us;           /* when it was last asked for what is all known by now */
 	const struct redis_link *checked; /* whose count and sum were compared */
 	int64_t checked_since_us;
 
@@ -351,6 +352,7 @@ static void be_in_step(struct redis_records *records, struct redis_link *link,
 	} else {
 		records->is_renewed = false;
 		records->is_loss_told = false;
+		records->known_since_us = records->asked_us;
 	}
 	records->is_doubted = false;
 }
@@ -367,6 +369,8 @@ static void on_read(struct redis_records *records, struct redis_link *link,
 			send_read(records, link);
 		else if (records->copy.table.lacking > 0)
 			send_merge(records, link);
+		else
+			records->known_since_us = records->asked_us;
 		return;
 	}
 	for (;;) {
@@ -559,6 +563,16 @@ static bool are_known(const struct records *base)
 	return redis_records_of(base)->has_been_read;
 }
 
+static bool are_known_since(struct records *base, int64_t mono_us)
+{
+	struct redis_records *records = redis_records_of(base);
+
+	if (records->has_been_read && records->known_since_us >= mono_us)
+		return true;
+	go_on(records);
+	return false;
+}
+
 static void release(struct records *base)
 {
 	struct redis_records *records = redis_records_of(base);
@@ -582,6 +596,7 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 		.at = at,
 		.find = find_record,
 		.are_known = are_known,
+		.are_known_since = are_known_since,
 		.advance = advance,
 		.now_ms = now_ms,
 		.is_shared = true,

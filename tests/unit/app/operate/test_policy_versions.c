@@ -173,21 +173,79 @@ TEST(policy_versions_more_than_there_is_room_for_the_oldest_are_forgotten)
 	assert_non_null(policy_versions_find(&versions, POLICY_VERSIONS_MAX + 3));
 }
 
-TEST(policy_versions_find_unneeded_names_old_versions_and_abandoned_pieces)
+/* The whole walk, with each record removed that is found. Returns how many. */
+static size_t sweep_all(const struct policy_uploads *refused, char *ret_last)
 {
-	struct policy_record_id ids[8];
+	struct policy_sweep sweep = {0};
+	struct policy_record_id id;
+	size_t found = 0;
+
+	while (!policy_sweep_is_over(&sweep)) {
+		if (!policy_versions_sweep(&versions, records, &sweep, refused, &id))
+			continue;
+		assert_int_equal(
+			put(&(struct record){.id = bytes_from_text(id.text), .is_removed = true}),
+			RECORDS_DONE);
+		memcpy(ret_last, id.text, sizeof id.text);
+		found++;
+	}
+	return found;
+}
+
+TEST(policy_versions_sweep_finds_old_versions_and_abandoned_pieces)
+{
 	struct policy_version abandoned = make_version(0, 1);
+	const struct policy_uploads none = {0};
+	char last[RECORD_ID_MAX + 1];
 
 	for (uint64_t number = 1; number <= POLICY_VERSIONS_KEPT; number++)
 		put_version(number, "x");
 	put_piece(&abandoned, BYTES("x"), 0);
-	assert_int_equal(policy_versions_find_unneeded(&versions, records, ids, 8), 0);
+	assert_int_equal(sweep_all(&none, last), 0);
 
 	put_version(POLICY_VERSIONS_KEPT + 1, "x");
-	assert_int_equal(policy_versions_find_unneeded(&versions, records, ids, 8), 2);
-	assert_string_equal(ids[0].text, "policies.1");
-	assert_int_equal(policy_versions_find_unneeded(&versions, records, ids, 1), 1);
+	assert_int_equal(sweep_all(&none, last), 2);
+	assert_string_equal(last, "policies.1");
 
 	clock_ms += 3600 * 1000;
-	assert_int_equal(policy_versions_find_unneeded(&versions, records, ids, 8), 3);
+	assert_int_equal(sweep_all(&none, last), 1);
+}
+
+TEST(policy_versions_sweep_finds_the_pieces_of_a_refused_upload_at_once)
+{
+	struct policy_version put = make_version(1, 3 * RECORD_VALUE_MAX), other = put;
+	struct policy_uploads refused = {0};
+	char text[3 * RECORD_VALUE_MAX], last[RECORD_ID_MAX + 1];
+
+	memset(text, ' ', sizeof text);
+	policy_version_set_upload(&other, sizeof text);
+	for (size_t i = 0; i < 3; i++) {
+		put_piece(&put, bytes_from(text, sizeof text), i);
+		put_piece(&other, bytes_from(text, sizeof text), i);
+	}
+	policy_uploads_note(&refused, &put);
+
+	assert_int_equal(sweep_all(&refused, last), 3);
+	assert_non_null(strstr(last, put.upload));
+	assert_int_equal(sweep_all(&refused, last), 0);
+}
+
+TEST(policy_versions_sweep_looks_at_some_records_in_a_call)
+{
+	const struct policy_uploads none = {0};
+	struct policy_sweep sweep = {0};
+	struct policy_record_id ret_id;
+	char id[32];
+	unsigned calls = 0;
+
+	for (unsigned i = 0; i < 3 * POLICY_SWEEP_LOOKS; i++) {
+		snprintf(id, sizeof id, "policies.%016x.%u", i, 0);
+		assert_int_equal(
+			put(&(struct record){.id = bytes_from_text(id), .value = BYTES("p")}),
+			RECORDS_DONE);
+	}
+	for (; !policy_sweep_is_over(&sweep); calls++)
+		assert_false(policy_versions_sweep(&versions, records, &sweep, &none, &ret_id));
+
+	assert_in_range(calls, 6, 7);
 }
