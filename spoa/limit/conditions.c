@@ -98,6 +98,42 @@ bool text_is_written_as_network(struct bytes text)
 	return length.len > 0 && value.kind != VALUE_TEXT;
 }
 
+/* Digits and dots, or hexadecimal digits and colons, with at least one dot or colon. */
+static bool has_characters_of_address(struct bytes text)
+{
+	bool has_colon = text.len > 0 && memchr(text.data, ':', text.len) != NULL;
+	bool has_dot = text.len > 0 && memchr(text.data, '.', text.len) != NULL;
+	const char *characters = has_colon ? "0123456789abcdefABCDEF.:[]" : "0123456789.";
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] == '\0' || strchr(characters, text.data[i]) == NULL)
+			return false;
+	return has_colon || has_dot;
+}
+
+static bool is_address(struct bytes name, struct bytes text)
+{
+	struct value value = value_text(text);
+
+	value = attribute_canonical(name, &value);
+	return value_is_address(&value);
+}
+
+bool text_is_failed_address(struct bytes name, struct bytes text)
+{
+	struct bytes rest = text, address;
+	unsigned prefix;
+
+	if (!bytes_equal(name, BYTES("src")) || is_address(name, text))
+		return false;
+	struct value network = network_read(text, name, &prefix);
+	if (value_is_address(&network))
+		return false;
+	(void)bytes_next_item(&rest, '/', &address);
+	return has_characters_of_address(address) ||
+	       (rest.data != NULL && is_address(name, address));
+}
+
 /* NULL when memory is short; else the caller counts it when all of it is there. */
 static struct pattern *add_pattern(struct condition *condition, struct bytes text)
 {

@@ -53,6 +53,11 @@ struct conditions {
 struct value network_read(struct bytes text, struct bytes attribute, unsigned *ret_prefix);
 /* An address, a slash and digits or dots: meant as a network, also when it is none. */
 bool text_is_written_as_network(struct bytes text);
+/*
+ * Whether a text of `src` is written as an address or a network, and is none, as "10.0.0.300": as a
+ * text it fits no client. Of other attributes nobody knows what is meant.
+ */
+bool text_is_failed_address(struct bytes attribute, struct bytes text);
 
 /* All copy; NULL or false when memory is short. */
 struct condition *conditions_add(struct conditions *conditions, struct bytes attribute);

@@ -291,46 +291,6 @@ static void set_id(struct exception *exception, struct bytes identity)
 
 /* ---- what is meant as an address ---- */
 
-/* Digits and dots, or hexadecimal digits and colons, with at least one dot or colon. */
-static bool has_characters_of_address(struct bytes text)
-{
-	bool has_colon = text.len > 0 && memchr(text.data, ':', text.len) != NULL;
-	bool has_dot = text.len > 0 && memchr(text.data, '.', text.len) != NULL;
-	const char *characters = has_colon ? "0123456789abcdefABCDEF.:[]" : "0123456789.";
-
-	for (size_t i = 0; i < text.len; i++)
-		if (text.data[i] == '\0' || strchr(characters, text.data[i]) == NULL)
-			return false;
-	return has_colon || has_dot;
-}
-
-static bool is_address(struct bytes name, struct bytes text)
-{
-	struct value value = value_text(text);
-
-	value = attribute_canonical(name, &value);
-	return value_is_address(&value);
-}
-
-/*
- * Whether somebody wrote `src` as an address or a network, and made a mistake. No client has such a
- * text as its address, so the change would have no effect.
- */
-static bool is_failed_address(struct bytes name, struct bytes text)
-{
-	struct bytes rest = text, address;
-	unsigned prefix;
-
-	if (!bytes_equal(name, BYTES("src")) || is_address(name, text))
-		return false;
-	struct value network = network_read(text, name, &prefix);
-	if (value_is_address(&network))
-		return false;
-	(void)bytes_next_item(&rest, '/', &address);
-	return has_characters_of_address(address) ||
-	       (rest.data != NULL && is_address(name, address));
-}
-
 static bool refuse_failed_address(struct bytes name, struct bytes text, struct err *err)
 {
 	return err_set(err,
@@ -392,8 +352,8 @@ static bool refuse_failed_addresses(const struct attributes *attributes,
 	for (size_t i = 0; i < attributes->count; i++) {
 		const struct attribute *attribute = &attributes->items[i];
 		if (attribute->value.kind == VALUE_TEXT &&
-		    is_failed_address(own_name(policy, attribute->name, is_inline),
-				      attribute->value.text))
+		    text_is_failed_address(own_name(policy, attribute->name, is_inline),
+					   attribute->value.text))
 			return refuse_failed_address(attribute->name, attribute->value.text, err);
 	}
 	return true;
@@ -472,7 +432,7 @@ static bool read_value(const struct attribute *attribute, const struct exception
 	unsigned least = network.kind == VALUE_IPV4 ? WIDE_IPV4_PREFIX : WIDE_IPV6_PREFIX;
 	if (text_is_written_as_network(text) && !value_is_address(&network))
 		return err_set(err, "%s: %s is no network", name.text, quoted(text).text);
-	if (is_failed_address(attribute->name, text))
+	if (text_is_failed_address(attribute->name, text))
 		return refuse_failed_address(attribute->name, text, err);
 	if (is_network && request->hash_keys)
 		return err_set(err, "%s: with --hash-keys a network is not accepted", name.text);

@@ -11,15 +11,22 @@ static const char *find_mistake(struct bytes pattern)
 	return NULL;
 }
 
-static void look_at_pattern(const struct place *place, struct bytes pattern)
+static void look_at_pattern(const struct place *place, struct bytes attribute, struct bytes pattern)
 {
 	const char *mistake = find_mistake(pattern);
+	const char *shown = problems_are_full(place->problems) ? "" : quoted(pattern).text;
 
-	if (mistake == NULL)
-		return;
-	(void)place_refuse(place,
-			   "%s looks like %s and is taken as text; in a match only * is special",
-			   problems_are_full(place->problems) ? "" : quoted(pattern).text, mistake);
+	if (mistake != NULL)
+		(void)place_refuse(
+			place,
+			"%s looks like %s and is taken as text; in a match only * is special",
+			shown, mistake);
+	else if (text_is_failed_address(attribute, pattern))
+		(void)place_refuse(place,
+				   "%s is no address and no network, and is taken as text, which "
+				   "no address fits; accepted are such as \"192.0.2.1\", "
+				   "\"192.0.2.0/24\" and \"2001:db8::/32\"",
+				   shown);
 }
 
 static void look_at_condition(const struct place *match, const struct condition *condition)
@@ -30,7 +37,7 @@ static void look_at_condition(const struct place *match, const struct condition 
 		if (condition->patterns[i].is_file)
 			continue;
 		struct place item = place_of_item(&attribute, i);
-		look_at_pattern(condition->count == 1 ? &attribute : &item,
+		look_at_pattern(condition->count == 1 ? &attribute : &item, condition->attribute,
 				condition->patterns[i].text);
 	}
 }

@@ -1,8 +1,8 @@
 /*
  * policy_warnings.h - finds what is good in a policy file and probably means something else than
- * its author thinks: values in a `match` that are written as a regular expression or a negation,
- * which are taken as text; policies with a hash tag that cut addresses to other lengths, so that
- * their balances are in different slots after all.
+ * its author thinks: values in a `match` that are written as a regular expression, a negation or an
+ * address that is none, which are taken as text; policies with a hash tag that cut addresses to
+ * other lengths, so that their balances are in different slots after all.
  *
  * Warnings are collected as problems are, with their places, but stop nothing.
  */

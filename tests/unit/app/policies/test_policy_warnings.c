@@ -15,6 +15,10 @@
 #define REGEX    " looks like a regular expression and is taken as text; in a match only * is special"
 #define NEGATION " looks like a negation and is taken as text; in a match only * is special"
 
+#define NO_ADDRESS                                                                              \
+	" is no address and no network, and is taken as text, which no address fits; accepted " \
+	"are such as \"192.0.2.1\", \"192.0.2.0/24\" and \"2001:db8::/32\""
+
 #define WINDOW "\"algorithm\":\"fixed_window\",\"limit\":1,\"window\":1"
 
 static struct problems warnings_of(const char *json)
@@ -47,6 +51,17 @@ static const struct {
 	{"an override", OVERRIDE("\"^/a\""), "policies.p.overrides[1].match.path: \"^/a\"" REGEX},
 	{"a list at the top", "{\"policies\":{},\"block\":[{\"a\":\"b\"},{\"path\":\"^/a\"}]}",
 	 "block[1].path: \"^/a\"" REGEX},
+	{"an address that is none", POLICY("\"match\":{\"src\":\"10.0.0.300\"}"),
+	 "policies.p.match.src: \"10.0.0.300\"" NO_ADDRESS},
+	{"a short network", "{\"policies\":{},\"block\":[{\"src\":\"10.0.0/24\"}]}",
+	 "block[0].src: \"10.0.0/24\"" NO_ADDRESS},
+	{"an address in a list", "{\"policies\":{},\"allow\":[{\"src\":[\"::1\",\"1:2\"]}]}",
+	 "allow[0].src[1]: \"1:2\"" NO_ADDRESS},
+	{"addresses and texts of src",
+	 POLICY("\"match\":{\"src\":[\"10.0.0.1:80\",\"10.*\",\"unix\",\"fe80::1%eth0\",\"::/"
+		"0\"]}"),
+	 NULL},
+	{"another attribute", POLICY("\"match\":{\"version\":\"10.0.0.300\"}"), NULL},
 	{"an override's list", OVERRIDE("[\"x\",\"!y\"]"),
 	 "policies.p.overrides[1].match.path[1]: \"!y\"" NEGATION},
 };
