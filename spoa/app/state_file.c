@@ -269,12 +269,12 @@ static enum text_state read_begin(struct input *in)
 }
 
 /* Restores all records, or, without `records`, only looks whether the text is good. */
-static enum text_state read_text(struct input *in, struct records *records, size_t *ret_count)
+static enum text_state read_text(struct input *in, struct records *records, size_t *ret_count,
+				 size_t *ret_dropped)
 {
 	enum text_state state = read_begin(in);
 	struct bytes line;
-	size_t count = 0;
-	bool has_room = records != NULL;
+	size_t count = 0, dropped = 0;
 
 	if (state != TEXT_GOOD)
 		return state;
@@ -284,12 +284,13 @@ static enum text_state read_text(struct input *in, struct records *records, size
 			return TEXT_DAMAGED;
 		if (bytes_begin_with(line, BYTES("end "))) {
 			*ret_count = count;
+			*ret_dropped = dropped;
 			return read_end(in, count) ? TEXT_GOOD : TEXT_DAMAGED;
 		}
 		if (!read_record(in, line, &record))
 			return TEXT_DAMAGED;
 		count++;
-		has_room = has_room && records->restore(records, &record);
+		dropped += records != NULL && !records->restore(records, &record);
 	}
 }
 
@@ -317,7 +318,7 @@ static bool set_aside(struct state_file *file, const char *why, struct err *err)
 }
 
 /* A second name is made for the file, and the file itself stays until it is written anew. */
-static void set_balances_aside(struct state_file *file, const char *why)
+static void set_copy_aside(struct state_file *file, const char *why, const char *hint)
 {
 	char aside[PATH_BYTES_MAX + 16];
 
@@ -325,8 +326,22 @@ static void set_balances_aside(struct state_file *file, const char *why)
 	(void)unlink(aside);
 	bool is_kept = link(file->path, aside) == 0;
 	file->is_changed = true;
-	log_unusable(file, why, is_kept ? aside : "",
-		     "the agent starts without the balances that the file had; it takes the rest");
+	log_unusable(file, why, is_kept ? aside : "", hint);
+}
+
+static void set_balances_aside(struct state_file *file, const char *why)
+{
+	set_copy_aside(file, why,
+		       "the agent starts without the balances that the file had; it takes the "
+		       "rest");
+}
+
+static void set_dropped_aside(struct state_file *file, size_t dropped, size_t count)
+{
+	struct err why;
+
+	(void)err_set(&why, "%zu of its %zu records have no room here", dropped, count);
+	set_copy_aside(file, why.text, "the agent starts without these; it takes the rest");
 }
 
 /* ---- reading all ---- */
@@ -366,13 +381,13 @@ static void take_balances(struct input *in, struct store *memory)
 static bool read_file(struct state_file *file, struct store *memory, struct err *err)
 {
 	struct input in;
-	size_t count = 0;
+	size_t count = 0, dropped = 0;
 	bool has_balances = false;
 
 	begin_input(&in, file->fd);
 	if (look_ahead(&in, 1).len == 0 && in.error == 0)
 		return true; /* a new one */
-	enum text_state state = read_text(&in, NULL, &count);
+	enum text_state state = read_text(&in, NULL, &count, &dropped);
 	if (state != TEXT_GOOD)
 		return set_aside(file,
 				 in.error != 0 ? strerror(in.error)
@@ -382,9 +397,11 @@ static bool read_file(struct state_file *file, struct store *memory, struct err 
 				 err);
 	const char *why = check_balances(&in, memory, &has_balances);
 	begin_input(&in, file->fd);
-	(void)read_text(&in, file->records, &count);
+	(void)read_text(&in, file->records, &count, &dropped);
 	log_event(LOG_INFO, "state_file_read", LOG_TEXT("path", file->path),
-		  LOG_INT("records", count));
+		  LOG_INT("records", count - dropped));
+	if (dropped > 0)
+		set_dropped_aside(file, dropped, count);
 	if (why != NULL)
 		set_balances_aside(file, why);
 	else if (has_balances)

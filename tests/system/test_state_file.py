@@ -2,6 +2,7 @@
 
 import stat
 
+import many_records
 from agent import run
 from processes import wait_until
 from test_admin_tokens import admin_file  # pylint: disable=unused-import
@@ -60,6 +61,21 @@ def test_a_damaged_state_file_is_set_aside(
         assert line["moved_to"] == f"{path}.unusable"
         assert ids(client) == set()
     assert (tmp_path / "state.unusable").read_bytes().startswith(b"ratelimit-spoa")
+
+
+def test_what_has_no_room_is_counted_and_a_copy_is_set_aside(
+        start, tmp_path):  # pylint: disable=redefined-outer-name
+    path = tmp_path / "state"
+    text = many_records.state_file(many_records.blocks(100_002))
+    path.write_text(text)
+
+    with start(None, "--state-file", path) as client:
+        line = client.agent.wait_for_event("state_file_unusable")
+        assert line["reason"] == "2 of its 100002 records have no room here"
+        assert line["moved_to"] == f"{path}.unusable"
+        client.agent.wait_for_event("state_file_read", records=100_000)
+        assert client.request("GET", "/exceptions").json["count"] == 100_000
+    assert (tmp_path / "state.unusable").read_text() == text
 
 
 def test_a_second_agent_with_the_same_state_file_does_not_start(
