@@ -68,7 +68,7 @@ def exhaust(peers, limit, **attributes):
 
 
 @pytest.mark.parametrize("algorithm", ["fixed_window", "sliding_window_counter"])
-@pytest.mark.parametrize("agents", [1, 4])
+@pytest.mark.parametrize("agents", [1, 4, 8])
 def test_agents_together_allow_the_limit_and_ask_less(start, agents, algorithm):
     started = [start(p={**WINDOW, "algorithm": algorithm}) for _ in range(agents)]
     with contextlib.ExitStack() as stack:
@@ -171,6 +171,26 @@ def test_a_connection_that_ends_takes_its_leases_with_it(start, redis):
         redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         wait_until(lambda: not peer.ask(k="y", cost=0).degraded, "the next connection")
         exhaust([peer], 3000, k="x")
+
+
+def test_units_of_an_agent_that_dies_are_lost_and_never_won(start):
+    dying, other = start(p=WINDOW), start(p=WINDOW)
+    with other.connect() as peer:
+        with dying.connect() as dying_peer:
+            allowed = warm_up(dying, dying_peer, k="x") + warm_up(other, peer, k="x")
+            dying.kill()
+
+        def is_exhausted():
+            nonlocal allowed
+            verdicts = [peer.ask(k="x") for _ in range(10)]
+            assert not any(verdict.degraded for verdict in verdicts)
+            allowed += sum(verdict.allowed for verdict in verdicts)
+            assert allowed <= 3000
+            return not verdicts[-1].allowed
+        wait_until(is_exhausted, "a denial")
+        assert allowed > 3000 / 2  # it held what it needed in 200 ms
+    with Operated(other) as client:
+        assert client.used("p", k="x") == {"policy": 3000}
 
 
 def test_without_redis_a_leased_bucket_holds_less_and_leases_nothing(start_agent):
