@@ -20,6 +20,10 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, int64_t us);
+/* The same in two steps, for a value that is added to several histograms: the bucket, and to add.
+ */
+size_t histogram_bucket(int64_t us);
+void histogram_add_to_bucket(struct histogram *histogram, size_t bucket, int64_t us);
 /*
  * The upper bound of the bucket that has the value which `share` of all values do not exceed: 0.99
  * asks for the 99th percentile. 0 when nothing was added; the highest bound for what is above it.

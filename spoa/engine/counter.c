@@ -50,8 +50,14 @@ static void add_to_panes(struct top_panes *top, const struct check *check, uint6
 		top_panes_add(top, TOP_BY_DENIED, check, hash, mono_us);
 }
 
-static void add_check(const struct counter *counter, const struct check *check, int64_t latency_us,
-		      int64_t mono_us)
+/* How long a request took, and the bucket of its histograms that this is. */
+struct latency {
+	int64_t us;
+	size_t bucket;
+};
+
+static void add_check(const struct counter *counter, const struct check *check,
+		      struct latency latency, int64_t mono_us)
 {
 	struct tally *tally = check->policy->tally;
 	enum tally_result result = result_of(check);
@@ -60,7 +66,7 @@ static void add_check(const struct counter *counter, const struct check *check, 
 	tally->checks[result]++;
 	if (result == TALLY_SKIPPED)
 		return;
-	histogram_add(&tally->latency, latency_us);
+	histogram_add_to_bucket(&tally->latency, latency.bucket, latency.us);
 	add_key(&tally->seen, check, hash);
 	if (result == TALLY_DENIED)
 		add_key(&tally->denied, check, hash);
@@ -87,12 +93,13 @@ void counter_add(struct counter *counter, const struct verdict *verdict, enum so
 		 int64_t latency_us, int64_t mono_us)
 {
 	struct engine_stats *stats = &counter->stats;
+	struct latency latency = {latency_us, histogram_bucket(latency_us)};
 
 	add_request(stats, verdict, source);
 	stats->reasons[source][verdict->reason]++;
 	stats->degraded += verdict->degraded;
 	stats->left_out += verdict->request->left_out;
-	histogram_add(&stats->latency[source], latency_us);
+	histogram_add_to_bucket(&stats->latency[source], latency.bucket, latency.us);
 	for (size_t i = 0; i < verdict->request->count; i++)
-		add_check(counter, verdict->request->checks[i], latency_us, mono_us);
+		add_check(counter, verdict->request->checks[i], latency, mono_us);
 }

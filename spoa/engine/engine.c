@@ -236,28 +236,27 @@ static bool is_for_local(const struct check *check)
 	return !check->is_decided && !check->is_skipped && check->terms->on_error == ON_ERROR_LOCAL;
 }
 
-/* An op of the checks that `is_for` chooses, in file order, those in shadow last. */
-static struct store_op make_op(const struct inquiry *inquiry, struct check **checks,
-			       bool (*is_for)(const struct check *check))
+/* Makes an op of the checks that `is_for` chooses, in file order, those in shadow last. */
+static void make_op(struct store_op *op, const struct inquiry *inquiry, struct check **checks,
+		    bool (*is_for)(const struct check *check))
 {
 	const struct request *request = &inquiry->request;
-	struct store_op op = {
-		.checks = checks, .now_us = inquiry->now_us, .is_look = request->is_look};
 
+	*op = (struct store_op){
+		.checks = checks, .now_us = inquiry->now_us, .is_look = request->is_look};
 	for (size_t i = 0; i < request->count; i++) {
 		struct check *check = request->checks[i];
 		if (!is_for(check))
 			continue;
 		if (check->is_shadow)
-			op.shadow++;
+			op->shadow++;
 		else
-			checks[op.count++] = check;
+			checks[op->count++] = check;
 	}
-	size_t end = op.count + op.shadow;
-	for (size_t i = 0; op.count < end; i++)
+	size_t end = op->count + op->shadow;
+	for (size_t i = 0; op->count < end; i++)
 		if (is_for(request->checks[i]) && request->checks[i]->is_shadow)
-			checks[op.count++] = request->checks[i];
-	return op;
+			checks[op->count++] = request->checks[i];
 }
 
 /*
@@ -355,10 +354,9 @@ static void ask_local(struct inquiry *inquiry)
 {
 	struct check *checks[REQUEST_CHECKS_MAX];
 	unsigned errors[REQUEST_CHECKS_MAX];
+	struct store_op op;
 
-	if (are_all_decided(&inquiry->request))
-		return;
-	struct store_op op = make_op(inquiry, checks, is_for_local);
+	make_op(&op, inquiry, checks, is_for_local);
 	if (op.count == 0)
 		return;
 	op.is_denied = is_denied_already(&inquiry->request);
@@ -401,7 +399,8 @@ static void decide(struct inquiry *inquiry, enum source source)
 	struct engine *engine = inquiry->engine;
 	const struct engine_config *config = &engine->config;
 
-	ask_local(inquiry);
+	if (!are_all_decided(&inquiry->request))
+		ask_local(inquiry);
 	inquiry->verdict = verdict_fold(&inquiry->request, config->on_error);
 	struct decision decision = {
 		.verdict = &inquiry->verdict,
@@ -472,7 +471,7 @@ static enum store_state ask_store(struct inquiry *inquiry)
 	struct engine *engine = inquiry->engine;
 
 	/* Before the store is asked only a blocked check denies: on_error decides later. */
-	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
+	make_op(&inquiry->op, inquiry, inquiry->asked, is_for_store);
 	inquiry->op.is_denied = is_blocked(&inquiry->request);
 	inquiry->op.mono_us = inquiry->asked_us;
 	inquiry->op.answered = on_store_answered;
@@ -507,7 +506,7 @@ void engine_decide_unasked(struct inquiry *inquiry, const struct asker *asker, i
 			   int64_t mono_us)
 {
 	note_when_asked(inquiry, now_us, mono_us);
-	inquiry->op = make_op(inquiry, inquiry->asked, is_for_store);
+	make_op(&inquiry->op, inquiry, inquiry->asked, is_for_store);
 	store_op_fail(&inquiry->op, STORE_FULL);
 	inquiry->engine->counter.stats.full += inquiry->op.count > 0;
 	decide(inquiry, asker->source);

@@ -16,7 +16,7 @@ struct policies {
 	struct policy blocked;  /* who is in the list `block` */
 	struct match_list lists[LISTED_COUNT];
 	bool has_lists;
-	struct policy_index *index; /* NULL until it is compiled */
+	struct policy_index *index; /* NULL until it is compiled, and without any `match` */
 	bool are_unknown;
 	bool have_local; /* some policy, or an override, has on_error `local` */
 };
@@ -30,6 +30,7 @@ struct policies *policies_new(enum on_error on_error)
 	policies->references = 1;
 	policies->fallback = (struct policy){
 		.name = "inline",
+		.name_len = sizeof "inline" - 1,
 		.position = SIZE_MAX,
 		.terms.on_error = on_error,
 		.ipv4_prefix = POLICY_IPV4_PREFIX,
@@ -39,6 +40,7 @@ struct policies *policies_new(enum on_error on_error)
 	policies->have_local = on_error == ON_ERROR_LOCAL;
 	policies->blocked = (struct policy){
 		.name = "blocked",
+		.name_len = sizeof "blocked" - 1,
 		.terms = {.on_error = on_error, .is_blocked = true},
 		.tally = tally_new(),
 	};
@@ -354,17 +356,21 @@ static bool compile_lists(struct policies *policies)
 bool policies_compile(struct policies *policies)
 {
 	const struct conditions **matches = calloc(policies->count + 1, sizeof *matches);
-	bool is_whole = matches != NULL && compile_lists(policies);
+	bool is_whole = matches != NULL && compile_lists(policies), has_conditions = false;
 
 	ASSERT(policies->index == NULL);
 	for (size_t i = 0; i < policies->count && is_whole; i++)
 		is_whole = policy_compile(policies->items[i]);
-	for (size_t i = 0; i < policies->count && is_whole; i++)
+	for (size_t i = 0; i < policies->count && is_whole; i++) {
 		matches[i] = &policies->items[i]->match;
-	if (is_whole)
+		has_conditions = has_conditions || matches[i]->count > 0;
+	}
+	if (is_whole && has_conditions) {
 		policies->index = policy_index_new(matches, policies->count);
+		is_whole = policies->index != NULL;
+	}
 	free(matches);
-	return policies->index != NULL;
+	return is_whole;
 }
 
 void policy_search_begin(struct policy_search *search, const struct policies *policies,

@@ -47,6 +47,7 @@ struct match_list *policies_list(struct policies *policies, enum listed which);
 /*
  * Called once, when all policies and lists are in the set: makes the indexes by which
  * policy_search, policy_terms and policies_find_listed find; without them they look at every match.
+ * A set in which no policy has a `match` needs no index for policy_search.
  * False when memory is short.
  */
 MUST_CHECK bool policies_compile(struct policies *policies);

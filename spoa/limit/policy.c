@@ -138,6 +138,7 @@ struct policy *policy_new(const struct policy *policy, size_t position)
 		policy_free(copy);
 		return NULL;
 	}
+	copy->name_len = (uint8_t)strlen(copy->name);
 	copy->position = position;
 	generations_set(copy);
 	return copy;

@@ -62,6 +62,7 @@ struct override {
 
 struct policy {
 	char name[POLICY_NAME_MAX + 1];
+	uint8_t name_len;
 	size_t position; /* in the file */
 	struct terms terms;
 	size_t key_count;
@@ -91,8 +92,9 @@ struct override *policy_add_override(struct policy *policy);
 void policy_drop(struct policy *policy);
 
 /*
- * A copy of `policy`, in which the names of attributes are views; position, generations and tally
- * are filled in. `match` and `overrides` are taken over, also on failure: when memory is short.
+ * A copy of `policy`, in which the names of attributes are views; the name's length, position,
+ * generations and tally are filled in. `match` and `overrides` are taken over, also on failure:
+ * when memory is short.
  */
 struct policy *policy_new(const struct policy *policy, size_t position);
 void policy_free(struct policy *policy);

@@ -93,23 +93,38 @@ static bool lacks_policies(const struct request *request)
 	return request->lacks_policies && !request_is_settled(request);
 }
 
-/* Most requests are one check that is granted: then there is nothing to look for. */
-static bool is_one_grant(const struct request *request)
+/* Most requests are one check that the store decided: then there is nothing to look for. */
+static bool is_one_decided(const struct request *request)
 {
 	if (request->count != 1 || request->is_invalid)
 		return false;
 	const struct check *check = request->checks[0];
-	return check->is_decided && check->outcome.allowed && check->error == 0 &&
-	       !check->is_shadow;
+	return check->is_decided && check->error == 0 && !check->is_shadow;
+}
+
+static enum reason reason_of_denied(const struct request *request)
+{
+	return is_blocked(request) ? REASON_BLOCKED : REASON_LIMITED;
+}
+
+static struct verdict verdict_of_one(const struct request *request)
+{
+	const struct check *check = request->checks[0];
+	bool allowed = check->outcome.allowed;
+
+	return (struct verdict){
+		.request = request,
+		.allowed = allowed,
+		.reason = allowed ? REASON_OK : reason_of_denied(request),
+		.retry_after_us = allowed ? 0 : check->outcome.retry_after_us,
+		.lead = check,
+	};
 }
 
 struct verdict verdict_fold(const struct request *request, enum on_error on_error)
 {
-	if (is_one_grant(request))
-		return (struct verdict){.request = request,
-					.allowed = true,
-					.reason = REASON_OK,
-					.lead = request->checks[0]};
+	if (is_one_decided(request))
+		return verdict_of_one(request);
 	const struct check *limited = find_limited(request);
 	const struct check *undecided = find_undecided(request);
 	const struct check *shadow = find_shadow(request);
@@ -122,7 +137,7 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 
 	if (limited != NULL) {
 		verdict.allowed = false;
-		verdict.reason = is_blocked(request) ? REASON_BLOCKED : REASON_LIMITED;
+		verdict.reason = reason_of_denied(request);
 		verdict.retry_after_us = limited->outcome.retry_after_us;
 		verdict.lead = limited;
 	} else if (undecided != NULL) {
@@ -152,12 +167,26 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 	return verdict;
 }
 
+#define REASON(text)                   \
+	{                              \
+		text, sizeof(text) - 1 \
+	}
+static const struct {
+	char text[REASON_TEXT_SIZE];
+	uint8_t len;
+} reasons[] = {REASON("invalid"), REASON("blocked"), REASON("limited"), REASON("error"),
+	       REASON("shadow"),  REASON("ok"),      REASON("none")};
+
+_Static_assert(ARRAY_SIZE(reasons) == REASON_COUNT, "a reason has no text");
+
 const char *reason_text(enum reason reason)
 {
-	static const char texts[][REASON_TEXT_SIZE] = {"invalid", "blocked", "limited", "error",
-						       "shadow",  "ok",      "none"};
+	return reasons[reason].text;
+}
 
-	return texts[reason];
+size_t reason_text_len(enum reason reason)
+{
+	return reasons[reason].len;
 }
 
 int64_t seconds_up(int64_t us)
@@ -195,11 +224,10 @@ const struct check *verdict_header_check(const struct verdict *verdict, size_t i
 /* What has to be put is bounded, so nothing here looks at what remains (verdict.h). */
 static uint8_t *put_name(uint8_t *at, const struct check *check)
 {
-	const char *name = check->policy->name;
-	size_t len = strlen(name);
+	size_t len = check->policy->name_len;
 
 	*at = '"';
-	COPY_CONSTANT(at + 1, name, POLICY_NAME_MAX);
+	COPY_CONSTANT(at + 1, check->policy->name, POLICY_NAME_MAX);
 	at[1 + len] = '"';
 	return at + 1 + len + 1;
 }

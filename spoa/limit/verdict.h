@@ -42,6 +42,7 @@ struct verdict verdict_fold(const struct request *request, enum on_error on_erro
 /* Memory of REASON_TEXT_SIZE bytes, of which those behind the text are 0. */
 #define REASON_TEXT_SIZE 8
 const char *reason_text(enum reason reason);
+size_t reason_text_len(enum reason reason);
 /* Rounded up; -1 stays -1. */
 int64_t seconds_up(int64_t us);
 int64_t milliseconds_up(int64_t us);

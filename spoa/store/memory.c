@@ -167,8 +167,8 @@ static void keep_log(struct cells *cells, struct balance_cell *cell, const struc
 		add_units(cells, cell, log->last_us, log->used - total);
 }
 
-static void write_back(struct balances *balances, struct finding *finding, int64_t now_us,
-		       int64_t cost)
+/* balances_set_full is to follow. */
+static void write_back(struct balances *balances, struct finding *finding, int64_t cost)
 {
 	struct balance *b = &finding->balance;
 	const struct quota *quota = finding->quota;
@@ -177,8 +177,6 @@ static void write_back(struct balances *balances, struct finding *finding, int64
 		finding->cell = finding->is_grant ? balances_remember_grant(balances, finding->id)
 						  : balances_remember(balances, finding->id);
 	struct balance_cell *cell = balances_at(balances, finding->cell);
-	balances_set_full(balances, finding->cell,
-			  now_us + balance_wait_us(b, quota, now_us, quota->limit));
 	if (!algorithm_traits(quota->algorithm)->is_log)
 		cell->plain = b->plain;
 	else if (finding->is_rewritten)
@@ -258,7 +256,11 @@ static void add_grant(struct balances *balances, const struct finding *finding, 
 	if (grant.cell != 0)
 		balances_hold(balances, grant.cell);
 	balance_take(&grant.balance, grant.quota, units);
-	write_back(balances, &grant, now_us, units);
+	/* Before the write, since the balance of a log reads it in the cell. */
+	int64_t full_in_us =
+		balance_wait_us(&grant.balance, grant.quota, now_us, grant.quota->limit);
+	write_back(balances, &grant, units);
+	balances_set_full(balances, grant.cell, now_us + full_in_us);
 	balances_set_share(balances, grant.cell, remaining - units, grant.quota->limit);
 	balances_let_go(balances, grant.cell);
 }
@@ -349,7 +351,7 @@ static void give_back_units(struct balances *balances, struct finding *finding, 
 
 	balances_hold(balances, finding->cell);
 	balance_give_back(b, quota, taken_us, least_i64(units, quota->limit));
-	write_back(balances, finding, now_us, 0);
+	write_back(balances, finding, 0);
 	look_at(finding, quota, now_us); /* the log is another one now */
 	balances_set_full(balances, finding->cell,
 			  now_us + balance_wait_us(b, quota, now_us, quota->limit));
@@ -424,8 +426,10 @@ static void answer_check(struct balances *balances, const struct store_op *op,
 	check->error = STORE_OK;
 	if (op->is_look)
 		return;
-	if (charged || (b->mended && finding->cell != 0))
-		write_back(balances, finding, now_us, charged ? check->cost : 0);
+	if (charged || (b->mended && finding->cell != 0)) {
+		write_back(balances, finding, charged ? check->cost : 0);
+		balances_set_full(balances, finding->cell, now_us + check->outcome.reset_us);
+	}
 	if (charged && op->is_stand_in)
 		add_grant(balances, finding, check->cost, now_us);
 }

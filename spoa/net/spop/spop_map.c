@@ -151,11 +151,10 @@ static inline uint8_t *set_bool_at(uint8_t *at, enum spop_var var, bool value)
 	return set_at(at, var, value ? SPOP_BOOL | SPOP_FLAG_TRUE : SPOP_BOOL);
 }
 
-/* `memory` has `size` bytes, which may be copied. */
-static inline uint8_t *set_text_at(uint8_t *at, enum spop_var var, const char *memory, size_t size)
+/* `memory` has `size` bytes, which may be copied; `len` of them are the text. */
+static inline uint8_t *set_text_at(uint8_t *at, enum spop_var var, const char *memory, size_t len,
+				   size_t size)
 {
-	size_t len = strlen(memory);
-
 	at = set_at(at, var, SPOP_STR);
 	*at = (uint8_t)len;
 	COPY_CONSTANT(at + 1, memory, size);
@@ -166,7 +165,8 @@ static inline uint8_t *set_text_at(uint8_t *at, enum spop_var var, const char *m
 static uint8_t *put_always_at(uint8_t *at, const struct verdict *verdict)
 {
 	at = set_bool_at(at, SPOP_VAR_ALLOWED, verdict->allowed);
-	at = set_text_at(at, SPOP_VAR_REASON, reason_text(verdict->reason), REASON_TEXT_SIZE);
+	at = set_text_at(at, SPOP_VAR_REASON, reason_text(verdict->reason),
+			 reason_text_len(verdict->reason), REASON_TEXT_SIZE);
 	at = set_bool_at(at, SPOP_VAR_DEGRADED, verdict->degraded);
 	if (verdict->retry_after_us == 0) { /* the same without divisions, and constants */
 		at = set_number_at(at, SPOP_VAR_RETRY_AFTER, 0);
@@ -185,7 +185,8 @@ static inline bool has(unsigned vars, enum spop_var var)
 static uint8_t *put_lead_at(uint8_t *at, const struct check *lead, unsigned vars)
 {
 	if (has(vars, SPOP_VAR_POLICY))
-		at = set_text_at(at, SPOP_VAR_POLICY, lead->policy->name, POLICY_NAME_MAX);
+		at = set_text_at(at, SPOP_VAR_POLICY, lead->policy->name, lead->policy->name_len,
+				 POLICY_NAME_MAX);
 	if (has(vars, SPOP_VAR_LIMIT))
 		at = set_number_at(at, SPOP_VAR_LIMIT, check_limit(lead));
 	if (has(vars, SPOP_VAR_REMAINING))

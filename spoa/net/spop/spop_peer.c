@@ -288,7 +288,10 @@ static void note_disconnect(struct spop_peer *peer, const struct spop_frame *fra
 
 static void count_frame(struct spop_server_stats *stats, uint8_t type)
 {
-	stats->notifies += type == SPOP_NOTIFY;
+	if (type == SPOP_NOTIFY) {
+		stats->notifies++;
+		return;
+	}
 	stats->hellos += type == SPOP_HAPROXY_HELLO;
 	stats->disconnects += type == SPOP_HAPROXY_DISCONNECT;
 	stats->others += type < SPOP_HAPROXY_HELLO || type > SPOP_NOTIFY;

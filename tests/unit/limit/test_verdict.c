@@ -91,6 +91,7 @@ static void set_checks(struct scene *scene, const struct given given[CHECKS_MAX]
 	scene->request.is_invalid = is_invalid;
 	for (size_t i = 0; i < CHECKS_MAX && given[i].answer != NO_CHECK; i++) {
 		scene->policies[i].name[0] = (char)('a' + i);
+		scene->policies[i].name_len = 1;
 		scene->policies[i].position = i;
 		scene->policies[i].terms.on_error =
 			given[i].answer == FAILED_DENY ? ON_ERROR_DENY : ON_ERROR_ALLOW;
@@ -476,7 +477,7 @@ static const struct {
 
 TEST_ROWS(policy_windows)
 {
-	struct policy policy = {.name = "a", .terms.quota = row->quota};
+	struct policy policy = {.name = "a", .name_len = 1, .terms.quota = row->quota};
 	struct check check = {
 		.policy = &policy, .terms = &policy.terms, .quota = &policy.terms.quota};
 	char memory[64];

@@ -28,6 +28,7 @@ static struct check *add(const char *name, int64_t limit)
 	memset(policy, 0, sizeof *policy);
 	memset(check, 0x5a, sizeof *check);
 	snprintf(policy->name, sizeof policy->name, "%s", name);
+	policy->name_len = (uint8_t)strlen(policy->name);
 	policy->terms.quota =
 		(struct quota){.algorithm = FIXED_WINDOW, .limit = limit, .window_us = 60 * SECOND};
 	check->policy = policy;

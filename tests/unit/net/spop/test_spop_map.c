@@ -139,6 +139,7 @@ static void set_scene(struct scene *scene, size_t count, size_t name_len)
 		struct policy *policy = &scene->policies[i];
 		struct check *check = &scene->checks[i];
 		memset(policy->name, (int)('a' + i), name_len);
+		policy->name_len = (uint8_t)name_len;
 		policy->position = i;
 		policy->terms.quota = (struct quota){
 			.algorithm = FIXED_WINDOW, .limit = 10, .window_us = 60 * SECOND};
