@@ -84,6 +84,7 @@ static void hand_over(struct drain *drain)
 
 	systemd_notify_stopping(drain->config.systemd, timeout_us);
 	drain->state = DRAIN_ENDING;
+	drain->is_handing_over = true;
 	log_event(LOG_INFO, "draining", LOG_TEXT("signal", "SIGTERM"), LOG_INT("delay_ms", 0),
 		  LOG_BOOL("handing_over", true));
 	http_server_begin_drain(drain->config.http);

@@ -47,6 +47,7 @@ struct drain_config { /* nothing of it is owned */
 struct drain {
 	struct drain_config config;
 	enum drain_state state;
+	bool is_handing_over;  /* to the next agent, which gets the same sockets */
 	struct ev_timer timer; /* the delay in DRAINING, the timeout in ENDING and CLOSING */
 	struct ev_signal on_term, on_int;
 };

@@ -38,6 +38,14 @@ struct local_share {
 
 #define POLICIES_IN_STORE "store:"
 
+/* What systemd kept of the process before (systemd_sockets.h). The one who uses it closes it. */
+#define STORED_MAX      8
+#define STORED_NAME_MAX 40
+struct stored_descriptor {
+	int fd;
+	char name[STORED_NAME_MAX];
+};
+
 struct options {
 	struct address_list spop_listen;
 	struct address_list http_listen;
@@ -72,6 +80,8 @@ struct options {
 	enum log_level log_level;
 	enum log_format log_format;
 	enum log_decisions log_decisions;
+	struct stored_descriptor stored[STORED_MAX];
+	size_t stored_count;
 };
 
 /*

@@ -28,6 +28,7 @@
 
 #include "app/descriptors.h"
 #include "app/drain.h"
+#include "app/handover.h"
 #include "app/operate/exceptions.h"
 #include "app/operate/operate.h"
 #include "app/operate/policies_store.h"
@@ -66,6 +67,7 @@ struct agent {
 	struct exceptions *exceptions;
 	struct records *records; /* what operators change; the store's, or this agent's own */
 	struct state_file state_file;
+	struct handover handover;
 	struct policies_store *policies; /* of --policies store:, else NULL */
 	struct engine *engine;
 	struct spop_server *spop;
@@ -561,16 +563,21 @@ static uint64_t records_clock(void *owner)
 
 static bool open_exceptions(struct agent *agent, struct policies *policies, struct err *err)
 {
-	struct store *memory = agent->store == agent->memory ? agent->memory : NULL;
+	struct state_file_config state = {
+		.path = agent->options->state_file,
+		.memory = agent->store == agent->memory ? agent->memory : NULL,
+	};
 
+	handover_open(&agent->handover, agent->options, state.memory, CLOCK_STEP_US);
+	state.skips_balances = handover_has_balances(&agent->handover);
 	agent->records = agent->store->records != NULL ? agent->store->records
 						       : records_memory_new(clock_now_us);
 	if (agent->records != NULL)
 		agent->exceptions = exceptions_new(records_clock, agent->records);
 	if (agent->exceptions == NULL)
 		return err_set(err, "there is not enough memory for exceptions");
-	if (!state_file_open(&agent->state_file, agent->options->state_file, agent->records, memory,
-			     err))
+	state.records = agent->records;
+	if (!state_file_open(&agent->state_file, &state, err))
 		return false;
 	policies_hash_starts(policies);
 	return true;
@@ -596,13 +603,27 @@ static void set_view(struct agent *agent)
 	history_init(&agent->view.history, agent->view.started_mono_us);
 }
 
+/* Balances that systemd can keep are in memory that outlives this process. */
+static struct store *open_memory(const struct options *options)
+{
+	struct store *memory = NULL;
+
+	if (options->store.is_memory && systemd_notify_can_keep()) {
+		memory = memory_store_new_shared(options->memory_limit);
+		if (memory == NULL)
+			log_event(LOG_WARN, "handover_off", LOG_TEXT("reason", strerror(errno)),
+				  LOG_TEXT("hint", "the next agent gets no balances from systemd"));
+	}
+	return memory != NULL ? memory : memory_store_new(options->memory_limit);
+}
+
 static bool build(struct agent *agent, struct policies *policies, struct err *err)
 {
 	const struct options *options = agent->options;
 
 	decision_log_init(&agent->decisions, options->log_decisions);
 	agent->loop = ev_default_loop(EVFLAG_AUTO);
-	agent->memory = memory_store_new(options->memory_limit);
+	agent->memory = open_memory(options);
 	if (agent->loop == NULL || agent->memory == NULL)
 		return err_set(err,
 			       "there is not enough memory for --memory-limit, or no event loop");
@@ -748,6 +769,7 @@ static void tear_down(struct agent *agent)
 	spop_server_free(agent->spop);
 	http_server_free(agent->http);
 	state_file_close(&agent->state_file);
+	handover_release(&agent->handover);
 	/* Before the engine: a store that is freed answers what still waits in it. */
 	if (agent->store != agent->memory)
 		store_free(agent->store);
@@ -779,9 +801,16 @@ static void watch_second_signal(void)
 	(void)sigaction(SIGINT, &action, NULL);
 }
 
+/*
+ * A successor that waits with the same sockets has the balances from systemd. It must not wait
+ * until they are in a file too.
+ */
 static void keep_balances(struct agent *agent)
 {
-	if (agent->store == agent->memory)
+	if (agent->store != agent->memory)
+		return;
+	bool is_kept = handover_end(&agent->handover);
+	if (!is_kept || !agent->drain.is_handing_over)
 		state_file_write_balances(&agent->state_file, agent->memory);
 }
 
@@ -813,6 +842,7 @@ int serve(const struct options *options, struct policies *policies, const struct
 				  LOG_TEXT("reason", "--shadow-all is on: every policy is in "
 						     "shadow, and denies nobody"));
 		policies_unref(policies);
+		handover_start(&agent.handover, agent.loop, &agent.systemd);
 		tell_status(&agent);
 		systemd_notify_ready(&agent.systemd);
 		ev_run(agent.loop, 0);

@@ -378,8 +378,10 @@ static void take_balances(struct input *in, struct store *memory)
 }
 
 /* Read twice: what is damaged shows at the end. */
-static bool read_file(struct state_file *file, struct store *memory, struct err *err)
+static bool read_file(struct state_file *file, const struct state_file_config *config,
+		      struct err *err)
 {
+	const char *why = NULL;
 	struct input in;
 	size_t count = 0, dropped = 0;
 	bool has_balances = false;
@@ -395,7 +397,8 @@ static bool read_file(struct state_file *file, struct store *memory, struct err 
 					 ? "it was written by another version of this program"
 					 : "it is no state file of this program, or it is damaged",
 				 err);
-	const char *why = check_balances(&in, memory, &has_balances);
+	if (!config->skips_balances)
+		why = check_balances(&in, config->memory, &has_balances);
 	begin_input(&in, file->fd);
 	(void)read_text(&in, file->records, &count, &dropped);
 	log_event(LOG_INFO, "state_file_read", LOG_TEXT("path", file->path),
@@ -405,20 +408,25 @@ static bool read_file(struct state_file *file, struct store *memory, struct err 
 	if (why != NULL)
 		set_balances_aside(file, why);
 	else if (has_balances)
-		take_balances(&in, memory);
+		take_balances(&in, config->memory);
 	return true;
 }
 
-bool state_file_open(struct state_file *file, const char *path, struct records *records,
-		     struct store *memory, struct err *err)
+bool state_file_open(struct state_file *file, const struct state_file_config *config,
+		     struct err *err)
 {
-	*file = (struct state_file){.path = path, .records = records, .fd = -1, .new_fd = -1};
-	if (path == NULL)
+	*file = (struct state_file){
+		.path = config->path,
+		.records = config->records,
+		.fd = -1,
+		.new_fd = -1,
+	};
+	if (file->path == NULL)
 		return true;
-	if (strlen(path) > PATH_BYTES_MAX)
+	if (strlen(file->path) > PATH_BYTES_MAX)
 		return err_set(err, "--state-file: the path is longer than %d bytes",
 			       PATH_BYTES_MAX);
-	if (lock_file(file, err) && read_file(file, memory, err))
+	if (lock_file(file, err) && read_file(file, config, err))
 		return true;
 	file->path = NULL; /* nothing is written */
 	return false;

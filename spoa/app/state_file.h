@@ -49,14 +49,22 @@ struct state_file {
 	struct balances_image_counts counts;
 };
 
+struct state_file_config {       /* nothing of it is owned */
+	const char *path;        /* NULL, or lives as long as the state file */
+	struct records *records; /* that are read and written */
+	/* A memory store without balances, which gets those of the file; NULL: balances are kept
+	 * elsewhere. */
+	struct store *memory;
+	bool skips_balances; /* `memory` has later ones than the file */
+};
+
 /*
- * Locks the file, which is made if it is missing, and reads it into `records` and `memory`. False,
- * with the reason, when another agent has it or it can't be opened. `path` is NULL or lives as long
- * as the state file. The caller calls it before records_on_change, and policies_hash_starts then.
- * `memory` is a memory store without balances, or NULL when balances are kept elsewhere.
+ * Locks the file, which is made if it is missing, and reads it. False, with the reason, when
+ * another agent has it or it can't be opened. The caller calls it before records_on_change, and
+ * policies_hash_starts then.
  */
-MUST_CHECK bool state_file_open(struct state_file *file, const char *path, struct records *records,
-				struct store *memory, struct err *err);
+MUST_CHECK bool state_file_open(struct state_file *file, const struct state_file_config *config,
+				struct err *err);
 /* From now on changes are written. Before this none are noted. */
 void state_file_start(struct state_file *file, struct ev_loop *loop);
 /* A record has changed. */

@@ -143,6 +143,58 @@ void systemd_notify_stopping(struct systemd_notify *notify, int64_t within_us)
 	tell(notify, text);
 }
 
+/* ---- what systemd keeps ---- */
+
+bool systemd_notify_can_keep(void)
+{
+	const char *most = getenv("FDSTORE"), *path = getenv("NOTIFY_SOCKET");
+	uint64_t number;
+
+	return path != NULL && most != NULL &&
+	       parse_whole(bytes_from_text(most), INT32_MAX, &number) && number > 0;
+}
+
+bool systemd_notify_keep(struct systemd_notify *notify, const char *name, int fd)
+{
+	char text[128];
+	union {
+		struct cmsghdr head; /* for its alignment */
+		char bytes[CMSG_SPACE(sizeof fd)];
+	} control = {.bytes = {0}};
+	struct iovec line = {.iov_base = text};
+	struct msghdr message = {
+		.msg_name = &notify->address,
+		.msg_namelen = notify->address_len,
+		.msg_iov = &line,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof control.bytes,
+	};
+
+	if (notify->fd < 0)
+		return false;
+	line.iov_len = (size_t)snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", name);
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(head), &fd, sizeof fd);
+	if (sendmsg(notify->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	note_failure(notify);
+	return false;
+}
+
+void systemd_notify_drop(struct systemd_notify *notify, const char *name)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	tell(notify, text);
+}
+
+/* ---- the status ---- */
+
 /* Without line breaks, because the text behind one would be another NAME=VALUE. */
 static void copy_in_one_line(char *line, const char *text)
 {

@@ -18,6 +18,8 @@
 
 #include <ev.h>
 
+#include "base/compiler.h"
+
 #define SYSTEMD_STATUS_MAX 512
 
 struct systemd_notify {
@@ -42,6 +44,15 @@ void systemd_notify_reloading(struct systemd_notify *notify);
 void systemd_notify_stopping(struct systemd_notify *notify, int64_t within_us);
 /* What `systemctl status` shows; one line. Sent when it is another one than before. */
 void systemd_notify_status(struct systemd_notify *notify, const char *status);
+/*
+ * Whether systemd keeps descriptors for the next process: FileDescriptorStoreMax= of the unit,
+ * which systemd tells by the variable FDSTORE (the unit does so for systemd before 254).
+ */
+bool systemd_notify_can_keep(void);
+/* Has systemd keep a copy of the descriptor by that name. False when systemd could not be told. */
+MUST_CHECK bool systemd_notify_keep(struct systemd_notify *notify, const char *name, int fd);
+/* Has systemd close all descriptors that it keeps by that name. */
+void systemd_notify_drop(struct systemd_notify *notify, const char *name);
 /* `notify` may be all zeros. */
 void systemd_notify_release(struct systemd_notify *notify);
 

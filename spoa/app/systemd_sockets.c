@@ -97,6 +97,26 @@ static bool add_socket(struct address_list *list, struct bytes name, int fd, str
 	return true;
 }
 
+/* ---- what was kept ---- */
+
+static bool is_kept_name(struct bytes name)
+{
+	return bytes_begin_with(name, BYTES(SYSTEMD_BALANCES)) && name.len < STORED_NAME_MAX;
+}
+
+/* What it is, its user finds out. Of too many, those that came last are closed. */
+static void add_kept(struct options *options, struct bytes name, int fd)
+{
+	if (options->stored_count == STORED_MAX) {
+		(void)close(fd);
+		return;
+	}
+	struct stored_descriptor *kept = &options->stored[options->stored_count++];
+	*kept = (struct stored_descriptor){.fd = fd};
+	memcpy(kept->name, name.data, name.len);
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 /* ---- all of them ---- */
 
 /* The first socket of a name takes the place of the option's addresses. */
@@ -118,6 +138,7 @@ bool systemd_sockets_take(struct options *options, struct err *err)
 	struct bytes names = bytes_from_text(names_text == NULL ? "" : names_text);
 	size_t count;
 
+	options->stored_count = 0;
 	if (!is_for_this_process())
 		return true;
 	if (!read_count(&count, err))
@@ -125,7 +146,9 @@ bool systemd_sockets_take(struct options *options, struct err *err)
 	for (size_t i = 0; i < count; i++) {
 		struct bytes name = {0};
 		(void)bytes_next_item(&names, ':', &name);
-		if (!take_socket(options, name, FIRST_FD + (int)i, err))
+		if (is_kept_name(name))
+			add_kept(options, name, FIRST_FD + (int)i);
+		else if (!take_socket(options, name, FIRST_FD + (int)i, err))
 			return false;
 	}
 	return true;

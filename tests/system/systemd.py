@@ -17,16 +17,34 @@ class Manager:
         self.socket.bind(self.name.replace("@", "\0", 1) if self.name[0] == "@" else self.name)
         self.socket.settimeout(PATIENCE)
         self.told = []
+        self.kept = []  # the file-descriptor store: (name, descriptor)
 
-    def environment(self, watchdog_us=None):
+    def environment(self, watchdog_us=None, keeps=False):
         watchdog = {} if watchdog_us is None else {"WATCHDOG_USEC": str(watchdog_us)}
-        return {"NOTIFY_SOCKET": self.name, **watchdog}
+        keeper = {"FDSTORE": "8"} if keeps else {}
+        return {"NOTIFY_SOCKET": self.name, **watchdog, **keeper}
 
     def read(self):
-        """The next datagram, as a dict."""
-        text = self.socket.recv(65536).decode()
-        self.told.append(dict(line.split("=", 1) for line in text.split("\n")))
-        return self.told[-1]
+        """The next datagram, as a dict. What it says of the file-descriptor store is done."""
+        text, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 8)
+        told = dict(line.split("=", 1) for line in text.decode().split("\n"))
+        self.told.append(told)
+        if "FDSTORE" in told:
+            self.kept += [(told["FDNAME"], self._move_out_of_the_way(fd)) for fd in descriptors]
+        elif "FDSTOREREMOVE" in told:
+            self.forget(lambda name: name == told["FDNAME"])
+        return told
+
+    @staticmethod
+    def _move_out_of_the_way(fd):
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
+        os.close(fd)
+        return high
+
+    def forget(self, is_it=lambda name: True):
+        for _, fd in filter(lambda kept: is_it(kept[0]), self.kept):
+            os.close(fd)
+        self.kept = [kept for kept in self.kept if not is_it(kept[0])]
 
     def wait_for(self, name, is_it=lambda value: True):
         """Reads until the service tells `name` with such a value, and returns the datagram."""
@@ -36,6 +54,15 @@ class Manager:
             if name in told and is_it(told[name]):
                 return told
         raise AssertionError(f"no {name} among {self.told}")
+
+    def read_what_is_there(self):
+        """Waits for nothing."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.read()
+        except BlockingIOError:
+            self.socket.settimeout(PATIENCE)
 
     def drop_all(self):
         """Reads what is there, and waits for nothing."""
@@ -57,6 +84,7 @@ class Manager:
         return False
 
     def finish(self):
+        self.forget()
         self.socket.close()
         if self.name[0] != "@":
             os.unlink(self.name)
@@ -90,14 +118,16 @@ class Sockets:
         host, port = found.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def activate(self, names=None, **environment):
-        """Keywords for Agent and the like, so that the process inherits the sockets. The shell becomes
-        the process, so LISTEN_PID is right; Debian's other shell knows no descriptors above 9."""
-        moves = " ".join(f"{3 + n}<&{made.fileno()}" for n, (_, made) in enumerate(self.opened))
-        names = ":".join(name for name, _ in self.opened) if names is None else names
+    def activate(self, names=None, kept=(), **environment):
+        """Keywords for Agent and the like, so that the process inherits the sockets, and behind them
+        what a Manager kept. The shell becomes the process, so LISTEN_PID is right; Debian's other
+        shell knows no descriptors above 9."""
+        given = [(name, made.fileno()) for name, made in self.opened] + list(kept)
+        moves = " ".join(f"{3 + n}<&{fd}" for n, (_, fd) in enumerate(given))
+        names = ":".join(name for name, _ in given) if names is None else names
         return {"wrapper": ["/bin/bash", "-c", f'LISTEN_PID=$$ exec "$@" {moves}', "bash"],
-                "pass_fds": [made.fileno() for _, made in self.opened],
-                "env": {"LISTEN_FDS": str(len(self.opened)), "LISTEN_FDNAMES": names,
+                "pass_fds": [fd for _, fd in given],
+                "env": {"LISTEN_FDS": str(len(given)), "LISTEN_FDNAMES": names,
                         **environment}}
 
     def finish(self):

@@ -76,10 +76,22 @@ def test_the_services_are_hardened(service):
 def test_what_the_agent_keeps_is_in_the_folder_that_systemd_makes():
     unit = "ratelimit-spoa.service"
 
-    assert lines_of(unit, "Environment") == ["RATELIMIT_STATE_FILE=%S/ratelimit-spoa/state"]
+    assert lines_of(unit, "Environment") == ["RATELIMIT_STATE_FILE=%S/ratelimit-spoa/state",
+                                             "FDSTORE=8"]
     assert lines_of(unit, "StateDirectory") == ["ratelimit-spoa"]
     # The administrator's own value holds: systemd reads the file last, wherever its line is.
     assert lines_of(unit, "EnvironmentFile") == ["-/etc/default/ratelimit-spoa"]
+
+
+def test_systemd_keeps_the_memory_of_the_agent_and_says_so():
+    unit = "ratelimit-spoa.service"
+
+    # The variable is what systemd 254 sets by itself, of the same value.
+    assert lines_of(unit, "FileDescriptorStoreMax") == ["8"]
+    assert "FDSTORE=8" in lines_of(unit, "Environment")
+    # A restart hands over; a stop drains, and writes the state file.
+    assert lines_of(unit, "RestartKillSignal") == ["SIGTERM"]
+    assert lines_of(unit, "KillSignal") == ["SIGINT"]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -85,7 +85,8 @@ static struct records *open_new(struct state_file *file)
 	struct err err;
 
 	assert_non_null(records);
-	if (!state_file_open(file, path, records, NULL, &err))
+	if (!state_file_open(file, &(struct state_file_config){.path = path, .records = records},
+			     &err))
 		fail_msg("%s", err.text);
 	return records;
 }
@@ -176,7 +177,8 @@ TEST(state_file_of_another_agent_is_refused)
 	struct records *records = open_new(&file);
 	struct err err;
 
-	assert_false(state_file_open(&other, path, records, NULL, &err));
+	assert_false(state_file_open(
+		&other, &(struct state_file_config){.path = path, .records = records}, &err));
 	assert_non_null(strstr(err.text, "another agent has it"));
 	state_file_close(&other);
 
@@ -186,7 +188,8 @@ TEST(state_file_of_another_agent_is_refused)
 	state_file_note_change(&file);
 	while (file.is_changed || file.is_putting || file.is_writing)
 		ev_run(loop, EVRUN_ONCE);
-	assert_false(state_file_open(&other, path, records, NULL, &err));
+	assert_false(state_file_open(
+		&other, &(struct state_file_config){.path = path, .records = records}, &err));
 	assert_non_null(strstr(err.text, "another agent has it"));
 	close_all(&file, records);
 }
@@ -196,10 +199,12 @@ TEST(state_file_that_cannot_be_is_refused)
 	struct state_file file;
 	struct err err;
 
-	assert_false(state_file_open(&file, folder, NULL, NULL, &err));
-	assert_false(state_file_open(&file, "/nowhere/state", NULL, NULL, &err));
+	assert_false(state_file_open(&file, &(struct state_file_config){.path = folder}, &err));
+	assert_false(state_file_open(&file, &(struct state_file_config){.path = "/nowhere/state"},
+				     &err));
 	assert_non_null(strstr(err.text, "/nowhere/state"));
-	assert_false(state_file_open(&file, "/dev/null", NULL, NULL, &err));
+	assert_false(
+		state_file_open(&file, &(struct state_file_config){.path = "/dev/null"}, &err));
 	assert_non_null(strstr(err.text, "not a regular file"));
 }
 
@@ -208,7 +213,7 @@ TEST(state_file_without_a_path_does_nothing)
 	struct state_file file;
 	struct err err;
 
-	assert_true(state_file_open(&file, NULL, NULL, NULL, &err));
+	assert_true(state_file_open(&file, &(struct state_file_config){.path = NULL}, &err));
 	state_file_start(&file, loop);
 	state_file_note_change(&file);
 	state_file_close(&file);
@@ -279,7 +284,10 @@ static struct records *open_with(struct state_file *file, struct store *memory)
 	struct err err;
 
 	assert_non_null(records);
-	if (!state_file_open(file, path, records, memory, &err))
+	if (!state_file_open(
+		    file,
+		    &(struct state_file_config){.path = path, .records = records, .memory = memory},
+		    &err))
 		fail_msg("%s", err.text);
 	return records;
 }

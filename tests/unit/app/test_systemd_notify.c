@@ -2,6 +2,7 @@
 #include "app/systemd_notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -277,4 +278,72 @@ TEST(systemd_notify_a_socket_that_is_gone_stops_nothing)
 	systemd_notify_ready(&notify);
 
 	assert_true(notify.has_failed);
+}
+
+/* ---- what systemd keeps ---- */
+
+TEST(systemd_notify_keep_sends_the_descriptor_and_its_name)
+{
+	char text[256] = "", control[CMSG_SPACE(sizeof(int))];
+	struct iovec line = {.iov_base = text, .iov_len = sizeof text - 1};
+	struct msghdr message = {
+		.msg_iov = &line,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control,
+	};
+	int ends[2], fd;
+	char byte = 'x';
+
+	listen_at(path);
+	systemd_notify_init(&notify, loop);
+	assert_int_equal(pipe(ends), 0);
+
+	assert_true(systemd_notify_keep(&notify, "balances-1", ends[1]));
+
+	assert_true(recvmsg(receiver, &message, 0) > 0);
+	assert_string_equal(text, "FDSTORE=1\nFDNAME=balances-1");
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	assert_non_null(head);
+	assert_int_equal(head->cmsg_type, SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(head), sizeof fd);
+	assert_int_equal(write(fd, "k", 1), 1);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 'k');
+	close(fd);
+	close(ends[0]);
+	close(ends[1]);
+
+	systemd_notify_drop(&notify, "balances-1");
+	assert_string_equal(received(), "FDSTOREREMOVE=1\nFDNAME=balances-1");
+}
+
+TEST(systemd_notify_keep_fails_without_systemd)
+{
+	systemd_notify_init(&notify, loop);
+
+	assert_false(systemd_notify_keep(&notify, "balances-1", 2));
+}
+
+static const struct {
+	const char *name, *most, *socket;
+	bool can_keep;
+} stores[] = {
+	{"some", "8", "/run/notify", true},
+	{"none", "0", "/run/notify", false},
+	{"an old systemd", NULL, "/run/notify", false},
+	{"no systemd", "8", NULL, false},
+	{"no number", "many", "/run/notify", false},
+};
+
+TEST_ROWS(stores)
+{
+	if (row->most != NULL)
+		setenv("FDSTORE", row->most, 1);
+	if (row->socket != NULL)
+		setenv("NOTIFY_SOCKET", row->socket, 1);
+
+	assert_int_equal(systemd_notify_can_keep(), row->can_keep);
+
+	unsetenv("FDSTORE");
 }

@@ -248,3 +248,41 @@ TEST(systemd_sockets_take_16_of_a_name)
 	assert_false(systemd_sockets_take(&options, &err));
 	assert_string_equal(err.text, "LISTEN_FDS: \"spop\" has more than 16 sockets");
 }
+
+TEST(systemd_sockets_take_what_was_kept_behind_the_sockets)
+{
+	hand_over_listening();
+	hand_over(open("/dev/null", O_RDONLY));
+	say("2", "spop:balances-3f9a");
+
+	assert_true(systemd_sockets_take(&options, &err));
+
+	assert_int_equal(options.spop_listen.count, 1);
+	assert_int_equal(options.stored_count, 1);
+	assert_int_equal(options.stored[0].fd, 4);
+	assert_string_equal(options.stored[0].name, "balances-3f9a");
+	assert_int_equal(fcntl(4, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_true(systemd_sockets_outlive(&options));
+}
+
+TEST(systemd_sockets_close_what_was_kept_too_often)
+{
+	for (int i = 0; i < STORED_MAX + 1; i++)
+		hand_over(open("/dev/null", O_RDONLY));
+	say("9", "balances-1:balances-2:balances-3:balances-4:balances-5:balances-6:balances-7:"
+		 "balances-8:balances-9");
+
+	assert_true(systemd_sockets_take(&options, &err));
+
+	assert_int_equal(options.stored_count, STORED_MAX);
+	assert_int_equal(fcntl(3 + STORED_MAX, F_GETFD), -1);
+	assert_false(systemd_sockets_outlive(&options));
+}
+
+TEST(systemd_sockets_refuse_a_kept_name_that_is_too_long)
+{
+	hand_over(open("/dev/null", O_RDONLY));
+	say("1", "balances-0123456789012345678901234567890123456789");
+
+	assert_false(systemd_sockets_take(&options, &err));
+}
