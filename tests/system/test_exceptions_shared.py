@@ -9,6 +9,7 @@ from http_client import assert_problem
 from processes import wait_until
 from test_admin_tokens import ANN, admin_file  # pylint: disable=unused-import
 from test_exceptions import POLICIES, Operator
+from test_http_openapi import assert_is_described
 
 
 @pytest.fixture
@@ -87,7 +88,12 @@ def texts(client):
     """The warnings of /status, which every answer has as well."""
     warnings = client.request("GET", "/status").json["store"]["warnings"]
     assert client.request("GET", "/exceptions").json.get("warnings", []) == warnings
-    assert client.request("GET", "/balances/login?src=x").json.get("warnings", []) == warnings
+    for path in ("/balances/login?src=x", "/top?last=all"):
+        assert client.request("GET", path).json.get("warnings", []) == warnings
+    explained = client.request("POST", "/explain", '{"attributes":{}}',
+                               {"Content-Type": "application/json"})
+    assert_is_described(explained, "post", "/explain")
+    assert explained.json.get("warnings", []) == warnings
     return warnings
 
 

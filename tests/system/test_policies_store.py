@@ -564,5 +564,6 @@ def test_a_redis_that_may_delete_the_policies_is_warned_about(start, redis):
         assert line["maxmemory_policy"] == "allkeys-lru" and "stored policies" in line["hint"]
         status = client.request("GET", "/status").json
         assert ["allkeys-lru" in text for text in status["store"]["warnings"]] == [True]
+        assert client.history()["warnings"] == status["store"]["warnings"]
     with start(redis.url) as client:
         client.agent.wait_for_event("store_evicts_exceptions")

@@ -185,6 +185,25 @@ def test_a_request_is_looked_up_by_all_policies_and_narrowed_to_one(operator):
     assert operator.exceptions()[0]["names"] == {"src": CLIENT, "path": "/login"}
 
 
+def test_the_entry_of_a_list_and_the_line_of_a_file_are_named(start_agent, open_page, tmp_path):
+    (tmp_path / "blocked.txt").write_text("# scanners\n198.51.100.0/24\n")
+    (tmp_path / "paths.txt").write_text("/x\n/login\n")
+    file = tmp_path / "policies.json"
+    file.write_text(json.dumps({
+        "block": [{"src": "203.0.113.9"}, {"src": "@blocked.txt", "path": ["/a", "/login"]}],
+        "policies": {"login": {**window(3), "match": {"path": "@paths.txt"}}}}))
+    agent = start_agent("--policies", file, http=True)
+    page = open_page(f"http://{agent.http_address}/")
+    page.wait_for(lambda: state(page) == "live", "an answer")
+
+    said = look_up(page, "src=198.51.100.7 path=/login")
+    assert said.startswith("Would be denied: blocked")
+    assert "The policy file’s list block decided: block[1] fits by block[1].src: blocked.txt, line 2 " \
+           "and block[1].path[1]: /login." in said
+    assert "list" not in look_up(page, "src=192.0.2.7 path=/login")
+    assert "by policies.login.match.path: paths.txt, line 2" in page.text("#applying-rows")
+
+
 @pytest.mark.parametrize("names, policy, words", [
     ("", "", "Type at least one attribute"), ("src", "", "Write name=value"),
     ('src="a', "", "Write name=value"), ("src=a src=b", "", "src is there twice"),

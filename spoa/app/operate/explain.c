@@ -483,7 +483,7 @@ bool explain_put(FILE *to, const struct verdict *verdict, const struct attribute
 	explain_lists_put_entry(&lists, request);
 	fputs(",\"policies\":[", to);
 	size_t left_out = put_policies(&lists, request, prefix);
-	fprintf(to, "],\"policies_left_out\":%zu}", left_out);
+	fprintf(to, "],\"policies_left_out\":%zu", left_out);
 	return !lists.has_failed;
 }
 
@@ -536,6 +536,8 @@ static void answer_verdict(struct operate *operate, struct http_exchange *exchan
 				    bytes_from_text(operate->options->key_prefix),
 				    operate->options->policies);
 	if (is_whole) {
+		operate_put_warnings(operate, file.to);
+		fputc('}', file.to);
 		operate_send_json(exchange, &file);
 		return;
 	}

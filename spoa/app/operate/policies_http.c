@@ -172,7 +172,10 @@ static void put_history(FILE *to, const struct operate *operate)
 		put_string(to, store->refused_why.text);
 		fputc('}', to);
 	}
-	fputs(is_stale(operate) ? ",\"stale\":true}" : "}", to);
+	if (is_stale(operate))
+		fputs(",\"stale\":true", to);
+	operate_put_warnings(operate, to);
+	fputc('}', to);
 }
 
 void policies_history(void *owner, struct http_exchange *exchange)

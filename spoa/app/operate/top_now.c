@@ -116,7 +116,9 @@ static void put_top(FILE *to, const struct operate *operate, const struct questi
 		operate->options->hash_keys ? "true" : "false");
 	for (size_t i = 0; i < count; i++)
 		put_entry(to, &sum->entries[i], i > 0 ? "," : "");
-	fputs("]}", to);
+	fputc(']', to);
+	operate_put_warnings(operate, to);
+	fputc('}', to);
 }
 
 void top_now_answer(void *owner, struct http_exchange *exchange)

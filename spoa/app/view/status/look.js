@@ -35,13 +35,25 @@ function requestOf({policy, names}) {
 
 /* ---- the answers ---- */
 
-function sayVerdict({verdict, exception}) {
+/* What a list file or a value of the policy file has to do with it. */
+function fitText(fit) {
+	const line = fit.file && fit.file + ', line ' + fit.line;
+	return fit.place + (line || fit.value !== undefined ? ': ' + (line || fit.value) : '') +
+		(fit.changed ? ' (of the file as the agent read it; it has changed since)' : '');
+}
+function fitsText(fits) {
+	return fits && fits.length > 0 ? ' by ' + fits.map(fitText).join(' and ') : '';
+}
+function sayVerdict({verdict, exception, list}) {
 	const role = !verdict.allowed ? ', by ' : verdict.reason === 'shadow'
 		? ', would be denied by ' : ', least is left of ';
 	const end = verdict.retry_after_ms > 0 ? '; again in ' + wait(verdict.retry_after_ms) : '';
 	const text = (verdict.allowed ? 'Would be allowed: ' : 'Would be denied: ') + verdict.reason +
 		(verdict.policy ? role + verdict.policy : '') + end + '.' +
 		(exception ? ' Exception ' + exception.id + ' decided.' : '') +
+		(list ? ' The policy file’s list ' + list.name + (list.shadow ? ' would deny it'
+			: ' decided') + ': ' + list.name + '[' + list.entry + '] fits' +
+			fitsText(list.fits) + '.' : '') +
 		(verdict.degraded ? ' The store did not answer.' : '');
 	sayOf('look-said', verdict.allowed ? 'is-good' : 'is-bad', text);
 }
@@ -53,8 +65,10 @@ function resultOf(policy) {
 	return policy.allowed ? 'allows' : 'denies';
 }
 function termsOf(policy) {
-	if (policy.exception) return 'exception ' + policy.exception.id;
-	return policy.override === undefined ? 'the policy’s' : 'overrides[' + policy.override + ']';
+	const fits = fitsText(policy.fits);
+	if (policy.exception) return 'exception ' + policy.exception.id + fits;
+	return (policy.override === undefined ? 'the policy’s' : 'overrides[' + policy.override + ']') +
+		fits;
 }
 /* The policy's key of this client, when the request has all of its attributes. */
 function narrowed(name, of) {
@@ -84,7 +98,7 @@ function showApplying(policies, of) {
 function showNotApplying(policies, leftOut) {
 	$('other-rows').replaceChildren(...policies.map(policy => {
 		const row = newRow(policy);
-		put(cell(row, 'why', 'Why', 'wide').main, policy.why);
+		put(cell(row, 'why', 'Why', 'wide').main, policy.why + fitsText(policy.fits));
 		return row;
 	}));
 	$('others').hidden = policies.length === 0;

@@ -211,6 +211,7 @@ TEST(explain_put_names_terms_and_keys)
 	FILE *to = open_memstream(&text, &len);
 
 	assert_true(explain_put(to, engine_verdict(look), &attributes, BYTES("rl:"), NULL));
+	fputc('}', to);
 	assert_int_equal(fclose(to), 0);
 
 	assert_non_null(strstr(text, "{\"policy\":\"tenant\",\"applies\":true,\"override\":0,"));

@@ -223,6 +223,7 @@ static void assert_explained(const struct verdict *look, const struct attributes
 	FILE *to = open_memstream(&text, &len);
 
 	assert_true(explain_put(to, look, attributes, BYTES("rl:"), NULL));
+	fputc('}', to);
 	assert_int_equal(fclose(to), 0);
 	assert_true(json_read(bytes_from(text, len), &root, &err));
 	http_reply_put_verdict(&verdict, real);
