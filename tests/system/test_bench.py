@@ -133,6 +133,15 @@ def test_checks_over_spop_are_compared_with_redis_benchmark():
     assert rows["memory store: agent's instructions a check"][0] > 0
 
 
+@pytest.mark.long
+def test_a_cluster_is_compared_with_one_server(server_trees):  # pylint: disable=unused-argument
+    rows = bench("run-cluster", *SHORT)
+
+    for who in ("one server, batched", "one server, call by call", "a cluster of three",
+                "redis-benchmark, call by call"):
+        assert all(cost > 0 for cost in rows[f"{who}: CPU of Redis, µs a check"])
+
+
 def test_a_full_log_is_measured():
     rows = bench("run-log", "--entries", 5000, "--checks", 500, "--rounds", 1)
 
