@@ -7,7 +7,7 @@ import pytest
 from agent import run
 from http_client import assert_problem
 from processes import wait_until
-from test_admin_tokens import ANN, admin_file  # pylint: disable=unused-import
+from test_admin_tokens import ANN, BOB, admin_file, bearer  # pylint: disable=unused-import
 from test_exceptions import POLICIES, Operator
 from test_http_openapi import assert_is_described
 
@@ -53,6 +53,22 @@ def test_each_change_reaches_all_agents(three):
     await_ids(three, {raised["id"]})
     for client in three:
         assert client.reason(src="192.0.2.1") == "ok"
+
+
+def test_of_two_operators_at_once_the_last_one_wins_and_the_log_has_both(three):
+    one, two, _ = three
+    by_ann = one.set("login", {"limit": 7}, src="192.0.2.2")
+    answer = two.request("PUT", "/exceptions/login?src=192.0.2.2", '{"limit":9}',
+                         {"Content-Type": "application/json", **bearer(BOB)})
+    assert answer.status == 200 and answer.json["id"] == by_ann["id"]
+
+    def has_the_last_one(client):
+        return [exception["limit"] for exception in client.listed()] == [9]
+    for client in three:
+        wait_until(lambda client=client: has_the_last_one(client), "the change of bob")
+        assert client.check(policy="login", key="192.0.2.2", cost=0).json["limit"] == 9
+    one.agent.wait_for_event("exception_set", id=by_ann["id"], who="ann")
+    two.agent.wait_for_event("exception_set", id=by_ann["id"], who="bob")
 
 
 def test_an_agent_that_was_killed_has_all_again(three, start, redis):
