@@ -6,7 +6,7 @@
  * 10.0.0.0 on. With --rate a latency begins at the time when its request was due, so a request that
  * waits until a connection is free, since answers are slow, counts with that wait.
  *
- *     WARMUP --(time)--> MEASURED --(time)--> done
+ *     WARMUP --(time)--> MEASURED --(time, and 100 answers)--> done
  *
  * Prints one JSON object. Status 1 when a connection ends or an answer can't be read; what an
  * answer says is counted: allowed is status 200, denied 429, others all the rest.
@@ -36,6 +36,8 @@
 #define WAIT_MS         50
 #define TICK_NS         50000 /* with --rate */
 #define ANSWER_MAX      8192
+#define ANSWERS_MIN     100
+#define PATIENCE_US     (30 * US_PER_SECOND)
 #define FIRST_ADDRESS   UINT32_C(0x0a000000) /* 10.0.0.0 */
 
 struct http_load_options {
@@ -208,6 +210,21 @@ static bool run_for(struct http_load *load, uint64_t milliseconds, struct err *e
 	return true;
 }
 
+/* On a machine that is busy with other things a short time may bring no answer at all. */
+static bool run_until_enough(struct http_load *load, struct err *err)
+{
+	int64_t give_up_us = clock_mono_us() + PATIENCE_US;
+
+	while (load->tally.checks < ANSWERS_MIN) {
+		if (clock_mono_us() > give_up_us)
+			return err_set(err, "only %" PRIu64 " requests were answered",
+				       load->tally.checks);
+		if (!turn(load, err))
+			return false;
+	}
+	return true;
+}
+
 static bool begin_asking(struct http_load *load, struct err *err)
 {
 	const struct itimerspec tick = {{0, TICK_NS}, {0, TICK_NS}};
@@ -259,7 +276,7 @@ static bool measure(struct http_load *load, int64_t *ret_took_us, struct err *er
 			return false;
 	load->tally.is_on = true;
 	began_us = clock_mono_us();
-	if (!run_for(load, load->options.measured_ms, err))
+	if (!run_for(load, load->options.measured_ms, err) || !run_until_enough(load, err))
 		return false;
 	*ret_took_us = clock_mono_us() - began_us;
 	for (size_t i = 0; i < load->options.pid_count; i++)
@@ -275,9 +292,9 @@ static void print(const struct http_load *load, int64_t took_us)
 	const struct load_tally *tally = &load->tally;
 
 	printf("{\"requests\":%" PRIu64 ",\"allowed\":%" PRIu64 ",\"denied\":%" PRIu64
-	       ",\"others\":%" PRIu64 ",\"per_second\":%.1f,\"p50_us\":%" PRId64
-	       ",\"p99_us\":%" PRId64 ",\"cpu_us\":[",
-	       tally->checks, tally->allowed, tally->denied, tally->undecided,
+	       ",\"others\":%" PRIu64 ",\"took_us\":%" PRId64
+	       ",\"per_second\":%.1f,\"p50_us\":%" PRId64 ",\"p99_us\":%" PRId64 ",\"cpu_us\":[",
+	       tally->checks, tally->allowed, tally->denied, tally->undecided, took_us,
 	       (double)tally->checks * (double)US_PER_SECOND / (double)took_us,
 	       load_tally_latency_us(tally, 500), load_tally_latency_us(tally, 990));
 	for (size_t i = 0; i < load->options.pid_count; i++)

@@ -95,14 +95,15 @@ class Agent(Running):
         file.write_text(json.dumps({"policies": policies}))
         super().__init__(core, [BUILD / "ratelimit-spoa", "--spop-listen", spop, "--http-listen",
                                 "127.0.0.1:0", "--policies", file, "--store", store,
-                                "--store-timeout", "1s", *flags], folder / f"{name}.log")
+                                "--store-timeout", "4s", *flags], folder / f"{name}.log")
         self.wait_for('"event":"started"' if store == "memory:" else "store_up")
         self.spop, self.http = self.listens_at("spop"), self.listens_at("http")
 
-    def metric(self, name):
-        """The sum of a metric over all of its labels."""
+    def metric(self, name, labels=""):
+        """The sum of a metric over all of its labels, or over those that have `labels` in them."""
         page = urllib.request.urlopen(f"http://{self.http}/metrics").read().decode()
-        return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.M)))
+        pattern = rf"^{name}{{[^}}]*{labels}[^}}]*}} (\S+)$" if labels else rf"^{name}(?:{{.*}})? (\S+)$"
+        return sum(map(float, re.findall(pattern, page, re.M)))
 
     def rss_kb(self):
         status = Path(f"/proc/{self.pid}/status").read_text()
