@@ -12,6 +12,11 @@ static uint64_t connection(const struct store *store)
 	return store_connection(asked_of(store));
 }
 
+static bool divides(const struct store *store, const struct store_op *op)
+{
+	return store_divides(asked_of(store), op);
+}
+
 static void catch_up(struct store *store)
 {
 	store_catch_up(asked_of(store));
@@ -51,6 +56,7 @@ void front_store_init(struct front_store *front, struct store *asked)
 {
 	front->asked = asked;
 	front->store = (struct store){.connection = connection,
+				      .divides = divides,
 				      .catch_up = catch_up,
 				      .expired = expired,
 				      .settled = settled,

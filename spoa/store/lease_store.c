@@ -169,9 +169,10 @@ static enum store_state ask_with_leases(struct lease_store *leased, struct store
 
 	if (decide_here(leased, op, mono_us) || store_answer_known(leased->front.asked, op))
 		return STORE_DONE;
-	struct leased_op *own = pool_get(&leased->ops);
-	if (own == NULL)
-		return store_ask(leased->front.asked, op); /* an operator's, beside all others */
+	struct leased_op *own =
+		store_divides(leased->front.asked, op) ? NULL : pool_get(&leased->ops);
+	if (own == NULL) /* in several slots of a cluster; or an operator's, beside all others */
+		return store_ask(leased->front.asked, op);
 	begin_parts(leased, op, own, mono_us);
 	enum store_state state = store_ask(leased->front.asked, op);
 	if (state == STORE_DONE)

@@ -4,8 +4,9 @@
  * A request is decided here when all its checks are of policies with a lease, none of them is in
  * shadow, and this agent holds the units for each (leases.h). Then it costs the other store
  * nothing. Every other request is asked, and what it takes and gives back beside its costs goes
- * with it (store.h, struct lease_part). Units of leases that have ended are given back by ops of
- * their own, a few at a time.
+ * with it (store.h, struct lease_part); but a request that the other store divides brings no units,
+ * and gives none back. Units of leases that have ended are given back by ops of their own, a few at
+ * a time.
  *
  * A request without such a policy goes to the other store as it is. A look is answered as the
  * request would be, and leases nothing. All units are dropped when the connection to the other

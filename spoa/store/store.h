@@ -205,6 +205,11 @@ struct store {
 	 */
 	bool gives_back;
 	/*
+	 * Whether the checks of the op are asked for in several calls, each of which is answered by
+	 * itself. Such an op brings no units for leases. NULL for a store that never does so.
+	 */
+	bool (*divides)(const struct store *store, const struct store_op *op);
+	/*
 	 * Some op is about to become late: takes the answers that have come already, though the
 	 * loop did not hand them over yet. NULL for a store that always answers at once.
 	 */
@@ -365,6 +370,11 @@ static inline void store_forget_known(struct store *store)
 static inline uint64_t store_connection(const struct store *store)
 {
 	return store->connection == NULL ? 0 : store->connection(store);
+}
+
+static inline bool store_divides(const struct store *store, const struct store_op *op)
+{
+	return store->divides != NULL && store->divides(store, op);
 }
 
 static inline void store_expired(struct store *store, struct store_op *op, int64_t mono_us)

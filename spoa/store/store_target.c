@@ -46,8 +46,8 @@ struct store *store_target_open(const struct store_target *target, struct ev_loo
 
 	if (store != NULL && config->deny_cache_us > 0)
 		store = denials_new(store, config->deny_cache_us, clock_mono_us);
-	/* A lease goes by the server's own clock, and by the clock of one server. */
-	if (store != NULL && !config->is_time_given && target->redis.topology != REDIS_CLUSTER)
+	/* A lease goes by the server's own clock. */
+	if (store != NULL && !config->is_time_given && !target->is_memory)
 		store = lease_store_new(loop, store, config->max_in_flight, clock_mono_us);
 	return store;
 }

@@ -245,6 +245,13 @@ static bool send_on(struct redis_cluster_node *from, struct store_op *op,
 	return true;
 }
 
+/* The other node may never have had the units that the op is to give back beside its costs. */
+static void forget_leased(const struct store_op *op)
+{
+	for (size_t i = 0; op->leases != NULL && i < op->count; i++)
+		op->leases[i].back = 0;
+}
+
 static bool on_redirected(struct redis_node *node, struct store_op *op, struct bytes why,
 			  bool is_alone)
 {
@@ -255,6 +262,7 @@ static bool on_redirected(struct redis_node *node, struct store_op *op, struct b
 	if (op->redirects == REDIRECTS_MAX || op->taken_us != NULL)
 		return false;
 	op->redirects++;
+	forget_leased(op);
 	if (redis_redirect_read(why, cn->target.host, &redirect))
 		return send_on(cn, op, &redirect);
 	cluster_of(cn)->wants_map = true;
@@ -268,11 +276,14 @@ static bool on_redirected(struct redis_node *node, struct store_op *op, struct b
 	return true;
 }
 
+static uint16_t slot_of_key(const struct redis_cluster *cluster, const struct check *check)
+{
+	return redis_slot_of(cluster->config.common->config.prefix, check_key(check));
+}
+
 static uint16_t slot_of(void *owner, const struct check *check)
 {
-	const struct redis_cluster *cluster = owner;
-
-	return redis_slot_of(cluster->config.common->config.prefix, check_key(check));
+	return slot_of_key(owner, check);
 }
 
 /* Of a request in parts that was not asked, STORE_FULL is no error, as of any other request. */
@@ -342,21 +353,30 @@ static enum store_state give_back(void *owner, struct store_op *op)
 	return STORE_PENDING;
 }
 
-static bool are_in_one_slot(struct redis_cluster *cluster, const struct store_op *op)
+/* The first key is. */
+static bool are_in_slot(const struct redis_cluster *cluster, const struct store_op *op,
+			uint16_t slot)
 {
 	for (size_t i = 1; i < op->count; i++)
-		if (slot_of(cluster, op->checks[i]) != op->slot)
+		if (slot_of_key(cluster, op->checks[i]) != slot)
 			return false;
 	return true;
+}
+
+bool redis_cluster_divides(const struct redis_cluster *cluster, const struct store_op *op)
+{
+	return !are_in_slot(cluster, op, slot_of_key(cluster, op->checks[0]));
 }
 
 enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_op *op)
 {
 	if (!cluster->has_map)
 		return refuse_op(cluster, op, cluster->error);
-	op->slot = slot_of(cluster, op->checks[0]);
-	if (are_in_one_slot(cluster, op))
+	op->slot = slot_of_key(cluster, op->checks[0]);
+	if (are_in_slot(cluster, op, op->slot))
 		return ask_slot(cluster, op);
+	if (op->taken_us != NULL)
+		return redis_parts_give_back(&cluster->parts, op);
 	cluster->has_parted = cluster->has_parted || !op->is_look;
 	enum store_state state = redis_parts_ask(&cluster->parts, op, false);
 	if (state == STORE_DONE)
@@ -430,7 +450,7 @@ void redis_cluster_describe(const struct redis_cluster *cluster,
 /* max_in_flight counts checks, and a request in parts has two at least. */
 static size_t parts_max(const struct redis_cluster_config *config)
 {
-	return config->common->config.max_in_flight / 2 + STORE_OPS_BESIDE;
+	return config->common->config.max_in_flight / 2 + STORE_OPS_BESIDE + STORE_BACKS_BESIDE;
 }
 
 struct redis_cluster *redis_cluster_new(struct ev_loop *loop,

@@ -34,6 +34,8 @@ enum store_state redis_cluster_ask(struct redis_cluster *cluster, struct store_o
  * policies, so while this agent has seen no such request, the others give back nothing either.
  */
 bool redis_cluster_gives_back(const struct redis_cluster *cluster);
+/* store.divides: the keys of the op are in several slots. */
+bool redis_cluster_divides(const struct redis_cluster *cluster, const struct store_op *op);
 /* Takes the replies that have come, without waiting for the loop. */
 void redis_cluster_read_all(struct redis_cluster *cluster);
 /*

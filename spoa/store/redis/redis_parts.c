@@ -35,6 +35,8 @@
  * node that has come back, or another one, may not have the units any more. So nothing is won; what
  * can't be given back is lost.
  *
+ * An op that gives back what leases have left has one step: each slot gets back its part.
+ *
  * A part is an op of its own, and it may be in parts again: by key, while its slot migrates.
  */
 #include "store/redis/redis_parts.h"
@@ -133,6 +135,8 @@ static void divide(struct parted *parted, bool is_by_key)
 		struct part *part = is_by_key ? NULL : find_part(parted, slot);
 		if (part == NULL)
 			part = add_part(parted, slot);
+		if (whole->taken_us != NULL)
+			part->taken_us[part->op.count] = whole->taken_us[i];
 		part->checks[part->op.count++] = whole->checks[i];
 		part->op.shadow += i >= whole->count - whole->shadow;
 	}
@@ -233,24 +237,28 @@ static bool keep_taken_checks(struct part *part)
 	       part->place == config->place(config->owner, part->op.slot);
 }
 
+static void give_back_part(struct part *part)
+{
+	const struct redis_parts_config *config = &part->of->parts->config;
+
+	part->op.taken_us = part->taken_us;
+	part->op.is_late = false;
+	part->is_waited_for = true;
+	part->of->waiting++;
+	if (config->give_back(config->owner, &part->op) == STORE_DONE) {
+		part->is_waited_for = false;
+		part->of->waiting--;
+	}
+}
+
 /* In all parts that have taken something and have not given it back. */
 static void give_back(struct parted *parted)
 {
-	const struct redis_parts_config *config = &parted->parts->config;
-
 	parted->waiting++;
 	for (size_t i = 0; i < parted->count; i++) {
 		struct part *part = &parted->part[i];
-		if (part->is_waited_for || part->op.taken_us != NULL || !keep_taken_checks(part))
-			continue;
-		part->op.taken_us = part->taken_us;
-		part->op.is_late = false;
-		part->is_waited_for = true;
-		parted->waiting++;
-		if (config->give_back(config->owner, &part->op) == STORE_DONE) {
-			part->is_waited_for = false;
-			parted->waiting--;
-		}
+		if (!part->is_waited_for && part->op.taken_us == NULL && keep_taken_checks(part))
+			give_back_part(part);
 	}
 	parted->waiting--;
 }
@@ -302,9 +310,11 @@ static void count_error(const struct parted *parted)
 {
 	const struct redis_parts_config *config = &parted->parts->config;
 	const struct store_op *whole = parted->whole;
-	enum store_error error = store_op_error(whole);
 
-	if (error != STORE_OK && !whole->is_late && !whole->is_part)
+	if (whole->is_late || whole->is_part || !store_op_is_request(whole))
+		return;
+	enum store_error error = store_op_error(whole);
+	if (error != STORE_OK)
 		config->failed(config->owner, error);
 }
 
@@ -328,27 +338,57 @@ static void go_on(struct parted *parted)
 	whole->answered(whole);
 }
 
-enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key)
+/* NULL when there are too many. */
+static struct parted *begin_parted(struct redis_parts *parts, struct store_op *op, bool is_by_key)
 {
 	struct parted *parted = pool_get(&parts->requests);
+
+	if (parted == NULL)
+		return NULL;
+	parted->parts = parts;
+	parted->whole = op;
+	parted->waiting = 0;
+	parted->count = 0;
+	parted->is_last_step = op->is_denied || op->is_reset || op->taken_us != NULL;
+	parted->is_taking = false;
+	parted->is_refused = false;
+	op->parted = parted;
+	divide(parted, is_by_key);
+	return parted;
+}
+
+/* After the first step was begun. */
+static enum store_state pending_parted(struct parted *parted)
+{
+	if (parted->waiting > 0)
+		return STORE_PENDING;
+	end_parted(parted); /* no slot could be asked */
+	return STORE_DONE;
+}
+
+enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key)
+{
+	struct parted *parted = begin_parted(parts, op, is_by_key);
 
 	if (parted == NULL) {
 		store_op_fail(op, STORE_FULL);
 		return STORE_DONE;
 	}
-	parted->parts = parts;
-	parted->whole = op;
-	parted->count = 0;
-	parted->is_last_step = op->is_denied || op->is_reset;
-	parted->is_taking = false;
-	parted->is_refused = false;
-	op->parted = parted;
-	divide(parted, is_by_key);
 	look(parted);
-	if (parted->waiting > 0)
-		return STORE_PENDING;
-	end_parted(parted); /* no slot could be asked */
-	return STORE_DONE;
+	return pending_parted(parted);
+}
+
+enum store_state redis_parts_give_back(struct redis_parts *parts, struct store_op *op)
+{
+	struct parted *parted = begin_parted(parts, op, false);
+
+	if (parted == NULL)
+		return STORE_DONE;
+	parted->waiting++;
+	for (size_t i = 0; i < parted->count; i++)
+		give_back_part(&parted->part[i]);
+	parted->waiting--;
+	return pending_parted(parted);
 }
 
 void redis_parts_note_late(struct store_op *op)

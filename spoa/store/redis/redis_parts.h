@@ -64,6 +64,11 @@ void redis_parts_release(struct redis_parts *parts);
  * is being migrated answers no call with two keys.
  */
 enum store_state redis_parts_ask(struct redis_parts *parts, struct store_op *op, bool is_by_key);
+/*
+ * The same of an op that gives back (store_op.taken_us): each slot gets back its part, in a call of
+ * its own. What can't be given back in one slot is lost, unless all is: then STORE_DONE.
+ */
+enum store_state redis_parts_give_back(struct redis_parts *parts, struct store_op *op);
 /* The op has become late. Its parts that have not been sent yet are not sent any more. */
 void redis_parts_note_late(struct store_op *op);
 /*

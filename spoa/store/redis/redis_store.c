@@ -60,6 +60,11 @@ static enum store_state ask(struct store *store, struct store_op *op)
 	return state;
 }
 
+static bool divides(const struct store *store, const struct store_op *op)
+{
+	return redis_cluster_divides(redis_of(store)->cluster, op);
+}
+
 /* An op is in parts only if the store is a cluster. */
 static void expired(struct store *store, struct store_op *op, int64_t mono_us)
 {
@@ -307,8 +312,8 @@ static bool open_servers(struct redis_store *redis, struct ev_loop *loop)
 
 	/* Of a cluster, an operator's op may be as many calls as it has checks. */
 	bool is_cluster = redis->target->topology == REDIS_CLUSTER;
-	size_t beside = is_cluster ? STORE_OPS_BESIDE * REQUEST_CHECKS_MAX
-				   : STORE_OPS_BESIDE + STORE_BACKS_BESIDE;
+	size_t calls_an_op = is_cluster ? REQUEST_CHECKS_MAX : 1;
+	size_t beside = (STORE_OPS_BESIDE + STORE_BACKS_BESIDE) * calls_an_op;
 	if (!pool_init(&common->calls, redis_node_call_size(),
 		       common->config.max_in_flight + beside))
 		return false;
@@ -352,6 +357,8 @@ struct store *redis_store_new(struct ev_loop *loop, const struct redis_target *t
 	redis->common.config = *config;
 	redis_warnings_init(&redis->common.warnings, &redis->common.config);
 	redis->target = target;
+	if (target->topology == REDIS_CLUSTER)
+		redis->store.divides = divides;
 	redis_credentials_init(&redis->common.credentials, target->user, target->password);
 	if (!open_records(redis, loop) || !open_servers(redis, loop) || !open_agents(redis, loop)) {
 		release(&redis->store);

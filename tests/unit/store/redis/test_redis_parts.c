@@ -286,6 +286,35 @@ TEST(redis_parts_ask_that_only_looks_takes_nothing_and_says_what_would_be)
 	assert_int_equal(request.checks[1].outcome.remaining, LIMIT - 2);
 }
 
+/* What ended leases have left, of balances in any slots. */
+TEST(redis_parts_give_back_each_slot_gets_its_part)
+{
+	struct request_in_test request = {.answers = 0};
+	const int64_t taken_us[] = {NOW_US, NOW_US, NOW_US};
+
+	use("a", 7);
+	use("b", 8);
+	use("a2", 9);
+	add_key(&request, "a", 1);
+	add_key(&request, "b", 2);
+	add_key(&request, "a2", 3);
+	request.op.taken_us = taken_us;
+	request.op.answered = on_answered;
+	request.op.now_us = NOW_US;
+	assert_int_equal(redis_parts_give_back(&parts, &request.op), STORE_PENDING);
+	assert_int_equal(queued, 2);
+	request.is_open = true;
+	answer_at(0, STORE_OK);
+	assert_int_equal(request.answers, 0);
+	answer_at(0, STORE_OK);
+
+	assert_int_equal(request.answers, 1);
+	assert_int_equal(failed, 0);
+	assert_int_equal(used("a"), 6);
+	assert_int_equal(used("b"), 6);
+	assert_int_equal(used("a2"), 6);
+}
+
 TEST(redis_parts_ask_that_is_denied_before_is_looked_at_once)
 {
 	struct request_in_test request = {.op.is_denied = true};
