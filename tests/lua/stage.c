@@ -10,15 +10,20 @@
 #include <ev.h>
 
 #include "base/clock.h"
+#include "store/redis/redis_slots.h"
 #include "store/redis/redis_store.h"
+#include "support/cluster_servers.h"
 #include "support/test.h"
 #include "unit/store/contract.h"
 
-#define QUESTIONS   512
-#define PATIENCE_US (20 * US_PER_SECOND)
+#define QUESTIONS         512
+#define CLUSTER_QUESTIONS 96
+#define PATIENCE_US       (20 * US_PER_SECOND)
 
 struct stage {
-	struct redis_server *server;
+	struct redis_server *server; /* of a cluster one of its nodes */
+	bool is_cluster;
+	struct cluster_servers cluster;
 	struct ev_loop *loop;
 	struct redis_target target;
 	bool is_time_given;
@@ -145,12 +150,12 @@ static void forget_answered(struct store_op *op)
 }
 
 /* Without a connection the store answers at once with an error, so questions of cost 0 find out. */
-static bool is_up(struct stage *stage, struct store *store)
+static bool is_key_up(struct stage *stage, struct store *store, const char *key)
 {
 	static const struct quota quota = {FIXED_WINDOW, .limit = 1, .window_us = US_PER_SECOND};
 	struct check check;
 	struct store_op op = {
-		.checks = (struct check *[]){check_make(&check, "is it up?", &quota, 0)},
+		.checks = (struct check *[]){check_make(&check, key, &quota, 0)},
 		.count = 1,
 		.now_us = 1,
 		.answered = forget_answered,
@@ -162,6 +167,19 @@ static bool is_up(struct stage *stage, struct store *store)
 	else
 		stage_turn(stage);
 	return check.error == STORE_OK;
+}
+
+/* Keys of all nodes. */
+static bool is_up(struct stage *stage, struct store *store)
+{
+	char key[16];
+
+	for (int i = 0; i < (stage->is_cluster ? 50 : 1); i++) {
+		snprintf(key, sizeof key, "up %d", i);
+		if (!is_key_up(stage, store, key))
+			return false;
+	}
+	return true;
 }
 
 struct store *stage_open_store(struct stage *stage)
@@ -192,12 +210,27 @@ static void set_target(struct stage *stage)
 	char url[256];
 	struct err err;
 
-	snprintf(url, sizeof url, "redis+unix://%s", redis_server_path(stage->server));
+	if (stage->is_cluster)
+		snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d",
+			 redis_server_port(stage->server));
+	else
+		snprintf(url, sizeof url, "redis+unix://%s", redis_server_path(stage->server));
 	if (!redis_target_parse(bytes_from_text(url), &stage->target, &err))
 		fail_msg("%s", err.text);
 }
 
-struct stage *stage_new(bool is_time_given)
+static void start_servers(struct stage *stage)
+{
+	if (stage->is_cluster) {
+		cluster_servers_start(&stage->cluster);
+		stage->server = stage->cluster.nodes[0];
+	} else {
+		stage->server = redis_server_start();
+	}
+}
+
+/* `questions` can be on their way at once. */
+static struct stage *open_stage(bool is_time_given, bool is_cluster, size_t questions)
 {
 	struct stage *stage = calloc(1, sizeof *stage);
 
@@ -205,10 +238,11 @@ struct stage *stage_new(bool is_time_given)
 	stage->questions = calloc(QUESTIONS, sizeof *stage->questions);
 	assert_non_null(stage->questions);
 	list_init(&stage->unused);
-	for (size_t i = 0; i < QUESTIONS; i++)
+	for (size_t i = 0; i < questions; i++)
 		list_append(&stage->unused, &stage->questions[i].op.link);
 	stage->is_time_given = is_time_given;
-	stage->server = redis_server_start();
+	stage->is_cluster = is_cluster;
+	start_servers(stage);
 	stage->loop = ev_loop_new(EVFLAG_AUTO);
 	assert_non_null(stage->loop);
 	set_target(stage);
@@ -216,12 +250,26 @@ struct stage *stage_new(bool is_time_given)
 	return stage;
 }
 
+struct stage *stage_new(bool is_time_given)
+{
+	return open_stage(is_time_given, false, QUESTIONS);
+}
+
+/* A node must have room for a part of each question, or that part alone would get STORE_FULL. */
+struct stage *stage_new_cluster(void)
+{
+	return open_stage(true, true, CLUSTER_QUESTIONS);
+}
+
 /* May be called after a failure in the middle of a test: open questions get an error then. */
 void stage_free(struct stage *stage)
 {
 	store_free(stage->store);
 	ev_loop_destroy(stage->loop);
-	redis_server_stop(stage->server);
+	if (stage->is_cluster)
+		cluster_servers_stop(&stage->cluster);
+	else
+		redis_server_stop(stage->server);
 	free(stage->questions);
 	free(stage);
 }
@@ -231,13 +279,28 @@ struct redis_server *stage_server(const struct stage *stage)
 	return stage->server;
 }
 
+struct redis_server *stage_node(const struct stage *stage, int node)
+{
+	return stage->cluster.nodes[node];
+}
+
+struct redis_server *stage_server_of(const struct stage *stage, const char *key)
+{
+	if (!stage->is_cluster)
+		return stage->server;
+	return cluster_servers_owner(&stage->cluster,
+				     redis_slot_of(BYTES("rl:"), bytes_from_text(key)));
+}
+
 /* ---- questions ---- */
 
 struct question *stage_question(struct stage *stage, int64_t now_us)
 {
 	/* When no slot is free, this waits until half are: not a turn of the loop for each. */
 	if (list_is_empty(&stage->unused))
-		while (stage->on_their_way > QUESTIONS / 2 && *stage->failure == '\0')
+		while (stage->on_their_way >
+			       (stage->is_cluster ? CLUSTER_QUESTIONS : QUESTIONS) / 2 &&
+		       *stage->failure == '\0')
 			stage_turn(stage);
 	fail_if_noted(stage);
 	struct question *question = CONTAINER_OF(stage->unused.next, struct question, op.link);

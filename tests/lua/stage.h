@@ -18,6 +18,7 @@
 
 #include "limit/request.h"
 #include "store/store.h"
+#include "support/cluster_servers.h"
 #include "support/redis_server.h"
 
 struct stage;
@@ -39,8 +40,14 @@ struct question {
 
 /* With `is_time_given` the questions say the time, otherwise the clock of Redis counts. */
 struct stage *stage_new(bool is_time_given);
+/* The same with a cluster of three nodes, and the questions say the time. */
+struct stage *stage_new_cluster(void);
 void stage_free(struct stage *stage);
+/* Of a cluster one of its nodes. */
 struct redis_server *stage_server(const struct stage *stage);
+struct redis_server *stage_node(const struct stage *stage, int node);
+/* Where the key is, which is without the prefix. */
+struct redis_server *stage_server_of(const struct stage *stage, const char *key);
 
 /* When no more questions can be on their way, this waits for one. */
 struct question *stage_question(struct stage *stage, int64_t now_us);

@@ -1,5 +1,6 @@
 #include "support/redis_server.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,13 +23,16 @@
 #include "base/compiler.h"
 
 #define PATIENCE_US (20 * US_PER_SECOND)
-#define WORDS_MAX   32
+#define WORDS_MAX   48
 
 struct redis_server {
 	pid_t pid;
 	char folder[64];
 	char socket[96];
 	char log[96];
+	char nodes[96];   /* where a node keeps what it knows of the cluster */
+	char ports[2][8]; /* of a node; else "0" and "" */
+	int reserved[2];  /* sockets that keep the ports ours; -1: none */
 	redisContext *context;
 	redisReply *reply; /* to the last command */
 };
@@ -38,8 +43,12 @@ struct redis_server {
 static void command_of(char *text, const struct redis_server *server, const char **words)
 {
 	const char *const options[] = {
-		"--port",       "0",  "--unixsocket", server->socket, "--save", "",
-		"--appendonly", "no", "--dir",        server->folder};
+		"--port", server->ports[0], "--unixsocket", server->socket, "--save",
+		"",       "--appendonly",   "no",           "--dir",        server->folder,
+		"--bind", "127.0.0.1"};
+	const char *const node_options[] = {
+		"--cluster-enabled",     "yes",   "--cluster-port",         server->ports[1],
+		"--cluster-config-file", "nodes", "--cluster-node-timeout", "60000"};
 	size_t count = 0;
 
 	for (char *word = strtok(text, " "); word != NULL && count < WORDS_MAX / 2;
@@ -47,6 +56,8 @@ static void command_of(char *text, const struct redis_server *server, const char
 		words[count++] = word;
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		words[count++] = options[i];
+	for (size_t i = 0; i < ARRAY_SIZE(node_options) && *server->ports[1] != '\0'; i++)
+		words[count++] = node_options[i];
 	words[count] = NULL;
 }
 
@@ -124,7 +135,26 @@ static void wait_until_ready(struct redis_server *server)
 	assert_string_equal(redis_server_ask(server, "PING")->str, "PONG");
 }
 
-struct redis_server *redis_server_start(void)
+/*
+ * Nobody else is given the port while this socket is open, which never listens; Redis may bind to
+ * it, since both allow that.
+ */
+static void reserve_port(struct redis_server *server, size_t which)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof address;
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	server->reserved[which] = fd;
+	snprintf(server->ports[which], sizeof server->ports[which], "%u", ntohs(address.sin_port));
+}
+
+static struct redis_server *start(bool is_node)
 {
 	struct redis_server *server = calloc(1, sizeof *server);
 	const char *temporary = getenv("TMPDIR");
@@ -135,9 +165,34 @@ struct redis_server *redis_server_start(void)
 	assert_non_null(mkdtemp(server->folder));
 	snprintf(server->socket, sizeof server->socket, "%s/socket", server->folder);
 	snprintf(server->log, sizeof server->log, "%s/log", server->folder);
+	snprintf(server->nodes, sizeof server->nodes, "%s/nodes", server->folder);
+	server->ports[0][0] = '0';
+	server->reserved[0] = server->reserved[1] = -1;
+	for (size_t i = 0; i < 2 && is_node; i++)
+		reserve_port(server, i);
 	launch(server);
 	wait_until_ready(server);
 	return server;
+}
+
+struct redis_server *redis_server_start(void)
+{
+	return start(false);
+}
+
+struct redis_server *redis_server_start_node(void)
+{
+	return start(true);
+}
+
+int redis_server_port(const struct redis_server *server)
+{
+	return atoi(server->ports[0]);
+}
+
+int redis_server_bus_port(const struct redis_server *server)
+{
+	return atoi(server->ports[1]);
 }
 
 void redis_server_stop(struct redis_server *server)
@@ -151,6 +206,10 @@ void redis_server_stop(struct redis_server *server)
 	}
 	unlink(server->socket);
 	unlink(server->log);
+	unlink(server->nodes);
+	for (size_t i = 0; i < 2; i++)
+		if (server->reserved[i] >= 0)
+			close(server->reserved[i]);
 	rmdir(server->folder);
 	free(server);
 }

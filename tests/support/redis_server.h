@@ -15,6 +15,11 @@ struct redis_server;
 
 /* Redis answers when this returns. */
 struct redis_server *redis_server_start(void);
+/* The same, for a node of a cluster, which listens at two ports of 127.0.0.1 too. */
+struct redis_server *redis_server_start_node(void);
+/* That of its clients, and that of the other nodes. */
+int redis_server_port(const struct redis_server *server);
+int redis_server_bus_port(const struct redis_server *server);
 /* Ends Redis, waits for its end, and removes the folder. */
 void redis_server_stop(struct redis_server *server);
 

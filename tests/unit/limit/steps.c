@@ -281,6 +281,7 @@ static void tell(const struct run *run, int64_t cost, bool vetoed, bool is_gone,
 						.cost = cost,
 						.vetoed = vetoed,
 						.is_gone = is_gone,
+						.is_mended = run->subject.is_mended,
 						.outcome = outcome});
 }
 
@@ -491,8 +492,12 @@ static void assert_worth(const struct tally *tally, enum algorithm algorithm)
 
 void steps_take(enum algorithm algorithm, step_fn *observe, void *owner)
 {
+	steps_take_some(algorithm, environment_number("MODEL_STEPS", 1000000) / 4, observe, owner);
+}
+
+void steps_take_some(enum algorithm algorithm, int64_t steps, step_fn *observe, void *owner)
+{
 	static struct run run;
-	int64_t steps = environment_number("MODEL_STEPS", 1000000) / 4;
 	int64_t seed = environment_number("MODEL_SEED", 20261124);
 	struct tally tally = {0};
 

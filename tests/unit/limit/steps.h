@@ -31,6 +31,7 @@ struct step {
 	 * than these. In Redis its key is gone, by Redis' own time.
 	 */
 	bool is_gone;
+	bool is_mended; /* the time of the state was so far ahead that the step mends it */
 	struct outcome outcome;
 };
 
@@ -39,5 +40,7 @@ typedef void step_fn(void *owner, const struct step *step);
 
 /* `observe` may be NULL. */
 void steps_take(enum algorithm algorithm, step_fn *observe, void *owner);
+/* Takes so many steps, whatever MODEL_STEPS is. */
+void steps_take_some(enum algorithm algorithm, int64_t steps, step_fn *observe, void *owner);
 
 #endif
