@@ -349,7 +349,7 @@ def test_a_shadow_balance_that_is_broken_leaves_the_others_of_its_slot_charged(
 
 def test_a_replica_that_is_promoted_takes_over(start_cluster, start_agent):
     cluster = start_cluster(has_replicas=True)
-    agent = start_agent("--store-timeout", "50ms", "--on-error", "deny", store=cluster.url,
+    agent = start_agent("--store-timeout", "1s", "--on-error", "deny", store=cluster.url,
                         policies=policies(p=bucket(1_000_000)))
     wait_for_nodes(agent)
     with agent.connect() as peer:
