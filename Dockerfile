@@ -6,6 +6,8 @@ WORKDIR /src
 COPY scripts/packages scripts/install-packages scripts/
 RUN scripts/install-packages build image
 COPY . .
+# The time that the files of the image get, in seconds, so that the same tree makes the same image.
+ARG SOURCE_DATE_EPOCH=
 # Tables for stack traces are 74 kB, and there is no debugger in the image.
 RUN cmake --preset release -DRATELIMIT_TLS=ON -DCMAKE_C_FLAGS=-fno-asynchronous-unwind-tables && \
     cmake --build --preset release -j "$(nproc)" && \
@@ -32,7 +34,7 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/ratelimit-spoa"]
 
 ARG VERSION=0.1.0
-# Where this build comes from; docs/container.md has the command that says so.
+# Where this build comes from; scripts/image says so.
 ARG SOURCE=
 ARG REVISION=
 ARG CREATED=

@@ -93,9 +93,14 @@ class Engine:
         make_base()
         self.run("import", BASE_FILE, BASE, timeout=BUILD_SECONDS)
 
-    def build(self):
-        """Does what `docker build` would do, with the base image that is here already."""
-        self.build_from(ROOT / "Dockerfile", IMAGE)
+    def build(self, folder=ROOT, tag=IMAGE, **variables):
+        """Makes the image as a release does, with the base image that is here already."""
+        done = subprocess.run(
+            [folder / "scripts/image", tag, "--isolation", "chroot", "--network", "host", "--pull=never",
+             "--layers=false"], env={**self.environment, "ENGINE": "podman", **variables}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            timeout=BUILD_SECONDS)
+        assert done.returncode == 0, done.stdout
 
     def build_from(self, dockerfile, tag, volumes=(), check=True):
         """Builds with the tree as the context, without what the .dockerignore leaves out. The volumes
@@ -107,9 +112,9 @@ class Engine:
                         ignore, *[word for volume in volumes for word in ("--volume", volume)],
                         "-t", tag, ROOT, timeout=BUILD_SECONDS, check=check)
 
-    def image(self):
+    def image(self, tag=IMAGE):
         """The description of the image, from podman."""
-        return json.loads(self.run("image", "inspect", IMAGE).stdout)[0]
+        return json.loads(self.run("image", "inspect", tag).stdout)[0]
 
     def healthcheck(self):
         """The command of the image's HEALTHCHECK."""

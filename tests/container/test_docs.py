@@ -15,7 +15,7 @@ from processes import ROOT, wait_until
 
 DOCS = (ROOT / "docs/container.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-BUILD, BUILD_LABELS, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE, SBOM = BLOCKS
+BUILD, RUN, CHECK, STOP, COMPOSE, COMPOSE_TLS, SIZE, SBOM = BLOCKS
 
 # It differs from Docker in two ways: it uses no timers of systemd, and a network of its own in
 # place of published ports, for which Podman would need packages that nothing else here needs.
@@ -59,9 +59,9 @@ def make_type_block(image, tmp_path, started):
 
 
 def test_those_that_no_engine_runs_here_are_what_the_other_tests_do():
-    # The first is the fixture `image`; test_compose.py has the second.
+    # The first is what scripts/image does for the fixture `image`; test_compose.py has the second.
     assert BUILD == "docker build -t ratelimit-spoa .\n"
-    arguments = set(re.findall(r"--build-arg (\w+)=", BUILD_LABELS))
+    arguments = set(re.findall(r"--build-arg \"(\w+)=", (ROOT / "scripts/image").read_text()))
     assert arguments == set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), re.M))
     assert COMPOSE == "docker compose -f haproxy-conf/compose.yaml up --build\n"
     assert COMPOSE_TLS.endswith("docker compose -f haproxy-conf/compose.yaml -f "

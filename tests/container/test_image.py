@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from network import Network
 from processes import ROOT
 from web import get
 
+AGAIN = "localhost/ratelimit-spoa:again"
 UID = 10001
 MEGABYTE = 10**6
 
@@ -116,6 +119,45 @@ def test_it_says_what_it_is(image):
     assert said["Config"]["User"] == f"{UID}:{UID}"
     assert said["Config"]["StopSignal"] == "SIGTERM"
     assert set(said["Config"]["ExposedPorts"]) == {"12345/tcp", "8080/tcp"}
+
+
+def test_it_says_where_it_comes_from(image):
+    said = image.image()
+    labels = {name.removeprefix("org.opencontainers.image."): text for name, text in said["Labels"].items()}
+    # A tree without a repository has no commit.
+    commit = subprocess.run(["git", "log", "-1", "--format=%H %ct"], cwd=ROOT, text=True, check=False,
+                            capture_output=True).stdout.split()
+
+    assert labels["base.name"] == BASE
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", labels["base.digest"])
+    created = datetime.strptime(labels["created"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    assert datetime.fromisoformat(said["Created"]).timestamp() == created
+    if commit:
+        assert [labels["revision"], str(int(created))] == commit
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+def test_another_folder_makes_the_same_image(image, tmp_path):
+    folder = tmp_path / "a folder with another name"
+    folder.mkdir()
+    for name in ("CMakeLists.txt", "CMakePresets.json", "Dockerfile", "LICENSE", ".dockerignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    for name in ("docs", "lua", "scripts", "spoa"):
+        shutil.copytree(ROOT / name, folder / name)
+    first = image.image()
+    label = first["Labels"].get
+    created = datetime.strptime(label("org.opencontainers.image.created"), "%Y-%m-%dT%H:%M:%S%z")
+
+    image.build(folder, AGAIN, SOURCE=label("org.opencontainers.image.source"),
+                REVISION=label("org.opencontainers.image.revision"),
+                SOURCE_DATE_EPOCH=str(int(created.timestamp())))
+
+    again = image.image(AGAIN)
+    image.run("rmi", AGAIN, check=False)
+    assert again["RootFS"] == first["RootFS"]
+    assert again["Labels"] == first["Labels"]
+    assert again["Id"] == first["Id"]
 
 
 def test_the_build_takes_nothing_but_what_it_needs(image, tmp_path):
