@@ -12,6 +12,7 @@ import pytest
 
 from agent import window
 from http_client import HttpClient
+from processes import wait_until
 from test_admin_tokens import ANN, admin_file, bearer  # pylint: disable=unused-import
 from test_explain import without_times
 
@@ -51,7 +52,7 @@ class Pairs:
 
     def __init__(self, client, seed):
         self.client, self.chance, self.ids = client, random.Random(seed), []
-        self.seen = {}
+        self.seen, self.late = {}, 0
 
     def is_one_in(self, count):
         return self.chance.randrange(count) == 0
@@ -70,8 +71,7 @@ class Pairs:
 
     def change(self):
         if self.ids and self.is_one_in(2):
-            answer = self.client.request("DELETE", f"/exceptions?id={self.ids.pop(0)}")
-            assert answer.status == 200, answer
+            self.done("DELETE", f"/exceptions?id={self.ids.pop(0)}")
             return
         policy, names = self.chance.choice([
             ("", "src={net}"), ("", "path={path}&src={net}"), ("", "tenant={tenant}"),
@@ -82,17 +82,22 @@ class Pairs:
         numbers = {"/per-ip": {"capacity": 30}, "/tenant": {"limit": 30}, "/login": {"limit": 9}}
         what = self.chance.choice([{"blocked": True}, {"unlimited": True},
                                    numbers.get(policy, {"blocked": True})])
-        answer = self.client.request("PUT", f"/exceptions{policy}?{names}", json.dumps(what), JSON)
-        assert answer.status == 200, answer
+        answer = self.done("PUT", f"/exceptions{policy}?{names}", json.dumps(what), JSON)
         if answer.json["id"] not in self.ids:
             self.ids.append(answer.json["id"])
+
+    def done(self, *request):
+        """The answer, when the change is made; a 404 after a lost answer is one too. 503: the machine
+        was too busy for Redis."""
+        answer = wait_until(lambda: (given := self.client.request(*request)).status != 503 and given,
+                            "an answer of Redis in time")
+        assert answer.status in (200, 404), answer
+        return answer
 
     def reset(self):
         policy, name, values = self.chance.choice([("per-ip", "src", SOURCES), ("half", "src", SOURCES),
                                                    ("tenant", "tenant", TENANTS)])
-        answer = self.client.request("DELETE",
-                                     f"/balances/{policy}?{name}={self.chance.choice(values)}")
-        assert answer.status == 200, answer
+        self.done("DELETE", f"/balances/{policy}?{name}={self.chance.choice(values)}")
 
     def compare(self):
         asked = json.dumps(self.question())
@@ -100,6 +105,9 @@ class Pairs:
         real = self.client.request("POST", "/check", asked, JSON)
         assert look.status == 200, (asked, look)
         looked, answered = look.json["verdict"], real.json
+        if looked["degraded"] or answered["degraded"]:  # the machine was too busy for Redis
+            self.late += 1
+            return
         assert without_times(looked) == without_times(answered), (asked, look.json)
         applied = [policy["policy"] for policy in look.json["policies"]
                    if policy["applies"] and not policy.get("skipped")]
@@ -128,7 +136,8 @@ def test_explain_and_the_verdict_agree(start_agent, admin_file, store_of, store,
                 walk.reset()
             walk.compare()
 
-    print(f"{store}: {walk.seen}")
+    print(f"{store}: {walk.seen}, {walk.late} late")
+    assert walk.late < pairs // 4
     assert {"ok", "limited", "blocked", "none"} <= set(walk.seen), walk.seen
 
 
