@@ -142,6 +142,11 @@ class Redis(Process):
         with Client(self.address, password=self.password) as client:
             return client.ask(*words)
 
+    def ask_all(self, commands):
+        """The replies to commands that are sent at once, over a new connection."""
+        with Client(self.address, password=self.password) as client:
+            return client.ask_all(commands)
+
     def keys(self, pattern="*"):
         return sorted(self.ask("KEYS", pattern))
 
