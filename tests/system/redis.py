@@ -1,6 +1,7 @@
 """Redis and Valkey, and a client for them that shares no code with the agent."""
 
 import itertools
+import os
 import socket
 
 from processes import Process, wait_until
@@ -12,6 +13,8 @@ FLAVOURS = {
     "redis-8.0": ("trixie", "usr/bin/redis-server"),
     "valkey-8.1": ("trixie", "usr/bin/valkey-server"),
 }
+if "ALL_SERVERS" in os.environ:  # as scripts/lib/matrix sets it
+    FLAVOURS["valkey-9"] = ("forky", "usr/bin/valkey-server")
 
 
 class Refused(Exception):
