@@ -12,7 +12,7 @@
  * is asked for than there is; so it shows, too, how much of a limit stays unused because requests
  * took from each other what they had to give back.
  *
- * CLUSTER_SCHEDULES of the environment is the number of schedules, 400 unless it is given.
+ * CLUSTER_SCHEDULES of the environment is the number of schedules, 200 unless it is given.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -168,7 +168,7 @@ static const struct {
 TEST_ROWS(places)
 {
 	struct agents agents = {.chance = {1}};
-	int64_t granted = 0, limits = 0, schedules = environment_number("CLUSTER_SCHEDULES", 400);
+	int64_t granted = 0, limits = 0, schedules = environment_number("CLUSTER_SCHEDULES", 200);
 
 	open_agents(&agents);
 	for (int schedule = 0; schedule < schedules; schedule++) {
