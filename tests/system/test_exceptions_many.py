@@ -168,7 +168,8 @@ def test_no_change_of_many_is_lost_and_the_memory_stays(four, redis, seconds):
     slow = redis.ask("SLOWLOG", "GET", "1000")
     changes = sum(worker.changes for worker in workers)
     print(f"{changes / took:.0f} changes a second for {took:.1f} s; seen by all after "
-          f"{statistics.median(delays.seconds):.3f} s, at most {max(delays.seconds):.3f} s; memory grew by {grown} KiB; {len(slow)} calls of Redis above "
+          f"{statistics.median(delays.seconds):.3f} s, at most {max(delays.seconds):.3f} s; "
+          f"memory grew by {grown} KiB; {len(slow)} calls of Redis above "
           f"1 ms, at most {max((entry[2] for entry in slow), default=0)} us")
     assert changes == seconds * RATE
     assert max(grown) < 20 * 1024, grown
