@@ -118,6 +118,14 @@ static void ask_again_in(struct redis_records *records, double seconds)
 	ev_timer_again(records->loop, &records->timer);
 }
 
+/* A question that comes sooner stays: puts without a pause would else put it off for ever. */
+static void ask_again_soon(struct redis_records *records)
+{
+	if (!ev_is_active(&records->timer) ||
+	    ev_timer_remaining(records->loop, &records->timer) > SOON_SECONDS)
+		ask_again_in(records, SOON_SECONDS);
+}
+
 /* ---- time ---- */
 
 static uint64_t now_ms(const struct records *base)
@@ -465,7 +473,7 @@ static enum records_outcome on_put_refused(void *owner, struct bytes why)
 {
 	struct redis_records *records = owner;
 	if (can_repeat(records, why) && find_link(records) != NULL) {
-		ask_again_in(records, SOON_SECONDS);
+		ask_again_soon(records);
 		return RECORDS_DONE;
 	}
 	records_errors_note_refused_put(&records->errors, why);
@@ -484,7 +492,7 @@ static void on_put_taken(void *owner, const struct record *record,
 	    !records->is_full)
 		records->counter = version->counter;
 	else
-		ask_again_in(records, SOON_SECONDS);
+		ask_again_soon(records);
 }
 
 static void put_record(struct records *base, const struct record *record, records_done_fn *done,
@@ -523,7 +531,7 @@ static void on_change(struct records *base, records_changed_fn *changed, void *o
 
 	records->is_listened_to = true;
 	records_copy_listen(&records->copy, changed, owner);
-	ask_again_in(records, SOON_SECONDS);
+	ask_again_soon(records);
 }
 
 static bool restore(struct records *base, const struct record *record)
