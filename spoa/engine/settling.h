@@ -11,8 +11,8 @@
  *                                 first.
  *     10 s later                  The agent drops the debts that are left.
  *
- * In a cluster this holds for each node: while one node is away its debts wait, and those of the
- * other nodes are charged.
+ * In a cluster this goes for each node by itself: while one node is away its debts wait, and those
+ * of the other nodes are charged.
  *
  * No unit is charged twice. So a debt has only units that the store certainly did not charge:
  * either the request was never sent, or the store replied that it charged nothing. When the reply
@@ -65,14 +65,14 @@ struct settling {
 	struct pool debts;
 	struct debt **index; /* DEBTS_MAX chains of debts, by the hash of their key */
 	struct list newest;  /* debts that wait, the newest first */
-	struct list away;    /* those whose server could not be asked */
-	int64_t looked_us;   /* when those were moved to `newest` last */
+	struct list away;    /* debts whose server could not be asked */
+	int64_t looked_us;   /* when the debts in `away` were last moved to `newest` */
 	size_t count;        /* of all debts, also of those in a settlement under way */
 	struct pool settlements;
 	struct list asked; /* settlements, oldest first */
 	size_t asked_count;
 	bool is_back;    /* the store can be asked */
-	int64_t back_us; /* the 10 s of all debts begin then, on the monotonic clock */
+	int64_t back_us; /* since then, on the monotonic clock; no 10 s of a debt begin earlier */
 	int64_t tick_us; /* when settling_expire looks at the debts again */
 	struct settling_stats stats;
 };
