@@ -68,7 +68,7 @@ def exhaust(peers, limit, **attributes):
 
 
 @pytest.mark.parametrize("algorithm", ["fixed_window", "sliding_window_counter"])
-@pytest.mark.parametrize("agents", [1, 4, 8])
+@pytest.mark.parametrize("agents", [1, 4, pytest.param(8, marks=pytest.mark.long)])
 def test_agents_together_allow_the_limit_and_ask_less(start, agents, algorithm):
     started = [start(p={**WINDOW, "algorithm": algorithm}) for _ in range(agents)]
     with contextlib.ExitStack() as stack:
@@ -173,6 +173,7 @@ def test_a_connection_that_ends_takes_its_leases_with_it(start, redis):
         exhaust([peer], 3000, k="x")
 
 
+@pytest.mark.long  # it needs a machine that answers in time
 def test_units_of_an_agent_that_dies_are_lost_and_never_won(start):
     dying, other = start(p=WINDOW), start(p=WINDOW)
     with other.connect() as peer:
