@@ -853,6 +853,27 @@ TEST(forget_grant_that_is_not_remembered_does_nothing)
 	store_free(store);
 }
 
+/* So the store forgets it at the first request after one that brought a new balance. */
+TEST(give_back_of_all_units_makes_a_balance_full_at_once)
+{
+	struct store *store = make_default();
+	struct quota quota = quota_of(TOKEN_BUCKET, 1000, 3600 * SECOND);
+	struct check check;
+	struct check *checks[] = {check_make(&check, "k", &quota, 500)};
+	struct store_op op = {.checks = checks,
+			      .count = 1,
+			      .now_us = START_US,
+			      .taken_us = (int64_t[]){START_US}};
+
+	assert_true(take(store, "k", &quota, 500, START_US).allowed);
+	assert_int_equal(store_ask(store, &op), STORE_DONE);
+	assert_true(take(store, "other", &quota, 1, START_US + SECOND).allowed);
+	assert_true(take(store, "other", &quota, 1, START_US + SECOND).allowed);
+
+	assert_int_equal(memory_store_stats(store).balances, 1);
+	store_free(store);
+}
+
 TEST(keep_full_balance_that_is_not_remembered_takes_no_memory)
 {
 	struct store *store = make_default();
