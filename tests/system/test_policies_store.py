@@ -446,6 +446,17 @@ def test_an_agent_that_can_read_no_version_is_not_ready(start, redis):
         assert client.is_ready()
 
 
+def test_an_agent_with_the_empty_set_uses_the_latest_version_that_it_can_read(start, redis):
+    """As one that is older, and starts before the others bring back what Redis has lost."""
+    with start(redis.url) as client:
+        wait_until(client.is_ready, "the empty set")
+        put_version_as_another_agent(redis, 2)
+        line = client.agent.wait_for_event("policies_refused", version=2, used=0)
+        assert "before this one" in line["hint"]
+        put_version_as_another_agent(redis, 1, FIRST)
+        await_limit(client, 2)
+
+
 def answer_in_time(client, text, version):
     """503: this machine was too busy for Redis."""
     return wait_until(lambda: (answer := client.try_to_put(text, version)).status != 503 and answer,

@@ -34,7 +34,8 @@
  * An agent that has no version in use, and can't take the latest one, tries the next older one, and
  * so on: such is an agent of an older version of this program that is started again after somebody
  * has put policies that only newer ones can read. It goes on with what it could read, and tells of
- * both numbers, as an agent does that runs on.
+ * both numbers, as an agent does that runs on. The empty set is no version: an agent that is
+ * started while the store has lost its versions uses it until other agents bring these back.
  *
  * After a put the store is cleaned: of versions that are too old, and of the pieces of a put that
  * was refused in the end. That is a walk through all records, which is made some records at a time,
@@ -102,6 +103,12 @@ uint64_t policies_store_latest(const struct policies_store *store)
 	const struct policy_version *latest = policy_versions_latest(&store->versions);
 
 	return latest == NULL ? 0 : latest->number;
+}
+
+/* The empty set of an empty store is none: an agent that has only that one tries older versions. */
+static bool has_version(const struct policies_store *store)
+{
+	return store->is_used && store->used.number > 0;
 }
 
 bool policies_store_is_known(const struct policies_store *store)
@@ -183,7 +190,7 @@ static bool use_latest(struct policies_store *store)
 	if (store->is_used && policy_version_is_same(latest, &store->used))
 		return true;
 	if (policy_version_is_same(latest, &store->refused))
-		return store->is_used || use_older(store);
+		return has_version(store) || use_older(store);
 	char *text = policy_version_text(latest, store->records);
 	if (text == NULL)
 		return false;
@@ -206,7 +213,8 @@ static bool wants_older(const struct policies_store *store)
 {
 	const struct policy_version *latest = policy_versions_latest(&store->versions);
 
-	return !store->is_used && latest != NULL && policy_version_is_same(latest, &store->refused);
+	return !has_version(store) && latest != NULL &&
+	       policy_version_is_same(latest, &store->refused);
 }
 
 static void on_look(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -260,7 +268,7 @@ static void note_refused(struct policies_store *store, const char *why)
 		return;
 	log_event(LOG_ERROR, "policies_refused", LOG_INT("version", store->asked.number),
 		  LOG_INT("used", store->used.number), LOG_TEXT("reason", why),
-		  LOG_TEXT("hint", store->is_used
+		  LOG_TEXT("hint", has_version(store)
 					   ? "the policies in use stay in use"
 					   : "the agent has no policies in use, and tries the "
 					     "version before this one"));
