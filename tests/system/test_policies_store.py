@@ -457,6 +457,18 @@ def test_an_agent_with_the_empty_set_uses_the_latest_version_that_it_can_read(st
         await_limit(client, 2)
 
 
+def test_when_the_version_that_was_refused_is_gone_the_next_one_is_refused_once(start, redis):
+    for number in (4, 9):
+        put_version_as_another_agent(redis, number)
+    with start(redis.url) as client:
+        client.agent.wait_for_event("policies_refused", version=4, used=0)
+        assert client.history()["refused"]["version"] == 9
+        put_as_another_agent(redis, "policies.9", "", kind=1)
+        wait_until(lambda: client.history().get("refused", {}).get("version") == 4, "version 4")
+        put_version_as_another_agent(redis, 5, FIRST)
+        await_limit(client, 2)
+
+
 def answer_in_time(client, text, version):
     """503: this machine was too busy for Redis."""
     return wait_until(lambda: (answer := client.try_to_put(text, version)).status != 503 and answer,

@@ -187,6 +187,9 @@ static bool use_latest(struct policies_store *store)
 
 	if (latest == NULL)
 		return use_none(store);
+	/* That version is gone: it was the state file's, and the store does not have it. */
+	if (store->refused.number > latest->number)
+		store->refused = (struct policy_version){0};
 	if (store->is_used && policy_version_is_same(latest, &store->used))
 		return true;
 	if (policy_version_is_same(latest, &store->refused))
