@@ -205,6 +205,8 @@ static void look(struct policies_store *store)
 {
 	bool is_done = store->is_asked || use_latest(store);
 
+	if (store->known_since_us == 0 && policies_store_is_known(store))
+		store->known_since_us = clock_mono_us();
 	if (!is_done || !policies_store_is_known(store))
 		look_in(store, LOOK_AGAIN_S);
 }
@@ -349,13 +351,19 @@ static void end_put(struct policies_put *put, enum policies_put_outcome outcome)
 
 /* ---- what nobody needs ---- */
 
+static bool has_been_known_long(const struct policies_store *store)
+{
+	return store->known_since_us != 0 &&
+	       clock_mono_us() - store->known_since_us > (int64_t)POLICY_ABANDONED_MS * US_PER_MS;
+}
+
 static void begin_cleaning(struct policies_store *store)
 {
 	if (ev_is_active(&store->clean)) {
 		store->is_to_sweep_again = true;
 		return;
 	}
-	store->sweep = (struct policy_sweep){0};
+	store->sweep = (struct policy_sweep){.keeps_late = !has_been_known_long(store)};
 	ev_timer_start(store->loop, &store->clean);
 }
 

@@ -48,6 +48,7 @@ struct policies_store {
 	struct err refused_why;
 	struct list puts;
 	size_t put_count;
+	int64_t known_since_us;          /* when the store was first known; 0: not yet */
 	struct ev_timer clean;           /* active while the store is cleaned */
 	struct policy_sweep sweep;       /* how far that is */
 	bool is_removing;                /* a removal waits for the store's answer */

@@ -9,9 +9,8 @@
 #include "base/writer.h"
 #include "limit/quota.h"
 
-#define PREFIX       "policies."
-#define PIECE_BYTES  RECORD_VALUE_MAX
-#define ABANDONED_MS (10 * 60 * 1000) /* a piece whose head has not come by then */
+#define PREFIX      "policies."
+#define PIECE_BYTES RECORD_VALUE_MAX
 
 /* ---- ids ---- */
 
@@ -274,18 +273,19 @@ static bool is_unneeded_piece(const struct policy_versions *versions, struct byt
 }
 
 static bool is_unneeded(const struct policy_versions *versions, const struct record *record,
-			const struct policy_uploads *refused, uint64_t now_ms, bool is_head)
+			const struct policy_uploads *refused, uint64_t now_ms,
+			const struct policy_sweep *sweep)
 {
 	uint64_t number;
 	struct bytes upload;
 
 	if (record->is_removed || !policy_versions_have_record(record) ||
-	    !read_id(record->id, &number, &upload) || is_head != (number > 0))
+	    !read_id(record->id, &number, &upload) || sweep->is_for_heads != (number > 0))
 		return false;
-	return is_head ? is_old(versions, number)
-		       : is_unneeded_piece(versions, upload,
-					   record->changed_ms + ABANDONED_MS < now_ms ||
-						   is_noted(refused, upload));
+	if (sweep->is_for_heads)
+		return is_old(versions, number);
+	bool is_late = !sweep->keeps_late && record->changed_ms + POLICY_ABANDONED_MS < now_ms;
+	return is_unneeded_piece(versions, upload, is_late || is_noted(refused, upload));
 }
 
 #define PLACE_OVER SIZE_MAX
@@ -314,12 +314,15 @@ bool policy_versions_sweep(const struct policy_versions *versions, const struct 
 			end_pass(sweep);
 			continue;
 		}
-		if (!is_unneeded(versions, &record, refused, now_ms, sweep->is_for_heads)) {
+		/* When memory is short, the one that was removed last may be there still. */
+		if (!is_unneeded(versions, &record, refused, now_ms, sweep) ||
+		    bytes_equal(record.id, bytes_from_text(sweep->found.text))) {
 			sweep->place++;
 			continue;
 		}
-		memcpy(ret_id->text, record.id.data, record.id.len);
-		ret_id->text[record.id.len] = '\0';
+		memcpy(sweep->found.text, record.id.data, record.id.len);
+		sweep->found.text[record.id.len] = '\0';
+		*ret_id = sweep->found;
 		return true;
 	}
 	return false;

@@ -32,6 +32,7 @@
 /* More than are kept, since an agent that removes the oldest may be interrupted. */
 #define POLICY_VERSIONS_MAX 64
 #define POLICY_SWEEP_LOOKS  1000
+#define POLICY_ABANDONED_MS (10 * 60 * 1000) /* a piece whose head has not come by then */
 
 struct policy_version {
 	uint64_t number; /* from 1 on */
@@ -103,15 +104,21 @@ void policy_uploads_note(struct policy_uploads *uploads, const struct policy_ver
  */
 struct policy_sweep {
 	bool is_for_heads;
-	size_t place; /* of the next record */
+	/*
+	 * The caller may not know all heads: after a loss other agents bring back pieces and heads
+	 * in any order. So no piece is unneeded because it is old.
+	 */
+	bool keeps_late;
+	size_t place;                  /* of the next record */
+	struct policy_record_id found; /* the last one */
 };
 
 /*
  * Goes on with the walk: looks at POLICY_SWEEP_LOOKS records at most, and stops at the first that
  * nobody needs. True: it is *ret_id, and the caller removes it before the next call, which begins
- * with the record that is at its place then. A piece without a head is unneeded
- * when it is older than ten minutes, or of one of the `refused` uploads, whose head nobody will
- * put.
+ * with the record that is at its place then. If it is there still, it is passed over. A piece
+ * without a head is unneeded when it is older than POLICY_ABANDONED_MS (but see keeps_late), or of
+ * one of the `refused` uploads, whose head nobody will put.
  */
 MUST_CHECK bool policy_versions_sweep(const struct policy_versions *versions,
 				      const struct records *records, struct policy_sweep *sweep,

@@ -211,6 +211,45 @@ TEST(policy_versions_sweep_finds_old_versions_and_abandoned_pieces)
 	assert_int_equal(sweep_all(&none, last), 1);
 }
 
+/* As by an agent that has started while others bring back what the store has lost. */
+TEST(policy_versions_sweep_that_keeps_late_pieces_waits_for_their_heads)
+{
+	struct policy_version late = make_version(1, 1), refused = make_version(2, 1);
+	struct policy_sweep sweep = {.keeps_late = true};
+	struct policy_uploads uploads = {0};
+	struct policy_record_id id;
+
+	put_piece(&late, BYTES("x"), 0);
+	put_piece(&refused, BYTES("x"), 0);
+	clock_ms += 3600 * 1000;
+	while (!policy_sweep_is_over(&sweep))
+		assert_false(policy_versions_sweep(&versions, records, &sweep, &uploads, &id));
+
+	policy_uploads_note(&uploads, &refused);
+	sweep = (struct policy_sweep){.keeps_late = true};
+	assert_true(policy_versions_sweep(&versions, records, &sweep, &uploads, &id));
+	assert_non_null(strstr(id.text, refused.upload));
+}
+
+/* As when memory is too short for the agent to note that it is removed. */
+TEST(policy_versions_sweep_passes_over_what_is_there_after_its_removal)
+{
+	struct policy_version abandoned[2] = {make_version(0, 1), make_version(0, 1)};
+	const struct policy_uploads none = {0};
+	struct policy_sweep sweep = {0};
+	struct policy_record_id first, second, id;
+
+	for (size_t i = 0; i < 2; i++)
+		put_piece(&abandoned[i], BYTES("x"), 0);
+	clock_ms += 3600 * 1000;
+
+	assert_true(policy_versions_sweep(&versions, records, &sweep, &none, &first));
+	assert_true(policy_versions_sweep(&versions, records, &sweep, &none, &second));
+	assert_string_not_equal(first.text, second.text);
+	assert_false(policy_versions_sweep(&versions, records, &sweep, &none, &id));
+	assert_true(policy_sweep_is_over(&sweep));
+}
+
 TEST(policy_versions_sweep_finds_the_pieces_of_a_refused_upload_at_once)
 {
 	struct policy_version put = make_version(1, 3 * RECORD_VALUE_MAX), other = put;
