@@ -94,6 +94,8 @@ struct records {
 	 * store for it if not, so that a later call may say yes.
 	 */
 	bool (*are_known_since)(struct records *records, int64_t mono_us);
+	/* Whether the store was asked at `mono_us` or later, and refused for want of a right. */
+	bool (*are_refused_since)(const struct records *records, int64_t mono_us);
 	/* To be called every few seconds: ends records whose time is over. */
 	void (*advance)(struct records *records);
 	/* The clock that `until_ms` is of, as far as it is known. */
@@ -135,6 +137,11 @@ static inline bool records_are_known(const struct records *records)
 static inline bool records_are_known_since(struct records *records, int64_t mono_us)
 {
 	return records->are_known_since(records, mono_us);
+}
+
+static inline bool records_are_refused_since(const struct records *records, int64_t mono_us)
+{
+	return records->are_refused_since(records, mono_us);
 }
 
 static inline uint64_t records_now_ms(const struct records *records)

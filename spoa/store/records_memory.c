@@ -251,6 +251,12 @@ static bool records_memory_are_known_since(struct records *records, int64_t mono
 	return true;
 }
 
+static bool records_memory_are_refused_since(const struct records *records, int64_t mono_us)
+{
+	(void)records, (void)mono_us;
+	return false;
+}
+
 static void records_memory_free(struct records *records)
 {
 	struct records_memory *memory = memory_of(records);
@@ -275,6 +281,7 @@ struct records *records_memory_new(int64_t (*now_us)(void))
 		.find = records_memory_find,
 		.are_known = records_memory_are_known,
 		.are_known_since = records_memory_are_known_since,
+		.are_refused_since = records_memory_are_refused_since,
 		.advance = records_memory_advance,
 		.now_ms = now_ms,
 		.free = records_memory_free,

@@ -469,6 +469,20 @@ def test_when_the_version_that_was_refused_is_gone_the_next_one_is_refused_once(
         await_limit(client, 2)
 
 
+def test_a_put_names_the_right_that_the_agent_lacks(two, redis):
+    one, _ = two
+    one.put(FIRST, 0)
+
+    def is_refused():
+        answer = one.try_to_put(SECOND, 1)
+        assert_problem(answer, 503, "nothing has changed")
+        return "lacks a right" in answer.json["detail"]
+    redis.ask("ACL", "SETUSER", "default", "-get")
+    wait_until(is_refused, "the refusal of Redis in time")
+    redis.ask("ACL", "SETUSER", "default", "+@all")
+    wait_until(lambda: one.try_to_put(SECOND, 1).status == 200, "a change")
+
+
 def answer_in_time(client, text, version):
     """503: this machine was too busy for Redis."""
     return wait_until(lambda: (answer := client.try_to_put(text, version)).status != 503 and answer,

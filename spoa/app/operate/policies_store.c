@@ -526,6 +526,8 @@ static void compare_versions(struct policies_put *put)
 		send_pieces(put);
 	} else if (is_known && (put->expected < latest || is_late)) {
 		end_put(put, POLICIES_NOT_LATEST);
+	} else if (records_are_refused_since(store->records, put->began_us)) {
+		end_put(put, POLICIES_FORBIDDEN);
 	} else if (is_late) {
 		end_put(put, POLICIES_UNAVAILABLE);
 	} else {

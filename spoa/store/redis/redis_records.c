@@ -86,6 +86,7 @@ struct redis_records {
 	enum question question;
 	struct redis_asked asked;
 	int64_t asked_us;
+	int64_t refused_us; /* asked_us of the last one that was refused for want of a right */
 	char hash[REDIS_HASH_LEN + 1]; /* of the script; empty: it is not loaded */
 	char merged[RECORDS_MERGE_MAX][RECORD_ID_MAX + 1];
 	size_t merged_count;
@@ -268,14 +269,22 @@ static void note_error(struct redis_records *records, struct bytes why)
 	records_errors_note(&records->errors, why, since_of(records));
 }
 
+static void note_refused_question(struct redis_records *records, struct bytes why)
+{
+	if (records_error_is_of_rights(why))
+		records->refused_us = records->asked_us;
+	note_error(records, why);
+}
+
 static void on_loaded(struct redis_records *records, const struct redis_reply *reply)
 {
 	const struct redis_item *item = &reply->items[0];
 
 	if (item->kind != REDIS_TEXT || item->text.len != REDIS_HASH_LEN) {
-		note_error(records, item->kind == REDIS_ERROR
-					    ? item->text
-					    : BYTES("SCRIPT LOAD was not answered by a hash"));
+		note_refused_question(records,
+				      item->kind == REDIS_ERROR
+					      ? item->text
+					      : BYTES("SCRIPT LOAD was not answered by a hash"));
 		return;
 	}
 	memcpy(records->hash, item->text.data, REDIS_HASH_LEN);
@@ -432,7 +441,7 @@ static void on_replied(struct redis_asked *asked, const struct redis_reply *from
 	if (question == ASK_LOAD) {
 		on_loaded(records, from);
 	} else if (from->items[0].kind == REDIS_ERROR) {
-		note_error(records, from->items[0].text);
+		note_refused_question(records, from->items[0].text);
 	} else if (!records_reply_read(&reply, from)) {
 		note_error(records, BYTES("the reply is none of the script for records"));
 	} else {
@@ -581,6 +590,11 @@ static bool are_known_since(struct records *base, int64_t mono_us)
 	return false;
 }
 
+static bool are_refused_since(const struct records *base, int64_t mono_us)
+{
+	return redis_records_of(base)->refused_us >= mono_us;
+}
+
 static void release(struct records *base)
 {
 	struct redis_records *records = redis_records_of(base);
@@ -605,6 +619,7 @@ struct records *redis_records_new(struct ev_loop *loop, const struct redis_recor
 		.find = find_record,
 		.are_known = are_known,
 		.are_known_since = are_known_since,
+		.are_refused_since = are_refused_since,
 		.advance = advance,
 		.now_ms = now_ms,
 		.is_shared = true,
