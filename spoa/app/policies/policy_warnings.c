@@ -14,19 +14,18 @@ static const char *find_mistake(struct bytes pattern)
 static void look_at_pattern(const struct place *place, struct bytes attribute, struct bytes pattern)
 {
 	const char *mistake = find_mistake(pattern);
-	const char *shown = problems_are_full(place->problems) ? "" : quoted(pattern).text;
 
 	if (mistake != NULL)
 		(void)place_refuse(
 			place,
 			"%s looks like %s and is taken as text; in a match only * is special",
-			shown, mistake);
+			quoted(pattern).text, mistake);
 	else if (text_is_failed_address(attribute, pattern))
 		(void)place_refuse(place,
 				   "%s is no address and no network, and is taken as text, which "
 				   "no address fits; accepted are such as \"192.0.2.1\", "
 				   "\"192.0.2.0/24\" and \"2001:db8::/32\"",
-				   shown);
+				   quoted(pattern).text);
 }
 
 static void look_at_condition(const struct place *match, const struct condition *condition)
