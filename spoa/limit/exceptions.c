@@ -268,6 +268,7 @@ static void bind_in_place(struct exceptions *exceptions, const struct policies *
 		unbind_at(exceptions, i);
 		bind_at(exceptions, i, policies);
 	}
+	exceptions->tidy_count = exceptions->count; /* a table that was begun has left keys */
 }
 
 void exceptions_bind(struct exceptions *exceptions, const struct policies *policies)
@@ -290,8 +291,6 @@ bool exceptions_tidy(struct exceptions *exceptions)
 {
 	if (exceptions->coming != NULL)
 		return false;
-	if (exceptions->tidy_count > exceptions->count)
-		exceptions->tidy_count = exceptions->count;
 	for (size_t i = 0; i < AT_ONCE && exceptions->tidy_count > 0; i++) {
 		struct entry *entry = exceptions->items[--exceptions->tidy_count];
 		if (is_of_policy(entry))
@@ -399,6 +398,7 @@ static bool make_room_at(struct exceptions *exceptions, size_t at)
 	memmove(larger + at + 1, larger + at, (exceptions->count - at) * sizeof *larger);
 	exceptions->count++;
 	exceptions->prepared_count += at < exceptions->prepared_count;
+	exceptions->tidy_count += at < exceptions->tidy_count;
 	return true;
 }
 
@@ -431,6 +431,7 @@ void exceptions_remove(struct exceptions *exceptions, struct bytes id)
 		return;
 	drop_at(exceptions, at);
 	exceptions->prepared_count -= at < exceptions->prepared_count;
+	exceptions->tidy_count -= at < exceptions->tidy_count;
 	exceptions->count--;
 	memmove(exceptions->items + at, exceptions->items + at + 1,
 		(exceptions->count - at) * sizeof *exceptions->items);

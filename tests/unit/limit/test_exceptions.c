@@ -398,6 +398,27 @@ TEST(prepare_in_pieces_while_exceptions_change)
 	policies_unref(sets[1]);
 }
 
+/* Of the items a call takes four. One that comes in front of them moves the others. */
+TEST(tidy_goes_through_the_items_that_have_moved_too)
+{
+	const struct policies *others = make_others();
+	unsigned calls = 1;
+
+	for (unsigned n = 0; n < 8; n++) {
+		char id[16], names[32];
+		snprintf(id, sizeof id, "i%02u", n);
+		snprintf(names, sizeof names, "src=10.0.0.%u", n);
+		put(id, EXCEPTION_BLOCK, "ip", names);
+	}
+	exceptions_bind(exceptions, others);
+	put("first", EXCEPTION_BLOCK, "", "user=y");
+	while (exceptions_tidy(exceptions))
+		calls++;
+
+	assert_int_equal(calls, 3);
+	policies_unref(others);
+}
+
 /* ---- bounds ---- */
 
 TEST(have_room_for_so_many_sets_of_names)
