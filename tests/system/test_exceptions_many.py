@@ -157,10 +157,12 @@ def test_no_change_of_many_is_lost_and_the_memory_stays(four, redis, seconds):
     with concurrent.futures.ThreadPoolExecutor(CLIENTS + 1) as pool:
         measured = pool.submit(delays.run)
         began, before = time.monotonic(), [memory_kib(client) for client in four]
-        for running in [pool.submit(worker.run, CLIENTS / RATE) for worker in workers]:
-            running.result()
-        took = time.monotonic() - began
-        delays.is_over.set()
+        try:
+            for running in [pool.submit(worker.run, CLIENTS / RATE) for worker in workers]:
+                running.result()
+            took = time.monotonic() - began
+        finally:
+            delays.is_over.set()
         measured.result()
 
     await_all(four, delays.ids.union(*(worker.ids.values() for worker in workers)), "all changes")
