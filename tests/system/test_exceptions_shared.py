@@ -10,6 +10,7 @@ from processes import wait_until
 from test_admin_tokens import ANN, BOB, admin_file, bearer  # pylint: disable=unused-import
 from test_exceptions import POLICIES, Operator
 from test_http_openapi import assert_is_described
+from test_policies_store import put_as_another_agent
 
 
 @pytest.fixture
@@ -134,6 +135,34 @@ def test_a_missing_right_is_shown_until_it_is_there(start, redis, tmp_path):
         assert not texts(client)
         client.set(None, {"blocked": True}, src="192.0.2.1")
         assert len(client.agent.events("store_lacks_right")) == 1
+
+
+def test_what_is_no_exception_is_said_and_ignored(three, start, redis):
+    kept, spoilt = (three[0].set(src=f"192.0.2.{number}")["id"] for number in (1, 2))
+    put_as_another_agent(redis, "0123456789abcdef", "enonsense")
+    for client in three:
+        line = client.agent.wait_for_event("exception_unusable", level="warn")
+        assert line["id"] == "0123456789abcdef"
+    await_ids(three, {kept, spoilt})
+    redis.ask("HSET", "rl:{records}:values", spoilt, "foreign")
+    with start(redis.url) as late:
+        line = late.agent.wait_for_event("store_records_failed", level="warn")
+        assert "is none of ours" in line["reason"]
+        await_ids([late], {kept})
+        assert late.reason(src="192.0.2.1") == "blocked"
+
+
+def test_more_than_the_bound_is_refused_and_nothing_changes(three, redis):
+    one, *_ = three
+    kept = one.set(src="192.0.2.1")["id"]
+    version = "rl:{records}:version"
+    words = redis.ask("GET", version).decode().split()
+    redis.ask("SET", version, " ".join([*words[:-1], "100000"]))  # so many are in force
+
+    answer = one.change("PUT", None, {"blocked": True}, {"src": "192.0.2.2"})
+    assert_problem(answer, 409, "100000 exceptions")
+    await_ids(three, {kept})
+    assert one.reason(src="192.0.2.2") == "ok"
 
 
 def test_a_redis_that_may_delete_exceptions_is_warned_about(start, redis):

@@ -469,6 +469,15 @@ def test_when_the_version_that_was_refused_is_gone_the_next_one_is_refused_once(
         await_limit(client, 2)
 
 
+def test_a_record_that_is_no_version_is_said_and_ignored(two, redis):
+    two[0].put(FIRST, 0)
+    put_as_another_agent(redis, "policies.2", "pnonsense")
+    for client in two:
+        assert client.agent.wait_for_event("policies_unusable", level="warn")["id"] == "policies.2"
+        await_limit(client, 2)
+        assert client.version() == '"1"'
+
+
 def test_a_put_names_the_right_that_the_agent_lacks(two, redis):
     one, _ = two
     one.put(FIRST, 0)
