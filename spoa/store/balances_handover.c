@@ -1,17 +1,19 @@
 /*
  * How the balances come from one process to the next:
  *
- *     the old process                                the new process
+ *     the old process                      the new process
  *
  *     a check changes cells of its block
  *     the last answer
  *     leave: the head, with the mark
  *     it exits; systemd keeps the block
- *                                                    open: the head is checked
- *                                                    claim: the mark is removed
- *                                                    a check: its balance is found in the old
- * index, checked, and copied into the new block each turn of the loop: some more, class by class,
- * from the newest one to the oldest one release_some: the old block is unmapped
+ *                                          open: the head is checked
+ *                                          claim: the mark is removed
+ *                                          a check: its balance is found in the old index,
+ *                                             checked, and copied into the new block
+ *                                          each turn of the loop: some more, class by class,
+ *                                             from the newest one to the oldest one
+ *                                          release_some: the old block is unmapped
  *
  * A balance that comes beside the loop was used before all that are here already, so it becomes the
  * oldest of its class. That is why the most recently used ones come first: the order stays as it
