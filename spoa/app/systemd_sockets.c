@@ -13,8 +13,9 @@
 
 #include "base/parse.h"
 
-#define FIRST_FD       3 /* sd_listen_fds(3): they come right behind standard error */
-#define FDS_MAX        (3 * ADDRESS_LIST_MAX)
+#define FIRST_FD 3 /* sd_listen_fds(3): they come right behind standard error */
+/* All sockets, and what was kept: more of that than is used, since the rest is closed. */
+#define FDS_MAX        (3 * ADDRESS_LIST_MAX + 4 * STORED_MAX)
 #define NAMES_ACCEPTED "accepted in FileDescriptorName= are spop, http and admin"
 
 /* ---- which sockets there are ---- */

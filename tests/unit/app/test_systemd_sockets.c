@@ -188,9 +188,12 @@ static const struct {
 	 "LISTEN_FDNAMES: descriptor 4 is called nothing; accepted in FileDescriptorName= are "
 	 "spop, http and admin"},
 	{"no number", "many", "spop",
-	 "LISTEN_FDS: \"many\" is not accepted; accepted is a number up to 48"},
-	{"a large number", "49", "spop",
-	 "LISTEN_FDS: \"49\" is not accepted; accepted is a number up to 48"},
+	 "LISTEN_FDS: \"many\" is not accepted; accepted is a number up to 80"},
+	{"a large number", "81", "spop",
+	 "LISTEN_FDS: \"81\" is not accepted; accepted is a number up to 80"},
+	{"as many as there may be, and one of them is there", "80", "spop:spop",
+	 "LISTEN_FDS: descriptor 4, \"spop\", is no stream socket that listens; accepted is "
+	 "ListenStream= with Accept=no"},
 	{"a descriptor that is not there", "2", "spop:spop",
 	 "LISTEN_FDS: descriptor 4, \"spop\", is no stream socket that listens; accepted is "
 	 "ListenStream= with Accept=no"},
