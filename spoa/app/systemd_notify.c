@@ -151,7 +151,7 @@ bool systemd_notify_can_keep(void)
 	uint64_t number;
 
 	return path != NULL && most != NULL &&
-	       parse_whole(bytes_from_text(most), INT32_MAX, &number) && number > 0;
+	       parse_whole(bytes_from_text(most), INT32_MAX, &number) && number > 1;
 }
 
 bool systemd_notify_keep(struct systemd_notify *notify, const char *name, int fd)

@@ -46,7 +46,8 @@ void systemd_notify_stopping(struct systemd_notify *notify, int64_t within_us);
 void systemd_notify_status(struct systemd_notify *notify, const char *status);
 /*
  * Whether systemd keeps descriptors for the next process: FileDescriptorStoreMax= of the unit,
- * which systemd tells by the variable FDSTORE (the unit does so for systemd before 254).
+ * which systemd tells by the variable FDSTORE (the unit does so for systemd before 254). One is too
+ * few, since the memory of the process before is still kept when this process' comes.
  */
 bool systemd_notify_can_keep(void);
 /* Has systemd keep a copy of the descriptor by that name. False when systemd could not be told. */

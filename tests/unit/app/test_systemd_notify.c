@@ -330,6 +330,8 @@ static const struct {
 	bool can_keep;
 } stores[] = {
 	{"some", "8", "/run/notify", true},
+	{"two", "2", "/run/notify", true},
+	{"one, which the memory of the agent before takes", "1", "/run/notify", false},
 	{"none", "0", "/run/notify", false},
 	{"an old systemd", NULL, "/run/notify", false},
 	{"no systemd", "8", NULL, false},
