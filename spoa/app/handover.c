@@ -187,7 +187,7 @@ void handover_start(struct handover *handover, struct ev_loop *loop, struct syst
 
 bool handover_end(struct handover *handover)
 {
-	if (handover->memory == NULL || memory_store_descriptor(handover->memory) < 0)
+	if (handover->memory == NULL)
 		return false;
 	while (handover->is_taking && take_some(handover, UINT32_MAX))
 		;
