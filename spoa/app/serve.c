@@ -56,6 +56,8 @@
 #define LOG_FINISH_MS 100
 /* How far the wall clock may step back without a balance being forgotten as full too early. */
 #define CLOCK_STEP_US US_PER_SECOND
+/* Some 12,000 balances, which take about a millisecond to write. */
+#define FEW_BALANCES_BYTES (UINT64_C(1) << 20)
 
 struct agent {
 	const struct options *options;
@@ -803,14 +805,16 @@ static void watch_second_signal(void)
 
 /*
  * A successor that waits with the same sockets has the balances from systemd. It must not wait
- * until they are in a file too.
+ * until many are in a file too. A few are written all the same: when the successor does not start,
+ * or there is none, systemd forgets the memory.
  */
 static void keep_balances(struct agent *agent)
 {
 	if (agent->store != agent->memory)
 		return;
 	bool is_kept = handover_end(&agent->handover);
-	if (!is_kept || !agent->drain.is_handing_over)
+	bool are_few = memory_store_stats(agent->memory).bytes <= FEW_BALANCES_BYTES;
+	if (!is_kept || !agent->drain.is_handing_over || are_few)
 		state_file_write_balances(&agent->state_file, agent->memory);
 }
 
@@ -843,6 +847,7 @@ int serve(const struct options *options, struct policies *policies, const struct
 						     "shadow, and denies nobody"));
 		policies_unref(policies);
 		handover_start(&agent.handover, agent.loop, &agent.systemd);
+		state_file_drop_skipped(&agent.state_file);
 		tell_status(&agent);
 		systemd_notify_ready(&agent.systemd);
 		ev_run(agent.loop, 0);

@@ -397,7 +397,9 @@ static bool read_file(struct state_file *file, const struct state_file_config *c
 					 ? "it was written by another version of this program"
 					 : "it is no state file of this program, or it is damaged",
 				 err);
-	if (!config->skips_balances)
+	if (config->skips_balances)
+		file->has_skipped = look_ahead(&in, 1).len > 0;
+	else
 		why = check_balances(&in, config->memory, &has_balances);
 	begin_input(&in, file->fd);
 	(void)read_text(&in, file->records, &count, &dropped);
@@ -733,6 +735,13 @@ void state_file_note_change(struct state_file *file)
 	file->is_changed = true;
 	if (file->loop != NULL && !is_waiting)
 		write_again_in(file, WAIT_SECONDS);
+}
+
+void state_file_drop_skipped(struct state_file *file)
+{
+	if (file->has_skipped)
+		state_file_note_change(file);
+	file->has_skipped = false;
 }
 
 static void await_thread(struct state_file *file)

@@ -7,7 +7,8 @@
  * agent holds a lock on it as long as it runs: a second agent with the same file does not start.
  *
  * The balances are written at the end only, when the loop has ended. They stay in the file until it
- * is written the next time: if the agent is killed before that, the next one begins with them.
+ * is written the next time: if the agent is killed before that, the next one begins with them. An
+ * agent that has later ones writes the file without them when it has started.
  *
  * A file that is no state file, or is damaged, is moved to PATH.unusable, and the agent starts
  * without it. If only the balances can't be used, the agent takes the rest.
@@ -46,6 +47,7 @@ struct state_file {
 	int error;
 	int new_fd;
 	struct store *balances; /* that are written too; NULL: none are */
+	bool has_skipped;       /* the file has balances that were not read */
 	struct balances_image_counts counts;
 };
 
@@ -69,6 +71,9 @@ MUST_CHECK bool state_file_open(struct state_file *file, const struct state_file
 void state_file_start(struct state_file *file, struct ev_loop *loop);
 /* A record has changed. */
 void state_file_note_change(struct state_file *file);
+/* The agent runs with later balances than the file has, if it has any: the file is written without
+ * them, so that nobody reads them after a crash. */
+void state_file_drop_skipped(struct state_file *file);
 /* At a clean end: writes all, with the balances of the memory store, and waits for that. */
 void state_file_write_balances(struct state_file *file, struct store *memory);
 /* Writes what is not written yet, and waits for that. Before the records are freed. */

@@ -1,7 +1,9 @@
 """Balances in memory that systemd keeps from one agent to the next. In place of systemd there is a
 Manager, which keeps descriptors as systemd's file-descriptor store does."""
 
+import fcntl
 import os
+import re
 import signal
 import struct
 
@@ -9,12 +11,15 @@ import pytest
 
 import spop
 from agent import bucket, policies_text, window
+from processes import wait_until
 from systemd import Manager, Sockets
 
 NAMES = ["bucket", "log", "counter", "fixed"]
 POLICIES = policies_text(
     bucket=bucket(5), log=window(5), counter=window(5, "1000d", "sliding_window_counter"),
     fixed=window(5, "1000d", "fixed_window"))
+FIXED = policies_text(fixed=window(5, "1000d", "fixed_window"))
+MANY, MORE = 20000, 120000  # balances; more than come before the next end
 LAYOUT, FIRST_CELL = 8, 4096  # where they are in the memory
 
 
@@ -51,6 +56,25 @@ class Service:
         self.manager.wait_for("FDSTOREREMOVE")
         return taken
 
+    def wait_until_the_file_has_no_balances(self):
+        """What comes behind the line of the end would be balances."""
+        wait_until(lambda: re.fullmatch(rb"ratelimit-spoa state 1\nend 0 [0-9a-f]+\n",
+                                        self.state_file.read_bytes()), "a file without balances")
+
+    def use_many(self, count=MANY):
+        """0 to 5 units of each key, of which 5 are all."""
+        with self.agent.connect() as peer:
+            for first in range(0, count, 200):
+                peer.send(b"".join(
+                    spop.notify({"policy": "fixed", "key": f"k{n}", "cost": n % 6}, stream_id=n + 1)
+                    for n in range(first, first + 200)))
+                peer.skip(200)
+
+    def assert_many_are_used(self, peer, count=MANY):
+        for number in range(0, count, 997):
+            left = peer.ask(policy="fixed", key=f"k{number}", cost=0).remaining
+            assert left == 5 - number % 6
+
 
 @pytest.fixture
 def service(start_agent, started, tmp_path):
@@ -65,8 +89,6 @@ def test_what_is_used_stays_used(service):
     assert service.left(1, "192.0.2.2") == [4] * 4
     service.end()
     assert service.agent.wait_for_event("balances_left")["balances"] == 8
-    # Nobody waits for a file.
-    assert not service.agent.events("balances_kept")
 
     agent = service.start()
 
@@ -86,7 +108,7 @@ def test_ten_agents_one_after_the_other_lose_nothing(service):
         client = f"192.0.2.{number}"
         assert service.left(5, client) == [0] * 4
         service.end()
-        service.start()
+        assert service.start().wait_for_event("balances_handed_over")
         for earlier in range(number + 1):
             assert service.left(0, f"192.0.2.{earlier}") == [0] * 4
     service.wait_until_taken()
@@ -113,10 +135,43 @@ def test_balances_that_were_taken_are_not_taken_again_after_a_crash(service):
     service.start()
     service.left(3)
     service.end()
+    # As if the agent had been killed before systemd had dropped it.
+    (_, fd), = service.manager.kept
+    old = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
     service.start()
     service.left(1)
+    service.wait_until_the_file_has_no_balances()
     service.agent.kill()
     service.manager.read_what_is_there()
+    service.manager.kept.insert(0, ("balances-0", old))
+
+    agent = service.start()
+
+    assert agent.wait_for_event("handover_unusable")["name"] == "balances-0"
+    assert not agent.events("balances_handed_over")
+    assert service.left() == [5] * 4
+
+
+def test_an_agent_that_does_not_start_loses_no_balances_if_there_are_few(service):
+    service.start()
+    service.left(3)
+    service.end()
+    service.manager.forget()  # as systemd does when the next agent fails
+
+    service.start()
+
+    assert service.left() == [2] * 4
+
+
+def test_balances_of_the_file_are_gone_once_there_are_later_ones(service):
+    service.start()
+    service.left(3)
+    service.end(signal.SIGINT)
+    service.start()
+    service.left(1)
+    service.wait_until_the_file_has_no_balances()
+    service.agent.kill()
+    service.manager.forget()
 
     service.start()
 
@@ -142,7 +197,9 @@ def test_memory_that_can_not_be_used_is_dropped(service, at, data, reason):
     agent = service.start()
 
     assert agent.wait_for_event("handover_unusable", level="warn")["reason"] == reason
-    assert service.left() == [5] * 4
+    assert not agent.events("balances_handed_over")
+    # These are from the file.
+    assert service.left() == [2] * 4
 
 
 def test_a_descriptor_of_something_else_is_dropped(service, tmp_path):
@@ -183,10 +240,10 @@ def test_a_stop_writes_the_file_too_and_the_memory_comes_first(service):
     service.manager.forget()  # a stop, or another boot
 
     agent = service.start()
-    # Of the last time that they were written.
+    # A hand-over writes so few to the file as well.
     assert agent.wait_for_event("balances_taken")["balances"] == 4
     assert not agent.events("balances_handed_over")
-    assert service.left() == [2] * 4
+    assert service.left() == [1] * 4
 
 
 def test_policies_that_changed_keep_balances_as_at_a_reload(service):
@@ -194,10 +251,11 @@ def test_policies_that_changed_keep_balances_as_at_a_reload(service):
     service.left(3)
     service.end()
 
-    service.start(policies=policies_text(
+    agent = service.start(policies=policies_text(
         bucket=bucket(10), log=window(10), counter=window(10, "1000d", "sliding_window_counter"),
         fixed=window(5, "500d", "fixed_window", key=("host",))))
 
+    assert agent.wait_for_event("balances_handed_over")
     assert service.left()[:3] == [2, 7, 7]
 
 
@@ -206,8 +264,9 @@ def test_a_smaller_memory_takes_what_fits(service):
     service.left(3)
     service.end()
 
-    service.start("--memory-limit", "64k")
+    agent = service.start("--memory-limit", "64k")
 
+    assert agent.wait_for_event("balances_handed_over")
     assert service.left() == [2] * 4
 
 
@@ -237,22 +296,45 @@ def test_without_a_file_descriptor_store_the_file_serves(service):
 
 def test_many_balances_come_while_the_agent_answers(service):
     """20,000 take some 40 turns of the loop; whoever asks has its own at once."""
-    policies = policies_text(fixed=window(5, "1000d", "fixed_window"))
-    service.start(policies=policies)
-    with service.agent.connect() as peer:
-        for first in range(0, 20000, 200):
-            peer.send(b"".join(
-                spop.notify({"policy": "fixed", "key": f"k{n}", "cost": n % 6}, stream_id=n + 1)
-                for n in range(first, first + 200)))
-            peer.skip(200)
+    service.start(policies=FIXED)
+    service.use_many()
     service.end()
+    # Nobody waits for a file of so many.
+    assert not service.agent.events("balances_kept")
 
-    service.start(policies=policies)
+    service.start(policies=FIXED)
 
     with service.agent.connect() as peer:
         assert peer.ask(policy="fixed", key="k19999").remaining == 5 - 19999 % 6 - 1
-        assert service.wait_until_taken()["balances"] == sum(n % 6 > 0 for n in range(20000))
-        for number in range(0, 20000, 997):
-            if number % 6 < 5:
-                left = peer.ask(policy="fixed", key=f"k{number}").remaining
-                assert left == 5 - number % 6 - 1
+        assert service.wait_until_taken()["balances"] == sum(n % 6 > 0 for n in range(MANY))
+        service.assert_many_are_used(peer)
+
+
+def test_an_agent_that_ends_at_once_hands_over_the_rest_too(service):
+    service.start(policies=FIXED)
+    service.use_many(MORE)
+    service.end()
+    service.start(policies=FIXED)
+    service.end()
+
+    agent = service.start(policies=FIXED)
+
+    assert agent.wait_for_event("balances_handed_over")
+    assert service.wait_until_taken()["balances"] == sum(n % 6 > 0 for n in range(MORE))
+    with service.agent.connect() as peer:
+        service.assert_many_are_used(peer, MORE)
+
+
+def test_an_agent_that_ends_at_once_writes_the_rest_to_the_file(service):
+    service.start(policies=FIXED)
+    service.use_many(MORE)
+    service.end()
+    agent = service.start(policies=FIXED, FDSTORE="0")
+    service.end()
+    assert agent.wait_for_event("balances_handed_over")
+
+    agent = service.start(policies=FIXED)
+
+    assert agent.wait_for_event("balances_taken")["balances"] == sum(n % 6 > 0 for n in range(MORE))
+    with service.agent.connect() as peer:
+        service.assert_many_are_used(peer, MORE)

@@ -344,6 +344,45 @@ TEST(state_file_that_is_written_while_the_agent_runs_has_no_balances)
 	assert_left(9);
 }
 
+/* An agent that has its balances from systemd opens and closes the file of the one before. */
+static void run_with_later_balances(bool starts)
+{
+	struct state_file file;
+	struct store *memory = memory_new();
+	struct records *records = records_memory_new(clock_now_us);
+	struct err err;
+
+	assert_non_null(records);
+	assert_true(state_file_open(
+		&file,
+		&(struct state_file_config){
+			.path = path, .records = records, .memory = memory, .skips_balances = true},
+		&err));
+	assert_int_equal(take(memory, "k", 0), 9);
+	if (starts)
+		state_file_drop_skipped(&file);
+	close_all(&file, records);
+	store_free(memory);
+}
+
+TEST(state_file_whose_balances_are_outdated_is_written_without_them)
+{
+	write_balances();
+
+	run_with_later_balances(true);
+
+	assert_left(9);
+}
+
+TEST(state_file_of_an_agent_that_does_not_start_keeps_balances_that_it_skipped)
+{
+	write_balances();
+
+	run_with_later_balances(false);
+
+	assert_left(5);
+}
+
 TEST(state_file_with_damaged_balances_gives_the_rest_and_is_set_aside)
 {
 	static char good[1024], bad[1024];
