@@ -13,10 +13,11 @@
  * While a debt is asked for it is in no list, so it is neither asked for again nor dropped. Units
  * that are granted meanwhile are added to it and wait for the next settlement.
  *
- * Of a cluster one node may be away while the others are not. A debt whose node can't be asked goes
- * to the list `away`, so that the debts behind it have their turn. When none of these waits any
- * more, and at most ten times a second, all of that list wait again. As long as a node is away its
- * debts are not overdue.
+ * Of a cluster one node may be away, full, or refuse what it is asked, while the others do not. A
+ * debt of such a node goes to the list `away`, so that the debts behind it have their turn. Ten
+ * times a second that list is put behind the debts that wait, also while new debts come. Of 65,536
+ * debts so each is tried again within 3 s. As long as a node is away its debts are not overdue;
+ * those of a node that is full, or refuses them, are dropped after 10 s as any other.
  *
  * The local store has a grant of each such balance (engine.c): all units that it granted there and
  * that count still, those that are unsure too. A settlement is never of more units than the grant
@@ -36,6 +37,7 @@
 #define AGAIN_US    INT64_C(10000)  /* while the store can be asked */
 #define LOOK_US     INT64_C(100000) /* for whether it can */
 #define STEPS_MAX   1024            /* debts that a turn looks at, so that it is short */
+#define FULL_MAX    256             /* debts of full servers that are tried between two ticks */
 #define PART_OF_ALL 10              /* of the window: for settlements without a request */
 #define PLACE_MASK  (DEBTS_MAX - 1)
 _Static_assert((DEBTS_MAX & PLACE_MASK) == 0, "a mask makes a place of a hash");
@@ -118,13 +120,24 @@ static void drop_debt(struct settling *settling, struct debt *debt)
 	forget_debt(settling, debt);
 }
 
-/* Where no other debt waits, the one of a server that is away. */
+/*
+ * The oldest one at the ends of the lists. Debts of servers that are away or full change places, so
+ * that there may be older ones between the ends.
+ */
 static struct debt *oldest_debt(const struct settling *settling)
 {
-	const struct list *list =
-		list_is_empty(&settling->newest) ? &settling->away : &settling->newest;
+	struct list *const ends[] = {settling->newest.prev, settling->away.next,
+				     settling->away.prev};
+	struct debt *oldest = NULL;
 
-	return list_is_empty(list) ? NULL : CONTAINER_OF(list->prev, struct debt, link);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		if (ends[i] == &settling->newest || ends[i] == &settling->away)
+			continue;
+		struct debt *debt = CONTAINER_OF(ends[i], struct debt, link);
+		if (oldest == NULL || debt->mono_us < oldest->mono_us)
+			oldest = debt;
+	}
+	return oldest;
 }
 
 /* NULL when all debts are asked for. */
@@ -190,11 +203,17 @@ void settling_give_up(struct settling *settling, const struct check *check)
 
 static void settle_some(struct settling *settling, int64_t mono_us);
 
+/* The server is there and does not charge the debt: the debt is tried again, and ages. */
+static void wait_behind_others(struct settling *settling, struct debt *debt)
+{
+	list_remove(&debt->link);
+	list_append(&settling->away, &debt->link);
+}
+
 static void wait_while_away(struct settling *settling, struct debt *debt)
 {
 	debt->away_us = settling->config.mono_us();
-	list_remove(&debt->link);
-	list_append(&settling->away, &debt->link);
+	wait_behind_others(settling, debt);
 }
 
 static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
@@ -227,10 +246,12 @@ static void end_settlement(struct settlement *settlement)
 	debt->is_asked = false;
 	if (debt->units == 0)
 		forget_debt(settling, debt);
-	else if (!settlement->is_charged && settlement->check.error == STORE_MOVED)
+	else if (settlement->is_charged || settlement->op.is_unsure)
+		make_newest(settling, debt);
+	else if (settlement->check.error == STORE_MOVED)
 		wait_while_away(settling, debt);
 	else
-		make_newest(settling, debt);
+		wait_behind_others(settling, debt);
 	list_remove(&settlement->link);
 	settling->asked_count--;
 	--*settling->config.in_flight;
@@ -283,11 +304,11 @@ static int64_t units_to_settle(const struct settling *settling, const struct deb
 	return least_i64(debt->units, local->granted(local, debt->hash, &debt->quota, local_us));
 }
 
-enum settled { SETTLE_NO_ROOM = 0, SETTLE_AWAY, SETTLE_BEGUN };
+enum settled { SETTLE_NO_ROOM = 0, SETTLE_FULL, SETTLE_AWAY, SETTLE_BEGUN };
 
 /*
  * SETTLE_BEGUN: it is asked for, or there is nothing to ask for any more. Else the debt waits on:
- * there is no room for now, or the server of this balance can't be asked.
+ * the agent has no room for now, or the server of this balance has none, or can't be asked.
  */
 static enum settled settle(struct settling *settling, struct debt *debt, int64_t local_us,
 			   int64_t mono_us, size_t room_behind)
@@ -316,7 +337,7 @@ static enum settled settle(struct settling *settling, struct debt *debt, int64_t
 	if (store_ask(config->store, &settlement->op) == STORE_DONE) {
 		bool is_full = settlement->check.error == STORE_FULL;
 		pool_put(&settling->settlements, settlement);
-		return is_full ? SETTLE_NO_ROOM : SETTLE_AWAY;
+		return is_full ? SETTLE_FULL : SETTLE_AWAY;
 	}
 	list_remove(&debt->link);
 	debt->is_asked = true;
@@ -340,7 +361,8 @@ void settling_ask(struct settling *settling, const struct request *request, int6
 		if (debt == NULL || debt->is_asked || check->is_decided)
 			continue;
 		debt->quota = *check->quota; /* a reload may have changed the numbers */
-		(void)settle(settling, debt, local_us, mono_us, request->count);
+		if (settle(settling, debt, local_us, mono_us, request->count) == SETTLE_AWAY)
+			debt->away_us = mono_us;
 	}
 }
 
@@ -360,14 +382,18 @@ static int64_t local_time(const struct debt *debt, int64_t mono_us)
 	return debt->local_us + (mono_us - debt->mono_us);
 }
 
+static bool has_turn_left(const struct settling *settling, size_t asked_max)
+{
+	return settling->full_count < FULL_MAX && settling->asked_count < asked_max &&
+	       !list_is_empty(&settling->newest);
+}
+
 static void settle_some(struct settling *settling, int64_t mono_us)
 {
 	size_t window = store_describe(settling->config.store).stats.window;
 	size_t max = window > PART_OF_ALL ? window / PART_OF_ALL : 1;
 
-	for (size_t step = 0;
-	     step < STEPS_MAX && settling->asked_count < max && !list_is_empty(&settling->newest);
-	     step++) {
+	for (size_t step = 0; step < STEPS_MAX && has_turn_left(settling, max); step++) {
 		struct debt *debt = CONTAINER_OF(settling->newest.next, struct debt, link);
 		if (is_overdue(settling, debt, mono_us)) {
 			drop_debt(settling, debt);
@@ -376,6 +402,10 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 		switch (settle(settling, debt, local_time(debt, mono_us), mono_us, 0)) {
 		case SETTLE_NO_ROOM:
 			return;
+		case SETTLE_FULL:
+			settling->full_count++;
+			wait_behind_others(settling, debt);
+			break;
 		case SETTLE_AWAY:
 			wait_while_away(settling, debt);
 			break;
@@ -385,26 +415,28 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 	}
 }
 
-/* Those of servers that were away have their turn again. */
+/* Those of servers that were away or full have their turn again, behind those that wait. */
 static void look_at_away(struct settling *settling, int64_t mono_us)
 {
 	struct list *first = settling->away.next, *last = settling->away.prev;
+	struct list *before = settling->newest.prev;
 
-	if (!list_is_empty(&settling->newest) || list_is_empty(&settling->away) ||
-	    mono_us - settling->looked_us < LOOK_US)
+	if (list_is_empty(&settling->away) || mono_us - settling->looked_us < LOOK_US)
 		return;
 	settling->looked_us = mono_us;
-	first->prev = last->next = &settling->newest;
-	settling->newest.next = first;
+	before->next = first;
+	first->prev = before;
+	last->next = &settling->newest;
 	settling->newest.prev = last;
 	list_init(&settling->away);
 }
 
+/* The others, of servers that were away or full, are looked at when they have their turn. */
 static void drop_overdue(struct settling *settling, int64_t mono_us)
 {
-	for (size_t step = 0; step < STEPS_MAX; step++) {
-		struct debt *debt = oldest_debt(settling);
-		if (debt == NULL || !is_overdue(settling, debt, mono_us))
+	for (size_t step = 0; step < STEPS_MAX && !list_is_empty(&settling->newest); step++) {
+		struct debt *debt = CONTAINER_OF(settling->newest.prev, struct debt, link);
+		if (!is_overdue(settling, debt, mono_us))
 			return;
 		drop_debt(settling, debt);
 	}
@@ -436,6 +468,7 @@ void settling_expire(struct settling *settling, int64_t mono_us)
 		settling->back_us = mono_us;
 	settling->is_back = is_up;
 	settling->tick_us = mono_us + (is_up ? AGAIN_US : LOOK_US);
+	settling->full_count = 0;
 	mark_late(settling, mono_us);
 	if (!is_up)
 		return;

@@ -12,7 +12,7 @@
  *     10 s later                  The agent drops the debts that are left.
  *
  * In a cluster this goes for each node by itself: while one node is away its debts wait, and those
- * of the other nodes are charged.
+ * of the other nodes are charged. A node that is full, or refuses, holds up no debts of the others.
  *
  * No unit is charged twice. So a debt has only units that the store certainly did not charge:
  * either the request was never sent, or the store replied that it charged nothing. When the reply
@@ -64,9 +64,10 @@ struct settling {
 	bool is_possible; /* the store has a server, and the local store stands in for it */
 	struct pool debts;
 	struct debt **index; /* DEBTS_MAX chains of debts, by the hash of their key */
-	struct list newest;  /* debts that wait, the newest first */
-	struct list away;    /* debts whose server could not be asked */
-	int64_t looked_us;   /* when the debts in `away` were last moved to `newest` */
+	struct list newest;  /* debts that wait, the newest first, and behind them some of `away` */
+	struct list away;    /* debts whose server could not be asked, was full, or refused */
+	int64_t looked_us;   /* when the debts in `away` were last moved to the end of `newest` */
+	size_t full_count;   /* debts whose server was full, since the last tick */
 	size_t count;        /* of all debts, also of those in a settlement under way */
 	struct pool settlements;
 	struct list asked; /* settlements, oldest first */

@@ -28,6 +28,8 @@ struct fake_store {
 	bool is_up;
 	bool is_refusing; /* though it is up: there is no room */
 	const char *away; /* balances whose key ends so are at a server that can't be asked */
+	const char *full; /* and these are at one that has no room */
+	size_t refused;   /* ops, for that reason or since is_refusing */
 	size_t window;
 	struct store_op *asked[ASKED_MAX]; /* those that were taken; NULL: answered */
 	size_t asked_count;
@@ -66,8 +68,13 @@ static enum store_state fake_ask(struct store *store, struct store_op *op)
 {
 	struct fake_store *fake = CONTAINER_OF(store, struct fake_store, store);
 
-	if (!fake->is_up || fake->is_refusing) {
-		store_op_fail(op, fake->is_up ? STORE_FULL : STORE_CONNECTION);
+	if (!fake->is_up) {
+		store_op_fail(op, STORE_CONNECTION);
+		return STORE_DONE;
+	}
+	if (fake->is_refusing || (fake->full != NULL && ends_with(op->checks[0], fake->full))) {
+		fake->refused++;
+		store_op_fail(op, STORE_FULL);
 		return STORE_DONE;
 	}
 	if (fake->away != NULL && ends_with(op->checks[0], fake->away)) {
@@ -600,6 +607,111 @@ TEST(debts_of_a_server_that_is_away_are_charged_when_it_is_back)
 	world_free(world);
 }
 
+/* New balances at the server that is away must not keep the debts that wait from being tried. */
+TEST(debts_of_a_server_that_is_away_outlast_its_traffic)
+{
+	enum { GRANTS = 60 };
+	struct world *world = world_new();
+	char src[32];
+
+	grant(world, "192.0.2.99", 2);
+	world->fake.is_up = true;
+	world->fake.away = ".99";
+	for (int i = 0; i < GRANTS; i++) { /* for 30 s */
+		snprintf(src, sizeof src, "10.0.%d.99", i);
+		assert_int_equal(ask_for(world, src, 1), ENGINE_DONE);
+		assert_true(world->last.allowed && world->last.degraded);
+		pass(world, SECOND_US / 2);
+	}
+	world->fake.away = NULL;
+	pass(world, SECOND_US / 2);
+	for (size_t i = 0; i < world->fake.asked_count; i++)
+		answer(world, i, 0);
+
+	assert_int_equal(stats_of(world).dropped, 0);
+	assert_int_equal(stats_of(world).charged, GRANTS + 2);
+	world_free(world);
+}
+
+/* A request that finds the server away says so, too: the 10 s begin when the server is back. */
+TEST(debt_that_a_request_finds_away_is_not_overdue)
+{
+	struct world *world = world_new();
+
+	world->fake.is_up = true;
+	world->fake.is_refusing = true;
+	assert_int_equal(ask_for(world, "192.0.2.99", 2), ENGINE_DONE);
+	world->fake.is_refusing = false;
+	world->fake.away = ".99";
+	pass(world, 1);
+	world->mono_us += SETTLING_UNTIL_US;
+	assert_int_equal(ask_for(world, "192.0.2.99", 0), ENGINE_DONE);
+	world->fake.away = NULL;
+	pass(world, 1);
+
+	assert_int_equal(stats_of(world).dropped, 0);
+	assert_settlement(world, 0, 2);
+	world_free(world);
+}
+
+/* Of a cluster, one server of several. */
+TEST(debts_of_a_server_that_is_full_hold_up_no_others)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 3);
+	grant(world, "192.0.2.99", 2); /* the newest one */
+	world->fake.is_up = true;
+	world->fake.full = ".99";
+	pass(world, SECOND_US / 10);
+	assert_settlement(world, 0, 3);
+	assert_int_equal(world->fake.asked_count, 1);
+
+	world->fake.full = NULL;
+	pass(world, SECOND_US / 10);
+	assert_settlement(world, 1, 2);
+	world_free(world);
+}
+
+TEST(debts_that_a_server_refuses_hold_up_no_others)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 3);
+	grant(world, "192.0.2.99", 2);
+	world->fake.window = 1;
+	world->fake.is_up = true;
+	pass(world, SECOND_US / 10);
+	assert_settlement(world, 0, 2);
+	answer_error(world, 0, STORE_OOM, false);
+	pass(world, SECOND_US / 10);
+
+	assert_settlement(world, 1, 3);
+	world_free(world);
+}
+
+/* In an overload the agent does not try all debts at each tick. */
+TEST(server_that_is_full_is_asked_so_often_in_a_tick_at_most)
+{
+	enum { DEBTS = 1000, A_TICK = 256 };
+	struct world *world = world_new();
+	char src[32];
+
+	for (int i = 0; i < DEBTS; i++) {
+		snprintf(src, sizeof src, "10.0.%d.%d", i / 250, i % 250);
+		grant(world, src, 1);
+	}
+	world->fake.is_up = true;
+	world->fake.is_refusing = true;
+	for (size_t tick = 1; tick <= 20; tick++) {
+		pass(world, SECOND_US / 10);
+		assert_int_equal(world->fake.refused, tick * A_TICK);
+	}
+
+	assert_int_equal(stats_of(world).dropped, 0);
+	world_free(world);
+}
+
 /* A node of a cluster that has come back may refuse for some seconds more (CLUSTERDOWN). */
 TEST(debts_that_a_node_refuses_are_not_overdue)
 {
@@ -742,6 +854,54 @@ TEST(oldest_debt_makes_room_for_a_new_one)
 		check.hash = (struct key_hash){.low = i, .high = i};
 		check.cost = i == 0 ? 7 : 1;
 		settling_owe(&settling, &check, NOW_US, MONO_US);
+	}
+
+	assert_int_equal(settling.count, DEBTS_MAX);
+	assert_int_equal(settling.stats.dropped, 7);
+	settling_release(&settling);
+	store_free(local);
+}
+
+static int64_t all_granted(struct store *store, struct key_hash hash, const struct quota *quota,
+			   int64_t now_us)
+{
+	(void)store, (void)hash, (void)now_us;
+	return quota->limit;
+}
+
+static int64_t standing_us(void)
+{
+	return MONO_US;
+}
+
+/* The oldest one is the first of those whose server was found to be away. */
+TEST(oldest_debt_of_a_server_that_is_away_makes_room_for_a_new_one)
+{
+	size_t in_flight = 0;
+	struct settling settling;
+	struct fake_store fake = {.store = {.ask = fake_ask,
+					    .connection = fake_connection,
+					    .describe = fake_describe},
+				  .is_up = true,
+				  .away = "k"};
+	struct store *local = memory_store_new(MEMORY_LIMIT_MIN);
+	struct check check = {.key_len = 1, .key = "k"};
+
+	local->granted = all_granted;
+	assert_true(settling_init(&settling, &(struct settling_config){.store = &fake.store,
+								       .local = local,
+								       .in_flight = &in_flight,
+								       .in_flight_max = 1,
+								       .mono_us = standing_us}));
+	settling.looked_us = MONO_US;
+	check.quota = &check.own_quota;
+	check.own_quota.limit = LIMIT;
+	for (uint64_t i = 0; i <= DEBTS_MAX; i++) {
+		check.hash = (struct key_hash){.low = i, .high = i};
+		check.cost = i == 0 ? 7 : 1;
+		settling_owe(&settling, &check, NOW_US, MONO_US + (int64_t)i - DEBTS_MAX);
+		settling.tick_us = 0; /* so each is found to be away at once */
+		settling_expire(&settling, MONO_US);
 	}
 
 	assert_int_equal(settling.count, DEBTS_MAX);
