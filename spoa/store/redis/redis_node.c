@@ -409,6 +409,17 @@ static void take_all_back(struct redis_node *node, struct list *ops)
 		take_back(node, op, redis_link_error(node->link));
 }
 
+/*
+ * The first connection to the node is being made: a slot has just moved there, and MOVED has said
+ * so before any map did. Without waiting for it all requests of the slot would fail until the
+ * connection is there, though nothing is broken. When that connection ends, nothing waits any more,
+ * although the news that the node was up may still be to come.
+ */
+static bool is_first_connection_awaited(const struct redis_node *node)
+{
+	return node->is_awaited && redis_link_connects(node->link) == 0;
+}
+
 static void on_before_wait(void *owner)
 {
 	struct redis_node *node = owner;
@@ -417,7 +428,7 @@ static void on_before_wait(void *owner)
 	node->common->turn_us = 0;
 	node->is_script_asked = false;
 	if (!redis_link_is_up(node->link)) {
-		if (node->is_awaited) {
+		if (is_first_connection_awaited(node)) {
 			leave_out_late(node, &node->repeated, &repeated_checks);
 			return;
 		}
@@ -511,44 +522,42 @@ static bool has_room_behind(const struct redis_node *node, const struct store_op
 	return health->in_flight + op->count + op->room_behind <= health->window;
 }
 
-/*
- * The first connection to the node is being made: a slot has just moved there, and MOVED has said
- * so before any map did. Without this wait all requests of the slot would fail until the connection
- * is there, though nothing is broken. As many wait as one window has.
- */
-static bool can_wait_for_connection(const struct redis_node *node, const struct store_op *op)
+static enum store_state shed_op(struct redis_node *node, struct store_op *op)
+{
+	store_op_fail(op, STORE_FULL);
+	node->common->stats.shed += !op->is_part && store_op_is_request(op);
+	return STORE_DONE;
+}
+
+/* As many wait as one window has. A request that is larger than the window waits alone. */
+static enum store_state wait_for_connection(struct redis_node *node, struct store_op *op)
 {
 	const struct redis_health *health = redis_link_health(node->link);
 
-	return node->is_awaited && !op->is_settling &&
-	       health->in_flight + op->count <= health->window;
+	if (health->in_flight > 0 && health->in_flight + op->count > health->window)
+		return shed_op(node, op);
+	list_init(&op->link);
+	redis_node_repeat(node, op);
+	return STORE_PENDING;
 }
 
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op)
 {
 	struct redis_common *common = node->common;
 
-	if (!redis_link_is_up(node->link) && can_wait_for_connection(node, op)) {
-		list_init(&op->link);
-		redis_node_repeat(node, op);
-		return STORE_PENDING;
-	}
 	if (!redis_link_is_up(node->link)) {
+		if (is_first_connection_awaited(node) && !op->is_settling)
+			return wait_for_connection(node, op);
 		fail_op(node, op, redis_link_error(node->link));
 		return STORE_DONE;
 	}
 	if (common->turn_us == 0)
 		common->turn_us = clock_mono_us();
-	if (op->is_settling && !has_room_behind(node, op)) {
-		store_op_fail(op, STORE_FULL);
-		return STORE_DONE;
-	}
+	if (op->is_settling && !has_room_behind(node, op))
+		return shed_op(node, op);
 	if (!redis_health_admit(redis_link_health(node->link), (uint32_t)op->count,
-				common->turn_us)) {
-		store_op_fail(op, STORE_FULL);
-		common->stats.shed += !op->is_part && store_op_is_request(op);
-		return STORE_DONE;
-	}
+				common->turn_us))
+		return shed_op(node, op);
 	list_init(&op->link);
 	list_append(&node->asked, &op->link);
 	node->asked_checks += op->count;

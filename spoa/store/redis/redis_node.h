@@ -69,7 +69,7 @@ struct redis_node {
 	bool is_script_asked; /* in this turn of the loop */
 	struct redis_asked asking;
 	struct redis_node_warnings warnings;
-	bool is_awaited;     /* its ops wait for its first connection, until they are late */
+	bool is_awaited; /* its ops wait for its first connection, and it has told nothing yet */
 	uint64_t late_turns; /* those of which no op waits here any more */
 };
 
@@ -83,8 +83,8 @@ void redis_node_release(struct redis_node *node);
 
 /*
  * STORE_DONE with the link's error while the node is down, and with STORE_FULL when the answer
- * would be late (redis_health.h); else STORE_PENDING. An op waits for a connection that is_awaited
- * until the op is late.
+ * would be late (redis_health.h); else STORE_PENDING. An op waits for the first connection of a
+ * node that is_awaited until the op is late; there is room for one window of them, STORE_FULL else.
  */
 enum store_state redis_node_ask(struct redis_node *node, struct store_op *op);
 /*

@@ -290,13 +290,9 @@ static void be_late_until_down(struct world *world, struct fake_redis *node)
 	}
 }
 
-/*
- * The first request of a slot that has moved to a new node waits for the connection to that node.
- * The next requests of the slot are asked there at once, so they wait too.
- */
-TEST(redis_cluster_requests_for_a_new_node_wait_for_its_connection)
+/* The slot of the first question has moved to a new node, to which the agent connects just now. */
+static struct fake_redis *move_first_to_new_node(struct world *world)
 {
-	struct world *world = cluster_up();
 	struct fake_redis *other = fake_redis_new(world->loop, true);
 	const char *port = strrchr(fake_redis_url(other), ':') + 1;
 	static char others_slots[sizeof slots_text];
@@ -311,6 +307,18 @@ TEST(redis_cluster_requests_for_a_new_node_wait_for_its_connection)
 	ask_many(world, 1);
 	AWAIT(world, fake_redis_counts(other)->connections > 0);
 	assert_int_equal(fake_redis_counts(other)->commands[FAKE_EVALSHA], 0);
+	return other;
+}
+
+/*
+ * The first request of a slot that has moved to a new node waits for the connection to that node.
+ * The next requests of the slot are asked there at once, so they wait too.
+ */
+TEST(redis_cluster_requests_for_a_new_node_wait_for_its_connection)
+{
+	struct world *world = cluster_up();
+	struct fake_redis *other = move_first_to_new_node(world);
+
 	strcpy(questions[1].key, "k0");
 	assert_int_equal(ask_it(world, &questions[1]), STORE_PENDING);
 	AWAIT(world, are_answered(2));
@@ -319,6 +327,32 @@ TEST(redis_cluster_requests_for_a_new_node_wait_for_its_connection)
 	assert_int_equal(fake_redis_counts(other)->commands[FAKE_EVALSHA],
 			 1); /* one slot, one call */
 	*questions[1].key = '\0';
+	two_close(world, other);
+}
+
+/* Nothing is broken: what does not fit counts as shed, as it does when the node is connected. */
+TEST(redis_cluster_requests_that_do_not_fit_before_the_connection_are_shed)
+{
+	struct world *world = cluster_open();
+	struct store_config config = usual;
+
+	config.max_in_flight = 2;
+	connect_store(world, config);
+	await_up(world);
+	struct store_stats before = store_describe(world->store).stats;
+	struct fake_redis *other = move_first_to_new_node(world);
+	strcpy(questions[1].key, "k0");
+	strcpy(questions[2].key, "k0");
+	assert_int_equal(ask_it(world, &questions[1]), STORE_PENDING);
+	assert_int_equal(ask_it(world, &questions[2]), STORE_DONE);
+
+	assert_int_equal(questions[2].check.error, STORE_FULL);
+	struct store_stats stats = store_describe(world->store).stats;
+	assert_int_equal(stats.shed - before.shed, 1);
+	assert_int_equal(stats.errors[STORE_CONNECTION], before.errors[STORE_CONNECTION]);
+	AWAIT(world, are_answered(2));
+	assert_errors(2, STORE_OK);
+	*questions[1].key = *questions[2].key = '\0';
 	two_close(world, other);
 }
 
