@@ -1,16 +1,18 @@
 /*
- *     SERVING -----------------------------.
- *       |                                  |  spop_server_hand_over
- *       |  spop_server_begin_drain:        v
- *       |  health checks fail            HANDING OVER   all is served as before, and each
- * connection v                                  |            ends with its next answer DRAINING |
- *       |  connections are accepted and    |  the connections that there were have ended:
- *       |  NOTIFYs answered as before      |  newcomers wait for the next agent
- *       |                                  |
- *       |  spop_server_end_connections: the listeners close, and
- *       |  every 10 ms a share is asked to end with an answer
- *       v                                  |
- *     ENDING <-----------------------------'
+ *     SERVING -------------------------------.
+ *       |                                    |  spop_server_hand_over
+ *       |  spop_server_begin_drain:          v
+ *       |  health checks fail             HANDING OVER
+ *       v                                    |  all is served as before, and each
+ *     DRAINING                               |  connection ends with its next answer
+ *       |  connections are accepted and      |
+ *       |  NOTIFYs answered as before        |  the connections that there were have
+ *       |                                    |  ended: newcomers wait for the next agent
+ *       |  spop_server_end_connections:      |
+ *       |  the listeners close, and every    |
+ *       |  10 ms a share is asked to end     |
+ *       v  with an answer                    |
+ *     ENDING <-------------------------------'
  *       over when no connection is left; the agent then calls spop_server_free
  *
  * Why the connections in use don't end at once: HAProxy up to 3.0 goes on using the connections
