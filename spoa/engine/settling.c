@@ -49,7 +49,8 @@ struct debt {
 	struct quota quota;        /* as it was when units were granted last */
 	int64_t units;             /* that wait; not those that are asked for */
 	int64_t local_us, mono_us; /* when units were granted last, by both clocks */
-	int64_t away_us;           /* when its server could not be asked last */
+	int64_t back_us;           /* when its server could be asked again after it was away */
+	bool is_away;              /* its server could not be asked when that was last tried */
 	bool is_asked;
 	uint16_t key_len;
 	char key[CHECK_KEY_MAX];
@@ -153,7 +154,8 @@ static struct debt *make_debt(struct settling *settling, const struct check *che
 	debt->chain = NULL;
 	debt->hash = check->hash;
 	debt->units = 0;
-	debt->away_us = 0;
+	debt->back_us = 0;
+	debt->is_away = false;
 	debt->is_asked = false;
 	debt->key_len = (uint16_t)check->key_len;
 	memcpy(debt->key, check->key, check->key_len);
@@ -203,17 +205,10 @@ void settling_give_up(struct settling *settling, const struct check *check)
 
 static void settle_some(struct settling *settling, int64_t mono_us);
 
-/* The server is there and does not charge the debt: the debt is tried again, and ages. */
 static void wait_behind_others(struct settling *settling, struct debt *debt)
 {
 	list_remove(&debt->link);
 	list_append(&settling->away, &debt->link);
-}
-
-static void wait_while_away(struct settling *settling, struct debt *debt)
-{
-	debt->away_us = settling->config.mono_us();
-	wait_behind_others(settling, debt);
 }
 
 static void on_seen(struct store_op *op, const struct check *check, const struct balance *balance,
@@ -243,13 +238,12 @@ static void end_settlement(struct settlement *settlement)
 		settling->stats.unsure += (uint64_t)settlement->units;
 	else if (!settlement->is_charged)
 		debt->units += settlement->units;
+	debt->is_away = settlement->check.error == STORE_MOVED;
 	debt->is_asked = false;
 	if (debt->units == 0)
 		forget_debt(settling, debt);
 	else if (settlement->is_charged || settlement->op.is_unsure)
 		make_newest(settling, debt);
-	else if (settlement->check.error == STORE_MOVED)
-		wait_while_away(settling, debt);
 	else
 		wait_behind_others(settling, debt);
 	list_remove(&settlement->link);
@@ -304,6 +298,13 @@ static int64_t units_to_settle(const struct settling *settling, const struct deb
 	return least_i64(debt->units, local->granted(local, debt->hash, &debt->quota, local_us));
 }
 
+static void note_whether_away(struct debt *debt, bool is_away, int64_t mono_us)
+{
+	if (debt->is_away && !is_away)
+		debt->back_us = mono_us;
+	debt->is_away = is_away;
+}
+
 enum settled { SETTLE_NO_ROOM = 0, SETTLE_FULL, SETTLE_AWAY, SETTLE_BEGUN };
 
 /*
@@ -337,8 +338,10 @@ static enum settled settle(struct settling *settling, struct debt *debt, int64_t
 	if (store_ask(config->store, &settlement->op) == STORE_DONE) {
 		bool is_full = settlement->check.error == STORE_FULL;
 		pool_put(&settling->settlements, settlement);
+		note_whether_away(debt, !is_full, mono_us);
 		return is_full ? SETTLE_FULL : SETTLE_AWAY;
 	}
+	note_whether_away(debt, false, mono_us);
 	list_remove(&debt->link);
 	debt->is_asked = true;
 	debt->units = 0;
@@ -361,19 +364,19 @@ void settling_ask(struct settling *settling, const struct request *request, int6
 		if (debt == NULL || debt->is_asked || check->is_decided)
 			continue;
 		debt->quota = *check->quota; /* a reload may have changed the numbers */
-		if (settle(settling, debt, local_us, mono_us, request->count) == SETTLE_AWAY)
-			debt->away_us = mono_us;
+		(void)settle(settling, debt, local_us, mono_us, request->count);
 	}
 }
 
 /* ---- without a request ---- */
 
+/* A debt whose server was away when it was last tried is tried once more, however old it is. */
 static bool is_overdue(const struct settling *settling, const struct debt *debt, int64_t mono_us)
 {
 	int64_t since_us =
-		greatest_i64(greatest_i64(debt->mono_us, debt->away_us), settling->back_us);
+		greatest_i64(greatest_i64(debt->mono_us, debt->back_us), settling->back_us);
 
-	return mono_us - since_us >= SETTLING_UNTIL_US;
+	return !debt->is_away && mono_us - since_us >= SETTLING_UNTIL_US;
 }
 
 /* The time of the local store goes on as the monotonic clock does. */
@@ -407,7 +410,7 @@ static void settle_some(struct settling *settling, int64_t mono_us)
 			wait_behind_others(settling, debt);
 			break;
 		case SETTLE_AWAY:
-			wait_while_away(settling, debt);
+			wait_behind_others(settling, debt);
 			break;
 		case SETTLE_BEGUN:
 			break;

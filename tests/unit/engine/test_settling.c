@@ -633,6 +633,29 @@ TEST(debts_of_a_server_that_is_away_outlast_its_traffic)
 	world_free(world);
 }
 
+/* Its turn may come late, since settlements of the other servers fill the window. */
+TEST(debt_of_a_server_that_was_away_is_tried_before_it_is_dropped)
+{
+	struct world *world = world_new();
+
+	grant(world, "192.0.2.1", 3);
+	grant(world, "192.0.2.99", 2); /* the newest one */
+	world->fake.window = 1;
+	world->fake.is_up = true;
+	world->fake.away = ".99";
+	pass(world, SECOND_US / 10);
+	assert_settlement(world, 0, 3);
+	for (int seconds = 0; seconds < 20; seconds++)
+		pass(world, SECOND_US);
+	world->fake.away = NULL;
+	answer(world, 0, 0);
+	pass(world, SECOND_US);
+
+	assert_int_equal(stats_of(world).dropped, 0);
+	assert_settlement(world, 1, 2);
+	world_free(world);
+}
+
 /* A request that finds the server away says so, too: the 10 s begin when the server is back. */
 TEST(debt_that_a_request_finds_away_is_not_overdue)
 {
