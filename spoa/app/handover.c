@@ -173,11 +173,11 @@ void handover_start(struct handover *handover, struct ev_loop *loop, struct syst
 	handover->began_us = clock_mono_us();
 	ev_timer_init(&handover->timer, on_timer, SOON_S, SOON_S);
 	ev_set_priority(&handover->timer, EV_MINPRI);
+	if (!handover->is_taking)
+		drop_old(handover); /* first, so that systemd has room for one more */
 	keep_memory(handover);
-	if (!handover->is_taking) {
-		drop_old(handover);
+	if (!handover->is_taking)
 		return;
-	}
 	if (!balances_handover_claim(&handover->from))
 		drop_old(handover);
 	ev_timer_again(loop, &handover->timer);
@@ -191,9 +191,9 @@ bool handover_end(struct handover *handover)
 		return false;
 	while (handover->is_taking && take_some(handover, UINT32_MAX))
 		;
+	drop_old(handover);
 	if (!handover->is_kept)
 		return false;
-	drop_old(handover);
 	balances_handover_leave(memory_store_balances(handover->memory), clock_now_us());
 	log_event(LOG_INFO, "balances_left",
 		  LOG_INT("balances", memory_store_stats(handover->memory).balances),

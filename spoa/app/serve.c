@@ -56,8 +56,9 @@
 #define LOG_FINISH_MS 100
 /* How far the wall clock may step back without a balance being forgotten as full too early. */
 #define CLOCK_STEP_US US_PER_SECOND
-/* Some 12,000 balances, which take about a millisecond to write. */
+/* So much, some 12,000 balances and 1 MiB of records, takes about a millisecond to write. */
 #define FEW_BALANCES_BYTES (UINT64_C(1) << 20)
+#define FEW_RECORDS        256
 
 struct agent {
 	const struct options *options;
@@ -803,18 +804,25 @@ static void watch_second_signal(void)
 	(void)sigaction(SIGINT, &action, NULL);
 }
 
+static bool are_few_to_write(const struct agent *agent)
+{
+	struct record record;
+
+	return memory_store_stats(agent->memory).bytes <= FEW_BALANCES_BYTES &&
+	       !agent->records->at(agent->records, FEW_RECORDS, &record);
+}
+
 /*
  * A successor that waits with the same sockets has the balances from systemd. It must not wait
- * until many are in a file too. A few are written all the same: when the successor does not start,
- * or there is none, systemd forgets the memory.
+ * until a large file is written too. A small one is written all the same: when the successor does
+ * not start, or there is none, systemd forgets the memory.
  */
 static void keep_balances(struct agent *agent)
 {
 	if (agent->store != agent->memory)
 		return;
 	bool is_kept = handover_end(&agent->handover);
-	bool are_few = memory_store_stats(agent->memory).bytes <= FEW_BALANCES_BYTES;
-	if (!is_kept || !agent->drain.is_handing_over || are_few)
+	if (!is_kept || !agent->drain.is_handing_over || are_few_to_write(agent))
 		state_file_write_balances(&agent->state_file, agent->memory);
 }
 

@@ -18,6 +18,7 @@ class Manager:
         self.socket.settimeout(PATIENCE)
         self.told = []
         self.kept = []  # the file-descriptor store: (name, descriptor)
+        self.most = 8  # descriptors that it has room for
 
     def environment(self, watchdog_us=None, keeps=False):
         watchdog = {} if watchdog_us is None else {"WATCHDOG_USEC": str(watchdog_us)}
@@ -30,16 +31,17 @@ class Manager:
         told = dict(line.split("=", 1) for line in text.decode().split("\n"))
         self.told.append(told)
         if "FDSTORE" in told:
-            self.kept += [(told["FDNAME"], self._move_out_of_the_way(fd)) for fd in descriptors]
+            for fd in descriptors:
+                self.keep(told["FDNAME"], fd)
         elif "FDSTOREREMOVE" in told:
             self.forget(lambda name: name == told["FDNAME"])
         return told
 
-    @staticmethod
-    def _move_out_of_the_way(fd):
-        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
+    def keep(self, name, fd):
+        """Out of the way, if there is room. Nobody is told that there is none."""
+        if len(self.kept) < self.most:
+            self.kept.append((name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)))
         os.close(fd)
-        return high
 
     def forget(self, is_it=lambda name: True):
         for _, fd in filter(lambda kept: is_it(kept[0]), self.kept):

@@ -13,6 +13,8 @@ import spop
 from agent import bucket, policies_text, window
 from processes import wait_until
 from systemd import Manager, Sockets
+from test_admin_tokens import admin_file  # pylint: disable=unused-import
+from test_exceptions import Operator
 
 NAMES = ["bucket", "log", "counter", "fixed"]
 POLICIES = policies_text(
@@ -31,9 +33,9 @@ class Service:
         self.state_file = state_file
         self.agent = None
 
-    def start(self, *options, store=None, policies=POLICIES, **environment):
+    def start(self, *options, store=None, policies=POLICIES, http=None, **environment):
         self.agent = self.start_agent(
-            "--state-file", self.state_file, *options, store=store, policies=policies,
+            "--state-file", self.state_file, *options, store=store, policies=policies, http=http,
             **self.sockets.activate(
                 kept=self.manager.kept,
                 **{**self.manager.environment(keeps=True), **environment}))
@@ -161,6 +163,37 @@ def test_an_agent_that_does_not_start_loses_no_balances_if_there_are_few(service
     service.start()
 
     assert service.left() == [2] * 4
+
+
+def test_nobody_waits_for_a_file_of_many_exceptions(
+        service, admin_file):  # pylint: disable=redefined-outer-name
+    options = ("--admin-token-file", admin_file)
+    agent = service.start(*options, http=True)
+    service.left(3)
+    with Operator(agent) as operator:
+        for number in range(257):
+            operator.change("PUT", None, {"blocked": True}, {"user": f"u{number}"})
+    service.end()
+    assert not agent.events("balances_kept")
+
+    service.start(*options, http=True)
+
+    assert service.left() == [2] * 4
+
+
+def test_what_is_of_no_use_makes_room_for_the_agents_own_memory(service, tmp_path):
+    service.manager.most = 2
+    service.start(FDSTORE="2")
+    service.agent.kill()
+    service.manager.read_what_is_there()
+    path = tmp_path / "something"
+    path.write_bytes(bytes(8192))
+    service.manager.kept.append(("balances-0", os.open(path, os.O_RDWR)))
+
+    service.start(FDSTORE="2")
+
+    service.manager.read_what_is_there()
+    assert [name == "balances-0" for name, _ in service.manager.kept] == [False]
 
 
 def test_balances_of_the_file_are_gone_once_there_are_later_ones(service):
@@ -336,5 +369,6 @@ def test_an_agent_that_ends_at_once_writes_the_rest_to_the_file(service):
     agent = service.start(policies=FIXED)
 
     assert agent.wait_for_event("balances_taken")["balances"] == sum(n % 6 > 0 for n in range(MORE))
+    assert not agent.events("handover_unusable")
     with service.agent.connect() as peer:
         service.assert_many_are_used(peer, MORE)
