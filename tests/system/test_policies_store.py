@@ -603,7 +603,7 @@ def test_a_file_that_is_missing_or_too_large_is_exit_1(client, tmp_path):
         assert done.returncode == 1 and reason in done.stderr
 
 
-def test_a_redis_that_may_delete_the_policies_is_warned_about(start, redis):
+def test_a_redis_that_may_delete_the_policies_is_warned_about(start, redis, tmp_path):
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     with start(redis.url) as client:
         wait_until(client.is_ready, "the policies")
@@ -616,5 +616,13 @@ def test_a_redis_that_may_delete_the_policies_is_warned_about(start, redis):
         status = client.request("GET", "/status").json
         assert ["allkeys-lru" in text for text in status["store"]["warnings"]] == [True]
         assert client.history()["warnings"] == status["store"]["warnings"]
+        assert client.put(SECOND, 1)["warnings"] == status["store"]["warnings"]
+        (tmp_path / "first.json").write_text(FIRST)
+        (tmp_path / "token").write_text(f"ann {ANN}\n")
+        for words in (["history"], ["put", tmp_path / "first.json", "--force"], ["rollback", "1"]):
+            done = run("policies", *words, "--token-file", tmp_path / "token",
+                       "--agent", f"http://{client.agent.http_address}")
+            assert done.returncode == 0 and "warning: " in done.stderr, (words, done)
+            assert "allkeys-lru" in done.stderr and "warning" not in done.stdout
     with start(redis.url) as client:
         client.agent.wait_for_event("store_evicts_exceptions")

@@ -222,8 +222,7 @@ void command_print_reply(const struct command_line *line, const char *agent,
 	fputs(line->flags.agent_count > 1 ? "}\n" : "\n", stdout);
 }
 
-/* What is to be mended at the store, though the command did its work. */
-static void print_warnings(const char *agent, struct json_value answer)
+void command_print_warnings(const char *agent, struct json_value answer)
 {
 	struct json_value list = answer_field(answer, "warnings"), text;
 
@@ -248,7 +247,7 @@ static bool print_answer(const struct command *command, const struct command_lin
 	if (line->flags.agent_count > 1)
 		printf("%s:\n", agent);
 	command->print(root, stdout);
-	print_warnings(agent, root);
+	command_print_warnings(agent, root);
 	return true;
 }
 

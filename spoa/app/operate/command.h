@@ -102,6 +102,8 @@ void command_put_encoded(struct writer *w, struct bytes text);
 
 /* Says what a problem says (RFC 9457), on standard error. */
 void command_print_refusal(const char *agent, const struct agent_reply *reply);
+/* Says on standard error what is to be mended at the store, though the command did its work. */
+void command_print_warnings(const char *agent, struct json_value answer);
 
 /* ---- of answers, for people ---- */
 

@@ -158,6 +158,7 @@ static bool run_history(const struct command_line *line, const char *agent, cons
 	} else if (is_good) {
 		print_agent(line, agent);
 		print_history(root, stdout);
+		command_print_warnings(agent, root);
 	}
 	free(reply.body);
 	return is_good;
@@ -176,6 +177,7 @@ static void print_put(const struct command_line *line, const char *agent,
 	printf("version %lld is put, for ", (long long)answer_number(answer, "version"));
 	answer_print_text(answer, "scope", stdout);
 	putchar('\n');
+	command_print_warnings(agent, answer);
 }
 
 /*

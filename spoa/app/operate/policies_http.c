@@ -201,20 +201,34 @@ struct change {
 	struct http_exchange *exchange; /* NULL: the client is gone */
 };
 
+static void put_change(FILE *to, const struct operate *operate, uint64_t number)
+{
+	fprintf(to, "{\"version\":%llu,\"used\":%llu,\"scope\":\"%s\"", (unsigned long long)number,
+		(unsigned long long)operate->policies->used.number, scope_of(operate));
+	operate_put_warnings(operate, to);
+	fputc('}', to);
+}
+
 static void send_put(const struct change *change, uint64_t number)
 {
-	char body[160], etag[ETAG_MAX];
 	struct http_answer answer = {.status = 200};
+	struct memory_file file;
+	char etag[ETAG_MAX];
 
-	snprintf(body, sizeof body, "{\"version\":%llu,\"used\":%llu,\"scope\":\"%s\"}",
-		 (unsigned long long)number,
-		 (unsigned long long)change->operate->policies->used.number,
-		 scope_of(change->operate));
+	if (memory_file_begin(&file))
+		put_change(file.to, change->operate, number);
+	char *text = memory_file_end(&file);
+	if (text == NULL) {
+		http_answer_problem(change->exchange, 503,
+				    "the version is put, but memory is short");
+		return;
+	}
 	snprintf(etag, sizeof etag, "\"%llu\"", (unsigned long long)number);
-	answer.body = bytes_from_text(body);
+	answer.body = bytes_from(text, file.len);
 	http_ask_add_common_fields(&answer);
 	http_answer_add(&answer, "ETag", etag);
 	http_answer_send(change->exchange, &answer);
+	free(text);
 }
 
 static void put_problems(FILE *to, const struct problems *problems)
