@@ -281,7 +281,7 @@ def test_an_emptied_redis_gets_its_versions_back(two, start, redis):
     await_limit(one, 2)
 
 
-def test_with_redis_away_the_policies_stay_and_changes_are_refused(two, redis):
+def test_with_redis_away_the_policies_stay_and_changes_are_refused(two, redis, tmp_path):
     one, other = two
     one.put(FIRST, 0)
     await_limit(other, 2)
@@ -293,6 +293,12 @@ def test_with_redis_away_the_policies_stay_and_changes_are_refused(two, redis):
     answer = other.get_policies()
     assert answer.body.decode() == FIRST and answer.headers["warning"].startswith("110 ")
     assert other.history()["stale"] is True
+    (tmp_path / "token").write_text(f"ann {ANN}\n")
+    done = run("policies", "get", "--token-file", tmp_path / "token",
+               "--agent", f"http://{other.agent.http_address}")
+    assert (done.returncode, done.stdout.strip()) == (0, FIRST.strip())
+    assert done.stderr == ("version 1\nstale: the store does not answer, and this is what the agent "
+                           "knew last\n")
     assert other.is_ready()
 
 

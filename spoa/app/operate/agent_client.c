@@ -177,6 +177,15 @@ static void find_etag(const char *head, const char *end, char etag[AGENT_ETAG_MA
 			 (const char *)text.data + 1);
 }
 
+/* RFC 7234, section 5.5.1 */
+static bool find_stale(const char *head, const char *end)
+{
+	struct bytes text;
+
+	return find_field(head, end, "\r\nWarning:", &text) &&
+	       bytes_begin_with(text, BYTES("110 "));
+}
+
 /* Moves the body to the front of `text`, which the reply takes over. */
 static bool read_reply(char *text, size_t len, struct agent_reply *ret_reply, struct err *err)
 {
@@ -196,6 +205,7 @@ static bool read_reply(char *text, size_t len, struct agent_reply *ret_reply, st
 	}
 	*ret_reply = (struct agent_reply){.status = status, .body = text, .len = body_len};
 	find_etag(text, end, ret_reply->etag);
+	ret_reply->is_stale = find_stale(text, end);
 	memmove(text, end, body_len + 1);
 	return true;
 }

@@ -28,6 +28,7 @@ struct agent_reply {
 	char *body; /* from malloc, with a NUL behind it */
 	size_t len;
 	char etag[AGENT_ETAG_MAX]; /* the field ETag, without its quotes; empty: none */
+	bool is_stale;             /* the field Warning says so, for an answer that is no JSON */
 };
 
 /* Whether it is an address that an agent may have. No name is looked up. */

@@ -107,6 +107,8 @@ void command_print_warnings(const char *agent, struct json_value answer);
 
 /* ---- of answers, for people ---- */
 
+#define ANSWER_IS_STALE "stale: the store does not answer, and this is what the agent knew last\n"
+
 /* The value of the field; null when there is none. */
 struct json_value answer_field(struct json_value object, const char *name);
 int64_t answer_number(struct json_value object, const char *name);

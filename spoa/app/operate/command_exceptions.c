@@ -278,8 +278,7 @@ static void print_list(struct json_value answer, FILE *to)
 	}
 	struct text_table *table = begin_table();
 	if (answer_is_true(answer, "stale"))
-		fputs("stale: the store does not answer, and this is what the agent knew last\n",
-		      to);
+		fputs(ANSWER_IS_STALE, to);
 	while (json_next_item(&list, &exception)) {
 		add_exception(table, exception);
 		count++;

@@ -103,6 +103,8 @@ static bool run_get(const struct command_line *line, const char *agent, const ch
 		return false;
 	print_agent(line, agent);
 	fprintf(stderr, "version %s\n", reply.etag);
+	if (reply.is_stale)
+		fputs(ANSWER_IS_STALE, stderr);
 	(void)fwrite(reply.body, 1, reply.len, stdout);
 	if (reply.len == 0 || reply.body[reply.len - 1] != '\n')
 		fputc('\n', stdout);
@@ -122,8 +124,7 @@ static void print_history(struct json_value answer, FILE *to)
 	size_t count = 0;
 
 	if (answer_is_true(answer, "stale"))
-		fputs("stale: the store does not answer, and this is what the agent knew last\n",
-		      to);
+		fputs(ANSWER_IS_STALE, to);
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		text_table_add(table, "%s", heads[i]);
 	while (list.kind == JSON_ARRAY && json_next_item(&list, &version)) {
