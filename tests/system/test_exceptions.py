@@ -191,6 +191,19 @@ def test_the_order_of_exceptions_and_lists(start):
         assert again["overruled_by"] == sorted(f"exception {e['id']}" for e in (longer, more))
 
 
+def test_a_key_is_overruled_as_the_one_name_that_it_stands_for(start):
+    with Operator(start(policies=with_lists())) as client:
+        by_key = {listed: client.set("per-ip", key=address)["overruled_by"] for listed, address in
+                  (("allow", "198.51.100.1"), ("block", "198.51.100.2"), ("neither", "192.0.2.7"))}
+        assert by_key == {"allow": ["allow list"], "block": ["block list"], "neither": []}
+        wide = client.set(None, {"unlimited": True}, src="192.0.2.0/24")
+        for names in ({"src": "192.0.2.7"}, {"key": "192.0.2.7"}):
+            of_policy = client.set("login", **names)
+            assert of_policy["overruled_by"] == [f"exception {wide['id']}"]
+        assert client.check(policy="login", key="192.0.2.7").json["reason"] == "none"
+        assert client.set("pair", key="192.0.2.7")["overruled_by"] == []
+
+
 def test_of_equals_the_newer_holds(client):
     client.set(None, {"unlimited": True}, a="1")
     client.set(None, {"blocked": True}, b="1")

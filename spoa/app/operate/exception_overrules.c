@@ -73,18 +73,25 @@ static void add_id(struct overrules *overrules, const char *id)
 		memcpy(overrules->ids[overrules->count++], id, EXCEPTION_ID_MAX + 1);
 }
 
-/* All that is looked at before any policy. */
+/* All that is looked at before any policy. A given key stands for the policy's one attribute. */
 static void find_before_policies(struct overrules *overrules, const struct exceptions *exceptions,
-				 const struct policies *policies,
+				 const struct policies *policies, const struct exception *exception,
 				 const struct attributes *attributes)
 {
+	const struct value *key = attributes_find(attributes, BYTES("key"));
+	const struct attribute *instead = NULL;
+	struct attribute of_key;
 	struct exception_hit hit;
 
-	if (exceptions_search(exceptions, attributes, NULL, &hit)) {
+	if (key != NULL && exception->key_count == 1) {
+		of_key = (struct attribute){exception->key[0], *key};
+		instead = &of_key;
+	}
+	if (exceptions_search(exceptions, attributes, instead, &hit)) {
 		add_id(overrules, hit.id);
 		return; /* which overrules the lists too */
 	}
-	enum listed listed = policies_find_listed(policies, attributes, NULL);
+	enum listed listed = policies_find_listed(policies, attributes, instead);
 	overrules->is_allowed = listed == LISTED_ALLOW;
 	overrules->is_blocked =
 		listed == LISTED_BLOCK && !policies_blocked(policies)->terms.is_shadow;
@@ -116,7 +123,7 @@ void overrules_find(struct overrules *ret_overrules, const struct exceptions *ex
 {
 	*ret_overrules = (struct overrules){.count = 0};
 	if (exception->policy.len > 0)
-		find_before_policies(ret_overrules, exceptions, policies, attributes);
+		find_before_policies(ret_overrules, exceptions, policies, exception, attributes);
 	else
 		find_narrower(ret_overrules, exceptions, exception);
 }
