@@ -11,7 +11,7 @@ from processes import wait_until
 from test_admin_tokens import admin_file  # pylint: disable=unused-import
 from test_exceptions import POLICIES, Operator
 from test_exceptions_shared import await_ids, texts
-from test_policies_store import FIRST, SECOND, await_limit
+from test_policies_store import FIRST, SECOND, await_limit, await_put
 from test_redis_cluster import (start_cluster_of,  # pylint: disable=unused-import
                                 wait_for_nodes)
 
@@ -111,7 +111,7 @@ def test_exceptions_and_policies_outlive_a_primary(start, start_cluster):
         promoted = promote_replica(cluster, primary)
 
         new = blocks(two, "198.51.100.4")
-        wait_until(lambda: two.try_to_put(SECOND, 1).status == 200, "a change")
+        await_put(two, SECOND, 1)
         with start_stored() as late:
             for client in (one, two, late):
                 await_limit(client, 7)
