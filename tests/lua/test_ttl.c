@@ -380,10 +380,14 @@ TEST(ring_of_before_ends_after_its_log_and_when_it_is_over)
 
 	put_ring(*state, server_ms(*state) * US_PER_MS);
 	for (int i = 0; i < 50; i++) {
-		assert_true(ask_and_compare_ttl(*state, &quota, 1).allowed);
+		struct answer answer = ask_between_times(*state, &quota, 1, 0);
+		assert_true(answer.outcome.allowed);
+		assert_ends_when_full(&answer, 1);
 		assert_true(is_hash(*state));
-		int64_t minute_ms = number(*state, ring_ends) - number(*state, "PEXPIRETIME " KEY);
-		assert_int_equal(minute_ms, 60000);
+		/* Redis 7.0 reads the clock for each of the script's two commands. */
+		int64_t took_ms = answer.after_ms - answer.before_ms;
+		int64_t minute_ms = number(*state, ring_ends) - answer.ends_ms;
+		assert_in_range(minute_ms, 60000 - took_ms, 60000 + took_ms);
 	}
 
 	int64_t until_us = clock_mono_us() + PATIENCE_US;
