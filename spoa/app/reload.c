@@ -360,7 +360,7 @@ static void begin_text_job(struct reload *reload)
 
 /* ---- slices ---- */
 
-/* Work for one policy, or for some exceptions, which is some microseconds at most. */
+/* Does the work for one policy, or for some exceptions: some microseconds at most. */
 static void advance(struct reload *reload, struct reload_job *job)
 {
 	bool is_inheriting = job->state == RELOAD_INHERITING;

@@ -47,7 +47,7 @@ void systemd_notify_status(struct systemd_notify *notify, const char *status);
 /*
  * Whether systemd keeps descriptors for the next process: FileDescriptorStoreMax= of the unit,
  * which systemd tells by the variable FDSTORE (the unit does so for systemd before 254). One is too
- * few, since the memory of the process before is still kept when this process' comes.
+ * few: when this process gives systemd its memory, systemd still has that of the process before.
  */
 bool systemd_notify_can_keep(void);
 /* Has systemd keep a copy of the descriptor by that name. False when systemd could not be told. */

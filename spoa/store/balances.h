@@ -151,7 +151,7 @@ void balances_forget_full(struct balances *b, int64_t now_us, unsigned max);
 /* Forgets one that is not held; false when there is none. */
 bool balances_forget_one(struct balances *b, int64_t now_us);
 
-/* The class of the one that balances_forget_one would forget; -1 when there is none. */
+/* The class of the balance that balances_forget_one would forget; -1 when there is none. */
 int balances_class_to_forget(const struct balances *b);
 
 /* Forgets this one, held or not. */

@@ -5,8 +5,8 @@
  *
  * The block has a head, which is written at a clean end only. The head says what the block is: the
  * layout, the sizes, the secrets of the key hashes (limit/key_hash.h), and the mark of a clean end.
- * Without the mark the block is not used, since the process before may have ended in the middle of
- * a change.
+ * A block without the mark is not used: the process before may have been killed while it changed
+ * the block.
  *
  * Nothing of the block is believed. The head is checked when the block is opened, and each balance
  * when it is taken: that it lies in the block, and that its state is one that its algorithm can

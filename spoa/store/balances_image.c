@@ -14,8 +14,8 @@
  *                 of a log: the total before its first entry, how many entries it has, and 0
  *
  * A million balances are 48 MB. They are written class by class, and within a class from the least
- * recently used to the most recently used. So a store that reads them has the same order, and a
- * smaller one keeps those that this store would have kept.
+ * recently used to the most recently used. So the store that reads them has the same order, and a
+ * store with less memory forgets the same balances that this store would have forgotten.
  */
 #include "store/balances_image.h"
 

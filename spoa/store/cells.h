@@ -2,7 +2,7 @@
  * cells.h - memory in cells of one size, with a fixed upper limit.
  *
  * All that the memory store keeps is made of cells of 64 bytes (a cache line). A cell is named by
- * its number; 0 means none. The address space is the caller's, which reserves it at start; a page
+ * its number; 0 means none. The caller reserves the address space at start; a page
  * of it takes memory from its first use on. There is no fragmentation: a cell that is put back
  * serves for any purpose.
  */

@@ -167,7 +167,7 @@ static void keep_log(struct cells *cells, struct balance_cell *cell, const struc
 		add_units(cells, cell, log->last_us, log->used - total);
 }
 
-/* balances_set_full is to follow. */
+/* The caller calls balances_set_full after this. */
 static void write_back(struct balances *balances, struct finding *finding, int64_t cost)
 {
 	struct balance *b = &finding->balance;

@@ -23,10 +23,9 @@
 void explain_put_why(struct writer *w, const struct policy *policy, const struct request *request,
 		     const struct attributes *attributes);
 /*
- * {"verdict":…,"policies":[…],"policies_left_out":… without the last brace, so that the caller can
- * add fields; `prefix` begins the keys in Redis, and
- * `policy_file`, or NULL, is the path of the file of the policies. False when memory is short: what
- * was written then is no JSON.
+ * Writes {"verdict":…,"policies":[…],"policies_left_out":… without the last brace, so that the
+ * caller can add fields. `prefix` begins the keys in Redis. `policy_file`, or NULL, is the path of
+ * the file of the policies. False when memory is short: what was written then is no JSON.
  */
 MUST_CHECK bool explain_put(FILE *to, const struct verdict *verdict,
 			    const struct attributes *attributes, struct bytes prefix,

@@ -33,9 +33,10 @@
  *
  * An agent that has no version in use, and can't take the latest one, tries the next older one, and
  * so on: such is an agent of an older version of this program that is started again after somebody
- * has put policies that only newer ones can read. It goes on with what it could read, and tells of
- * both numbers, as an agent does that runs on. The empty set is no version: an agent that is
- * started while the store has lost its versions uses it until other agents bring these back.
+ * has put policies that only newer ones can read. It goes on with what it could read, and tells the
+ * numbers of both versions, as every agent does that can't read the latest one. The empty set is no
+ * version: an agent that is started while the store has lost its versions uses it until other
+ * agents bring these back.
  *
  * After a put the store is cleaned: of versions that are too old, and of the pieces of a put that
  * was refused in the end. That is a walk through all records, which is made some records at a time,

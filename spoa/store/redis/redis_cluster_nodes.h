@@ -85,10 +85,10 @@ struct redis_cluster_node *redis_cluster_nodes_next_teller(struct redis_cluster_
 bool redis_cluster_node_is_up(const struct redis_cluster_node *cn);
 bool redis_cluster_nodes_have_owner_up(const struct redis_cluster_nodes *nodes);
 bool redis_cluster_nodes_have_owner_down(const struct redis_cluster_nodes *nodes);
-/* Another number when a connection has ended or was made, or a slot has another owner. */
+/* Changes whenever a connection is made or ends, and whenever a slot gets another owner. */
 uint64_t redis_cluster_nodes_number(const struct redis_cluster_nodes *nodes);
 
-/* The node on whose `link` this is: for a walk over `all`. */
+/* The node that has this `link`, for who walks through the list `all`. */
 struct redis_cluster_node *redis_cluster_node_at(const struct list *link);
 
 #endif

@@ -206,7 +206,7 @@ static const char *on_slots(struct redis_greeting *greeting, const struct redis_
 	return link->config.told_slots(link->config.owner, reply);
 }
 
-/* The server's own words, in its greeting or later, say that it can't be used. */
+/* The server itself says, in `why`, that it can't be used: in the greeting, or later. */
 static void fail_server(struct redis_link *link, enum store_error error, struct bytes why)
 {
 	bool is_replica = error == STORE_READONLY && link->sentinels != NULL;
